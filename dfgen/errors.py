@@ -1,0 +1,114 @@
+"""Every failure dfgen knows, in one tree.
+
+A bad *row* is data: code that meets one raises `RowError`, the stage turns it into a `Reject` with
+its reason code, and the run goes on. A bad *environment* is an error: a `DfgenError` says what
+happened, where (file, row, field) and what to do next; the command line prints that without a
+traceback and exits with `exit_code`.
+
+    Exception
+    ├── DfgenError                  exit code 1
+    │   ├── ConfigError             the pipeline file: unknown key, wrong value, missing file
+    │   ├── InputError              the user's data: missing file, empty data set, missing column
+    │   ├── EngineError             a model or server cannot be used
+    │   │   └── MissingExtraError   the optional dependency is not installed
+    │   ├── StorageError            the run directory cannot be read or written (full, read-only)
+    │   │   ├── RunLockedError      another process works on this run
+    │   │   ├── RunMismatchError    the run was made with other settings
+    │   │   └── DamagedFileError    a file of the run does not hold what it must
+    │   └── InvalidDataError        `dfgen validate` found broken invariants
+    └── RowError                    one row cannot go on; becomes a Reject
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class DfgenError(Exception):
+    """Something the user can put right.
+
+    Args:
+        what: one sentence: what happened, naming the thing it happened to.
+        where: file, row or field, as precisely as it is known.
+        hint: what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.hint:
+            parts.append(self.hint)
+        return "\n".join(parts)
+
+
+class ConfigError(DfgenError):
+    """The pipeline file cannot be used as it stands."""
+
+
+class InputError(DfgenError):
+    """The prompts or trajectories that the user named cannot be read."""
+
+
+class EngineError(DfgenError):
+    """A model or a server cannot generate."""
+
+
+class MissingExtraError(EngineError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: the module that could not be imported.
+        extra: the name of the dfgen extra that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the Python package {package!r}, which is not installed.",
+            hint=f"Install it with: pip install 'dfgen[{extra}]'",
+        )
+
+
+class StorageError(DfgenError):
+    """The run directory cannot be read or written."""
+
+
+class RunLockedError(StorageError):
+    """Another living process holds the lock of this run."""
+
+
+class RunMismatchError(StorageError):
+    """The run directory was made with settings that give other results."""
+
+
+class DamagedFileError(StorageError):
+    """A file of the run is not what the manifest or its own checksum says."""
+
+
+class InvalidDataError(DfgenError):
+    """A data set breaks the invariants it promises."""
+
+
+class RowError(Exception):
+    """One row cannot go on.
+
+    Args:
+        reason: stable code, snake_case, counted in reports (`image_corrupt`, `prompt_too_long`).
+        detail: one sentence for people, naming the field and the value.
+        evidence: what is needed to judge the rejection later; JSON-able.
+    """
+
+    def __init__(
+        self, reason: str, detail: str, evidence: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.evidence = dict(evidence or {})

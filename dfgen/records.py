@@ -1,0 +1,301 @@
+"""The five records of dfgen, each one definition for Python, Parquet and JSON Schema.
+
+    Prompt ──▶ Trajectory ──▶ Repair ──▶ Mask          (and Reject, for what went no further)
+
+A record is a pydantic model; its Parquet schema is derived from the same annotations by
+`arrow_schema`. Plain Python types map to the obvious Arrow type; narrower ones are written as
+`Annotated[int, Arrow("int32")]` through the aliases below. Optional means nullable: null says "not
+computed", which is never the same as zero.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Marks an annotation with the name of its Arrow type (`int8`, `float32`, ...)."""
+
+    name: str
+
+
+Int8 = Annotated[int, Arrow("int8")]
+Int16 = Annotated[int, Arrow("int16")]
+Int32 = Annotated[int, Arrow("int32")]
+Int64 = Annotated[int, Arrow("int64")]
+Float32 = Annotated[float, Arrow("float32")]
+
+
+class Record(BaseModel):
+    """Base of all records. `SCHEMA` is the name and version written into every file."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    SCHEMA: ClassVar[str] = ""
+
+
+class Image(BaseModel):
+    """A picture as the Hugging Face `Image` feature stores it: original bytes and a name."""
+
+    model_config = ConfigDict(extra="forbid")
+    bytes: bytes
+    path: str | None = None
+
+
+class ImageInfo(BaseModel):
+    """What decoding a picture once showed. Width and height are after EXIF orientation."""
+
+    model_config = ConfigDict(extra="forbid")
+    sha256: str
+    format: str
+    width: Int32
+    height: Int32
+
+
+class Prompt(Record):
+    """A question about zero or more pictures, with its reference answer."""
+
+    SCHEMA: ClassVar[str] = "dfgen.prompt/1"
+    prompt_id: str
+    """32 hex digits of sha256 over question, choices, answer and picture hashes."""
+    question: str
+    images: list[Image]
+    image_info: list[ImageInfo]
+    choices: list[str]
+    answer: str
+    answer_type: str
+    """Name of the grader."""
+    solution: str | None = None
+    source: str
+    """File and row that the prompt came from."""
+    metadata: str
+    """JSON object: the columns carried along."""
+
+
+class VerdictInfo(BaseModel):
+    """What the grader decided and why."""
+
+    model_config = ConfigDict(extra="forbid")
+    correct: bool
+    grader: str
+    extracted: str | None
+    expected: str
+    method: str
+    detail: str
+
+
+class Trajectory(Record):
+    """One completion of a prompt, as it was drawn, with its reward."""
+
+    SCHEMA: ClassVar[str] = "dfgen.trajectory/1"
+    trajectory_id: str
+    """`<prompt_id>-<sample_index>`."""
+    prompt_id: str
+    sample_index: Int32
+    completion: str
+    """The text of `completion_ids`, special tokens left out."""
+    completion_ids: list[Int32]
+    """Token ids exactly as sampled (`ids_source`: sampled), or the canonical encoding of imported
+    text (encoded)."""
+    ids_source: Literal["sampled", "encoded"]
+    logprobs: list[Float32] | None
+    """Natural log of each token's probability under the policy, before temperature; null for
+    imported text."""
+    finish_reason: str
+    """stop, length (truncated), or content_filter; unknown for imported text."""
+    stop_reason: str | None
+    prompt_tokens: Int32 | None
+    """Tokens of the prompt, pictures included."""
+    image_tokens: Int32 | None
+    seed: Int64 | None
+    model: str
+    reward: Float32
+    verdict: VerdictInfo
+
+
+class Attempt(BaseModel):
+    """One call of the repairer for one trajectory, kept whether it was accepted or not."""
+
+    model_config = ConfigDict(extra="forbid")
+    index: Int32
+    accepted: bool
+    reason: str
+    """`accepted`, or the code of the check that refused it."""
+    detail: str
+    text: str
+    """What the repairer returned."""
+    finish_reason: str
+    prompt_tokens: Int32
+    completion_tokens: Int32
+    cost_usd: float
+    seed: Int64
+
+
+class Repair(Record):
+    """A verified small edit of a wrong trajectory."""
+
+    SCHEMA: ClassVar[str] = "dfgen.repair/1"
+    trajectory_id: str
+    prompt_id: str
+    sample_index: Int32
+    repair: str
+    protocol: str
+    edits: str | None
+    """JSON list of the edits as the repairer gave them, with reasons; null for `rewrite`."""
+    reward: Float32
+    verdict: VerdictInfo
+    edit_ratio: Float32
+    """Token edit distance / length of the longer side."""
+    step_edit_ratio: Float32
+    """Share of the trajectory's steps that the repair touches."""
+    answer_only: bool
+    """Only the final answer changed, not the reasoning before it."""
+    attempts: list[Attempt]
+    model: str
+    cost_usd: float
+    """Of all attempts together."""
+
+
+class Quality(BaseModel):
+    """How much the repair changed and how sure the alignment is."""
+
+    model_config = ConfigDict(extra="forbid")
+    edit_ratio: Float32
+    step_edit_ratio: Float32
+    n_hunks: Int32
+    ambiguous: bool
+    """Several minimal alignments existed and only a fixed order chose between them."""
+    approximate: bool
+    """The texts were too long and too different for an exact alignment."""
+    format_only_share: Float32
+    """Share of the changed tokens whose change is one of format only."""
+    answer_only: bool
+
+
+class Mask(Record):
+    """A trajectory with its token and step masks: what trainers read. T = len(completion_ids),
+    U = len(repair_ids), S = number of steps."""
+
+    SCHEMA: ClassVar[str] = "dfgen.mask/1"
+    trajectory_id: str
+    prompt_id: str
+    sample_index: Int32
+    completion: str
+    completion_ids: list[Int32]
+    """length T, exactly as sampled."""
+    ids_source: Literal["sampled", "encoded"]
+    logprobs: list[Float32] | None
+    """length T."""
+    finish_reason: str
+    reward: Float32
+    mask_source: Literal["repair", "correct", "outcome"]
+    """repair: a verified repair exists; correct: the reward says right; outcome: wrong, and no
+    accepted repair."""
+    loss_mask: list[bool]
+    """length T: where this trajectory's gradient flows."""
+    token_ops: list[Int8] | None
+    """length T: 0 equal, 1 substituted, 2 deleted, 3 moved, 4 format-only; null without a repair."""
+    gap_mask: list[bool] | None
+    """length T+1: the repair inserts before token i (i = T: at the end); null without a repair."""
+    repair: str | None
+    repair_ids: list[Int32] | None
+    """length U: the repaired trajectory under the policy's tokenizer."""
+    repair_mask: list[bool] | None
+    """length U: the tokens that are new in the repair."""
+    repair_logprobs: list[Float32] | None
+    """length U: teacher-forced under the sampling policy; null until computed."""
+    token_bytes: list[Int32]
+    """length T+1: UTF-8 byte offset of each token in `completion`; special tokens are empty."""
+    step_ids: list[Int16]
+    """length T: which step a token belongs to."""
+    step_labels: list[bool] | None
+    """length S: the repair touches this step; null without a repair."""
+    step_changed: list[Float32] | None
+    """length S: share of the step's tokens that changed."""
+    step_roles: list[str] | None
+    """length S: unchanged, first (the first error), consequence, independent."""
+    first_error_step: Int32 | None
+    """Index of the first step touched, -1 if none is; null without a repair."""
+    weights: list[Float32] | None
+    """length T, in [0, 1]: soft version of loss_mask; null if not computed."""
+    hunks: str | None
+    """JSON list of the edits: byte spans and texts of both sides, kind, token spans, reason."""
+    quality: Quality | None
+
+
+class Reject(Record):
+    """A row that went no further, and why. Nothing is dropped without one."""
+
+    SCHEMA: ClassVar[str] = "dfgen.reject/1"
+    stage: Literal["prompts", "sample", "repair", "mask"]
+    row_id: str
+    """trajectory_id, prompt_id, or `file:row` of a source row."""
+    prompt_id: str | None
+    reason: str
+    detail: str
+    evidence: str
+    """JSON object."""
+
+
+RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Mask, Reject)
+
+
+def arrow_schema(model: type[BaseModel]) -> pa.Schema:
+    """Derive the Arrow schema of a record from its annotations, field order kept.
+
+    The schema's metadata names record and version (`dfgen.schema`), so that a reader can refuse a
+    file it does not understand.
+    """
+    import pyarrow as pa
+
+    fields = [
+        pa.field(name, _arrow_type(hint), nullable=_is_optional(hint))
+        for name, hint in _field_hints(model).items()
+    ]
+    name = getattr(model, "SCHEMA", "")
+    return pa.schema(fields, metadata={"dfgen.schema": name} if name else None)
+
+
+def _field_hints(model: type[BaseModel]) -> dict[str, Any]:
+    hints = typing.get_type_hints(model, include_extras=True)
+    return {name: hints[name] for name in model.model_fields}
+
+
+def _is_optional(hint: Any) -> bool:
+    return typing.get_origin(hint) in (Union, types.UnionType) and type(None) in typing.get_args(
+        hint
+    )
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    import pyarrow as pa
+
+    plain = {str: pa.string(), bool: pa.bool_(), bytes: pa.binary(), float: pa.float64()}
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if _is_optional(hint):
+        (inner,) = [arg for arg in args if arg is not type(None)]
+        return _arrow_type(inner)
+    if origin is Annotated:
+        return pa.type_for_alias(next(mark.name for mark in args[1:] if isinstance(mark, Arrow)))
+    if origin is list:
+        return pa.list_(_arrow_type(args[0]))
+    if origin is Literal:
+        return pa.string()
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return pa.struct(
+            [
+                pa.field(name, _arrow_type(inner), nullable=_is_optional(inner))
+                for name, inner in _field_hints(hint).items()
+            ]
+        )
+    if hint not in plain:
+        raise TypeError(f"no Arrow type for {hint!r}: annotate it with Arrow(...)")
+    return plain[hint]
