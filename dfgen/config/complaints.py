@@ -1,0 +1,75 @@
+"""pydantic's errors in a user's words: the dotted field, what is wrong, the likely right key."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Annotated, Any, Union
+
+from pydantic import BaseModel, ValidationError
+
+from dfgen.config.pipeline import Pipeline
+
+
+def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> str:
+    """One line per error, at most five."""
+    lines = []
+    for item in error.errors(include_url=False)[:5]:
+        path, section = _walk(root, item["loc"])
+        name = ".".join(path)
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{name} is not a field{_suggest(path[-1], section)}.")
+        elif item["type"] == "missing":
+            lines.append(f"{name} is missing; it has no default.")
+        else:
+            lines.append(f"{name}: {item['msg']} (it is {item['input']!r:.80}).")
+    rest = error.error_count() - len(lines)
+    return "\n".join(lines) + (f"\n... and {rest} more." if rest > 0 else "")
+
+
+def _suggest(key: str, section: type[BaseModel] | None) -> str:
+    if section is None:
+        return ""
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f" (this section has: {', '.join(names)})"
+
+
+def _walk(
+    root: type[BaseModel], location: Sequence[int | str]
+) -> tuple[list[str], type[BaseModel] | None]:
+    """Follow an error's location: the names a user wrote, and the model of the last one's parent.
+
+    A discriminated union adds its tag to the location (`policy`, `transformers`, `model`); a user
+    never wrote that, so it only chooses the model.
+    """
+    path: list[str] = []
+    choices: list[type[BaseModel]] = [root]
+    parent: type[BaseModel] | None = root
+    for part in location:
+        tagged = [model for model in choices if _tag(model) == part]
+        if len(choices) > 1 and tagged:
+            choices = tagged
+            continue
+        parent = choices[0] if len(choices) == 1 else None
+        path.append(str(part))
+        field = parent.model_fields.get(str(part)) if parent else None
+        choices = _models_in(field.annotation) if field else []
+    return path, parent
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("engine")
+    return field.default if field else None
+
+
+def _models_in(hint: Any) -> list[type[BaseModel]]:
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint]
+    if typing.get_origin(hint) in (Union, types.UnionType, Annotated):
+        return [model for arg in typing.get_args(hint) for model in _models_in(arg)]
+    return []

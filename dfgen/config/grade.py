@@ -1,0 +1,94 @@
+"""How a completion is compared with the reference answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfgen.config.section import Section
+
+
+class GradeConfig(Section):
+    """The grader, its tolerances and its bounds on time and memory."""
+
+    grader: str = Field(
+        default="auto",
+        description="Grader of prompts whose answer type is auto: auto, math, choice, numeric, "
+        "text, the name of a dfgen.graders entry point, or package.module:function.",
+    )
+    timeout_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=3600,
+        description="Seconds of wall time for one completion in a worker process; a grader that "
+        "takes longer is killed and the answer counts as wrong.",
+    )
+    memory_mb: int | None = Field(
+        default=4096,
+        ge=256,
+        description="Address space of one worker process in MiB, so that an answer like 9^9^9^9 "
+        "cannot take the machine's memory; null: no limit.",
+    )
+    start_timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds a worker process may take to start and to import its graders.",
+    )
+    recycle_after: int = Field(
+        default=2000,
+        gt=0,
+        description="Completions after which a worker process is replaced; sympy's caches grow.",
+    )
+    fallback: bool = Field(
+        default=True,
+        description="Without a stated answer (box, tag, 'Answer:' line), take the last number, the "
+        "last choice or the whole text; false: such a completion has no answer and is wrong.",
+    )
+    decimal_mark: Literal["auto", "point", "comma"] = Field(
+        default="auto",
+        description="How 1,500 and 1.500 are read. auto: by the other numbers and the language of "
+        "the text, and as English (1500 and 1.5) where these say nothing.",
+    )
+    relative_tolerance: float = Field(
+        default=1e-6,
+        ge=0,
+        lt=1,
+        description="Numbers are equal within this share of the expected one (0.05: 5 percent).",
+    )
+    absolute_tolerance: float = Field(
+        default=1e-6,
+        ge=0,
+        description="Numbers are equal within this distance, whatever their size.",
+    )
+    units: Literal["check", "ignore"] = Field(
+        default="check",
+        description="check: known units are converted (24 cm = 0.24 m) and must be of one kind "
+        "when both sides have one; ignore: only the numbers are compared.",
+    )
+    math_targets: tuple[Literal["latex", "expr"], ...] = Field(
+        default=("latex", "expr"),
+        min_length=1,
+        description="What math-verify looks for: LaTeX in delimiters, plain expressions, or both.",
+    )
+    math_precision: int = Field(
+        default=6,
+        ge=0,
+        le=50,
+        description="Decimal places to which math-verify rounds before it compares.",
+    )
+    math_strict: bool = Field(
+        default=True,
+        description="math-verify: names of variables matter and a set is not a tuple.",
+    )
+    math_set_relations: bool = Field(
+        default=False,
+        description="math-verify: an inequality may answer an interval in both directions, not "
+        "only where the completion gives the interval.",
+    )
+    max_chars: int = Field(
+        default=20_000,
+        ge=100,
+        description="Only this many last characters of a completion go to math-verify, whose "
+        "search is not linear in the length of the text.",
+    )

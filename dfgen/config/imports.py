@@ -1,0 +1,41 @@
+"""Existing answers of other models, as `dfgen import` reads them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfgen.config.prompts import Columns, SourceConfig
+
+
+class ImportColumns(Columns):
+    """Which column of the source holds what: one row is one answer to one question."""
+
+    response: str = "response"
+    """What the model wrote: text, a chat with one assistant turn, or a list of texts (several
+    answers to the question of the row). Kept exactly, to the last blank."""
+    model: str | None = None
+    """Names the model row by row; otherwise `model` holds for all."""
+    id: str | None = None
+    """The source's own name of the answer, kept so that people find it again."""
+    finish_reason: str | None = None
+    """Why the model stopped (`stop`, `length`); unset or empty: unknown."""
+    response_metadata: list[str] = Field(default_factory=list)
+    """Columns that belong to the answer, such as people's verdicts on it; `metadata` names those
+    that belong to the question."""
+
+
+class ImportConfig(SourceConfig):
+    """Answers of other models: a source, its columns, and the tokenizer that encodes them."""
+
+    source: Literal["parquet", "jsonl", "folder", "datasets"] = "jsonl"
+    """parquet and jsonl: files; folder: pictures with a metadata.jsonl or metadata.csv;
+    datasets: a Hub id or a local path, streamed."""
+    columns: ImportColumns = ImportColumns()
+    model: str = "unknown"
+    """Name of the model that wrote the answers, for rows that name none."""
+    tokenizer: str
+    """Directory or Hub id of the tokenizer that encodes the answers: the trained policy's."""
+    shard_size: int = Field(default=256, gt=0)
+    """Prompts per shard file."""

@@ -1,0 +1,107 @@
+"""Reading a pipeline file: defaults < YAML < DFGEN_* environment < --set, then one validation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from dfgen.config.complaints import explain_errors
+from dfgen.config.pipeline import Pipeline
+from dfgen.errors import ConfigError
+
+ENV_PREFIX = "DFGEN_SET_"
+
+
+def load_pipeline(
+    path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Pipeline:
+    """Read, complete and check a pipeline file.
+
+    Args:
+        path: the YAML file.
+        overrides: `a.b=value` strings; the value is read as YAML (`[1, 2]`, `true`, `null`).
+        environ: environment; `DFGEN_SET_REPAIR__MAX_EDIT_RATIO=0.3` sets
+            `repair.max_edit_ratio`. Defaults to the process's own.
+
+    Raises:
+        ConfigError: names the file, the field and, for a misspelt key, the likely one.
+    """
+    tree = _read_yaml(path)
+    for dotted, value in _environment_settings(os.environ if environ is None else environ):
+        _assign(tree, dotted, value)
+    for item in overrides:
+        dotted, equals, text = item.partition("=")
+        if not equals or not dotted:
+            raise ConfigError(f"--set {item!r} is not of the form name.of.field=value.")
+        _assign(tree, dotted, _parse_value(text, f"--set {dotted}"))
+    return check_pipeline(tree, str(path))
+
+
+def check_pipeline(tree: Mapping[str, Any], origin: str) -> Pipeline:
+    """Validate a parsed pipeline; `origin` names it in messages."""
+    try:
+        return Pipeline.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain_errors(error), where=origin, hint=_HINT) from None
+
+
+_HINT = "`dfgen config schema` prints every field; `dfgen config show FILE` the effective values."
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            "there is no such pipeline file.",
+            where=str(path),
+            hint="`dfgen config init FILE` writes a commented one.",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}.", where=str(path)) from None
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"is not valid YAML: {problem}.", where=f"{path}{line}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError("must be a mapping of sections (prompts:, policy:, ...).", where=str(path))
+    return tree
+
+
+def _environment_settings(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
+    return [
+        (
+            name.removeprefix(ENV_PREFIX).lower().replace("__", "."),
+            _parse_value(environ[name], name),
+        )
+        for name in sorted(environ)
+        if name.startswith(ENV_PREFIX)
+    ]
+
+
+def _parse_value(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value {text!r} is not valid YAML; quote it.", where=origin) from None
+
+
+def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    node = tree
+    for name in parents:
+        child = node.setdefault(name, {})
+        if child is None:
+            child = node[name] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"{dotted}: {name} is not a section.")
+        node = child
+    node[last] = value

@@ -1,0 +1,86 @@
+"""How the difference between a wrong answer and its repair becomes a mask."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfgen.config.section import Section
+
+
+class MaskConfig(Section):
+    """What is marked. Each refinement of the alignment has its own switch."""
+
+    correct: Literal["all", "none"] = Field(
+        default="all",
+        description="loss_mask of a trajectory that the reward says is right: every token or none.",
+    )
+    outcome: Literal["all", "none", "drop"] = Field(
+        default="all",
+        description="loss_mask of a wrong trajectory without an accepted repair: every token (plain "
+        "GRPO), none, or drop the row.",
+    )
+    whole_atoms: bool = Field(
+        default=True,
+        description="Align words, numbers, quantities and LaTeX commands as wholes instead of "
+        "single tokens: 46 -> 146 marks 46, though its digits are all still there.",
+    )
+    ties: bool = Field(
+        default=True,
+        description="Among equally short edit scripts prefer fewer hunks, hunks inside one step, "
+        "hunks that start or end at a step or sentence, the later of two identical copies.",
+    )
+    crumbs: bool = Field(
+        default=True,
+        description="Merge a few short equal words between two long edits into one edit: chance, "
+        "not agreement. Never across a step or sentence boundary.",
+    )
+    crumb_max_units: int = Field(
+        default=2, ge=1, description="Longest equality that counts as a crumb, in words and signs."
+    )
+    crumb_max_chars: int = Field(
+        default=4, ge=1, description="Longest word that a crumb may hold, in characters."
+    )
+    crumb_min_edit: int = Field(
+        default=4,
+        ge=1,
+        description="Length of the edits on both sides from which an equality between them can be "
+        "a crumb, in words and signs.",
+    )
+    format_only: bool = Field(
+        default=True,
+        description="Type changes of white space, case, LaTeX spelling, bullets, emphasis and "
+        "number format (0.50 / 0.5) as format-only and leave them out of loss_mask.",
+    )
+    moves: bool = Field(
+        default=True,
+        description="Type a clause deleted here and inserted unchanged there as a move and leave it "
+        "out of loss_mask.",
+    )
+    move_min_units: int = Field(
+        default=4, ge=1, description="Shortest text that counts as moved, in words and signs."
+    )
+    insertion_anchor: Literal["next", "previous", "both", "none"] = Field(
+        default="next",
+        description="Which existing token carries the gradient of a pure insertion. At the end of "
+        "the text the previous one stands in for the next.",
+    )
+    steps: Literal["auto", "lines", "sentences", "paragraphs"] = Field(
+        default="auto",
+        description="What a step is. auto: 'Step n:' marks, else blank lines and list items, else "
+        "sentences; tags such as <think> always separate.",
+    )
+    consequence_weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Weight of hunks that only carry a value an earlier hunk changed; the others "
+        "weigh 1. Unset: no weights are computed.",
+    )
+    max_cells: int = Field(
+        default=1_000_000_000,
+        ge=10_000,
+        description="Largest exact alignment (length x length after common ends are cut); beyond it "
+        "a windowed one is used and the row is flagged approximate.",
+    )

@@ -1,0 +1,48 @@
+"""JSON Schemas: the public contract, written to `schemas/` and checked there by a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.records import RECORDS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """The schema of a pipeline file."""
+    return {"$schema": DIALECT, **Pipeline.model_json_schema()}
+
+
+def list_schemas() -> dict[str, dict[str, Any]]:
+    """Every schema by file name."""
+    schemas = {
+        f"{record.__name__.lower()}.schema.json": {
+            "$schema": DIALECT,
+            "$comment": record.SCHEMA,
+            **record.model_json_schema(),
+        }
+        for record in RECORDS
+    }
+    return {"pipeline.schema.json": pipeline_schema(), **schemas}
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write all schemas; returns the files that changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for name, schema in list_schemas().items():
+        path = folder / name
+        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+if __name__ == "__main__":
+    for changed_file in write_schemas(Path("schemas")):
+        print(changed_file)

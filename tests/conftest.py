@@ -1,0 +1,15 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Wall-clock deadlines fail on busy machines; CI bounds the whole run instead.
+settings.register_profile("dfgen", deadline=None, print_blob=True)
+settings.load_profile("dfgen")
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
