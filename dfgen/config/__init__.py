@@ -1,0 +1,1 @@
+"""The pipeline file: one model per section."""

@@ -72,7 +72,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"is not valid YAML: {problem}.", where=f"{path}{line}") from None
     if not isinstance(tree, dict):
-        raise ConfigError("must be a mapping of sections (prompts:, policy:, ...).", where=str(path))
+        raise ConfigError(
+            "must be a mapping of sections (prompts:, policy:, ...).", where=str(path)
+        )
     return tree
 
 
@@ -91,7 +93,9 @@ def _parse_value(text: str, origin: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"the value {text!r} is not valid YAML; quote it.", where=origin) from None
+        raise ConfigError(
+            f"the value {text!r} is not valid YAML; quote it.", where=origin
+        ) from None
 
 
 def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:

@@ -18,8 +18,8 @@ class MaskConfig(Section):
     )
     outcome: Literal["all", "none", "drop"] = Field(
         default="all",
-        description="loss_mask of a wrong trajectory without an accepted repair: every token (plain "
-        "GRPO), none, or drop the row.",
+        description="loss_mask of a wrong trajectory without an accepted repair: every token "
+        "(plain GRPO), none, or drop the row.",
     )
     whole_atoms: bool = Field(
         default=True,
@@ -55,8 +55,8 @@ class MaskConfig(Section):
     )
     moves: bool = Field(
         default=True,
-        description="Type a clause deleted here and inserted unchanged there as a move and leave it "
-        "out of loss_mask.",
+        description="Type a clause deleted here and inserted unchanged there as a move and leave "
+        "it out of loss_mask.",
     )
     move_min_units: int = Field(
         default=4, ge=1, description="Shortest text that counts as moved, in words and signs."
@@ -81,6 +81,6 @@ class MaskConfig(Section):
     max_cells: int = Field(
         default=1_000_000_000,
         ge=10_000,
-        description="Largest exact alignment (length x length after common ends are cut); beyond it "
-        "a windowed one is used and the row is flagged approximate.",
+        description="Largest exact alignment (length x length after common ends are cut); beyond "
+        "it a windowed one is used and the row is flagged approximate.",
     )

@@ -71,7 +71,8 @@ class SourceConfig(Section):
     image_root: str | None = None
     """Folder that relative picture paths start from; unset: the folder of the source file."""
     answer_type: str = "auto"
-    """Grader for rows that name none: auto, math, choice, numeric, text, or a registered name."""
+    """Grader for rows that name none: auto, math, choice, numeric, text, the name of a
+    dfgen.graders entry point, or package.module:function."""
     answer_index: Literal[0, 1] | None = None
     """The answer column holds the position of the right choice, counted from this number; it
     becomes the letter of that choice."""

@@ -1,0 +1,124 @@
+"""One row of a source becomes one prompt."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import get_args
+
+from dfgen.config.prompts import AnswerType, Columns, SourceConfig
+from dfgen.errors import ConfigError, RowError
+from dfgen.prompts import demo_scenes
+from dfgen.prompts.answers import read_answer, read_solution, write_value
+from dfgen.prompts.choices import answer_letter, read_choices
+from dfgen.prompts.columns import get_value
+from dfgen.prompts.identity import prompt_id
+from dfgen.prompts.metadata import write_metadata
+from dfgen.prompts.pictures import PictureReader, find_pictures
+from dfgen.prompts.questions import (
+    has_placeholder,
+    mark_placeholders,
+    read_question,
+    replace_placeholders,
+)
+from dfgen.prompts.rows import AnyRow, SourceRow
+from dfgen.records import Prompt, Reject
+
+
+class PromptAssembler:
+    """Turns rows into prompts, as the columns and limits of a source say.
+
+    Raises:
+        ConfigError: `answer_type` names no grader.
+    """
+
+    def __init__(self, config: SourceConfig) -> None:
+        self._config = config
+        self._columns = config.columns
+        if config.source == "demo":
+            self._columns = Columns(answer_type="answer_type", metadata=demo_scenes.METADATA)
+        self._pictures = PictureReader(config.images, config.image_root)
+        installed = entry_points(group="dfgen.graders").names
+        self._answer_types = {*get_args(AnswerType), *installed}
+        self._check_answer_type(config.answer_type, "answer_type")
+
+    def assemble(self, row: SourceRow) -> Prompt:
+        """Return the prompt of a row.
+
+        Raises:
+            RowError: the row cannot be used; the reasons are those of the readers of its cells.
+            ConfigError: the row names an answer type that does not exist.
+        """
+        columns, values = self._columns, row.values
+        text, in_chat = read_question(get_value(values, columns.question))
+        cells = find_pictures(row, self._config)
+        self._check_count(in_chat if cells is None else cells, cells is not None, text)
+        question = replace_placeholders(text)
+        if not question:
+            raise RowError("question_missing", "the question has no text beside its pictures")
+        choices = read_choices(get_value(values, columns.choices))
+        answer = read_answer(get_value(values, columns.answer))
+        if self._config.answer_index is not None and choices:
+            answer = answer_letter(answer, self._config.answer_index, choices)
+        solution = read_solution(get_value(values, columns.solution))
+        answer_type = self._read_answer_type(row)
+        images, infos = self._pictures.read(in_chat if cells is None else cells, row.folder)
+        return Prompt(
+            prompt_id=prompt_id(question, choices, answer, [info.sha256 for info in infos]),
+            question=question,
+            images=images,
+            image_info=infos,
+            choices=choices,
+            answer=answer,
+            answer_type=answer_type,
+            solution=None if solution is None else mark_placeholders(solution),
+            source=row.where,
+            metadata=write_metadata({name: get_value(values, name) for name in columns.metadata}),
+        )
+
+    def _check_count(self, cells: list[object], has_column: bool, text: str) -> None:
+        least = self._config.images.min_per_prompt
+        if len(cells) >= least or not (has_column or has_placeholder(text)):
+            return
+        raise RowError(
+            "image_missing",
+            f"the row has {len(cells)} pictures, fewer than images.min_per_prompt = {least}; name"
+            " the picture column in columns.images, or set the limit to 0 to keep rows of text",
+            {"images": len(cells)},
+        )
+
+    def _read_answer_type(self, row: SourceRow) -> str:
+        cell = get_value(row.values, self._columns.answer_type)
+        try:
+            name = write_value(cell) or self._config.answer_type
+        except TypeError:
+            name = repr(cell)
+        self._check_answer_type(name, f"{row.where}, column {self._columns.answer_type}")
+        return name
+
+    def _check_answer_type(self, name: str, where: str) -> None:
+        # package.module:function is a user's own grader; the grade stage imports it.
+        if name in self._answer_types or ":" in name:
+            return
+        raise ConfigError(
+            f"there is no answer type {name!r}.",
+            where=where,
+            hint=f"There are: {', '.join(sorted(self._answer_types))}, package.module:function.",
+        )
+
+
+def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:
+    """Return the reject of a row.
+
+    Args:
+        row: the row; its place is the reject's `row_id`.
+        error: reason, detail and evidence.
+        name: prompt id, where the row came that far.
+    """
+    return Reject(
+        stage="prompts",
+        row_id=row.where,
+        prompt_id=name,
+        reason=error.reason,
+        detail=error.detail,
+        evidence=write_metadata(error.evidence),
+    )

@@ -1,0 +1,102 @@
+"""Column names: finding cells by dotted name, and saying what is there when one is not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dfgen.config.imports import ImportColumns
+from dfgen.config.prompts import Columns, SourceConfig
+from dfgen.errors import InputError
+
+MISSING: Any = object()
+"""What `find_value` returns for a column that the row does not have."""
+
+_SHOWN = 30
+
+
+def find_value(values: Mapping[str, Any], name: str) -> Any:
+    """Return the cell of a column; a dotted name reaches into structs.
+
+    A column whose own name holds the dot comes first. Null inside the path is null.
+    """
+    if name in values:
+        return values[name]
+    head, dot, rest = name.partition(".")
+    if not dot or head not in values:
+        return MISSING
+    inner = values[head]
+    if inner is None:
+        return None
+    return find_value(inner, rest) if isinstance(inner, Mapping) else MISSING
+
+
+def get_value(values: Mapping[str, Any], name: str | None) -> Any:
+    """Return the cell of a column; None if the column is not named or the row does not have it."""
+    value = MISSING if name is None else find_value(values, name)
+    return None if value is MISSING else value
+
+
+def list_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the names of all columns of a row, those inside structs dotted."""
+    names = []
+    for name, value in values.items():
+        names.append(prefix + name)
+        if isinstance(value, Mapping):
+            names.extend(list_names(value, f"{prefix}{name}."))
+    return names
+
+
+def named_columns(columns: Columns) -> dict[str, str]:
+    """Return the columns that a source must have: name -> the setting that names it."""
+    single = {"question": columns.question, "answer": columns.answer}
+    for field in ("choices", "solution", "answer_type"):
+        single[field] = getattr(columns, field)
+    lists = {"metadata": columns.metadata, "images": columns.images or []}
+    if isinstance(columns, ImportColumns):
+        for field in ("response", "model", "id", "finish_reason"):
+            single[field] = getattr(columns, field)
+        lists["response_metadata"] = columns.response_metadata
+    named = {name: field for field, name in single.items() if name}
+    for field, names in lists.items():
+        for name in [names] if isinstance(names, str) else names:
+            named.setdefault(name, field)
+    return named
+
+
+def image_candidates(config: SourceConfig) -> list[str]:
+    """Return the columns that may hold the pictures, in order of preference, if none is named."""
+    if config.source == "folder":
+        return ["file_names", "file_name", "images", "image"]
+    return ["images", "image"]
+
+
+def check_columns(config: SourceConfig, available: Iterable[str], where: str) -> list[str]:
+    """Return the columns to read from a source that has the columns `available`.
+
+    Raises:
+        InputError: a named column is not there; lists what is.
+    """
+    there = set(available)
+    named = named_columns(config.columns)
+    missing = [name for name in named if name not in there]
+    if missing:
+        raise missing_column_error(missing[0], named[missing[0]], sorted(there), where)
+    wanted = list(named)
+    if config.columns.images is None:
+        found = [name for name in image_candidates(config) if name in there]
+        wanted += [name for name in found if name not in named]
+    return wanted
+
+
+def missing_column_error(name: str, field: str, available: list[str], where: str) -> InputError:
+    """Return the error for a column that is not there."""
+    near = difflib.get_close_matches(name, available, n=1, cutoff=0.5)
+    shown = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return InputError(
+        f"there is no column {name!r} (columns.{field}).",
+        where=where,
+        hint=f"The source has: {shown or 'no columns'}.{guess}",
+    )

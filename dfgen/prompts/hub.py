@@ -1,0 +1,164 @@
+"""Rows of a data set that the `datasets` library opens: a Hub id or a local path, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dfgen.config.prompts import SourceConfig
+from dfgen.errors import InputError
+from dfgen.prompts.columns import check_columns
+from dfgen.prompts.files import describe_files
+from dfgen.prompts.rows import SourceRow
+
+_SAVED = ("dataset_dict.json", "state.json")
+_DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".zip", ".tar", ".gz")
+
+
+def read_hub(config: SourceConfig) -> Iterator[SourceRow]:
+    """Yield the rows of one split; numbers are rows counted from 0.
+
+    Pictures come as their original bytes: nothing is decoded. Class labels become their names.
+
+    Raises:
+        InputError: the data set, its configuration, split or revision cannot be opened, the
+            stream breaks off, a column is not there.
+    """
+    path = str(config.path)
+    local = Path(path).expanduser()
+    name = f"{local.name if local.exists() else path}/{config.split}"
+    with _explain_failure(config):
+        table = _open(config, local)
+        features = table.features
+        if features is None:
+            table = table._resolve_features()
+            features = table.features
+        columns = check_columns(config, _list_names(features or {}), path)
+        top = [column for column in features or {} if _is_wanted(column, columns)]
+        labels = _find_labels(features, top)
+        table = table.select_columns(top).decode(False)
+        for number, values in enumerate(table):
+            for column, names in labels.items():
+                code = values[column]
+                # -1 stands for "no label", as in test splits.
+                values[column] = names[code] if isinstance(code, int) and code >= 0 else None
+            yield SourceRow(
+                name,
+                number,
+                {column: _fetch_pictures(cell) for column, cell in values.items()},
+                local if local.is_dir() else None,
+            )
+
+
+def describe_hub(config: SourceConfig) -> dict[str, Any]:
+    """Return what identifies the data set: files of a local one, the commit of one on the Hub.
+
+    Raises:
+        InputError: the Hub cannot be asked, or has no such data set.
+    """
+    path = str(config.path)
+    local = Path(path).expanduser()
+    asked = {"name": config.name, "split": config.split, "revision": config.revision}
+    if local.exists():
+        files = sorted(file for file in local.rglob("*") if file.name.endswith(_DATA))
+        return {"path": path, **asked, "files": describe_files(files)}
+    import huggingface_hub
+
+    with _explain_failure(config):
+        found = huggingface_hub.HfApi().dataset_info(path, revision=config.revision)
+    return {"id": path, **asked, "commit": found.sha}
+
+
+def _open(config: SourceConfig, local: Path) -> Any:
+    import datasets
+
+    if any((local / name).is_file() for name in _SAVED):
+        saved = datasets.load_from_disk(str(local))
+        if isinstance(saved, datasets.DatasetDict):
+            if config.split not in saved:
+                splits = ", ".join(map(str, saved))
+                raise InputError(
+                    f"there is no split {config.split!r}.",
+                    where=str(local),
+                    hint=f"The data set has: {splits}.",
+                )
+            saved = saved[config.split]
+        return saved.to_iterable_dataset()
+    return datasets.load_dataset(
+        str(local) if local.exists() else str(config.path),
+        config.name,
+        split=config.split,
+        revision=config.revision,
+        streaming=True,
+    )
+
+
+@contextmanager
+def _explain_failure(config: SourceConfig) -> Iterator[None]:
+    import datasets
+
+    bars = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # builders, the Hub client and file systems each raise their own
+        lines = str(error).strip().splitlines() or [""]
+        asked = {"name": config.name, "split": config.split, "revision": config.revision}
+        shown = ", ".join(f"{key} {value}" for key, value in asked.items() if value)
+        raise InputError(
+            f"the data set cannot be read: {type(error).__name__}: {lines[0]}",
+            where=f"{config.path} ({shown})",
+            hint="Check the id or path, the split and the network; for a gated data set, log in"
+            " with `hf auth login`.",
+        ) from error
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def _list_names(features: Any, prefix: str = "") -> list[str]:
+    names = []
+    for name, feature in features.items():
+        names.append(prefix + name)
+        if isinstance(feature, dict):
+            names.extend(_list_names(feature, f"{prefix}{name}."))
+    return names
+
+
+def _is_wanted(column: str, wanted: list[str]) -> bool:
+    return any(name == column or name.startswith(f"{column}.") for name in wanted)
+
+
+def _find_labels(features: Any, columns: list[str]) -> dict[str, list[str]]:
+    import datasets
+
+    return {
+        column: list(features[column].names)
+        for column in columns
+        if isinstance(features[column], datasets.ClassLabel)
+    }
+
+
+def _fetch_pictures(cell: Any) -> Any:
+    # A picture that is a file of its own, on the Hub or in an archive, comes as an address that
+    # only fsspec can open. The data set itself names it; an http address in a row stays one.
+    if isinstance(cell, list):
+        return [_fetch_pictures(item) for item in cell]
+    if not isinstance(cell, dict) or set(cell) != {"bytes", "path"}:
+        return cell
+    path = cell["path"]
+    if cell["bytes"] is not None or not isinstance(path, str):
+        return cell
+    if not path.startswith(("hf://", "zip://", "gzip://", "tar://")):
+        return cell
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        with fsspec.open(path, "rb") as stream:
+            return {"bytes": stream.read(), "path": path.partition("::")[0].rpartition("/")[2]}
+    except FileNotFoundError:
+        return cell

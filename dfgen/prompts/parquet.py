@@ -1,0 +1,86 @@
+"""Rows of Parquet files, read in small batches and only the columns that are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dfgen.config.prompts import SourceConfig
+from dfgen.prompts.columns import check_columns
+from dfgen.prompts.files import find_files, name_files, unreadable_error
+from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
+
+ENDINGS = (".parquet",)
+# Rows hold pictures of up to megabytes; a batch stands in memory twice while it is converted.
+_BATCH_ROWS = 32
+# Text that is not UTF-8, a date that Python has no value for, a map with a key twice.
+_BAD_CELL = (ValueError, OverflowError, KeyError)
+
+
+def read_parquet(config: SourceConfig) -> Iterator[AnyRow]:
+    """Yield the rows of all files; numbers are rows counted from 0.
+
+    The schema of every file is checked before the first row is read.
+
+    Raises:
+        InputError: no file, a file that cannot be read, a column that is not there.
+    """
+    files = find_files(config.path, ENDINGS)
+    wanted = [_check_file(file, config) for file in files]
+    for name, file, columns in zip(name_files(files), files, wanted, strict=True):
+        yield from _read_file(file, name, columns)
+
+
+def _check_file(file: Path, config: SourceConfig) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(file)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable_error(file, error) from error
+    return check_columns(config, _list_names(schema), str(file))
+
+
+def _list_names(fields: Any, prefix: str = "") -> list[str]:
+    import pyarrow as pa
+
+    names = []
+    for field in fields:
+        names.append(prefix + field.name)
+        if pa.types.is_struct(field.type):
+            names.extend(_list_names(field.type.fields, f"{prefix}{field.name}."))
+    return names
+
+
+def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(file, memory_map=True) as table:
+            for batch in table.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+                for values in _to_rows(batch):
+                    if isinstance(values, str):
+                        yield UnreadableRow(name, number, values)
+                    else:
+                        yield SourceRow(name, number, values, file.parent)
+                    number += 1
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable_error(file, error, number) from error
+
+
+def _to_rows(batch: Any) -> list[dict[str, Any] | str]:
+    try:
+        return list(batch.to_pylist(maps_as_pydicts="strict"))
+    except _BAD_CELL:
+        return [_to_row(batch.slice(index, 1)) for index in range(batch.num_rows)]
+
+
+def _to_row(batch: Any) -> dict[str, Any] | str:
+    try:
+        return dict(batch.to_pylist(maps_as_pydicts="strict")[0])
+    except _BAD_CELL as error:
+        return f"a cell cannot be read: {error}"

@@ -1,0 +1,132 @@
+"""The text of a question: plain, or the user's turn of a chat; placeholders taken out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dfgen.errors import RowError
+
+_PLACEHOLDER = re.compile(r"<\|?image(?:[ _]?(\d+))?\|?>")
+_USER_ROLES = ("user", "human")
+_PICTURE_KEYS = ("image", "image_url", "url", "path", "bytes", "base64")
+
+
+def read_question(cell: Any) -> tuple[str, list[Any]]:
+    """Return the text of a question and the pictures that stand inside it.
+
+    A chat is a list of messages, `{role, content}` or `{from, value}`; the content is text or a
+    list of blocks. Exactly one user turn is allowed, because dfgen asks one question; system turns
+    are left out (`sample.system` sets one), and so are answers. A picture block stands for a
+    placeholder.
+
+    Returns:
+        Text with placeholders still in it (see `replace_placeholders`), and the cells of the
+        chat's picture blocks that hold a picture.
+
+    Raises:
+        RowError: question_missing, question_invalid.
+    """
+    if cell is None or cell in ("", []):
+        raise RowError("question_missing", "the question is empty")
+    if isinstance(cell, str):
+        return cell, []
+    messages = [cell] if isinstance(cell, dict) else cell
+    if not isinstance(messages, list):
+        raise RowError(
+            "question_invalid", f"the question is of type {type(cell).__name__}, not text or a chat"
+        )
+    return read_turn(messages, _USER_ROLES, "question")
+
+
+def read_turn(messages: list[Any], roles: tuple[str, ...], what: str) -> tuple[str, list[Any]]:
+    """Return text and pictures of the one message of a chat that has one of these roles.
+
+    Raises:
+        RowError: `<what>_missing`, `<what>_invalid`.
+    """
+    if not all(isinstance(message, dict) for message in messages):
+        raise RowError(f"{what}_invalid", f"the {what} is a list, but not one of chat messages")
+    turns = [m for m in messages if (m.get("role") or m.get("from")) in roles]
+    if len(turns) > 1:
+        raise RowError(
+            f"{what}_invalid", f"the chat has {len(turns)} {roles[0]} turns; dfgen reads one"
+        )
+    if not turns:
+        raise RowError(f"{what}_missing", f"the chat has no {roles[0]} turn")
+    content = turns[0].get("content")
+    if content is None:
+        content = turns[0].get("value")
+    return _read_content(content, what)
+
+
+def _read_content(content: Any, what: str) -> tuple[str, list[Any]]:
+    if isinstance(content, str):
+        return content, []
+    if not isinstance(content, list):
+        raise RowError(f"{what}_missing", "the message has no content")
+    text, pictures = "", []
+    for block in content:
+        if isinstance(block, str):
+            text += block
+        elif isinstance(block, dict) and block.get("type") in ("image", "image_url"):
+            text += "<image>"
+            cell = next((block[key] for key in _PICTURE_KEYS if block.get(key)), None)
+            if isinstance(cell, dict) and cell.get("url"):
+                cell = cell["url"]
+            if cell is not None:
+                pictures.append(cell)
+        elif isinstance(block, dict) and isinstance(block.get("text"), str):
+            text += block["text"]
+        else:
+            raise RowError(f"{what}_invalid", "the message has a block that is not text or picture")
+    return text, pictures
+
+
+def has_placeholder(text: str) -> bool:
+    """Say whether a text holds `<image>` or one of its forms."""
+    return _PLACEHOLDER.search(text) is not None
+
+
+def replace_placeholders(text: str) -> str:
+    """Take picture placeholders out of a text, so that no processor counts them as pictures.
+
+    Placeholders are `<image>`, `<image1>`, `<image 1>`, `<image_1>` and their `<|...|>` forms. The
+    pictures themselves stand where `{images}` stands in `sample.prompt`. If every placeholder is
+    at the start, at the end, or on a line of its own, all are removed. If one of them stands
+    inside a sentence, the text refers to its pictures, and every placeholder becomes the plain
+    text `[image N]`, N being its own number or else its place among them. Blanks at both ends of
+    the text are removed.
+    """
+    if not has_placeholder(text):
+        return text.strip()
+    if any(_is_inside(text, match) for match in _PLACEHOLDER.finditer(text)):
+        return mark_placeholders(text).strip()
+    lines = []
+    for line in text.split("\n"):
+        rest = _PLACEHOLDER.sub("", line)
+        if rest == line:
+            lines.append(line)
+        elif rest.strip():
+            lines.append(rest.strip())
+    return "\n".join(lines).strip()
+
+
+def mark_placeholders(text: str) -> str:
+    """Replace every placeholder by `[image N]`."""
+    count = 0
+
+    def number(match: re.Match[str]) -> str:
+        nonlocal count
+        count += 1
+        return f"[image {match.group(1) or count}]"
+
+    return _PLACEHOLDER.sub(number, text)
+
+
+def _is_inside(text: str, match: re.Match[str]) -> bool:
+    before, after = text[: match.start()], text[match.end() :]
+    line_before, line_after = before.rpartition("\n")[2], after.partition("\n")[0]
+    line = _PLACEHOLDER.sub("", line_before) + _PLACEHOLDER.sub("", line_after)
+    outer = (_PLACEHOLDER.sub("", before), _PLACEHOLDER.sub("", after), line)
+    return all(part.strip() for part in outer)

@@ -1,0 +1,68 @@
+"""Reading prompts: a source in, one prompt or one reject per row out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dfgen.config.prompts import PromptsConfig
+from dfgen.errors import InputError, RowError
+from dfgen.prompts.assembling import PromptAssembler, reject_row
+from dfgen.prompts.rows import UnreadableRow
+from dfgen.prompts.seen import SeenPrompts
+from dfgen.prompts.sources import describe_rows, read_rows
+from dfgen.records import Prompt, Reject
+
+
+def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
+    """Yield one prompt or one reject per row of the source, in the order of the source.
+
+    Lazy: nothing is opened before the first row is asked for, and only one small batch of rows is
+    in memory; what grows is the table of ids (24 to 48 bytes per prompt). Order and ids are the
+    same on every read.
+
+    Reasons of rejects: row_unreadable, question_missing, question_invalid, answer_missing,
+    answer_invalid, solution_invalid, choices_invalid, image_missing, image_remote, image_corrupt,
+    image_too_large, image_too_many, duplicate.
+
+    Raises:
+        InputError: the source cannot be opened or read on, has no rows, lacks a column, or holds a
+            duplicate although `on_duplicate` is error.
+        ConfigError: an answer type that does not exist.
+    """
+    assembler = PromptAssembler(config)
+    seen = SeenPrompts()
+    for row in read_rows(config):
+        if isinstance(row, UnreadableRow):
+            yield reject_row(row, RowError("row_unreadable", row.detail))
+            continue
+        try:
+            prompt = assembler.assemble(row)
+        except RowError as error:
+            yield reject_row(row, error)
+            continue
+        first = seen.add(prompt.prompt_id, row.file, row.number)
+        if first is None:
+            yield prompt
+        elif config.on_duplicate == "error":
+            raise InputError(
+                f"this row asks the same as row {first}: question, choices, answer and pictures"
+                " are equal.",
+                where=row.where,
+                hint="Take one of them away, or set prompts.on_duplicate: reject.",
+            )
+        else:
+            detail = f"equal to row {first}: question, choices, answer and pictures"
+            again = RowError("duplicate", detail, {"first_row": first})
+            yield reject_row(row, again, prompt.prompt_id)
+
+
+def describe_source(config: PromptsConfig) -> dict[str, Any]:
+    """Return what identifies the source, for the manifest (see `describe_rows`).
+
+    Reads every file once to hash it.
+
+    Raises:
+        InputError: the source is not there or cannot be read.
+    """
+    return describe_rows(config)

@@ -1,0 +1,67 @@
+"""Which prompts were read already, and where: a table of 24 bytes per slot.
+
+A dict from id to row name takes some 250 bytes per row; data sets of millions of rows are read on
+machines whose memory is needed for models.
+"""
+
+from __future__ import annotations
+
+_ID = 16
+_SLOT = _ID + 8
+_NUMBER_BITS = 40
+
+
+class SeenPrompts:
+    """Remembers the first row of every prompt id. Open addressing, at most 2/3 full."""
+
+    def __init__(self) -> None:
+        self._files: list[str] = []
+        self._capacity = 1 << 10
+        self._table = bytearray(self._capacity * _SLOT)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def add(self, prompt_id: str, file: str, number: int) -> str | None:
+        """Return `file:number` of the earlier row with this id; None if this one is the first.
+
+        Args:
+            prompt_id: 32 hex digits.
+            file: name of the row's file; rows of one file come one after the other.
+            number: the row in its file, below 2**40.
+        """
+        key = bytes.fromhex(prompt_id)
+        start = self._find(self._table, self._capacity, key)
+        packed = int.from_bytes(self._table[start + _ID : start + _SLOT], "little")
+        if packed:
+            first = packed - 1
+            return f"{self._files[first >> _NUMBER_BITS]}:{first & ((1 << _NUMBER_BITS) - 1)}"
+        if not self._files or self._files[-1] != file:
+            self._files.append(file)
+        # One more than the place, because zero marks an empty slot.
+        packed = ((len(self._files) - 1) << _NUMBER_BITS | number) + 1
+        self._table[start : start + _SLOT] = key + packed.to_bytes(8, "little")
+        self._used += 1
+        if self._used * 3 > self._capacity * 2:
+            self._grow()
+        return None
+
+    @staticmethod
+    def _find(table: bytearray, capacity: int, key: bytes) -> int:
+        slot = int.from_bytes(key[:8], "little") & (capacity - 1)
+        while True:
+            start = slot * _SLOT
+            if table[start : start + _ID] == key or not any(table[start + _ID : start + _SLOT]):
+                return start
+            slot = (slot + 1) & (capacity - 1)
+
+    def _grow(self) -> None:
+        capacity = self._capacity * 2
+        table = bytearray(capacity * _SLOT)
+        for old in range(0, len(self._table), _SLOT):
+            entry = self._table[old : old + _SLOT]
+            if any(entry[_ID:]):
+                start = self._find(table, capacity, bytes(entry[:_ID]))
+                table[start : start + _SLOT] = entry
+        self._table, self._capacity = table, capacity

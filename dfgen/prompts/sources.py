@@ -1,0 +1,65 @@
+"""Choosing the reader of a source, and describing the source for the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from dfgen.config.prompts import PromptsConfig, SourceConfig
+from dfgen.errors import InputError
+from dfgen.prompts import jsonl, parquet
+from dfgen.prompts.demo_scenes import read_demo
+from dfgen.prompts.files import describe_files, find_files
+from dfgen.prompts.folder import find_metadata, read_folder
+from dfgen.prompts.hub import describe_hub, read_hub
+from dfgen.prompts.rows import AnyRow
+
+
+def read_rows(config: SourceConfig) -> Iterator[AnyRow]:
+    """Yield the rows of a source in its order, at most `config.limit` of them.
+
+    Raises:
+        InputError: the source cannot be opened or read on, has no rows, or lacks a column.
+    """
+    empty = True
+    for row in islice(_open(config), config.limit):
+        empty = False
+        yield row
+    if empty:
+        raise InputError("the data set is empty: it has no rows.", where=str(config.path))
+
+
+def _open(config: SourceConfig) -> Iterator[AnyRow]:
+    if isinstance(config, PromptsConfig) and config.source == "demo":
+        return read_demo(config)
+    if config.source == "parquet":
+        return parquet.read_parquet(config)
+    if config.source == "jsonl":
+        return jsonl.read_jsonl(config)
+    if config.source == "folder":
+        return read_folder(config)
+    return read_hub(config)
+
+
+def describe_rows(config: SourceConfig) -> dict[str, Any]:
+    """Return what identifies the source: JSON-able, `source` and then what the kind has.
+
+    parquet, jsonl, folder: `path` and `files` (see `describe_files`; of a folder the metadata
+    file, because the pictures' hashes are in the prompt ids). datasets: `files` of a local one,
+    `commit` of one on the Hub. demo: `count` and `seed`.
+
+    Raises:
+        InputError: the source is not there or cannot be read.
+    """
+    described: dict[str, Any] = {"source": config.source}
+    if isinstance(config, PromptsConfig) and config.source == "demo":
+        return {**described, "count": config.count, "seed": config.seed}
+    if config.source == "datasets":
+        return {**described, **describe_hub(config)}
+    if config.source == "folder":
+        files = [find_metadata(config)]
+    else:
+        endings = parquet.ENDINGS if config.source == "parquet" else jsonl.ENDINGS
+        files = find_files(config.path, endings)
+    return {**described, "path": config.path, "files": describe_files(files)}
