@@ -1,0 +1,34 @@
+"""Token-level difference masks for GRPO training of vision-language models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dfgen.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
+    from dfgen.diff.pair import PairDiff, diff_pair
+    from dfgen.tokens.loading import load_tokenizer
+
+__all__ = ["MaskConfig", "PairDiff", "__version__", "diff_pair", "load_tokenizer"]
+
+# Loaded when first asked for, so that `import dfgen` stays light.
+_PLACES = {
+    "MaskConfig": "dfgen.config.mask",
+    "PairDiff": "dfgen.diff.pair",
+    "diff_pair": "dfgen.diff.pair",
+    "load_tokenizer": "dfgen.tokens.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'dfgen' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

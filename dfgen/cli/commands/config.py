@@ -1,0 +1,67 @@
+"""`dfgen config`: show, check or start a pipeline file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples
+from dfgen.errors import ConfigError
+
+
+@click.group(
+    epilog=examples(
+        "dfgen config init my.yaml",
+        "dfgen config show my.yaml --set sample.num_samples=16",
+        "dfgen config schema > pipeline.schema.json",
+    )
+)
+def command() -> None:
+    """Show, check or start a pipeline file."""
+
+
+@command.command(epilog=examples("dfgen config show pipelines/demo.yaml"))
+@click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
+    """Print the effective pipeline: defaults, file, environment and --set together."""
+    from dfgen.cli.options import read_pipeline
+
+    tree = read_pipeline(pipeline, settings, None).model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@command.command(epilog=examples("dfgen config schema > pipeline.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of pipeline files; editors complete and check with it."""
+    from dfgen.config.schema import pipeline_schema
+
+    click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
+
+
+@command.command(epilog=examples("dfgen config init my.yaml"))
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def init(path: Path, force: bool) -> None:
+    """Write a commented pipeline file to start from."""
+    from importlib import resources
+
+    if path.exists() and not force:
+        raise ConfigError("exists already.", where=str(path), hint="--force overwrites it.")
+    text = resources.files("dfgen.config").joinpath("starter.yaml").read_text("utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}.", where=str(path)) from None
+    click.echo(str(path))
+    click.echo(
+        "Edit the lines marked EDIT, then: dfgen run FILE --out runs/first --dry-run", err=True
+    )

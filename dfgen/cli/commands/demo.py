@@ -1,0 +1,47 @@
+"""`dfgen demo`: the whole job, embedded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples
+from dfgen.cli.working import work
+
+
+@click.command(
+    epilog=examples(
+        "dfgen demo", "dfgen demo --out runs/small --count 40", "dfgen inspect runs/demo"
+    )
+)
+@click.option(
+    "--out",
+    "-o",
+    default="runs/demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run directory.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="Number of pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(out: Path, count: int | None, as_json: bool) -> None:
+    """Run the whole job on drawn pictures with two small models: no server, download or key.
+
+    A policy of a million parameters answers counting questions, a learned editor repairs its wrong
+    answers, and the masks of the differences are compared with the known truth.
+    """
+    from dfgen.config.load import load_pipeline
+    from dfgen.demo import PIPELINE
+
+    settings = () if count is None else (f"prompts.count={count}",)
+    pipeline = load_pipeline(PIPELINE, settings)
+    work(pipeline, out, ("prompts", "sample", "repair", "mask"), quiet=False, as_json=as_json)
+    if as_json:
+        return
+    from dfgen.report.terminal import print_examples
+    from dfgen.runners.session import open_finished
+
+    print_examples(open_finished(out).run, 3)
+    click.echo(f"\nThe data set: {out}/masks/*.parquet   (datasets.load_dataset reads it as it is)")
+    click.echo(f"Next: dfgen inspect {out}   |   dfgen stats {out}   |   dfgen validate {out}")

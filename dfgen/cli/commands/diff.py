@@ -1,0 +1,56 @@
+"""`dfgen diff`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples
+from dfgen.errors import InputError
+
+
+@click.command(
+    epilog=examples(
+        "dfgen diff wrong.txt right.txt",
+        "dfgen diff wrong.txt right.txt --tokenizer Qwen/Qwen2.5-VL-7B-Instruct --json",
+        "echo '3 + 2 = 6' | dfgen diff - right.txt",
+    )
+)
+@click.argument("wrong", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
+@click.argument("right", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--tokenizer",
+    default="demo:policy",
+    show_default=True,
+    help="Directory or Hub id of the tokenizer in whose tokens the mask is made.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print masks, steps and hunks as JSON.")
+def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
+    """Show the mask between two texts: what was wrong, token by token and step by step.
+
+    WRONG and RIGHT are text files; - reads standard input.
+    """
+    from dfgen.diff.pair import diff_pair
+    from dfgen.engines.loading import resolve_model
+    from dfgen.report.difference import print_difference, to_json
+    from dfgen.tokens.loading import load_tokenizer
+
+    loaded = load_tokenizer(resolve_model(tokenizer))
+    diff = diff_pair(_read(wrong), _read(right), loaded)
+    if as_json:
+        click.echo(json.dumps(to_json(diff), ensure_ascii=False))
+    else:
+        print_difference(diff)
+
+
+def _read(path: Path) -> str:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8 text.", where=str(path)) from None
+    return text.rstrip("\n")

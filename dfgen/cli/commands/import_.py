@@ -1,0 +1,40 @@
+"""`dfgen import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.rehearsing import rehearse
+from dfgen.cli.working import work
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "dfgen import pipelines/mathv-repair.yaml --out runs/mathv",
+        "dfgen repair pipelines/mathv-repair.yaml --out runs/mathv",
+    ),
+)
+@pipeline_options
+def command(
+    pipeline: Path,
+    out: Path,
+    settings: tuple[str, ...],
+    limit: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Take in existing answers of other models, graded, as a run that can be repaired.
+
+    The pipeline file has an `imports` section instead of `prompts` and `policy`. Imported text has
+    no sampled ids: it is encoded with the tokenizer you name, and its rows say so.
+    """
+    effective = read_pipeline(pipeline, settings, limit)
+    if dry_run:
+        rehearse(effective, as_json=as_json)
+    else:
+        work(effective, out, ("prompts",), quiet=quiet, as_json=as_json)

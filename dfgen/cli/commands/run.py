@@ -1,0 +1,40 @@
+"""`dfgen run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.rehearsing import rehearse
+from dfgen.cli.working import work
+
+
+@click.command(
+    epilog=examples(
+        "dfgen run pipelines/demo.yaml --out runs/demo",
+        "dfgen run my.yaml --out runs/try --limit 20 --set sample.num_samples=4",
+        "dfgen run my.yaml --out runs/try --dry-run",
+    ),
+)
+@pipeline_options
+def command(
+    pipeline: Path,
+    out: Path,
+    settings: tuple[str, ...],
+    limit: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run all stages of a pipeline, or go on with a run.
+
+    The same command continues an interrupted run: nothing that is on disk is computed again. Ctrl-C
+    finishes what is in flight and stops; a second Ctrl-C stops at once.
+    """
+    effective = read_pipeline(pipeline, settings, limit)
+    if dry_run:
+        rehearse(effective, as_json=as_json)
+    else:
+        work(effective, out, ("prompts", "sample", "repair", "mask"), quiet=quiet, as_json=as_json)

@@ -1,0 +1,26 @@
+"""`dfgen stats`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+
+@click.command(epilog=examples("dfgen stats runs/demo", "dfgen stats runs/demo --json | jq .masks"))
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(run: Path, as_json: bool) -> None:
+    """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth."""
+    from dfgen.report.numbers import collect_numbers
+    from dfgen.report.terminal import print_numbers
+    from dfgen.runners.session import open_finished
+
+    numbers = collect_numbers(open_finished(run))
+    if as_json:
+        click.echo(json.dumps(numbers))
+    else:
+        print_numbers(numbers)

@@ -1,0 +1,51 @@
+"""`dfgen validate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples
+from dfgen.errors import InvalidDataError
+
+# Problems shown in the message.
+SHOWN = 20
+
+
+@click.command(
+    epilog=examples(
+        "dfgen validate runs/demo",
+        "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
+    )
+)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--tokenizer",
+    help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "
+    "checks that need it are left out and said to be.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
+    """Prove that a run (or any mask file) is sound.
+
+    For a run: every input row of every stage is in exactly one of output, rejects or pending. For
+    masks: lengths, decoding, hunks that rebuild the repair byte by byte, equal tokens outside them.
+    """
+    from dfgen.report.validation import validate_path
+
+    findings = validate_path(path, tokenizer)
+    if as_json:
+        click.echo(json.dumps(findings.to_json()))
+    else:
+        for line in findings.checked:
+            click.echo(line, err=True)
+    if findings.problems:
+        lines = [f"  {problem}" for problem in findings.problems[:SHOWN]]
+        if len(findings.problems) > SHOWN:
+            lines.append(f"  ... {len(findings.problems) - SHOWN} more (--json lists them)")
+        listed = "\n".join(lines)
+        raise InvalidDataError(f"{len(findings.problems)} problems:\n{listed}", where=str(path))
+    if not as_json:
+        click.echo(f"{path}: sound")

@@ -1,0 +1,106 @@
+"""The `dfgen` command: a list of names, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from dfgen.errors import DfgenError
+from dfgen.version import VERSION
+
+# Name of the command: (module under dfgen.cli.commands, one line for the list). The line stands
+# here so that `dfgen --help` imports nothing.
+COMMANDS = {
+    "run": ("run", "Run all stages of a pipeline, or go on with a run."),
+    "sample": ("sample", "Draw and grade the policy's answers."),
+    "import": ("import_", "Take in existing answers of other models."),
+    "repair": ("repair", "Repair the wrong answers."),
+    "mask": ("mask", "Make the masks; of a run, or of your own pairs."),
+    "diff": ("diff", "Show the mask between two texts."),
+    "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
+    "validate": ("validate", "Prove that a run or a mask file is sound."),
+    "stats": ("stats", "Counts, rates and quality of a run."),
+    "inspect": ("inspect", "Look at single trajectories."),
+    "config": ("config", "Show, check or start a pipeline file."),
+    "demo": ("demo", "The whole job on drawn pictures with two small models."),
+}
+
+
+class LazyGroup(click.Group):
+    """Finds commands in `COMMANDS` and turns dfgen's errors into one paragraph and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """All names, in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dfgen.cli.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List names and lines without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a suggestion for a misspelt name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if close and "No such command" in error.message:
+                raise click.UsageError(
+                    f"No such command {args[0]!r}. Did you mean {close[0]!r}?", ctx
+                ) from None
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; user-fixable errors are printed without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except DfgenError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "DFGEN",
+        "max_content_width": 100,
+    },
+    no_args_is_help=True,
+    epilog="Start with: dfgen demo",
+)
+@click.version_option(VERSION, prog_name="dfgen")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def cli(debug: bool) -> None:
+    """Token-level difference masks for GRPO training of vision-language models.
+
+    A policy answers questions about pictures, a stronger model repairs the wrong answers with the
+    smallest edit, and the difference says which tokens were wrong.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        cli.main(standalone_mode=True)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; that is its good right.
+        sys.stderr.close()
+        raise SystemExit(0) from None

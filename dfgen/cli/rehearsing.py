@@ -1,0 +1,99 @@
+"""`--dry-run`: what a run would ask and cost, without a single call."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfgen.errors import InputError
+
+if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.engines.base import Message
+    from dfgen.records import Prompt
+
+SHOWN = 2
+# Prompts read for the estimate; the source may hold millions.
+SAMPLED = 200
+
+
+def rehearse(pipeline: Pipeline, *, as_json: bool) -> None:
+    """Render the first prompts and estimate requests, tokens and money from the first rows."""
+    from dfgen.records import Reject
+
+    rows = list(itertools.islice(_read(pipeline), SAMPLED))
+    prompts = [row for row in rows if not isinstance(row, Reject)]
+    if not prompts:
+        raise InputError(f"none of the first {len(rows)} rows became a prompt.")
+    shown = _render(pipeline, prompts[:SHOWN])
+    estimate = _estimate(pipeline, prompts, len(rows) - len(prompts))
+    if as_json:
+        click.echo(json.dumps({"prompts": shown, "estimate": estimate}, ensure_ascii=False))
+        return
+    for text in shown:
+        click.echo(text + "\n")
+    for name, value in estimate.items():
+        click.echo(f"{name:<28} {value}")
+
+
+def _read(pipeline: Pipeline) -> Any:
+    if pipeline.imports is not None:
+        from dfgen.prompts.importing import read_trajectories
+
+        for row in read_trajectories(pipeline.imports):
+            yield row[0] if isinstance(row, tuple) else row
+        return
+    from dfgen.prompts.reading import read_prompts
+
+    assert pipeline.prompts is not None
+    yield from read_prompts(pipeline.prompts)
+
+
+def _render(pipeline: Pipeline, prompts: list[Prompt]) -> list[str]:
+    from dfgen.stages.prompting import Template, build_messages
+    from dfgen.stages.sample import PROMPT_FIELDS
+
+    template = Template(pipeline.sample.prompt, PROMPT_FIELDS, "sample.prompt")
+    return [
+        _show(build_messages(prompt, template, pipeline.sample.system), prompt.answer)
+        for prompt in prompts
+    ]
+
+
+def _show(messages: tuple[Message, ...], answer: str) -> str:
+    lines = []
+    for message in messages:
+        parts = [
+            part if isinstance(part, str) else f"<picture {part.mime}, {len(part.data):,} bytes>"
+            for part in message.content
+        ]
+        lines.append(f"[{message.role}] " + "".join(parts))
+    return "\n".join([*lines, f"[reference answer] {answer}"])
+
+
+def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[str, Any]:
+    estimate: dict[str, Any] = {
+        "rows read for this estimate": len(prompts) + rejected,
+        "rejected of these": rejected,
+        "pictures per prompt": round(sum(len(p.images) for p in prompts) / len(prompts), 2),
+        "picture bytes per prompt": sum(len(i.bytes) for p in prompts for i in p.images)
+        // len(prompts),
+    }
+    if pipeline.imports is None:
+        estimate["policy requests per prompt"] = pipeline.sample.num_samples
+        estimate["policy tokens per prompt <="] = (
+            pipeline.sample.num_samples * pipeline.sample.max_tokens
+        )
+    repairer = pipeline.repair.engine
+    if repairer is not None:
+        per_prompt = (
+            1 if pipeline.imports is not None else pipeline.sample.num_samples
+        ) * pipeline.repair.max_attempts
+        estimate["repair requests per prompt <="] = per_prompt
+        if repairer.engine == "openai":
+            tokens = per_prompt * pipeline.repair.decoding.max_tokens
+            estimate["completion dollars per prompt <="] = tokens * repairer.price.completion / 1e6
+    return estimate

@@ -1,0 +1,1 @@
+"""Where shards run: rows between the store and the stages."""

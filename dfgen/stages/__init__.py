@@ -1,0 +1,1 @@
+"""The stages: rows in, rows out."""

@@ -1,0 +1,100 @@
+"""From a prompt to the chat messages an engine reads."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+
+from dfgen.engines.base import ImageData, Message, Part
+from dfgen.errors import ConfigError
+from dfgen.records import Prompt
+
+MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+
+
+class Template:
+    """A user message with `{fields}`; `{images}` is where the pictures stand.
+
+    Values are inserted as they are: braces inside a question or a completion mean nothing, so no
+    text from a model or a data set can reach another field.
+
+    Args:
+        text: the template.
+        fields: the names it may use besides `images`.
+        origin: where it was written, for messages.
+
+    Raises:
+        ConfigError: a field that does not exist, or unbalanced braces.
+    """
+
+    def __init__(self, text: str, fields: Sequence[str], origin: str) -> None:
+        self.text = text
+        self.parts: list[tuple[str, str | None]] = []
+        try:
+            parsed = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise ConfigError(
+                f"the template is not well formed: {error}.",
+                where=origin,
+                hint="Write {{ and }} for literal braces.",
+            ) from None
+        for literal, name, _, _ in parsed:
+            if name is not None and name not in (*fields, "images"):
+                raise ConfigError(
+                    f"the template names {{{name}}}, which is not one of its fields.",
+                    where=origin,
+                    hint=f"Fields: {', '.join(f'{{{f}}}' for f in ('images', *fields))}.",
+                )
+            self.parts.append((literal, name))
+
+    def fill(self, values: Mapping[str, str], images: Sequence[ImageData]) -> tuple[Part, ...]:
+        """Put values and pictures in; a template without `{images}` gets them in front."""
+        content: list[Part] = []
+        if not any(name == "images" for _, name in self.parts):
+            content.extend(images)
+        text = ""
+        for literal, name in self.parts:
+            text += literal
+            if name == "images":
+                content.extend(([text] if text else []) + list(images))
+                text = ""
+            elif name is not None:
+                text += values[name]
+        return (*content, text) if text else tuple(content)
+
+
+def build_messages(
+    prompt: Prompt, template: Template, system: str | None, values: Mapping[str, str] | None = None
+) -> tuple[Message, ...]:
+    """System message, if any, and one user message with the prompt's pictures and texts.
+
+    Args:
+        prompt: whose question, choices and pictures are used.
+        template: of the user message.
+        system: text of the system message.
+        values: further fields of the template.
+    """
+    filled = {
+        "question": prompt.question,
+        "choices": format_choices(prompt.choices),
+        **(values or {}),
+    }
+    user = Message("user", template.fill(filled, list_images(prompt)))
+    return (Message("system", (system,)), user) if system else (user,)
+
+
+def list_images(prompt: Prompt) -> list[ImageData]:
+    """The prompt's pictures as engines take them."""
+    return [
+        ImageData(image.bytes, info.sha256, _name_mime_type(info.format))
+        for image, info in zip(prompt.images, prompt.image_info, strict=True)
+    ]
+
+
+def _name_mime_type(image_format: str) -> str:
+    return MIME_TYPES.get(image_format, f"image/{image_format.lower()}")
+
+
+def format_choices(choices: Sequence[str]) -> str:
+    """Options on lines of their own, `A. first`, or nothing where there are none."""
+    return "".join(f"\n{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))

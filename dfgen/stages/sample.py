@@ -1,0 +1,232 @@
+"""The sample stage: prompts in, draws out; then draws in, graded trajectories out.
+
+Drawing and grading are two functions because they fail differently: a draw costs GPU time and must
+be safe on disk before anything else is done with it; a verdict can always be computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from dfgen.config.sample import Decoding, SampleConfig
+from dfgen.engines.base import Engine, Request, Result, Sampling, derive_seed
+from dfgen.errors import EngineError, RowError
+from dfgen.records import Prompt, Reject, Trajectory, VerdictInfo
+from dfgen.stages.prompting import Template, build_messages
+from dfgen.stages.rejecting import make_reject
+
+if TYPE_CHECKING:
+    from dfgen.grade.pool import GradePool
+    from dfgen.grade.verdict import Verdict
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+PROMPT_FIELDS = ("question", "choices")
+
+
+class Draw(BaseModel):
+    """One finished cell as the journal keeps it: a completion not yet graded, or a failure."""
+
+    trajectory_id: str
+    prompt_id: str
+    sample_index: int
+    completion_ids: list[int] = []
+    logprobs: list[float] | None = None
+    finish_reason: str
+    stop_reason: str | None = None
+    prompt_tokens: int | None = None
+    image_tokens: int | None = None
+    seed: int
+    reason: str | None = None
+    detail: str | None = None
+
+
+class AnswerKey(BaseModel):
+    """What grading needs of a prompt; pictures stay on disk."""
+
+    answer: str
+    answer_type: str
+    choices: list[str]
+
+
+def make_answer_key(prompt: Prompt) -> AnswerKey:
+    """What grading needs of this prompt."""
+    return AnswerKey(answer=prompt.answer, answer_type=prompt.answer_type, choices=prompt.choices)
+
+
+def name_trajectory(prompt_id: str, sample_index: int) -> str:
+    """The key of one cell."""
+    return f"{prompt_id}-{sample_index}"
+
+
+def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """Prompts of one shard with those of like length together, for engines that pad.
+
+    The order depends on the prompts alone, so an interrupted shard resumes with the same batches.
+    """
+    return sorted(prompts, key=lambda p: (len(p.images), len(p.question), p.prompt_id))
+
+
+def make_requests(
+    prompts: Iterable[Prompt], config: SampleConfig, run_seed: int, done: Collection[str] = ()
+) -> Iterator[Request]:
+    """One request per cell that is not done, the K cells of a prompt one after the other."""
+    template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
+    sampling = to_sampling(config)
+    for prompt in prompts:
+        messages = build_messages(prompt, template, config.system)
+        for index in range(config.num_samples):
+            key = name_trajectory(prompt.prompt_id, index)
+            if key not in done:
+                yield Request(
+                    key=key,
+                    messages=messages,
+                    sampling=sampling,
+                    seed=derive_seed(run_seed, prompt.prompt_id, index),
+                    chat_template=config.chat_template,
+                    chat_template_args=config.chat_template_args,
+                )
+
+
+def to_sampling(config: Decoding) -> Sampling:
+    """The engine's view of decoding settings."""
+    return Sampling(
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        max_tokens=config.max_tokens,
+        stop=tuple(config.stop),
+    )
+
+
+def draw_samples(engine: Engine, requests: Iterable[Request]) -> Iterator[list[Draw]]:
+    """Draw every requested cell; what finished together comes in one list.
+
+    Raises:
+        EngineError: the engine gives no token ids. Ids made by encoding the text again are not
+            what was sampled, and their logprobs would belong to other tokens.
+    """
+    seeds: dict[str, int] = {}
+
+    def watch(items: Iterable[Request]) -> Iterator[Request]:
+        for request in items:
+            seeds[request.key] = request.seed
+            yield request
+
+    for results in engine.generate(watch(requests)):
+        yield [_to_draw(result, seeds.pop(result.key)) for result in results]
+
+
+def _to_draw(result: Result, seed: int) -> Draw:
+    prompt_id, _, index = result.key.rpartition("-")
+    cell: dict[str, Any] = {
+        "trajectory_id": result.key,
+        "prompt_id": prompt_id,
+        "sample_index": int(index),
+        "finish_reason": result.finish_reason,
+        "seed": seed,
+    }
+    if result.failure is not None:
+        return Draw(**cell, reason=result.failure.reason, detail=result.failure.detail)
+    if result.token_ids is None:
+        raise EngineError(
+            "the policy's server returned text without token ids.",
+            hint="Sample from a server that returns them (`vllm serve`, SGLang) or in process.",
+        )
+    return Draw(
+        **cell,
+        completion_ids=list(result.token_ids),
+        logprobs=None if result.logprobs is None else list(result.logprobs),
+        stop_reason=result.stop_reason,
+        prompt_tokens=result.usage.prompt_tokens,
+        image_tokens=result.usage.image_tokens,
+    )
+
+
+def grade_draws(
+    draws: Sequence[Draw],
+    keys: Mapping[str, AnswerKey],
+    tokenizer: TextTokenizer,
+    pool: GradePool,
+    model: str,
+) -> Iterator[Trajectory | Reject]:
+    """Decode and grade draws; one row out for every draw in, in order.
+
+    A truncated completion (`finish_reason` length) is wrong whatever its text says: the policy did
+    not finish answering.
+    """
+    readable: list[tuple[Draw, str]] = []
+    rejects: dict[str, Reject] = {}
+    for draw in draws:
+        try:
+            readable.append((draw, _decode(draw, tokenizer)))
+        except RowError as error:
+            rejects[draw.trajectory_id] = make_reject(
+                "sample", draw.trajectory_id, draw.prompt_id, error
+            )
+    verdicts = grade_texts([(text, keys[draw.prompt_id]) for draw, text in readable], pool)
+    graded = {
+        draw.trajectory_id: _to_trajectory(draw, text, verdict, model)
+        for (draw, text), verdict in zip(readable, verdicts, strict=True)
+    }
+    for draw in draws:
+        yield rejects.get(draw.trajectory_id) or graded[draw.trajectory_id]
+
+
+def grade_texts(items: Sequence[tuple[str, AnswerKey]], pool: GradePool) -> Iterator[Verdict]:
+    """Grade (text, answer key) pairs in order."""
+    from dfgen.grade.item import GradeItem
+
+    return pool.grade_many(
+        GradeItem(
+            completion=text,
+            answer=key.answer,
+            answer_type=key.answer_type,
+            choices=tuple(key.choices),
+        )
+        for text, key in items
+    )
+
+
+def describe_verdict(verdict: Verdict) -> VerdictInfo:
+    """The verdict as records keep it."""
+    return VerdictInfo(
+        correct=verdict.correct,
+        grader=verdict.grader,
+        extracted=verdict.extracted,
+        expected=verdict.expected,
+        method=verdict.method,
+        detail=verdict.detail,
+    )
+
+
+def _decode(draw: Draw, tokenizer: TextTokenizer) -> str:
+    if draw.reason is not None:
+        raise RowError(draw.reason, draw.detail or "")
+    if draw.logprobs is not None and len(draw.logprobs) != len(draw.completion_ids):
+        raise RowError(
+            "logprobs_length",
+            f"{len(draw.logprobs)} logprobs for {len(draw.completion_ids)} tokens.",
+        )
+    tokenizer.byte_offsets(draw.completion_ids)
+    return tokenizer.decode(draw.completion_ids)
+
+
+def _to_trajectory(draw: Draw, text: str, verdict: Verdict, model: str) -> Trajectory:
+    info, reward = describe_verdict(verdict), verdict.reward
+    if draw.finish_reason == "length":
+        reward = 0.0
+        note = "truncated at the length limit, so it is wrong"
+        info = info.model_copy(update={"correct": False, "detail": f"{note}; {info.detail}"})
+    values: dict[str, Any] = draw.model_dump(exclude={"reason", "detail"})
+    return Trajectory(
+        **values,
+        completion=text,
+        ids_source="sampled",
+        model=model,
+        reward=reward,
+        verdict=info,
+        metadata="{}",
+    )

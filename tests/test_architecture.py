@@ -1,0 +1,102 @@
+"""The house rules that a tool can check: which way imports point, and the shape of files."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dfgen"
+
+# What each part may import of dfgen, besides itself. records, config, errors and version are the
+# ground that everything stands on.
+GROUND = {"records", "config", "errors", "version"}
+ARROWS = {
+    "errors": set(),
+    "version": set(),
+    "records": {"errors"},
+    "config": {"records", "errors", "version"},
+    "tokens": {"errors"},
+    "diff": {"records", "errors", "config", "tokens"},
+    "grade": GROUND,
+    "store": GROUND,
+    "prompts": GROUND | {"demo"},
+    "engines": GROUND | {"prompts", "demo"},
+    "demo": GROUND,
+    "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens"},
+    "runners": GROUND | {"stages", "engines", "grade", "diff", "prompts", "tokens", "store"},
+    "report": GROUND | {"runners", "stages", "engines", "diff", "store", "tokens", "demo"},
+    "cli": GROUND
+    | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"},
+    "": {"diff", "tokens", "version", "config"},
+}
+
+
+def list_modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_parts(path: Path) -> set[str]:
+    parts = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "dfgen":
+                names = [f"dfgen.{alias.name}" for alias in node.names]
+        parts |= {name.split(".")[1] for name in names if re.match(r"dfgen\.\w", name)}
+    return parts
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    name = relative.parts[0].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
+@pytest.mark.parametrize("path", list_modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    assert part in ARROWS, f"{part} is a new part: draw its arrows here"
+    wrong = imported_parts(path) - ARROWS[part] - {part}
+    assert not wrong, f"{part} must not import {sorted(wrong)}"
+
+
+def test_demo_training_may_use_everything_but_nothing_uses_it() -> None:
+    for path in list_modules():
+        if part_of(path) != "demo":
+            assert "dfgen.demo.train" not in path.read_text("utf-8")
+
+
+def test_files_stay_readable() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in list_modules()}
+    long = {str(path): n for path, n in lengths.items() if n > 500}
+    assert not long
+    assert statistics.median(n for n in lengths.values() if n > 1) <= 150
+
+
+def test_file_names_say_something() -> None:
+    vague = re.compile(r"(utils?|helpers?|common|misc)\.py$")
+    assert not [path for path in list_modules() if vague.search(path.name)]
+
+
+def test_top_level_holds_only_what_was_agreed() -> None:
+    import subprocess
+
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout: the list of files is git's")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    agreed = {
+        *("pyproject.toml", "dfgen", "pipelines", "schemas", "tests", "Makefile", "README.md"),
+        *("LICENSE", "CHANGELOG.md", "SECURITY.md", ".ci", ".gitignore"),
+    }
+    assert top <= agreed
