@@ -1,0 +1,84 @@
+"""Which rows a stage has to account for in a shard: its cells.
+
+prompts   the rows of the source
+sample    every prompt x num_samples; in an imported run, the imported rows
+repair    every trajectory with reward < 1
+mask      every trajectory
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfgen.store.layout import Stage
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
+
+CELLS_FACT = "cells"
+"""Fact of `sample` in the manifest: number of imported rows."""
+
+
+def read_num_samples(run: Run) -> list[int]:
+    """The group sizes that a run had, ascending; the last one holds. Empty if it is imported."""
+    record = run.manifest.get_stage("sample")
+    if CELLS_FACT in record.facts or run.manifest.pipeline.get("imports"):
+        return []
+    if record.samples_history:
+        return record.samples_history
+    return [int(run.manifest.pipeline["sample"]["num_samples"])]
+
+
+def count_inputs(run: Run, stage: Stage, shard: int) -> int | None:
+    """Number of cells of a stage in a shard; None if it cannot be known from the files.
+
+    That is so for prompts, whose source is not in the run, and for imported trajectories.
+    Raises `StorageError` if a file cannot be read.
+    """
+    if stage == "prompts":
+        return None
+    if stage == "sample":
+        history = read_num_samples(run)
+        prompts = run.table("prompts")
+        return prompts.num_rows(shard) * history[-1] if history and prompts.exists(shard) else None
+    trajectories = run.table("trajectories")
+    if not trajectories.exists(shard):
+        return None
+    if stage == "mask":
+        return trajectories.num_rows(shard)
+    return sum(is_wrong(row["reward"]) for row in trajectories.iter_rows(shard, ["reward"]))
+
+
+def is_complete(run: Run, stage: Stage, shard: int) -> bool:
+    """Whether output and rejects of a shard account for all its cells."""
+    output, rejects = run.output(stage), run.rejects(stage)
+    if not output.exists(shard):
+        return False
+    inputs = count_inputs(run, stage, shard)
+    refused = rejects.num_rows(shard) if rejects.exists(shard) else 0
+    if inputs is not None and output.num_rows(shard) + refused < inputs:
+        return False
+    return stage != "mask" or not find_unused_repairs(run, shard)
+
+
+def find_unused_repairs(run: Run, shard: int) -> set[str]:
+    """Repaired trajectories whose mask was made without the repair, by trajectory_id.
+
+    There are some if `mask` ran before `repair`.
+    """
+    repairs, masks, rejects = run.table("repairs"), run.table("masks"), run.rejects("mask")
+    if not repairs.exists(shard):
+        return set()
+    used = {
+        row["trajectory_id"]
+        for row in masks.iter_rows(shard, ["trajectory_id", "mask_source"])
+        if row["mask_source"] == "repair"
+    }
+    if rejects.exists(shard):
+        used |= {row["row_id"] for row in rejects.iter_rows(shard, ["row_id"])}
+    return {row["trajectory_id"] for row in repairs.iter_rows(shard, ["trajectory_id"])} - used
+
+
+def is_wrong(reward: float) -> bool:
+    """Whether a trajectory needs a repair."""
+    return not reward >= 1.0

@@ -1,0 +1,119 @@
+"""Files that are either there in full or not at all, also after a power loss.
+
+A new file is written under a temporary name in the same directory, fsynced, and renamed; then the
+directory is fsynced, because the name is data of the directory (fsync(2), rename(2)).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dfgen.store.layout import TEMPORARY_PREFIX
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+
+def sync_file(path: Path) -> None:
+    """Return when the bytes of a closed file are on the disk. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Return when the names in a directory are on the disk. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems do not know fsync of directories; they write names through.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory with its parents, durably. Raises `OSError`."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_directory(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir()
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    sync_directory(path.parent)
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write; when the block ends well, it becomes `path`, atomically.
+
+    When the block raises, the temporary file is removed and `path` stays as it was.
+    Raises `OSError`.
+    """
+    make_directory(path.parent)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        sync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Create a file with its content in one step, or raise `FileExistsError`.
+
+    A hard link to a finished temporary file is atomic on NFS as well; where links do not exist, the
+    file is opened with O_EXCL, and a reader may meet it empty for a moment. Raises `OSError`.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            with path.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def remove_temporary_files(directory: Path, *, older_than_s: float = 0.0) -> None:
+    """Delete what dead writers left in a directory.
+
+    Args:
+        directory: need not exist.
+        older_than_s: leaves younger files alone, where living processes may be writing, too.
+
+    Raises:
+        OSError: a file cannot be deleted.
+    """
+    if not directory.is_dir():
+        return
+    for path in directory.glob(f"{TEMPORARY_PREFIX}*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()

@@ -1,0 +1,173 @@
+"""Which settings change results and which do not: two lists that together name every field.
+
+A test fails when a field of the configuration is on neither list or on both, so whoever adds a
+field decides here. A field changes results if the rows of a finished run could differ because of
+it, beyond the rounding that another batch, device or kernel brings. It stands under the first stage
+whose rows it changes; the stages after that one depend on it as well.
+"""
+
+from __future__ import annotations
+
+from dfgen.store.layout import Stage
+
+_ENGINE_RESULT = (
+    "dtype",
+    "engine",
+    "extra_body",
+    "max_length",
+    "model",
+    "processor_args",
+    "return_token_ids",
+    "revision",
+    "tokenizer",
+    "trust_remote_code",
+)
+
+_ENGINE_NEUTRAL = (
+    "api_key_env",
+    "attention",  # the same arithmetic in another kernel
+    "base_url",  # an address; a server that a cluster job starts has another one every time
+    "batch_size",
+    "concurrency",
+    "device",  # where, not what
+    "max_retries",
+    "price.completion",
+    "price.prompt",
+    "threads",
+    "timeout",
+)
+
+_SOURCE_RESULT = (
+    "answer_index",
+    "answer_type",
+    "columns.answer",
+    "columns.answer_type",
+    "columns.choices",
+    "columns.images",
+    "columns.metadata",
+    "columns.question",
+    "columns.solution",
+    "image_root",
+    "images.max_bytes",
+    "images.max_per_prompt",
+    "images.max_pixels",
+    "images.min_per_prompt",
+    "limit",
+    "name",
+    "path",
+    "revision",
+    "shard_size",
+    "source",
+    "split",
+)
+
+
+def _under(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{section}.{name}" for name in names)
+
+
+RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
+    # These say where prompts come from. What counts is the prompts they lead to: a difference here
+    # is forgiven when the stage shows that the source still has the content the run was made with.
+    "prompts": (
+        *_under("prompts", _SOURCE_RESULT),
+        "prompts.count",
+        "prompts.on_duplicate",
+        "prompts.seed",
+        *_under("imports", _SOURCE_RESULT),
+    ),
+    "sample": (
+        "grade.absolute_tolerance",
+        "grade.decimal_mark",
+        "grade.fallback",
+        "grade.grader",
+        "grade.math_precision",
+        "grade.math_set_relations",
+        "grade.math_strict",
+        "grade.math_targets",
+        "grade.max_chars",
+        "grade.memory_mb",  # an answer that needs more counts as wrong
+        "grade.relative_tolerance",
+        "grade.timeout_s",  # likewise
+        "grade.units",
+        "imports.columns.finish_reason",
+        "imports.columns.id",
+        "imports.columns.model",
+        "imports.columns.response",
+        "imports.columns.response_metadata",
+        "imports.columns.verdict",
+        "imports.model",
+        "imports.tokenizer",
+        *_under("policy", _ENGINE_RESULT),
+        "sample.chat_template",
+        "sample.chat_template_args",
+        "sample.max_tokens",
+        "sample.num_samples",
+        "sample.prompt",
+        "sample.stop",
+        "sample.system",
+        "sample.temperature",
+        "sample.top_k",
+        "sample.top_p",
+        "seed",
+    ),
+    "repair": (
+        "repair.answer",
+        "repair.chat_template_args",
+        "repair.decoding.max_tokens",
+        "repair.decoding.stop",
+        "repair.decoding.temperature",
+        "repair.decoding.top_k",
+        "repair.decoding.top_p",
+        *_under("repair.engine", _ENGINE_RESULT),
+        "repair.max_attempts",
+        "repair.max_edit_ratio",
+        "repair.max_step_ratio",
+        "repair.prompt",
+        "repair.protocol",
+        "repair.retry_temperature",
+        "repair.show_solution",
+        "repair.system",
+    ),
+    "mask": (
+        "mask.consequence_weight",
+        "mask.correct",
+        "mask.crumb_max_chars",
+        "mask.crumb_max_units",
+        "mask.crumb_min_edit",
+        "mask.crumbs",
+        "mask.format_only",
+        "mask.insertion_anchor",
+        "mask.max_cells",
+        "mask.move_min_units",
+        "mask.moves",
+        "mask.outcome",
+        "mask.steps",
+        "mask.ties",
+        "mask.whole_atoms",
+    ),
+}
+"""Fields that change results, under the first stage whose rows they change."""
+
+NEUTRAL_FIELDS: tuple[str, ...] = (
+    "grade.recycle_after",
+    "grade.start_timeout_s",
+    "max_reject_ratio",  # an exit code
+    "name",
+    *_under("policy", _ENGINE_NEUTRAL),
+    *_under("repair.engine", _ENGINE_NEUTRAL),
+    "version",
+    "workers",
+)
+"""Fields that may change between two starts of one run."""
+
+GROWING_FIELD = "sample.num_samples"
+"""May grow: seeds and keys of the samples there are do not depend on how many there are, so they
+are kept and only the new ones are drawn. It may not shrink: paid rows would be thrown away."""
+
+CUT_FIELDS = ("prompts.shard_size", "imports.shard_size")
+"""How rows are cut into files. Counts until the prompts stage is done, because a start in between
+that cut otherwise would lose rows and double others; after that the run keeps the cut it has."""
+
+CONTENT_FACT = "content"
+"""Name of the fact by which the prompts stage shows what its source holds."""

@@ -1,0 +1,222 @@
+"""The journal of a shard in work: what has been paid for and is not in a Parquet file yet.
+
+Append-only. A list of records is one write: after a crash it is there in full or, cut short, not at
+all, because what was computed in one batch is computed again in one batch. Records are JSON
+objects; what they mean is the stage's affair.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from dfgen.errors import DamagedFileError, StorageError
+from dfgen.store.durable import make_directory, sync_directory
+from dfgen.store.failures import explain_os_errors
+from dfgen.store.frames import Scan, decode_record, encode_records, read_lines, scan
+from dfgen.store.syncer import Syncer
+
+FORMAT = "dfgen.journal/1"
+
+
+class Journal:
+    """One journal file. Safe to use from several threads of one process.
+
+    Args:
+        path: of the file; need not exist.
+        stage, shard: whose it is; stands in its first line.
+        sync: "always": a record is on the disk when `append` returns; or the seconds after which
+            it is at the latest. kill -9 loses nothing either way, only a power loss can.
+        guard: called before each append; raises when this process may not write any more.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stage: str,
+        shard: int,
+        sync: Literal["always"] | float = 0.2,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.torn_bytes = 0
+        """Bytes of an interrupted write that the last look at the file found at its end."""
+        self._header = {"format": FORMAT, "stage": stage, "shard": shard}
+        self._interval_s = 0.0 if sync == "always" else float(sync)
+        self._guard = guard
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self._syncer: Syncer | None = None
+        self._end = 0
+
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add records that finished together.
+
+        Values are what JSON knows, and numpy arrays and numbers; float32 comes back exactly.
+
+        Raises:
+            StorageError: the disk is full, ...; the journal is as it was before.
+            DamagedFileError: the file holds something that no interrupted write explains.
+        """
+        if not records:
+            return
+        with self._lock:
+            if self._guard:
+                self._guard()
+            descriptor, syncer = self._open()
+            synced = syncer.synced
+            content = encode_records(records, synced)
+            if self._end == 0:
+                content = encode_records([self._header], 0) + content
+            with explain_os_errors(self.path, "write"):
+                self._write(descriptor, content)
+            self._end += len(content)
+            syncer.written(self._end)
+
+    def replay(self) -> Iterator[dict[str, Any]]:
+        """Yield every record of every complete list, in the order they were appended.
+
+        An interrupted write at the end is left out, counted in `torn_bytes`, and cut off by the
+        next `append`.
+
+        Raises:
+            DamagedFileError: before the first record; names the file and the offset.
+            StorageError: the file cannot be read.
+        """
+        with explain_os_errors(self.path, "read"):
+            try:
+                file = self.path.open("rb")
+            except FileNotFoundError:
+                return
+            with file:
+                end = self._check(scan(file)).end
+                file.seek(0)
+                for number, line in enumerate(read_lines(file, end)):
+                    record = decode_record(line)
+                    if number == 0:
+                        self._check_header(record)
+                    else:
+                        yield record
+
+    def sync(self) -> None:
+        """Return when every appended record is on the disk. Raises `StorageError`."""
+        with self._lock:
+            if self._syncer is not None:
+                self._syncer.sync()
+
+    def close(self) -> None:
+        """Sync and close the file; the journal may be used again. Raises `StorageError`."""
+        with self._lock:
+            try:
+                if self._syncer is not None:
+                    self._syncer.sync()
+            finally:
+                self._drop()
+
+    def delete(self) -> None:
+        """Remove the file, if there is one. Raises `StorageError`."""
+        with self._lock:
+            self._drop()
+            with explain_os_errors(self.path, "remove"):
+                if self.path.exists():
+                    self.path.unlink()
+                    sync_directory(self.path.parent)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> tuple[int, Syncer]:
+        """The open file, with any torn end cut off."""
+        if self._descriptor is None or self._syncer is None:
+            with explain_os_errors(self.path, "open"):
+                make_directory(self.path.parent)
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                descriptor = os.open(self.path, flags, 0o666)
+            try:
+                with explain_os_errors(self.path, "read"), self.path.open("rb") as file:
+                    self._end = self._check(scan(file)).end
+                    if self.torn_bytes:
+                        os.ftruncate(descriptor, self._end)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            self._syncer = Syncer(descriptor, self.path, self._end, self._interval_s)
+        return self._descriptor, self._syncer
+
+    def _write(self, descriptor: int, content: bytes) -> None:
+        """Add bytes at the end, all or none. Raises `OSError`."""
+        size = os.fstat(descriptor).st_size
+        if size != self._end:
+            raise DamagedFileError(
+                f"the journal has {size} bytes where this process left {self._end}: another "
+                "process has written to it.",
+                where=str(self.path),
+                hint="Stop the other process, then give the same command again.",
+            )
+        try:
+            written = os.write(descriptor, content)
+            # A regular file takes less than it was given only when something is wrong, such as a
+            # full disk; the second write says what.
+            while written < len(content):
+                written += os.write(descriptor, content[written:])
+        except BaseException:
+            self._take_back(descriptor)
+            raise
+
+    def _take_back(self, descriptor: int) -> None:
+        try:
+            os.ftruncate(descriptor, self._end)
+        except OSError:
+            # The next append opens the file anew and finds a torn write, as after a crash.
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._syncer is not None:
+            self._syncer.stop()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._syncer = None
+
+    def _check(self, found: Scan) -> Scan:
+        if found.damage is not None:
+            raise DamagedFileError(
+                "the journal is damaged in its middle, which no crash of dfgen explains.",
+                where=f"{self.path}, offset {found.damage}",
+                hint=f"Restore it from a backup. To keep the {found.end} bytes before the damage "
+                f"and pay again for what comes after: truncate -s {found.end} '{self.path}'",
+            )
+        self.torn_bytes = found.size - found.end
+        return found
+
+    def _check_header(self, header: dict[str, Any]) -> None:
+        if header == self._header:
+            return
+        if header.get("format") != FORMAT:
+            raise StorageError(
+                f"the journal has the format {header.get('format')!r}; this dfgen reads {FORMAT}.",
+                where=str(self.path),
+                hint="Finish the run with the version of dfgen that started it.",
+            )
+        raise DamagedFileError(
+            f"the journal is that of {header.get('stage')} shard {header.get('shard')}.",
+            where=str(self.path),
+            hint="It was renamed or copied; put it back in its place.",
+        )

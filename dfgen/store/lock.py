@@ -1,0 +1,164 @@
+"""The lock of a run: a file that names who works on it.
+
+The file is created in one step (dfgen.store.durable.create_file), which also works on NFS, and a
+thread renews its modification time, so that people on other hosts can see whether the holder lives.
+A dead holder on this host is recognised by its pid, the time its process started, the boot of the
+machine and the pid namespace (containers), and its lock is taken over. A lock from anywhere else is
+respected: nothing here can tell a dead host from a slow network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from dfgen.errors import RunLockedError
+from dfgen.store.durable import create_file
+from dfgen.store.failures import explain_os_errors
+from dfgen.store.holder import (
+    Holder,
+    describe_refusal,
+    describe_this_process,
+    encode_holder,
+    is_dead,
+    parse_holder,
+)
+from dfgen.store.layout import TEMPORARY_PREFIX
+
+HEARTBEAT_S = 15.0
+"""Seconds between renewals of the modification time."""
+_WRITE_S = 2.0
+"""Seconds that a lock file may be empty: being written, where hard links do not exist."""
+
+
+class FileLock:
+    """One lock file; not reentrant.
+
+    Args:
+        path: the lock file; its directory exists.
+        heartbeat_s: seconds between renewals.
+    """
+
+    def __init__(self, path: Path, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self.path = path
+        self._heartbeat_s = heartbeat_s
+        self._holder: Holder | None = None
+        self._lost = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            RunLockedError: another process holds it; names pid, host, since when, and command.
+            StorageError: the file cannot be written.
+        """
+        mine = describe_this_process()
+        content = encode_holder(mine)
+        deadline = time.monotonic() + _WRITE_S
+        with explain_os_errors(self.path, "lock"):
+            while True:
+                with suppress(FileExistsError):
+                    create_file(self.path, content)
+                    break
+                if _read_token(self.path) == mine.token:
+                    break  # NFS repeats a call whose answer was lost, and then says "exists"
+                self._make_way(deadline)
+        self._holder, self._lost = mine, False
+        self._stop.clear()
+        self._thread = threading.Thread(
+            target=self._renew, args=(mine,), name="dfgen-lock", daemon=True
+        )
+        self._thread.start()
+
+    def release(self) -> None:
+        """Give the lock back; a lock that somebody else has broken and taken stays theirs."""
+        mine, self._holder = self._holder, None
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if mine is not None and _read_token(self.path) == mine.token:
+            with explain_os_errors(self.path, "remove"):
+                self.path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raise `RunLockedError` if the lock was broken by somebody while it was held here."""
+        if self._lost:
+            raise RunLockedError(
+                "this process held the lock of the run, and somebody removed it.",
+                where=str(self.path),
+                hint="It stops here, so that two processes do not write into one run. When no "
+                "other process works on the run, give the same command again.",
+            )
+
+    def _make_way(self, deadline: float) -> None:
+        """Remove the lock file if its holder is dead; raise `RunLockedError` if it is not."""
+        try:
+            descriptor = _open_existing(self.path)
+        except FileNotFoundError:
+            return
+        try:
+            # Only one process may clear away this very file: whoever holds the flock on it and
+            # still finds it under its name. Otherwise a second one, which has seen the same dead
+            # holder, could remove the lock that the first has just taken. Where flock is not
+            # supported the check of the name alone must do.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            opened = os.fstat(descriptor)
+            try:
+                named = self.path.stat()
+            except FileNotFoundError:
+                return
+            if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
+                return
+            holder = parse_holder(os.pread(descriptor, 1 << 16, 0))
+            if holder is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+                return
+            age = self._measure_age(opened.st_mtime)
+            if holder is None or not is_dead(holder, age):
+                raise describe_refusal(self.path, holder, age)
+            self.path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+    def _measure_age(self, modified: float) -> float:
+        """Seconds since the last renewal by the clock of the file system, not of this host."""
+        probe = self.path.with_name(f"{TEMPORARY_PREFIX}clock.{secrets.token_hex(4)}.tmp")
+        try:
+            probe.touch(exist_ok=False)
+            now = probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+        return max(0.0, now - modified)
+
+    def _renew(self, mine: Holder) -> None:
+        while not self._stop.wait(self._heartbeat_s):
+            # The renewal only informs people; a disk that does not answer must not end the run.
+            with suppress(OSError):
+                if _read_token(self.path) != mine.token:
+                    self._lost = True
+                    return
+                os.utime(self.path)
+
+
+def _open_existing(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR)  # flock on NFS asks for a file open for writing
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
+
+
+def _read_token(path: Path) -> str | None:
+    try:
+        holder = parse_holder(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return holder.token if holder else None

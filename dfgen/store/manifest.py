@@ -1,0 +1,154 @@
+"""run.json: what a run is and how far it has come. Written first, replaced atomically.
+
+The manifest says what was asked for and by which software; how many rows there are is always
+counted from the shard files, which cannot disagree with themselves (dfgen.store.counts).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dfgen.errors import DamagedFileError, StorageError
+from dfgen.store.durable import create_file, make_directory, replace_file
+from dfgen.store.failures import explain_os_errors
+from dfgen.store.layout import Stage
+from dfgen.version import VERSION
+
+FORMAT_NAME = "dfgen.run"
+FORMAT_VERSION = 1
+
+State = Literal["pending", "running", "done"]
+
+
+class StageRecord(BaseModel):
+    """One stage of a run."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    state: State = "pending"
+    started: str | None = None
+    """First time it ran; ISO 8601, UTC."""
+    finished: str | None = None
+    """Last time it was done; ISO 8601, UTC."""
+    dfgen: str = VERSION
+    """Version of dfgen that worked on it last."""
+    counts: dict[str, int] = Field(default_factory=dict)
+    """What the stage reported: input, output, rejects, ..."""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    """Anything else worth knowing (engine, cost, cells of an imported run)."""
+    fingerprint: dict[str, Any] = Field(default_factory=dict)
+    """Value of every setting and fact that its results depend on; empty until it first ran."""
+    digest: str | None = None
+    """sha256 of the fingerprint."""
+    samples_history: list[int] = Field(default_factory=list)
+    """`sample` only: the values that num_samples had, growing; the last one holds."""
+
+
+class Manifest(BaseModel):
+    """The content of run.json."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    format: str = f"{FORMAT_NAME}/{FORMAT_VERSION}"
+    created: str
+    """ISO 8601, UTC."""
+    dfgen: str = VERSION
+    """Version of dfgen that created the run."""
+    pipeline: dict[str, Any]
+    """The effective pipeline file, defaults filled in; the latest that agreed with all stages."""
+    stages: dict[Stage, StageRecord] = Field(default_factory=dict)
+
+    def get_stage(self, stage: Stage) -> StageRecord:
+        """Return the record of a stage; an empty one if it never ran."""
+        return self.stages.get(stage) or StageRecord()
+
+
+def format_now() -> str:
+    """The time of this moment, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read run.json.
+
+    Raises:
+        DamagedFileError: it is not JSON, or not a manifest.
+        StorageError: it cannot be read, or a newer dfgen wrote it.
+    """
+    with explain_os_errors(path, "read"):
+        content = path.read_bytes()
+    try:
+        data = json.loads(content)
+    except ValueError as error:
+        raise _describe_damage(path, f"it is not JSON ({error})") from error
+    _check_version(path, data.get("format") if isinstance(data, dict) else None)
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise _describe_damage(path, f"field {field}: {first['msg']}") from error
+
+
+def create_manifest(path: Path, manifest: Manifest) -> None:
+    """Write run.json where there is none; `FileExistsError` if another process was faster.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with explain_os_errors(path.parent, "create"):
+        make_directory(path.parent)
+    try:
+        create_file(path, _encode(manifest))
+    except FileExistsError:
+        raise
+    except OSError:
+        with explain_os_errors(path, "write"):
+            raise
+
+
+def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
+    """Read run.json, apply `change` to it, and replace it; return the new state.
+
+    Always starting from the file, an update keeps what another process wrote to other stages; once
+    several processes share a run, this function is the one place that needs a short lock.
+
+    Raises:
+        StorageError: it cannot be read or written.
+    """
+    manifest = load_manifest(path)
+    change(manifest)
+    with explain_os_errors(path, "write"), replace_file(path) as temporary:
+        temporary.write_bytes(_encode(manifest))
+    return manifest
+
+
+def _encode(manifest: Manifest) -> bytes:
+    data = manifest.model_dump(mode="json")
+    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+
+
+def _check_version(path: Path, version: object) -> None:
+    name, _, number = version.partition("/") if isinstance(version, str) else ("", "", "")
+    if name != FORMAT_NAME or not number.isdigit():
+        raise _describe_damage(path, "it does not say that it is the manifest of a dfgen run")
+    if int(number) > FORMAT_VERSION:
+        raise StorageError(
+            f"this run was made by a newer dfgen (its format is {version}; this is dfgen "
+            f"{VERSION}, which reads up to {FORMAT_NAME}/{FORMAT_VERSION}).",
+            where=str(path),
+            hint="Update dfgen: pip install -U dfgen",
+        )
+
+
+def _describe_damage(path: Path, what: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"the manifest of this run is damaged: {what}.",
+        where=str(path),
+        hint="dfgen replaces this file only as a whole, so something else changed it. Restore it "
+        "from a backup; or start a new run in another directory.",
+    )

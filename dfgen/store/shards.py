@@ -1,0 +1,219 @@
+"""A table of a run: a directory of immutable Parquet files, one per shard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.errors import DamagedFileError, StorageError
+from dfgen.records import Record
+from dfgen.store.durable import replace_file
+from dfgen.store.failures import explain_os_errors
+from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
+from dfgen.store.rows import batch_rows, to_plain_row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_READ_BYTES = 16 * 1024 * 1024
+
+
+class ShardTable:
+    """Parquet files `<prefix>-00000.parquet`, ... of one record in one directory.
+
+    A file is there in full or not at all, and equal rows make equal bytes.
+
+    Args:
+        directory: need not exist yet.
+        model: the record of a row.
+        prefix: the first part of the file names.
+        row_group_bytes: uncompressed size at which a row group ends.
+        guard: called before each write; raises when this process may not write any more.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        model: type[Record],
+        *,
+        prefix: str = "part",
+        row_group_bytes: int = ROW_GROUP_BYTES,
+        guard: Callable[[], None] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.model = model
+        self.prefix = prefix
+        self._row_group_bytes = row_group_bytes
+        self._guard = guard
+
+    def path(self, shard: int) -> Path:
+        """Where the file of a shard is or would be."""
+        return self.directory / f"{self.prefix}-{shard:05d}.parquet"
+
+    def exists(self, shard: int) -> bool:
+        """Whether a shard is written; if so, in full."""
+        return self.path(shard).is_file()
+
+    def shards(self) -> list[int]:
+        """The shards there are, ascending."""
+        pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,}})\.parquet")
+        if not self.directory.is_dir():
+            return []
+        with explain_os_errors(self.directory, "list"):
+            matches = [pattern.fullmatch(path.name) for path in self.directory.iterdir()]
+        return sorted(int(match[1]) for match in matches if match)
+
+    def num_rows(self, shard: int) -> int:
+        """Rows of a shard, from the footer alone.
+
+        Raises:
+            StorageError: there is no such shard, or it cannot be read.
+        """
+        with self._open(shard) as file:
+            return int(file.metadata.num_rows)
+
+    def write(self, shard: int, rows: Iterable[Mapping[str, Any] | Record]) -> None:
+        """Write a shard in the order of `rows`, replacing it if it is there.
+
+        Rows are validated against the record and streamed; about one row group is in memory.
+
+        Raises:
+            StorageError: the disk is full, read-only, ...; the shard is as it was before.
+            pydantic.ValidationError: a row is not a record of this table.
+        """
+        import pyarrow.parquet as pq
+
+        if self._guard:
+            self._guard()
+        path = self.path(shard)
+        with explain_os_errors(path, "write"), replace_file(path) as temporary:
+            written = self._write_rows(temporary, rows)
+            # The journal of the shard is deleted next, so look once whether the file is readable.
+            if pq.read_metadata(temporary).num_rows != written:
+                raise DamagedFileError(
+                    f"the file system kept something else than the {written} rows written.",
+                    where=str(path),
+                    hint="Check the disk, then give the same command again.",
+                )
+
+    def read(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a shard whole, or some top-level columns of it.
+
+        Raises:
+            StorageError: there is no such shard, or it cannot be read.
+            DamagedFileError: it is not the Parquet file that was written.
+        """
+        with self._open(shard) as file:
+            table = file.read(columns=self._check_columns(columns))
+            _check_count(table.num_rows, file.metadata)
+            return table
+
+    def iter_rows(
+        self, shard: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of one shard, or of all in order, as dictionaries of plain values.
+
+        A few megabytes are in memory at a time. Raises the errors of `read`.
+        """
+        names = self._check_columns(columns)
+        for index in self.shards() if shard is None else [shard]:
+            with self._open(index) as file:
+                size, count = _choose_batch_size(file.metadata), 0
+                for batch in file.iter_batches(size, columns=names, use_threads=False):
+                    count += batch.num_rows
+                    yield from batch.to_pylist()
+                _check_count(count, file.metadata)
+
+    def remove(self, shard: int) -> None:
+        """Delete the file of a shard, if there is one. Raises `StorageError`."""
+        with explain_os_errors(self.path(shard), "remove"):
+            self.path(shard).unlink(missing_ok=True)
+
+    def _write_rows(self, target: Path, rows: Iterable[Mapping[str, Any] | Record]) -> int:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = make_file_schema(self.model)
+        written, pending, pending_bytes = 0, list[Any](), 0
+        plain = (to_plain_row(self.model, row) for row in rows)
+        with target.open("wb") as sink:
+            writer = pq.ParquetWriter(sink, schema, **make_writer_options(schema))
+            try:
+                for batch in chain(batch_rows(plain), [None]):
+                    if batch is not None:
+                        pending.append(pa.RecordBatch.from_pylist(batch, schema=schema))
+                        pending_bytes += pending[-1].nbytes
+                    if pending and (batch is None or pending_bytes >= self._row_group_bytes):
+                        table = pa.Table.from_batches(pending, schema)
+                        writer.write_table(table, row_group_size=max(1, table.num_rows))
+                        written += table.num_rows
+                        pending, pending_bytes = [], 0
+            finally:
+                writer.close()
+        return written
+
+    @contextmanager
+    def _open(self, shard: int) -> Iterator[pq.ParquetFile]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.path(shard)
+        if not self.exists(shard):
+            raise StorageError(
+                f"the run has no shard {shard} of {self.directory.name}.",
+                where=str(path),
+                hint="`dfgen stats RUN` shows how far the run is.",
+            )
+        with explain_os_errors(path, "read"), path.open("rb") as source:
+            try:
+                file = pq.ParquetFile(source, page_checksum_verification=True)
+                self._check_schema(file.schema_arrow, path)
+                yield file
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                # What pyarrow finds wrong in the bytes is an OSError without a number, too.
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
+                raise DamagedFileError(
+                    f"this is not the Parquet file that dfgen wrote: {error}.",
+                    where=str(path),
+                    hint="Something else changed it. Restore it from a backup; or delete it and "
+                    "give the same command again, which makes its rows anew (and pays for them "
+                    "again).",
+                ) from error
+
+    def _check_schema(self, schema: pa.Schema, path: Path) -> None:
+        name = (schema.metadata or {}).get(b"dfgen.schema", b"").decode(errors="replace")
+        if name == self.model.SCHEMA and schema.equals(make_file_schema(self.model)):
+            return
+        raise DamagedFileError(
+            f"its rows are {name or 'of no dfgen record'}, not {self.model.SCHEMA}.",
+            where=str(path),
+            hint="Another version of dfgen, or another program, wrote it. Read it with that "
+            "version, or start a new run.",
+        )
+
+    def _check_columns(self, columns: Sequence[str] | None) -> list[str] | None:
+        if columns is None:
+            return None
+        unknown = [name for name in columns if name not in self.model.model_fields]
+        if unknown:
+            raise ValueError(f"{self.model.SCHEMA} has no columns {unknown}")
+        return list(columns)
+
+
+def _check_count(count: int, metadata: pq.FileMetaData) -> None:
+    """pyarrow reads a file with a damaged page header as one with fewer rows, without a word."""
+    if count != metadata.num_rows:
+        raise OSError(f"{count} of its {metadata.num_rows} rows can be read")
+
+
+def _choose_batch_size(metadata: pq.FileMetaData) -> int:
+    """Rows that make up about `_READ_BYTES`, from the sizes in the footer."""
+    total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    mean = total / max(1, metadata.num_rows)
+    return max(1, min(1024, int(_READ_BYTES / max(1.0, mean))))
