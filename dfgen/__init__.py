@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dfgen.version import VERSION as __version__
+from dfgen.version import VERSION
 
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dfgen.tokens.loading import load_tokenizer
 
 __all__ = ["MaskConfig", "PairDiff", "__version__", "diff_pair", "load_tokenizer"]
+__version__ = VERSION
 
 # Loaded when first asked for, so that `import dfgen` stays light.
 _PLACES = {

@@ -32,7 +32,9 @@ ARROWS = {
     "report": GROUND | {"runners", "stages", "engines", "diff", "store", "tokens", "demo"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"},
-    "": {"diff", "tokens", "version", "config"},
+    "": {"diff", "tokens", "version", "config", "loading"},
+    "__main__": {"cli"},
+    "loading": GROUND | {"store", "tokens", "engines"},
 }
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dfgen.config.imports import ImportColumns
+from dfgen.config.pairs import PairColumns
 from dfgen.config.prompts import Columns, SourceConfig
 from dfgen.errors import InputError
 
@@ -14,6 +14,9 @@ MISSING: Any = object()
 """What `find_value` returns for a column that the row does not have."""
 
 _SHOWN = 30
+
+PAIR_EXTRAS = ("id", "completion_ids", "question")
+"""Columns of pairs that are used under these names when they are there."""
 
 
 def find_value(values: Mapping[str, Any], name: str) -> Any:
@@ -49,19 +52,16 @@ def list_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def named_columns(columns: Columns) -> dict[str, str]:
-    """Return the columns that a source must have: name -> the setting that names it."""
-    single = {"question": columns.question, "answer": columns.answer}
-    for field in ("choices", "solution", "answer_type"):
-        single[field] = getattr(columns, field)
-    lists = {"metadata": columns.metadata, "images": columns.images or []}
-    if isinstance(columns, ImportColumns):
-        for field in ("response", "model", "id", "finish_reason"):
-            single[field] = getattr(columns, field)
-        lists["response_metadata"] = columns.response_metadata
-    named = {name: field for field, name in single.items() if name}
-    for field, names in lists.items():
-        for name in [names] if isinstance(names, str) else names:
-            named.setdefault(name, field)
+    """Return the columns that a source must have: name -> the setting that names it.
+
+    Every field of the section names a column or a list of columns, so a field added there is
+    looked for in the source without a word here.
+    """
+    named: dict[str, str] = {}
+    for field, value in columns:
+        for name in [value] if isinstance(value, str) else value or []:
+            if name:
+                named.setdefault(name, field)
     return named
 
 
@@ -70,6 +70,15 @@ def image_candidates(config: SourceConfig) -> list[str]:
     if config.source == "folder":
         return ["file_names", "file_name", "images", "image"]
     return ["images", "image"]
+
+
+def optional_columns(config: SourceConfig) -> list[str]:
+    """Return the columns that are read if the source has them, though nothing names them."""
+    columns = config.columns
+    names = image_candidates(config) if columns.images is None else []
+    if isinstance(columns, PairColumns):
+        names += [name for name in PAIR_EXTRAS if not getattr(columns, name)]
+    return names
 
 
 def check_columns(config: SourceConfig, available: Iterable[str], where: str) -> list[str]:
@@ -84,10 +93,8 @@ def check_columns(config: SourceConfig, available: Iterable[str], where: str) ->
     if missing:
         raise missing_column_error(missing[0], named[missing[0]], sorted(there), where)
     wanted = list(named)
-    if config.columns.images is None:
-        found = [name for name in image_candidates(config) if name in there]
-        wanted += [name for name in found if name not in named]
-    return wanted
+    found = [name for name in optional_columns(config) if name in there]
+    return wanted + [name for name in found if name not in named]
 
 
 def missing_column_error(name: str, field: str, available: list[str], where: str) -> InputError:

@@ -115,7 +115,8 @@ def _read_responses(row: SourceRow, config: ImportConfig) -> list[ImportedRespon
 
 
 def _read_metadata(values: dict[str, Any], columns: ImportColumns) -> dict[str, Any]:
-    return {name: to_json(get_value(values, name)) for name in columns.response_metadata}
+    names = [*columns.response_metadata, *([columns.verdict] if columns.verdict else [])]
+    return {name: to_json(get_value(values, name)) for name in names}
 
 
 def _read_name(values: dict[str, Any], column: str | None, what: str) -> str | None:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from dfgen.report.distributions import measure_distributions
+
 if TYPE_CHECKING:
     from dfgen.runners.session import Session
     from dfgen.store.run import Run
@@ -28,6 +30,7 @@ def collect_numbers(session: Session) -> dict[str, Any]:
         numbers["repairs"] = measure_repairs(run)
     if run.table("masks").shards():
         numbers["masks"] = measure_masks(run)
+        numbers["distributions"] = measure_distributions(run)
     people = measure_agreement(session)
     if people is not None:
         numbers["people"] = people

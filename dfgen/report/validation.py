@@ -43,7 +43,8 @@ def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
     """
     if (path / "run.json").exists():
         return _validate_run(path, tokenizer_name)
-    files = [path] if path.is_file() else sorted(path.glob("*.parquet"))
+    folder = path / "masks" if (path / "masks").is_dir() else path
+    files = [path] if path.is_file() else sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError("is neither a run nor a folder with mask files.", where=str(path))
     tokenizer = _load(tokenizer_name)

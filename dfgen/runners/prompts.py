@@ -34,6 +34,9 @@ def run_prompts(session: Session) -> None:
             run.check_stage("prompts", session.pipeline, {"content": content})
         return
     run.check_stage("prompts", session.pipeline, {})
+    if record.facts.get("source") != source:
+        # Shards of an interrupted ingest hold rows of files that have changed since.
+        remove_shards(session)
     run.set_stage("prompts", state="running", counts={}, source=source)
     session.progress.start("prompts", config.limit, 0)
     writer = PromptShards(session, config.shard_size)
@@ -93,6 +96,13 @@ class PromptShards:
             self.session.finish_shard("prompts", self.shard, self.prompts, self.rejects)
         self.shard += 1
         self.prompts, self.rejects = [], []
+
+
+def remove_shards(session: Session) -> None:
+    """Take back an ingest that was never finished."""
+    for table in (session.run.table("prompts"), session.run.rejects("prompts")):
+        for shard in table.shards():
+            table.remove(shard)
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.marks import find_step_ids
-from dfgen.diff.pair import diff_pair
+from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.diff.side import read_side
 from dfgen.errors import RowError
 from dfgen.records import Mask, Quality, Reject, Repair, Trajectory
@@ -64,8 +64,19 @@ def mask_repaired(
         config,
         completion_ids=trajectory.completion_ids,
     )
+    return build_mask(_identity(trajectory), diff, repair.answer_only)
+
+
+def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -> Mask:
+    """The mask row of a difference.
+
+    Args:
+        identity: the columns that say which trajectory it is.
+        diff: of the trajectory and its repair.
+        answer_only: whether the repair changed only the final answer.
+    """
     return Mask(
-        **_identity(trajectory),
+        **identity,
         mask_source="repair",
         loss_mask=diff.loss_mask.tolist(),
         token_ops=diff.token_ops.tolist(),
@@ -89,7 +100,7 @@ def mask_repaired(
             ambiguous=diff.quality.ambiguous,
             approximate=diff.quality.approximate,
             format_only_share=diff.quality.format_only_share,
-            answer_only=repair.answer_only,
+            answer_only=answer_only,
         ),
     )
 

@@ -1,0 +1,84 @@
+"""`dfgen mask`: of a run, or of pairs that people already have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import examples, read_pipeline
+
+
+@click.command(
+    epilog=examples(
+        "dfgen mask my.yaml --out runs/a",
+        "dfgen mask --pairs pairs.jsonl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct --out masks",
+        "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
+    )
+)
+@click.argument("pipeline", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    "-o",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run directory; with --pairs, where the masks are written.",
+)
+@click.option("--pairs", type=click.Path(path_type=Path), help="JSONL or Parquet of pairs.")
+@click.option(
+    "--tokenizer",
+    default="demo:policy",
+    show_default=True,
+    help="With --pairs: directory or Hub id of the policy's tokenizer.",
+)
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="With --pairs: column of wrong, right, id, completion_ids, question or images.",
+)
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use only the first N rows.")
+@click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
+def command(
+    pipeline: Path | None,
+    out: Path,
+    pairs: Path | None,
+    tokenizer: str,
+    mapping: tuple[str, ...],
+    settings: tuple[str, ...],
+    limit: int | None,
+    workers: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make the masks of a run, or of (wrong, corrected) pairs you already have.
+
+    PIPELINE is needed for a run. With --pairs each row of FILE is one pair; rows keep their id, and
+    rows that cannot be used become rejects with a reason.
+    """
+    if (pipeline is None) == (pairs is None):
+        raise click.UsageError("Give either PIPELINE, for a run, or --pairs FILE.")
+    if pipeline is not None:
+        from dfgen.cli.working import work
+
+        effective = read_pipeline(pipeline, settings, limit)
+        work(effective, out, ("mask",), quiet=quiet, as_json=as_json)
+        return
+    from dfgen.cli.pairing import make_mask_config, make_pairs_config
+    from dfgen.cli.progress import make_progress
+    from dfgen.runners.pairs import Job, run_pairs
+
+    assert pairs is not None
+    config = make_pairs_config(pairs, mapping, limit)
+    job = Job(out, tokenizer, make_mask_config(settings))
+    with make_progress(quiet) as progress:
+        counts = run_pairs(config, job, progress, workers)
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "counts": counts}))
+    else:
+        click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")

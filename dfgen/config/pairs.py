@@ -1,0 +1,38 @@
+"""Pairs of a wrong and a corrected text that people already have, as `dfgen mask --pairs` reads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfgen.config.prompts import Columns, SourceConfig
+
+
+class PairColumns(Columns):
+    """Which column of the source holds what: one row is one pair.
+
+    Columns that are not named here are used when the source has them under their usual names:
+    id, completion_ids, question, images.
+    """
+
+    question: str = ""
+    """What was asked; carried along with the pictures."""
+    answer: str = ""
+    wrong: str = "wrong"
+    """The text with mistakes: the policy's completion."""
+    right: str = "right"
+    """The corrected text."""
+    id: str | None = None
+    """The row's own name; becomes `trajectory_id`."""
+    completion_ids: str | None = None
+    """Token ids of the wrong text as they were sampled; otherwise it is encoded."""
+
+
+class PairsConfig(SourceConfig):
+    """A source of pairs and its columns."""
+
+    source: Literal["parquet", "jsonl"] = "jsonl"
+    columns: PairColumns = PairColumns()
+    shard_size: int = Field(default=2000, gt=0)
+    """Rows per shard file."""
