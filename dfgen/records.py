@@ -119,6 +119,8 @@ class Trajectory(Record):
     model: str
     reward: Float32
     verdict: VerdictInfo
+    metadata: str
+    """JSON object: what the source of an imported answer says about it; `{}` for sampled ones."""
 
 
 class Attempt(BaseModel):

@@ -21,6 +21,9 @@ class ImportColumns(Columns):
     """The source's own name of the answer, kept so that people find it again."""
     finish_reason: str | None = None
     """Why the model stopped (`stop`, `length`); unset or empty: unknown."""
+    verdict: str | None = None
+    """People's verdict on the answer, true or false; `dfgen stats` reports how often the grader
+    agrees with it."""
     response_metadata: list[str] = Field(default_factory=list)
     """Columns that belong to the answer, such as people's verdicts on it; `metadata` names those
     that belong to the question."""

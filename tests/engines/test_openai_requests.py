@@ -1,0 +1,268 @@
+"""The OpenAI engine against a real loopback server: what is sent, and what comes back."""
+
+from __future__ import annotations
+
+import base64
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import Request, Result
+from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.engine import OpenAIEngine
+from tests.engines.making import draw_image, make_request
+from tests.support.loopback import Answer, LoopbackServer, Received, Reply, write_completion
+
+FAST = Backoff(max_retries=3, base=0.01, longest=0.05)
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def echo(received: Received) -> Reply:
+    return Reply(write_completion(received.text, token_ids=[5, 6, 1], logprobs=[-0.5, -1.0, -0.25]))
+
+
+def open_engine(server: LoopbackServer, backoff: Backoff = FAST, **settings: Any) -> OpenAIEngine:
+    config = OpenAIConfig(model="tiny", base_url=server.url, **settings)
+    return OpenAIEngine(config, backoff)
+
+
+def run(answer: Answer, *requests: Request, **settings: Any) -> tuple[list[Result], LoopbackServer]:
+    with LoopbackServer(answer) as server:
+        engine = open_engine(server, **settings)
+        results = [result for batch in engine.generate(requests) for result in batch]
+    return sorted(results, key=lambda result: result.key), server
+
+
+def test_a_completion_comes_back_whole() -> None:
+    [result], _ = run(echo, make_request("a", "Hello"))
+    assert result.text == "Hello"
+    assert result.token_ids == [5, 6, 1]
+    assert result.logprobs == [-0.5, -1.0, -0.25]
+    assert result.finish_reason == "stop"
+    assert result.failure is None
+    assert (result.usage.prompt_tokens, result.usage.completion_tokens) == (7, 3)
+    assert result.usage.image_tokens is None
+
+
+def test_the_chat_is_sent_with_its_pictures_as_they_are() -> None:
+    red, blue = draw_image("red"), draw_image("blue")
+    request = make_request("a", red, "Which?", blue, "Say.", system="Be brief.")
+    [_], server = run(echo, request)
+    system, user = server.received[0].payload["messages"]
+    assert system == {"role": "system", "content": "Be brief."}
+    assert [part["type"] for part in user["content"]] == ["image_url", "text", "image_url", "text"]
+    url = user["content"][2]["image_url"]["url"]
+    head, _, encoded = url.partition(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(encoded) == blue.data
+    assert server.received[0].path == "/v1/chat/completions"
+
+
+def test_sampling_is_sent_in_full() -> None:
+    request = make_request(
+        "a", "Hi", seed=2**63 - 1, temperature=0.7, top_p=0.9, top_k=5, max_tokens=9, stop=("\n\n",)
+    )
+    [_], server = run(echo, request)
+    sent = server.received[0].payload
+    assert sent["messages"] == [{"role": "user", "content": "Hi"}]
+    expected = {
+        "model": "tiny",
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 5,
+        "max_tokens": 9,
+        "stop": ["\n\n"],
+        "seed": 2**63 - 1,
+        "logprobs": True,
+        "return_token_ids": True,
+    }
+    assert {name: sent[name] for name in expected} == expected
+    assert not sent.keys() & {"chat_template", "chat_template_kwargs", "n", "stream"}
+
+
+def test_defaults_of_the_served_model_cannot_leak_in() -> None:
+    [_], server = run(echo, make_request("a", "Hi"))
+    sent = server.received[0].payload
+    assert (sent["top_k"], sent["min_p"], sent["repetition_penalty"]) == (-1, 0.0, 1.0)
+
+
+def test_a_request_for_text_only_uses_no_extension_of_the_protocol() -> None:
+    [_], server = run(echo, make_request("a", "Hi", with_logprobs=False))
+    assert server.received[0].payload.keys() == {
+        "model",
+        "messages",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "seed",
+    }
+
+
+def test_templates_and_extra_fields_are_sent_when_given() -> None:
+    request = make_request(
+        "a", "Hi", chat_template="{{ x }}", chat_template_args={"enable_thinking": False}
+    )
+    extra = {"max_tokens": None, "max_completion_tokens": 5, "priority": 1}
+    [_], server = run(echo, request, extra_body=extra)
+    sent = server.received[0].payload
+    assert sent["chat_template"] == "{{ x }}"
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "max_tokens" not in sent
+    assert (sent["max_completion_tokens"], sent["priority"]) == (5, 1)
+
+
+def test_a_server_without_token_ids_gives_none() -> None:
+    def answer(received: Received) -> Reply:
+        return Reply(write_completion("x", logprobs=[-1.0]))
+
+    [result], _ = run(answer, make_request("a", "Hi"))
+    assert result.token_ids is None
+    assert result.logprobs is None
+    assert result.text == "x"
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"finish_reason": "length"}, ("length", None)),
+        ({"finish_reason": "content_filter"}, ("content_filter", None)),
+        ({"stop_reason": "\n\n"}, ("stop", "\n\n")),
+        ({"stop_reason": 374}, ("stop", "374")),
+        ({"finish_reason": "eos_token"}, ("stop", None)),
+    ],
+)
+def test_finish_reasons(choice: dict[str, Any], expected: tuple[str, str | None]) -> None:
+    [result], _ = run(lambda _: Reply(write_completion("x", **choice)), make_request("a", "Hi"))
+    assert (result.finish_reason, result.stop_reason) == expected
+
+
+def test_concurrency_is_used_and_bounded() -> None:
+    def answer(received: Received) -> Reply:
+        return Reply(write_completion("x"), delay=0.05)
+
+    requests = [make_request(index, "Hi") for index in range(40)]
+    results, server = run(answer, *requests, concurrency=8)
+    assert len(results) == 40
+    assert server.peak == 8
+
+
+def test_results_come_as_they_finish_and_requests_are_pulled_lazily() -> None:
+    slow = threading.Event()
+    pulled = []
+
+    def answer(received: Received) -> Reply:
+        if received.text == "0":
+            slow.wait(10)
+        return Reply(write_completion(received.text))
+
+    def requests() -> Iterator[Request]:
+        for index in range(30):
+            pulled.append(index)
+            yield make_request(index, str(index))
+
+    with LoopbackServer(answer) as server:
+        results = open_engine(server, concurrency=4).generate(requests())
+        first = next(results)
+        assert "0" not in {result.key for result in first}
+        assert len(pulled) <= 4 + 2 + len(first)
+        slow.set()
+        keys = {result.key for batch in [first, *results] for result in batch}
+    assert keys == {str(index) for index in range(30)}
+    assert server.count == 30
+
+
+def test_closing_early_cancels_and_leaves_nothing_behind() -> None:
+    release = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        if received.text != "0":
+            release.wait(10)
+        return Reply(write_completion(received.text))
+
+    with LoopbackServer(answer) as server:
+        results = open_engine(server, concurrency=4).generate(
+            make_request(index, str(index)) for index in range(100)
+        )
+        assert [result.key for result in next(results)] == ["0"]
+        results.close()  # type: ignore[attr-defined]
+        assert not [t for t in threading.enumerate() if t.name == "dfgen-openai"]
+        release.set()
+    assert server.count <= 6
+
+
+def test_an_error_of_the_caller_ends_the_thread_too() -> None:
+    def requests() -> Iterator[Request]:
+        yield make_request("a", "Hi")
+        raise KeyboardInterrupt
+
+    with LoopbackServer(echo) as server, pytest.raises(KeyboardInterrupt):
+        list(open_engine(server).generate(requests()))
+    assert not [t for t in threading.enumerate() if t.name == "dfgen-openai"]
+
+
+def test_ctrl_c_ends_the_process_at_once() -> None:
+    """An interrupt while all requests are in flight cancels them; nobody waits for the server."""
+    release = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        release.wait(30)
+        return Reply(write_completion("late"))
+
+    code = (
+        "import sys; from dfgen.config.engine import OpenAIConfig;"
+        "from dfgen.engines.loading import load_engine;"
+        "from tests.engines.making import make_request;"
+        "engine = load_engine(OpenAIConfig(model='tiny', base_url=sys.argv[1]));"
+        "list(engine.generate(make_request(index, 'Hi') for index in range(8)))"
+    )
+    with LoopbackServer(answer) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, server.url],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while server.count < 8 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        release.set()
+    assert process.returncode == -signal.SIGINT
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert "ResourceWarning" not in said
+    assert "never retrieved" not in said
+
+
+def test_nothing_to_do_sends_nothing() -> None:
+    results, server = run(echo)
+    assert results == []
+    assert server.count == 0
+
+
+def test_the_engine_can_be_used_again() -> None:
+    with LoopbackServer(echo) as server:
+        engine = open_engine(server)
+        for _ in range(2):
+            [[result]] = list(engine.generate([make_request("a", "Hi")]))
+            assert result.text == "Hi"
+        engine.close()
+
+
+def test_info_names_the_server() -> None:
+    with LoopbackServer(echo) as server:
+        info = open_engine(server, tokenizer="some/model").info
+        assert info.settings["base_url"] == server.url
+    assert (info.name, info.model, info.tokenizer) == ("openai", "tiny", "some/model")

@@ -1,0 +1,211 @@
+"""An OpenAI-compatible server on 127.0.0.1 that answers, or misbehaves, on command."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it came in.
+
+    Attributes:
+        number: 0 for the server's first request.
+        payload: the JSON body.
+    """
+
+    number: int
+    path: str
+    headers: Mapping[str, str]
+    payload: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """All text of the last message."""
+        content = self.payload["messages"][-1]["content"]
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text", "") for part in content)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer.
+
+    Attributes:
+        body: an object to send as JSON, or raw bytes.
+        delay: seconds before the headers.
+        body_delay: seconds between headers and body.
+        drop: `before` closes the connection without an answer, `half` in the middle of the body.
+    """
+
+    body: Any = field(default_factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    body_delay: float = 0.0
+    drop: Literal["before", "half"] | None = None
+
+
+Answer = Callable[[Received], Reply]
+
+
+def write_completion(
+    text: str,
+    *,
+    token_ids: list[int] | None = None,
+    logprobs: list[float] | None = None,
+    finish_reason: str = "stop",
+    **choice: Any,
+) -> dict[str, Any]:
+    """Write the JSON of a chat completion as vLLM does."""
+    entries = None
+    if logprobs is not None:
+        entries = {"content": [{"token": "", "logprob": value} for value in logprobs]}
+    body: dict[str, Any] = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "tiny",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": finish_reason,
+                "logprobs": entries,
+                **choice,
+            }
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+    if token_ids is not None:
+        body["choices"][0]["token_ids"] = token_ids
+        body["prompt_token_ids"] = [0] * 7
+    return body
+
+
+def write_error(message: str, *, code: str | None = None) -> dict[str, Any]:
+    """Write the JSON of an OpenAI error."""
+    return {"error": {"message": message, "type": "error", "param": None, "code": code}}
+
+
+class LoopbackServer:
+    """Serves POST /v1/chat/completions in threads, on a free port, as a context manager.
+
+    Args:
+        answer: called for every request, in that request's thread.
+    """
+
+    def __init__(self, answer: Answer):
+        self.answer = answer
+        self.received: list[Received] = []
+        self.peak = 0
+        self._in_flight = 0
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="loopback"
+        )
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def count(self) -> int:
+        """Requests so far."""
+        return len(self.received)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def take_request(self, path: str, headers: Mapping[str, str], payload: Any) -> Received:
+        """Count a request in."""
+        with self._lock:
+            received = Received(len(self.received), path, headers, payload)
+            self.received.append(received)
+            self._in_flight += 1
+            self.peak = max(self.peak, self._in_flight)
+        return received
+
+    def end_request(self) -> None:
+        """Count a request out; called before the answer's last byte leaves."""
+        with self._lock:
+            self._in_flight -= 1
+
+
+def find_closed_port() -> int:
+    """Return a port of 127.0.0.1 where nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+    owner: LoopbackServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that hang up are part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        owner = self.server.owner
+        length = int(self.headers.get("content-length", 0))
+        payload = json.loads(self.rfile.read(length))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        received = owner.take_request(self.path, headers, payload)
+        try:
+            reply = owner.answer(received)
+            time.sleep(reply.delay)
+        finally:
+            owner.end_request()
+        self._send(reply)
+
+    def _send(self, reply: Reply) -> None:
+        if reply.drop == "before":
+            self.close_connection = True
+            return
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        self.send_response(reply.status)
+        headers = {"content-type": "application/json", **reply.headers}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        time.sleep(reply.body_delay)
+        if reply.drop == "half":
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        """Say nothing."""

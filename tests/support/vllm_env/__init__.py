@@ -1,0 +1,1 @@
+"""Builds the environment of `make vllm-test`: the real vLLM on a machine without a GPU."""
