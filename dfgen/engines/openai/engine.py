@@ -1,0 +1,84 @@
+"""The OpenAI engine: many requests in flight behind a plain iterator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+
+import openai
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import EngineInfo, Request, Result
+from dfgen.engines.openai.background import Background
+from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.endpoint import resolve_endpoint
+from dfgen.engines.openai.session import open_session
+
+
+class OpenAIEngine:
+    """Generates on a server that speaks the OpenAI chat protocol.
+
+    Requests are pulled in the thread that iterates, only as places in flight come free (and a few
+    ahead, so that no place is idle while the caller writes results down). Results come as they
+    finish. An iterator that is closed early, by Ctrl-C too, cancels what is in flight.
+
+    Args:
+        config: of the server. The key is read from the environment here, and is in no message.
+        backoff: waits between tries; by default those of the section.
+
+    Raises:
+        EngineError: no usable address, or no key where one is needed.
+    """
+
+    def __init__(self, config: OpenAIConfig, backoff: Backoff | None = None):
+        self._config = config
+        self._endpoint = resolve_endpoint(config)
+        self._backoff = backoff or Backoff(max_retries=config.max_retries)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What made the results, as far as a client can know."""
+        return EngineInfo(
+            name="openai",
+            version=openai.__version__,
+            model=self._config.model,
+            revision=None,
+            dtype=None,
+            tokenizer=self._config.tokenizer,
+            settings={
+                "base_url": self._endpoint.shown_url,
+                "concurrency": self._config.concurrency,
+            },
+        )
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
+        """Yield results as they finish, those that finished together in one list.
+
+        Raises:
+            EngineError: the key is refused, the model is unknown, or the server is gone. Results
+                that finished before are yielded first.
+        """
+        source = iter(requests)
+        window = self._config.concurrency + max(2, self._config.concurrency // 4)
+        waiting, more = 0, True
+        with Background(self._open_work) as background:
+            while more or waiting:
+                while more and waiting < window and not background.has_done():
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                    else:
+                        background.submit(request)
+                        waiting += 1
+                if waiting:
+                    finished = background.take()
+                    waiting -= len(finished)
+                    yield finished
+
+    def close(self) -> None:
+        """Nothing to do: connections live as long as the iterator of `generate`."""
+
+    @asynccontextmanager
+    async def _open_work(self) -> AsyncIterator[Callable[[Request], Awaitable[Result]]]:
+        async with open_session(self._config, self._endpoint, self._backoff) as session:
+            yield session.complete

@@ -1,0 +1,52 @@
+"""What is sent: one chat completion request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import Request
+from dfgen.engines.chat import to_openai_messages
+
+
+def wants_tokens(config: OpenAIConfig, request: Request) -> bool:
+    """Tell whether token ids and logprobs are asked of the server."""
+    return config.return_token_ids and request.with_logprobs
+
+
+def build_payload(config: OpenAIConfig, request: Request) -> dict[str, Any]:
+    """Write the JSON body of one request.
+
+    Fields outside the OpenAI API are sent only where they are needed, because hosted APIs refuse
+    unknown ones: `top_k` when it is on, the chat template when it is given, and `return_token_ids`
+    when tokens are wanted. With the latter the server is one of vLLM's kind, which fills unset
+    fields from the model's generation_config.json (Qwen ships top_k 20): then all of them are set,
+    so that tokens are drawn as the request says.
+
+    `extra_body` of the section comes last and wins; a null there takes a field out.
+    """
+    sampling = request.sampling
+    payload: dict[str, Any] = {
+        "model": config.model,
+        "messages": to_openai_messages(request.messages),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": request.seed,
+    }
+    if sampling.stop:
+        payload["stop"] = list(sampling.stop)
+    if sampling.top_k > 0:
+        payload["top_k"] = sampling.top_k
+    if wants_tokens(config, request):
+        payload["logprobs"] = True
+        payload["return_token_ids"] = True
+        payload.setdefault("top_k", -1)
+        payload["min_p"] = 0.0
+        payload["repetition_penalty"] = 1.0
+    if request.chat_template is not None:
+        payload["chat_template"] = request.chat_template
+    if request.chat_template_args:
+        payload["chat_template_kwargs"] = request.chat_template_args
+    payload.update(config.extra_body)
+    return {name: value for name, value in payload.items() if value is not None}

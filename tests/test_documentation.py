@@ -1,0 +1,102 @@
+"""What README and help texts tell people to type works."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dfgen.cli.main import COMMANDS, cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def list_readme_commands() -> list[str]:
+    """Lines of README's `sh` blocks that call dfgen, in order, comments left out."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("dfgen ")]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a reader of the README has it: the recipes and the small files it names."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    (folder / "wrong.txt").write_text("Step 1: I see 3.\nAnswer: 3")
+    (folder / "right.txt").write_text("Step 1: I see 4.\nAnswer: 4")
+    pair = {"id": "a", "wrong": "2 + 2 = 5", "right": "2 + 2 = 4"}
+    (folder / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    return folder
+
+
+def test_readme_commands_run(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sandbox)
+    commands = list_readme_commands()
+    assert len(commands) >= 8
+    for command in commands:
+        result = CliRunner().invoke(cli, shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+
+
+def test_readme_shows_every_command() -> None:
+    shown = {name for name in COMMANDS if f"dfgen {name}" in README}
+    assert set(COMMANDS) - shown <= {"demo", "sample", "repair"}
+
+
+def test_readme_names_real_make_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_in_help_parse(name: str, sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example names options that exist. Paths in them need not exist here."""
+    monkeypatch.chdir(sandbox)
+    text = CliRunner().invoke(cli, [name, "--help"]).output
+    examples = [line.strip() for line in text.splitlines() if line.strip().startswith("dfgen ")]
+    assert examples
+    for example in examples:
+        words = shlex.split(re.split(r"[|>]", example)[0])
+        known = {option for command in _walk(name) for p in command.params for option in p.opts}
+        used = {word.split("=")[0] for word in words if word.startswith("-") and word != "-"}
+        assert used <= known, example
+
+
+def _walk(name: str) -> list:
+    import click
+
+    command = cli.get_command(click.Context(cli), name)
+    return [command, *getattr(command, "commands", {}).values()]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda p: p.name)
+def test_recipes_are_valid(path: Path) -> None:
+    result = CliRunner().invoke(cli, ["config", "show", str(path)])
+    assert result.exit_code == 0, result.output
+
+
+def test_starter_is_valid(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    assert CliRunner().invoke(cli, ["config", "init", str(path)]).exit_code == 0
+    assert CliRunner().invoke(cli, ["config", "show", str(path)]).exit_code == 0
+    again = CliRunner().invoke(cli, ["config", "init", str(path)])
+    assert "exists already" in again.output
+
+
+def test_example_of_diff_pair_is_true() -> None:
+    import dfgen.diff.pair as module
+
+    finder = doctest.DocTestFinder(recurse=False)
+    (test,) = finder.find(module.diff_pair, globs=vars(module).copy())
+    result = doctest.DocTestRunner().run(test)
+    assert result.attempted > 5
+    assert result.failed == 0
