@@ -30,6 +30,8 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
 
     with session.stop, closing(session):
         for stage in stages:
+            if stage == "repair" and session.pipeline.repair.engine is None:
+                continue  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
             _RUNNERS[stage](session)
             if session.stop.requested:
                 return False
