@@ -57,6 +57,8 @@ def read_pipeline(path: Path, settings: tuple[str, ...], limit: int | None) -> P
     """The effective pipeline: file, environment, `--set`, `--limit`."""
     from dfgen.config.load import load_pipeline
 
-    if limit is not None:
-        settings = (*settings, f"prompts.limit={limit}")
-    return load_pipeline(path, settings)
+    pipeline = load_pipeline(path, settings)
+    if limit is None:
+        return pipeline
+    section = "prompts" if pipeline.imports is None else "imports"
+    return load_pipeline(path, (*settings, f"{section}.limit={limit}"))
