@@ -23,6 +23,8 @@ def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> 
             lines.append(f"{name} is not a field{_suggest(path[-1], section)}.")
         elif item["type"] == "missing":
             lines.append(f"{name} is missing; it has no default.")
+        elif item["type"] == "value_error":  # raised by our own validators, in whole sentences
+            lines.append(": ".join(filter(None, [name, str(item["ctx"]["error"])])) + ".")
         else:
             lines.append(f"{name}: {item['msg']} (it is {item['input']!r:.80}).")
     rest = error.error_count() - len(lines)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from dfgen.config.engine import EngineConfig
 from dfgen.config.sample import Decoding
 from dfgen.config.section import Section
+
+SoftCheck = Literal["meta_talk", "language", "control_characters", "answer_only", "leak"]
+
+
+def _read_off(value: Any) -> Any:
+    # YAML reads a bare `off` as false.
+    return "off" if value is False else value
+
+
+_Off = BeforeValidator(_read_off)
 
 
 class RepairConfig(Section):
@@ -16,8 +26,16 @@ class RepairConfig(Section):
 
     engine: EngineConfig | None = None
     """Who repairs; unset: the repair stage is left out and wrong trajectories stay `outcome`."""
-    protocol: Literal["rewrite"] = "rewrite"
-    """rewrite: the repairer returns the whole corrected text."""
+    protocol: Literal["hunks", "rewrite"] = "rewrite"
+    """hunks: the repairer returns a JSON list of edits, each a text to find and its replacement:
+    small by construction, and fewer tokens to pay. rewrite: it returns the whole corrected text,
+    for models that cannot do JSON."""
+    prefix_lock: bool = False
+    """Keep everything before the first error as it is: with `rewrite` the repairer quotes the first
+    wrong words and writes on from there; with `hunks` this is so anyway."""
+    structured_output: Annotated[Literal["auto", "off"], _Off] = "auto"
+    """auto: with `hunks`, ask the server for output by JSON schema (`response_format`), and do
+    without where it refuses."""
     answer: Literal["given", "blind"] = "given"
     """Whether the repairer is shown the reference answer."""
     show_solution: bool = False
@@ -26,17 +44,43 @@ class RepairConfig(Section):
     """System message; unset: none."""
     prompt: str | None = None
     """Template of the user message, text or `file:PATH`; unset: the one that comes with dfgen.
-    Fields: {images} {question} {choices} {completion}; {reference}, the lines that state the
-    reference answer and solution, empty when `answer` is blind; {feedback}, why the attempt before
-    was refused, empty in the first."""
+    Fields: {images} {question} {choices} {completion}; {fence}, a mark that the completion cannot
+    hold, for the lines around it; {reference}, the lines that state the reference answer and
+    solution, empty when `answer` is blind; {feedback}, why the attempt before was refused, empty in
+    the first."""
     decoding: Decoding = Decoding(temperature=0.0, max_tokens=2048)
     retry_temperature: float = Field(default=0.7, ge=0)
-    """Temperature of further attempts; a greedy second attempt would repeat the first."""
+    """Temperature of further attempts and candidates; a greedy one would repeat the first."""
     max_attempts: int = Field(default=2, gt=0)
     """Attempts per trajectory; a further one is told what failed."""
+    candidates: int = Field(default=1, gt=0)
+    """Repairs asked for in each attempt. The smallest accepted one is the repair; the others that
+    were accepted are kept for agreement weights."""
     max_edit_ratio: float = Field(default=0.5, gt=0, le=1)
     """Largest share of tokens that may change: edit distance / longer of both texts."""
     max_step_ratio: float = Field(default=1.0, gt=0, le=1)
     """Largest share of steps that may change."""
+    max_hunks: int | None = Field(default=None, gt=0)
+    """Largest number of separate edits; unset: any."""
+    allow: list[SoftCheck] = Field(default_factory=list)
+    """Checks that do not refuse: meta_talk (speaks about the answer it corrects), language (another
+    one than the answer's), control_characters, answer_only (a new final answer that no reasoning
+    leads to), leak (states the reference answer where it was not derived)."""
+    necessity: Annotated[Literal["off", "grade"], _Off] = "off"
+    """grade: take back each hunk of an accepted repair alone and grade again; where the answer is
+    right all the same, the hunk weighs `unneeded_weight`. A grader sees final answers only."""
+    unneeded_weight: float = Field(default=0.5, ge=0, le=1)
+    """Weight of a hunk without which the answer is right too."""
+    controls: float = Field(default=0.0, ge=0, le=1)
+    """Share of the right trajectories that is sent to the repairer as well, to see how often it
+    changes what is right. They are stored in `controls/` and never used for training."""
+    per_group: int | None = Field(default=None, gt=0)
+    """Different wrong answers repaired per prompt at most; unset: all. Identical ones are repaired
+    once, and count once."""
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    """Stop when the repairs of the run have cost this much by `price`; what is in flight then is
+    still finished."""
+    max_requests: int | None = Field(default=None, ge=0)
+    """Stop after this many requests of the run to the repairer."""
     chat_template_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template (`enable_thinking: false`)."""

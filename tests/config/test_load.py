@@ -49,7 +49,7 @@ def test_values_are_yaml(path: Path) -> None:
         ("policy.model.name=x", "model is not a section"),
         ("sample.stop=[", "is not valid YAML"),
         ("=3", "is not of the form"),
-        ("imports.tokenizer=t", "imports stands instead of prompts and policy"),
+        ("imports={tokenizer: t, path: x}", "imports stands instead of prompts and policy"),
     ],
 )
 def test_complaints(path: Path, setting: str, message: str) -> None:
