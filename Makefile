@@ -45,6 +45,7 @@ schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the c
 check: lint types test ## Lint, types, generated files, documented commands, import arrows, tests
 
 bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the labelled data
+	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_quality.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_speed.py
