@@ -31,6 +31,7 @@ CASES = [
     ("x ≈ 0.3333", "1/3", False, ">"),
     ("1/3 ≈ 0.3333", "1/3", True, "<="),
     ("1/3 ≈ 0.3333", "0.3333", True, "<="),
+    ("The answer is three.", "3", True, "<= 3e-06"),
     ("many", "3", False, "no single number in 'many'"),
     ("", "3", False, "no answer was found"),
     ("3", "many", False, "no single number in 'many'"),

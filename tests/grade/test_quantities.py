@@ -26,6 +26,12 @@ ONE = [
     ("5 apples", 5, False, None),
     ("5个", 5, False, None),
     ("2nd", 2, False, None),
+    ("7 (three red + 4 blue)", 7, False, None),
+    ("three", 3, False, None),
+    ("**Twelve**.", 12, False, None),
+    ("fünf", 5, False, None),
+    ("п'ять", 5, False, None),
+    ("三", 3, False, None),
     ("3/5", "3/5", False, None),
     (r"\frac{3}{5}", "3/5", False, None),
     (r"-\dfrac{10}{9}", "-10/9", False, None),
@@ -81,7 +87,8 @@ def test_texts_that_state_one_quantity(
 @pytest.mark.parametrize(
     "text",
     [
-        "", "five", "A", "2x", "2 x", r"2\pi", r"15\sqrt{3}", "7d^4+56d^2+56", "3:2", "12:00",
+        "", "A", "one of them", "2 (x+1)", "7 (3 + 4)",
+        "2x", "2 x", r"2\pi", r"15\sqrt{3}", "7d^4+56d^2+56", "3:2", "12:00",
         "3-5", "3 to 5", "5 or 6", "3, 5", "(1, 2)", "[0,1)", "{1;2}", "AB=3, CD=1", "x=1 and y=2",
         "2x+z=1", "10^3", "2**3", "9!", "3/4/2020", "H2O", "1/0", r"\frac{1}{0}", "±5", "5 ± 1",
         "7 + d", "x + 3", "1e99999999", "9" * 5000,

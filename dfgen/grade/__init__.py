@@ -1,0 +1,21 @@
+"""Is this answer right? Extraction, graders, and a pool that bounds their time."""
+
+from __future__ import annotations
+
+from dfgen.grade.extract import extract_answer, find_answer_spans
+from dfgen.grade.grading import grade
+from dfgen.grade.item import GradeItem
+from dfgen.grade.pool import GradePool
+from dfgen.grade.registry import get_grader, list_graders
+from dfgen.grade.verdict import Verdict
+
+__all__ = [
+    "GradeItem",
+    "GradePool",
+    "Verdict",
+    "extract_answer",
+    "find_answer_spans",
+    "get_grader",
+    "grade",
+    "list_graders",
+]

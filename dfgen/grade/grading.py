@@ -1,0 +1,103 @@
+"""Grading one completion in this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dfgen.grade.item import GradeItem
+from dfgen.grade.registry import get_grader
+from dfgen.grade.verdict import Verdict
+from dfgen.grade.verdict_form import shorten
+
+if TYPE_CHECKING:
+    from dfgen.config.grade import GradeConfig
+
+
+def grade(
+    completion: str,
+    answer: str,
+    *,
+    answer_type: str = "auto",
+    choices: Sequence[str] = (),
+    config: GradeConfig | None = None,
+) -> Verdict:
+    """Say whether `completion` states `answer`, in this process.
+
+    Never raises: a grader that fails gives a wrong verdict whose detail names the error. Algebra is
+    not bounded in time here; use `GradePool` for text that nobody has read.
+
+    Args:
+        completion: text of the policy.
+        answer: the reference answer.
+        answer_type: name of the grader; auto lets `config.grader` decide.
+        choices: texts of a multiple choice question, in the order of their letters.
+        config: tolerances and habits; unset: the defaults.
+    """
+    try:
+        if config is None:
+            from dfgen.config.grade import GradeConfig
+
+            config = GradeConfig()
+        item = GradeItem(completion, answer, answer_type, tuple(choices))
+        name = resolve_name(item, config)
+        return check_verdict(
+            get_grader(name).grade(completion, answer, item.choices, config), name, answer
+        )
+    except Exception as error:
+        return make_failure(answer_type, answer, f"{type(error).__name__}: {error}")
+
+
+def resolve_name(item: GradeItem, config: GradeConfig) -> str:
+    """Return the name of the grader for an item: its own type, or the configured grader."""
+    return config.grader if item.answer_type in {"auto", ""} else item.answer_type
+
+
+def grade_inline(item: GradeItem, config: GradeConfig) -> Verdict | None:
+    """Return the verdict if it can be had quickly and safely in this process, else None.
+
+    Raises:
+        ConfigError: the item or the configuration names an unknown grader.
+    """
+    name = resolve_name(item, config)
+    grader = get_grader(name)
+    if grader.try_inline is None:
+        return None
+    try:
+        verdict = grader.try_inline(item.completion, item.answer, item.choices, config)
+    except Exception as error:
+        return make_failure(name, item.answer, f"{type(error).__name__}: {error}")
+    return None if verdict is None else check_verdict(verdict, name, item.answer)
+
+
+def make_failure(name: str, answer: str, detail: str) -> Verdict:
+    """Return the verdict for a grader that could not decide."""
+    return Verdict(
+        False, 0.0, name, None, _encodable(answer), "none", _encodable(shorten(detail, 300))
+    )
+
+
+def check_verdict(verdict: object, name: str, answer: str) -> Verdict:
+    """Return a verdict that every store can hold: UTF-8 text, a reward between 0 and 1."""
+    if not isinstance(verdict, Verdict):
+        return make_failure(
+            name, answer, f"the grader returned {type(verdict).__name__}, not a Verdict"
+        )
+    reward = float(verdict.reward)
+    if not math.isfinite(reward) or not 0 <= reward <= 1:
+        return make_failure(name, answer, f"the grader gave the reward {reward}, not 0 to 1")
+    return replace(
+        verdict,
+        correct=bool(verdict.correct),
+        reward=reward,
+        extracted=None if verdict.extracted is None else _encodable(verdict.extracted),
+        expected=_encodable(verdict.expected),
+        detail=_encodable(verdict.detail),
+    )
+
+
+def _encodable(text: object) -> str:
+    """Lone surrogates, which a tokenizer can produce, cannot be written as UTF-8."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")

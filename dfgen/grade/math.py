@@ -1,0 +1,127 @@
+r"""The mathematics grader: symbolic equality through math-verify.
+
+What goes to math-verify is the stated answer, where there is one: its own search would otherwise
+also take numbers from the reasoning when the stated answer cannot be parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dfgen.grade.boxed import find_boxes, find_last_row
+from dfgen.grade.extract import Extraction, extract_answer
+from dfgen.grade.math_engine import are_equal, parse_mathematics
+from dfgen.grade.numeric import compare_numbers
+from dfgen.grade.text_form import is_written_the_same
+from dfgen.grade.thinking import find_visible_start
+from dfgen.grade.verdict_form import make_verdict, shorten
+
+if TYPE_CHECKING:
+    from dfgen.config.grade import GradeConfig
+    from dfgen.grade.verdict import Verdict
+
+NAME = "math"
+_DELIMITED = re.compile(r"\$|\\\(|\\\[|\\boxed|\\fbox|\\begin")
+_CONTENT = re.compile(r"[\d$\\]")
+_LATEX = re.compile(r"[A-Za-z\\^_{}√π∞≤≥α-ω]")
+_COMMAND = re.compile(r"\\[A-Za-z]+|\b(?:sqrt|sin|cos|tan|log|exp|max|min|mod|and|pct|percent)\b")
+_PROSE = re.compile(r"[^\W\d_]{3,}\s+[^\W\d_]{2,}|[^\W\d_]{4,}(?![^{]*\})")
+
+
+def _find_answer(completion: str, config: GradeConfig) -> Extraction:
+    return extract_answer(
+        completion,
+        kind="text",
+        overrules=lambda line: line.final and _CONTENT.search(line.text) is not None,
+        fallback=config.fallback,
+    )
+
+
+def try_math(
+    completion: str,
+    answer: str,
+    choices: Sequence[str],  # noqa: ARG001 - every grader has these arguments
+    config: GradeConfig,
+) -> Verdict | None:
+    """Return the verdict where no algebra is needed, else None. Bounded in time.
+
+    Only equality is decided here: the same writing, or the same plain number.
+    """
+    extraction = _find_answer(completion, config)
+    if extraction.text is None:
+        return make_verdict(NAME, False, extraction, answer, "no answer was found")
+    if is_written_the_same(extraction.text, answer):
+        return make_verdict(NAME, True, extraction, answer, "math: written the same")
+    numeric = compare_numbers(completion, answer, config)
+    if numeric is not None and numeric.correct and numeric.method not in {"last_number", "none"}:
+        return numeric
+    return None
+
+
+def wrap_mathematics(text: str, config: GradeConfig) -> str:
+    """Return `text` in the delimiters without which math-verify does not see LaTeX.
+
+    Without them "2x" would be read as its first number, 2.
+    """
+    stripped = text.strip()
+    if _DELIMITED.search(stripped) or "latex" not in config.math_targets:
+        return stripped
+    if _PROSE.search(_COMMAND.sub(" ", stripped)):
+        return stripped
+    return f"${stripped}$" if _LATEX.search(stripped) else stripped
+
+
+def _list_candidates(completion: str, extraction: Extraction, config: GradeConfig) -> Iterator[str]:
+    """Yield the texts to compare, the most literal reading first."""
+    if extraction.text is None:
+        return
+    if extraction.method == "boxed":
+        boxes = find_boxes(completion, find_visible_start(completion))
+        for loose in (False, True):
+            start, end = find_last_row(completion, boxes, loose=loose)
+            # What follows may be a percent sign or word.
+            yield f"${completion[start:end].replace('$', ' ')}$" + completion[end : end + 12]
+    elif extraction.method == "whole_text":
+        visible = completion[find_visible_start(completion) :]
+        yield wrap_mathematics(visible[-config.max_chars :], config)
+    stated = extraction.text[-config.max_chars :]
+    yield wrap_mathematics(stated, config)
+    if _LATEX.search(stated):
+        yield stated if _DELIMITED.search(stated) else f"${stated}$"
+
+
+def grade_math(
+    completion: str, answer: str, choices: Sequence[str], config: GradeConfig
+) -> Verdict:
+    """Grade mathematics. May hang inside sympy: `GradePool` runs it in a worker process."""
+    verdict = try_math(completion, answer, choices, config)
+    if verdict is not None:
+        return verdict
+    extraction = _find_answer(completion, config)
+    expected = parse_mathematics(wrap_mathematics(answer, config), config)
+    read = False
+    for candidate in dict.fromkeys(_list_candidates(completion, extraction, config)):
+        found = parse_mathematics(candidate, config)
+        read = read or bool(found)
+        if found and are_equal(expected, found, config):
+            detail = f"math: {shorten(candidate)} equals {shorten(answer)}"
+            return make_verdict(NAME, True, extraction, answer, detail)
+    # The text as written: printing what sympy made of it can take longer than comparing it.
+    relation = "does not equal" if read else "could not be read as mathematics, to compare with"
+    detail = f"math: {shorten(extraction.text)} {relation} {shorten(answer)}"
+    return make_verdict(NAME, False, extraction, answer, detail)
+
+
+def is_equal_mathematics(found: str, expected: str, config: GradeConfig) -> bool:
+    """Return whether two short texts are the same mathematics. May hang."""
+    both = _read_both(config)
+    left = parse_mathematics(wrap_mathematics(expected, both), both)
+    right = parse_mathematics(wrap_mathematics(found, both), both)
+    return are_equal(left, right, both)
+
+
+def _read_both(config: GradeConfig) -> GradeConfig:
+    """Return a configuration in which LaTeX and plain expressions are both read."""
+    return config.model_copy(update={"math_targets": ("latex", "expr")})

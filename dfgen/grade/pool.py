@@ -1,0 +1,164 @@
+"""Grading with a bound on time: what can hang runs in processes that can be killed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from multiprocessing.connection import wait
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from dfgen.grade.extract import extract_answer
+from dfgen.grade.grading import check_verdict, grade_inline, make_failure, resolve_name
+from dfgen.grade.registry import get_grader
+from dfgen.grade.worker import WorkerSetup
+from dfgen.grade.worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from dfgen.config.grade import GradeConfig
+    from dfgen.grade.item import GradeItem
+    from dfgen.grade.verdict import Verdict
+
+_AHEAD = 64  # verdicts per worker that may wait for an earlier one
+
+
+class GradePool:
+    """Grades many completions; each takes at most `config.timeout_s` seconds in a worker.
+
+    Letters, numbers and words are graded in the calling process, algebra and users' graders in
+    worker processes, which start with the first item that needs one. A worker that is late or dies
+    is replaced, and its item is wrong with a detail that says so.
+
+    Args:
+        config: how to grade.
+        workers: processes at most.
+
+    Raises:
+        ConfigError: `config.grader`, or later an item's answer type, names no grader.
+        DfgenError: worker processes cannot be started on this machine.
+    """
+
+    def __init__(self, config: GradeConfig, workers: int = 1) -> None:
+        get_grader(config.grader)
+        self._config = config
+        self._workers = max(1, workers)
+        self._idle: list[WorkerHandle] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        while self._idle:
+            self._idle.pop().stop()
+
+    def grade_one(self, item: GradeItem) -> Verdict:
+        """Return the verdict on one completion."""
+        return next(iter(self.grade_many([item])))
+
+    def grade_many(self, items: Iterable[GradeItem]) -> Iterator[Verdict]:
+        """Yield the verdicts in the order of the items, which are read as workers become free."""
+        source = iter(items)
+        done: dict[int, Verdict] = {}
+        busy: dict[int, WorkerHandle] = {}
+        taken = emitted = 0
+        exhausted = False
+        try:
+            while True:
+                while emitted in done:
+                    yield done.pop(emitted)
+                    emitted += 1
+                room = len(busy) < self._workers and taken - emitted < _AHEAD * self._workers
+                if room and not exhausted:
+                    item = next(source, None)
+                    if item is None:
+                        exhausted = True
+                        continue
+                    verdict = grade_inline(item, self._config)
+                    if verdict is None:
+                        busy[taken] = self._assign(item)
+                    else:
+                        done[taken] = verdict
+                    taken += 1
+                elif busy:
+                    self._collect(busy, done)
+                else:
+                    return
+        finally:
+            for worker in busy.values():
+                worker.kill()
+
+    def _start(self) -> WorkerHandle:
+        return WorkerHandle(
+            WorkerSetup(self._config), self._config.start_timeout_s, self._config.timeout_s
+        )
+
+    def _assign(self, item: GradeItem) -> WorkerHandle:
+        while self._idle:
+            worker = self._idle.pop()
+            try:
+                worker.assign(item)
+            except OSError:  # it died while it had nothing to do
+                worker.kill()
+                continue
+            return worker
+        worker = self._start()
+        worker.assign(item)
+        return worker
+
+    def _collect(self, busy: dict[int, WorkerHandle], done: dict[int, Verdict]) -> None:
+        """Wait for the next message or deadline and settle what it concerns."""
+        until = min(worker.deadline for worker in busy.values())
+        pending = [worker.connection for worker in busy.values()]
+        talking = wait(pending, max(0.0, until - time.monotonic()))
+        now = time.monotonic()
+        for index, worker in list(busy.items()):
+            item = worker.item
+            assert item is not None
+            if worker.connection in talking:
+                try:
+                    message = worker.receive()
+                except (EOFError, OSError):
+                    worker.wait_for_death()
+                    done[index] = self._replace(worker, item, "the grading process {end}")
+                    del busy[index]
+                    continue
+                if message is not None:
+                    name = resolve_name(item, self._config)
+                    done[index] = check_verdict(message, name, item.answer)
+                    del busy[index]
+                    self._release(worker)
+            elif now >= worker.deadline:
+                bound = f"timed out after {self._config.timeout_s:g} s"
+                done[index] = self._replace(worker, item, bound)
+                del busy[index]
+
+    def _release(self, worker: WorkerHandle) -> None:
+        if worker.graded >= self._config.recycle_after or len(self._idle) >= self._workers:
+            worker.stop()
+        else:
+            self._idle.append(worker)
+
+    def _replace(self, worker: WorkerHandle, item: GradeItem, detail: str) -> Verdict:
+        end = worker.kill()
+        if not worker.ready:
+            raise worker.explain_start()
+        self._idle.append(self._start())  # it warms up while the caller goes on
+        name = resolve_name(item, self._config)
+        failure = make_failure(name, item.answer, detail.format(end=end))
+        try:
+            extraction = extract_answer(item.completion, fallback=self._config.fallback)
+        except Exception:  # evidence only
+            return failure
+        return check_verdict(
+            replace(failure, extracted=extraction.text, method=extraction.method), name, item.answer
+        )

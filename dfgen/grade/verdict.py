@@ -1,0 +1,29 @@
+"""What a grader says about one completion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One decision with its evidence.
+
+    Args:
+        correct: whether the completion states the expected answer.
+        reward: 0 to 1, a value that float32 can hold; graders of users may give partial reward.
+        grader: name of the grader that decided.
+        extracted: the answer found in the completion; None when none was found.
+        expected: the reference answer as it was given.
+        method: where the answer was found: boxed, answer_tag, answer_line, last_number,
+            last_choice, whole_text or none.
+        detail: one sentence of evidence for people.
+    """
+
+    correct: bool
+    reward: float
+    grader: str
+    extracted: str | None
+    expected: str
+    method: str
+    detail: str

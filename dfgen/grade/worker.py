@@ -1,0 +1,76 @@
+"""The process that runs graders which may hang."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from dfgen.grade.grading import grade
+from dfgen.grade.item import GradeItem
+
+if TYPE_CHECKING:
+    from dfgen.config.grade import GradeConfig
+
+READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """The first message to a worker.
+
+    Args:
+        config: how to grade.
+        warm: import math-verify before saying ready, so that no item pays for it.
+    """
+
+    config: GradeConfig
+    warm: bool = True
+
+
+def _limit_memory(megabytes: int | None) -> None:
+    if megabytes is None:
+        return
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = megabytes * 2**20
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def serve(descriptor: int) -> None:
+    """Grade items from the socket `descriptor` until it closes. Entry point of the process.
+
+    An alarm kills the process some time after the pool should have: it is what ends a hanging
+    grader when the pool itself was killed and nobody is left to do so.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool decides what an interrupt ends
+    connection: Connection[object, object] = Connection(descriptor)
+    try:
+        setup = connection.recv()
+        assert isinstance(setup, WorkerSetup)
+        _limit_memory(setup.config.memory_mb)
+        if setup.warm:
+            from dfgen.grade.math_engine import load_engine
+
+            load_engine()
+        connection.send(READY)
+        while True:
+            item = connection.recv()
+            assert isinstance(item, GradeItem)
+            signal.setitimer(signal.ITIMER_REAL, 1.5 * setup.config.timeout_s + 1.0)
+            verdict = grade(
+                item.completion,
+                item.answer,
+                answer_type=item.answer_type,
+                choices=item.choices,
+                config=setup.config,
+            )
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            connection.send(verdict)
+    except (EOFError, OSError):
+        return
