@@ -1,0 +1,43 @@
+"""The demo: pictures drawn by rule and two tiny VLMs, so that the whole pipeline runs on a laptop.
+
+Because the pictures are drawn by rule, the truth about every sentence of every answer is known,
+and a mask can be compared with the mask a perfect repairer would have given.
+
+- ``dfgen.demo.scenes``: seeded questions with pictures and answers.
+- ``dfgen.demo.truth``: the ideal smallest repair of an answer, by rule.
+- ``models/policy`` and ``models/repairer``: real VLMs trained by ``python -m dfgen.demo.train``.
+
+Nothing here imports torch or transformers until a model is trained or measured.
+"""
+
+from pathlib import Path
+
+from dfgen.errors import DfgenError
+
+#: The demo as a pipeline file; `pipelines/demo.yaml` is a copy of it.
+PIPELINE = Path(__file__).parent / "demo.yaml"
+MODEL_NAMES = ("policy", "repairer")
+
+
+def locate_model(name: str) -> Path:
+    """Return the directory of a model that ships with dfgen.
+
+    Args:
+        name: "policy" (answers questions about pictures, often wrongly) or "repairer" (edits
+            such answers).
+
+    Raises:
+        DfgenError: the name is not one of the two, or the installation lacks the weights.
+    """
+    if name not in MODEL_NAMES:
+        raise DfgenError(
+            f"there is no demo model {name!r}", hint=f"Choose one of {', '.join(MODEL_NAMES)}."
+        )
+    folder = Path(__file__).parent / "models" / name
+    if not (folder / "model.safetensors").is_file():
+        raise DfgenError(
+            f"the demo model {name!r} is missing",
+            where=str(folder),
+            hint="Reinstall dfgen, or train it: python -m dfgen.demo.train --out DIR",
+        )
+    return folder
