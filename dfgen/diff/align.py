@@ -1,0 +1,145 @@
+"""The shortest edit script between two rows of units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rapidfuzz.distance import Levenshtein
+
+from dfgen.diff.windows import align_windows
+
+#: First guess of the distance: rapidfuzz works in a band of this width and doubles it as needed.
+SCORE_HINT = 31
+_LONGEST_GIVEN_UP = 3
+_MOST_JOINED = 8
+
+
+class Edit(NamedTuple):
+    """A maximal run of changes: units [i0, i1) of the wrong side become [j0, j1) of the right."""
+
+    i0: int
+    i1: int
+    j0: int
+    j1: int
+
+
+#: An edit and whether it changes the form only.
+TypedEdit = tuple[Edit, bool]
+
+
+def align_units(
+    wrong: Sequence[str], right: Sequence[str], max_cells: int
+) -> tuple[list[Edit], bool]:
+    """Align two rows of units by Levenshtein distance (insert, delete, substitute cost 1 each).
+
+    Args:
+        wrong: length N.
+        right: length M.
+        max_cells: above this N x M (common ends cut) and far apart, the alignment is windowed.
+
+    Returns:
+        The edits in order, and whether they are approximate: valid, but perhaps not the shortest.
+        Time is O(N) for equal rows, O(N x distance / 64) in general.
+    """
+    head, tail = measure_common_ends(wrong, right)
+    n, m = len(wrong) - head - tail, len(right) - head - tail
+    if n == 0 and m == 0:
+        return [], False
+    if n == 0 or m == 0:
+        return [Edit(head, head + n, head, head + m)], False
+    a, b = wrong[head : head + n], right[head : head + m]
+    if n * m > max_cells:
+        # A band of this width costs as much as max_cells do.
+        limit = max(SCORE_HINT, max_cells // (2 * max(n, m)))
+        distance = Levenshtein.distance(a, b, score_cutoff=limit, score_hint=SCORE_HINT)
+        if distance > limit:
+            edits = [Edit(*edit) for edit in align_windows(a, b, max_cells)]
+            return [_shift(edit, head) for edit in merge_touching(edits)], True
+    return [_shift(edit, head) for edit in align_exactly(a, b)], False
+
+
+def align_exactly(wrong: Sequence[str], right: Sequence[str]) -> list[Edit]:
+    """Align two rows without any limit of size."""
+    edits: list[Edit] = []
+    for block in Levenshtein.opcodes(wrong, right, score_hint=SCORE_HINT):
+        if block.tag == "equal":
+            continue
+        edit = Edit(block.src_start, block.src_end, block.dest_start, block.dest_end)
+        edits.append(edit)
+    return merge_touching(edits)
+
+
+def measure_common_ends(wrong: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
+    """Return how many units are equal at the start and, of the rest, at the end."""
+    shorter = min(len(wrong), len(right))
+    head = 0
+    while head < shorter and wrong[head] == right[head]:
+        head += 1
+    tail = 0
+    while tail < shorter - head and wrong[-1 - tail] == right[-1 - tail]:
+        tail += 1
+    return head, tail
+
+
+def merge_touching(edits: list[Edit]) -> list[Edit]:
+    """Join edits that have no equal unit between them."""
+    merged: list[Edit] = []
+    for edit in edits:
+        if merged and merged[-1].i1 == edit.i0 and merged[-1].j1 == edit.j0:
+            merged[-1] = Edit(merged[-1].i0, edit.i1, merged[-1].j0, edit.j1)
+        else:
+            merged.append(edit)
+    return merged
+
+
+def join_for_free(
+    edits: list[Edit], keep: Callable[[int, int, int], bool] = lambda _i, _j, _run: False
+) -> list[Edit]:
+    """Join edits where one longer substitution costs no more than they do.
+
+    "a x" -> "x b" is a deletion and an insertion around x, or two substitutions, at the same cost;
+    human post-edit tags see one replacement (MLQE-PE en-de, words: F1 .996 instead of .987). Only
+    short equalities are given up, so that a moved clause stays one.
+
+    Args:
+        edits: a shortest script, in order.
+        keep: whether the `run` equal units from (i, j) must not be given up.
+    """
+    joined: list[Edit] = []
+    at = 0
+    while at < len(edits):
+        first = edits[at]
+        best, cost = at, measure_edit(first)
+        for index in range(at + 1, min(len(edits), at + _MOST_JOINED)):
+            edit, before = edits[index], edits[index - 1]
+            run = edit.i0 - before.i1
+            if run > _LONGEST_GIVEN_UP or keep(before.i1, before.j1, run):
+                break
+            cost += measure_edit(edit)
+            if measure_edit(Edit(first.i0, edit.i1, first.j0, edit.j1)) == cost:
+                best = index
+        joined.append(Edit(first.i0, edits[best].i1, first.j0, edits[best].j1))
+        at = best + 1
+    return joined
+
+
+def measure_edit(edit: Edit) -> int:
+    """Return the cost of an edit: as many substitutions as there is room for, then the rest."""
+    return max(edit.i1 - edit.i0, edit.j1 - edit.j0)
+
+
+def merge_touching_content(edits: list[TypedEdit]) -> list[TypedEdit]:
+    """Join changes of content that have nothing between them."""
+    merged: list[TypedEdit] = []
+    for edit, form in edits:
+        last = merged[-1] if merged else (edit, True)
+        if not form and not last[1] and (last[0].i1, last[0].j1) == (edit.i0, edit.j0):
+            merged[-1] = Edit(last[0].i0, edit.i1, last[0].j0, edit.j1), False
+        else:
+            merged.append((edit, form))
+    return merged
+
+
+def _shift(edit: Edit, by: int) -> Edit:
+    return Edit(edit.i0 + by, edit.i1 + by, edit.j0 + by, edit.j1 + by)

@@ -1,0 +1,137 @@
+"""From edits of units to changes of text: exact spans, white space included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dfgen.diff.align import Edit, TypedEdit
+from dfgen.diff.atoms import Units
+from dfgen.diff.spans import Span
+
+
+@dataclass(frozen=True)
+class Change:
+    """Characters `wrong` of the one text become characters `right` of the other.
+
+    Attributes:
+        wrong, right: character spans; one of them may be empty, not both.
+        form: the change is one of format only.
+        edit: the units it came from; an empty edit for white space between equal units.
+    """
+
+    wrong: Span
+    right: Span
+    form: bool
+    edit: Edit
+
+
+def spell_out(
+    edits: Sequence[TypedEdit], wrong: Units, right: Units, type_blanks: bool
+) -> list[Change]:
+    """Turn edits into changes that transform one text into the other exactly.
+
+    White space that differs between units that do not becomes a change of its own.
+
+    Args:
+        edits: in order, with their format-only flag; units between them are equal.
+        wrong, right: the units of both texts.
+        type_blanks: whether a change of white space is format-only.
+    """
+    writer = _Writer(wrong, right, type_blanks)
+    for edit, form in edits:
+        writer.pass_equal(edit.i0, edit.j0)
+        writer.write(edit, form)
+    writer.pass_equal(len(wrong), len(right))
+    writer.compare_blank()
+    return writer.changes
+
+
+class _Writer:
+    """Walks both texts; `i` and `j` are the next units, `blank_done` the white space before."""
+
+    def __init__(self, wrong: Units, right: Units, type_blanks: bool) -> None:
+        self.wrong, self.right = wrong, right
+        self.type_blanks = type_blanks
+        self.changes: list[Change] = []
+        self.i = self.j = 0
+        self.blank_done = False
+
+    def compare_blank(self) -> None:
+        """Note a difference of the white space before the next units."""
+        if self.blank_done:
+            self.blank_done = False
+            return
+        wrong, right, i, j = self.wrong, self.right, self.i, self.j
+        a = Span(wrong.end_before(i), wrong.starts[i])
+        b = Span(right.end_before(j), right.starts[j])
+        if wrong.text[a.start : a.end] != right.text[b.start : b.end]:
+            a, b = _trim_common(wrong.text, a, right.text, b)
+            self.changes.append(Change(a, b, self.type_blanks, Edit(i, i, j, j)))
+
+    def pass_equal(self, i: int, j: int) -> None:
+        """Step over equal units up to (i, j)."""
+        if i == self.i:
+            return
+        self.compare_blank()
+        wrong, right = self.wrong, self.right
+        same = (
+            wrong.text[wrong.starts[self.i] : wrong.ends[i - 1]]
+            == right.text[right.starts[self.j] : right.ends[j - 1]]
+        )
+        if same:
+            self.i, self.j = i, j
+            return
+        self.i, self.j = self.i + 1, self.j + 1
+        while self.i < i:
+            self.compare_blank()
+            self.i, self.j = self.i + 1, self.j + 1
+
+    def write(self, edit: Edit, form: bool) -> None:
+        """Note an edit; it takes the white space on one of its sides along if it is one-sided."""
+        wrong, right = self.wrong, self.right
+        if edit.i0 != edit.i1 and edit.j0 != edit.j1:
+            self.compare_blank()
+            a = Span(wrong.starts[edit.i0], wrong.ends[edit.i1 - 1])
+            b = Span(right.starts[edit.j0], right.ends[edit.j1 - 1])
+        else:
+            a, b = self._place_one_sided(edit)
+        # Tokens that are split in another way may still spell the same.
+        if wrong.text[a.start : a.end] != right.text[b.start : b.end]:
+            self.changes.append(Change(a, b, form, edit))
+        self.i, self.j = edit.i1, edit.j1
+
+    def _place_one_sided(self, edit: Edit) -> tuple[Span, Span]:
+        """Choose the white space before or behind, whichever leaves the other side unchanged."""
+        wrong, right = self.wrong, self.right
+        i0, i1, j0, j1 = edit
+        before_wrong = wrong.text[wrong.end_before(i0) : wrong.starts[i0]]
+        before_right = right.text[right.end_before(j0) : right.starts[j0]]
+        if i0 == i1:
+            behind = right.text[right.end_before(j1) : right.starts[j1]]
+            fits = behind == before_wrong
+        else:
+            behind = wrong.text[wrong.end_before(i1) : wrong.starts[i1]]
+            fits = behind == before_right
+        # Line breaks belong to the token before them, blanks to the word behind: "B.\n" goes as a
+        # whole, but taking "The " would mark " cat" behind it as well.
+        take_behind = not fits and before_wrong == before_right and "\n" in behind
+        if self.blank_done or take_behind:
+            self.blank_done = True
+            return (
+                Span(wrong.starts[i0], wrong.starts[i1]),
+                Span(right.starts[j0], right.starts[j1]),
+            )
+        a = Span(wrong.end_before(i0), wrong.end_before(i1))
+        b = Span(right.end_before(j0), right.end_before(j1))
+        return a, b
+
+
+def _trim_common(wrong: str, a: Span, right: str, b: Span) -> tuple[Span, Span]:
+    """Leave the white space that both have at the end (then at the start) out of the change."""
+    (a0, a1), (b0, b1) = a, b
+    while a0 < a1 and b0 < b1 and wrong[a1 - 1] == right[b1 - 1]:
+        a1, b1 = a1 - 1, b1 - 1
+    while a0 < a1 and b0 < b1 and wrong[a0] == right[b0]:
+        a0, b0 = a0 + 1, b0 + 1
+    return Span(a0, a1), Span(b0, b1)

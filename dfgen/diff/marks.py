@@ -1,0 +1,103 @@
+"""Token arrays of one side from the hunks of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfgen.diff.hunks import Hunk
+from dfgen.diff.project import find_tokens
+from dfgen.diff.side import Side
+
+EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
+_OPS = {"substitution": SUBSTITUTED, "deletion": DELETED, "insertion": SUBSTITUTED,
+        "move": MOVED, "format": FORMAT}  # fmt: skip
+#: What wins where two hunks touch one token: the weaker are written first.
+_ORDER = ("format", "move", "insertion", "deletion", "substitution")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What the hunks say about the tokens of the wrong side.
+
+    Attributes:
+        ops: int8[T]; see `PairDiff.token_ops`.
+        loss: bool[T].
+        gaps: bool[T+1].
+        tokens: for each hunk the tokens it marks in `loss`, anchors included.
+    """
+
+    ops: NDArray[np.int8]
+    loss: NDArray[np.bool_]
+    gaps: NDArray[np.bool_]
+    tokens: list[list[int]]
+
+
+def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
+    """Mark the tokens of the completion."""
+    count = len(side.ids)
+    empty = frozenset(side.empty)
+    ops = np.zeros(count, dtype=np.int8)
+    loss = np.zeros(count, dtype=np.bool_)
+    gaps = np.zeros(count + 1, dtype=np.bool_)
+    tokens: list[list[int]] = [[] for _ in hunks]
+    for hunk in hunks:
+        # Tokens that an edit next to them split in another way: form, whatever the hunk is.
+        ops[slice(*hunk.wrong_tokens)] = FORMAT
+    for _, index in sorted((_ORDER.index(hunk.kind), n) for n, hunk in enumerate(hunks)):
+        hunk = hunks[index]
+        touched = find_tokens(side.offsets, *hunk.wrong_bytes)
+        ops[slice(*touched)] = _OPS[hunk.kind]
+        if not hunk.in_mask:
+            continue
+        marked = [t for t in range(*touched) if t not in empty]
+        if hunk.wrong_bytes.start == hunk.wrong_bytes.end:
+            gaps[touched.start] = True
+            if not marked:
+                marked = find_anchors(touched.start, count, empty, anchor)
+                # An anchor that does not stand in the repair as it is was replaced, not just form.
+                ops[[t for t in marked if ops[t] != EQUAL]] = SUBSTITUTED
+        loss[marked] = True
+        tokens[index] = marked
+    ops[side.empty] = EQUAL
+    return Marks(ops, loss, gaps, tokens)
+
+
+def find_anchors(gap: int, count: int, empty: frozenset[int], anchor: str) -> list[int]:
+    """Return the tokens that stand for an insertion before token `gap`.
+
+    Tokens without text are never anchors; where one side has no token the other side's is taken.
+    """
+    behind = next((t for t in range(gap, count) if t not in empty), None)
+    before = next((t for t in range(gap - 1, -1, -1) if t not in empty), None)
+    if anchor == "none":
+        return []
+    if anchor == "both":
+        chosen = [before, behind]
+    elif anchor == "previous":
+        chosen = [behind if before is None else before]
+    else:
+        chosen = [before if behind is None else behind]
+    return [token for token in chosen if token is not None]
+
+
+def mark_right(hunks: Sequence[Hunk], side: Side) -> NDArray[np.bool_]:
+    """Return bool[U]: the tokens of the repair that are new in it."""
+    mask = np.zeros(len(side.ids), dtype=np.bool_)
+    for hunk in hunks:
+        if hunk.in_mask and hunk.right_bytes.start != hunk.right_bytes.end:
+            mask[slice(*find_tokens(side.offsets, *hunk.right_bytes))] = True
+    mask[side.empty] = False
+    return mask
+
+
+def find_step_ids(side: Side) -> NDArray[np.int16]:
+    """Return int16[T]: the step that the last byte of each token lies in.
+
+    The last byte, because a token such as " Step" begins with the white space before its step.
+    """
+    last = np.maximum(side.edges[1:] - 1, 0)
+    return (np.searchsorted(side.step_starts, last, side="right") - 1).astype(np.int16)

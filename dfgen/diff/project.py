@@ -1,0 +1,117 @@
+"""From byte spans to tokens."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfgen.diff.spans import Span
+
+
+def find_tokens(offsets: Sequence[int], start: int, end: int) -> Span:
+    """Return the tokens that share a byte with [start, end).
+
+    For an empty span: the token it falls inside of, or the empty span in front of the next token.
+
+    Args:
+        offsets: length T + 1, byte offset of each token.
+    """
+    first = bisect_right(offsets, start) - 1
+    if start == end:
+        if offsets[first] == start:
+            first = bisect_left(offsets, start)
+            return Span(first, first)
+        return Span(first, first + 1)
+    return Span(first, bisect_left(offsets, end))
+
+
+def project_mask(
+    mask: NDArray[np.bool_], token_bytes: NDArray[np.int32], other_token_bytes: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Carry a token mask over to another split of the same text.
+
+    Args:
+        mask: bool[T].
+        token_bytes: int32[T+1], offsets of the tokens the mask belongs to.
+        other_token_bytes: int32[V+1], offsets of the other tokens in the same text.
+
+    Returns:
+        bool[V]: true for each token that shares a byte with a token of the mask. Zero-width
+        tokens are false.
+
+    Raises:
+        ValueError: the offsets are not of the same text or the mask has another length.
+    """
+    if len(mask) + 1 != len(token_bytes):
+        raise ValueError(f"mask has length {len(mask)}, token_bytes {len(token_bytes)}")
+    if int(token_bytes[-1]) != int(other_token_bytes[-1]):
+        raise ValueError(
+            f"the texts differ: {int(token_bytes[-1])} and {int(other_token_bytes[-1])} bytes"
+        )
+    # covered[k] counts masked bytes before byte k; it is read at the other tokens' edges only.
+    masked = np.where(mask, np.diff(token_bytes), 0)
+    total = np.concatenate([[0], np.cumsum(masked, dtype=np.int64)])
+    at = np.searchsorted(token_bytes, other_token_bytes, side="right") - 1
+    at = np.minimum(at, len(mask) - 1) if len(mask) else at * 0
+    inside = other_token_bytes - token_bytes[at]
+    covered = total[at] + (np.where(mask[at], inside, 0) if len(mask) else 0)
+    changed: NDArray[np.bool_] = np.diff(covered) > 0
+    return changed
+
+
+def find_resplit(
+    wrong: tuple[Sequence[int], Sequence[int]],
+    right: tuple[Sequence[int], Sequence[int]],
+    gap: tuple[int, int, int, int],
+    canonical: bool,
+) -> tuple[int, int, int, int]:
+    """Find equal text between two hunks that is split into tokens in two ways near its ends.
+
+    Args:
+        wrong, right: ids and byte offsets of both sides.
+        gap: (start, end) of the equal bytes on the wrong side, then on the right side.
+        canonical: both sides are split as the tokenizer would; then a gap without any common token
+            differs as a whole. Sampled ids may be split in any way, which is no edit.
+
+    Returns:
+        Tokens from the left end of the gap up to which the splits differ, and from which they
+        differ again towards the right end: (left_wrong, left_right, right_wrong, right_right).
+    """
+    (ids_w, off_w), (ids_r, off_r) = wrong, right
+    w0, w1, r0, r1 = gap
+    shift = r0 - w0
+    i, j = bisect_left(off_w, w0), bisect_left(off_r, r0)
+    i_end, j_end = bisect_right(off_w, w1) - 1, bisect_right(off_r, r1) - 1
+    first = i, j, i_end, j_end
+    while i < i_end and j < j_end:
+        # Special tokens have no width and no counterpart.
+        if off_w[i] == off_w[i + 1] or off_r[j] == off_r[j + 1]:
+            i += off_w[i] == off_w[i + 1]
+            j += off_r[j] == off_r[j + 1]
+            continue
+        a, b = off_w[i] + shift, off_r[j]
+        if a == b and ids_w[i] == ids_r[j]:
+            break
+        i += a <= b
+        j += b <= a
+    if not (i < i_end and j < j_end):
+        if not canonical:
+            return first
+        # The whole gap belongs to the hunk before it, or to the one behind if it is the first gap.
+        return (i_end, j_end, *((i_end, j_end) if w0 or r0 else first[:2]))
+    left = i, j
+    i, j = i_end, j_end
+    while i > left[0] and j > left[1]:
+        if off_w[i] == off_w[i - 1] or off_r[j] == off_r[j - 1]:
+            i -= off_w[i] == off_w[i - 1]
+            j -= off_r[j] == off_r[j - 1]
+            continue
+        a, b = off_w[i] + shift, off_r[j]
+        if a == b and ids_w[i - 1] == ids_r[j - 1]:
+            break
+        i -= a >= b
+        j -= b >= a
+    return left[0], left[1], i, j

@@ -1,0 +1,50 @@
+"""The edit script of a pair: alignment and the refinements that give it meaning, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dfgen.config.mask import MaskConfig
+from dfgen.diff.align import TypedEdit, align_units
+from dfgen.diff.atoms import Units
+from dfgen.diff.changes import Change, spell_out
+from dfgen.diff.crumbs import merge_crumbs
+from dfgen.diff.form import split_by_form
+from dfgen.diff.moves import find_moves
+from dfgen.diff.quantities import snap_quantities
+from dfgen.diff.ties import settle_ties
+
+
+@dataclass(frozen=True)
+class Script:
+    """The changes of a pair.
+
+    Attributes:
+        changes: in order, exact to the character.
+        partners: for each half of a move the index of its other half.
+        ambiguous: several scripts were equally good and only order chose.
+        approximate: the script may not be the shortest.
+    """
+
+    changes: list[Change]
+    partners: dict[int, int]
+    ambiguous: bool
+    approximate: bool
+
+
+def find_script(wrong: Units, right: Units, config: MaskConfig) -> Script:
+    """Align the units of two texts and refine the alignment as the switches of `config` say."""
+    edits, approximate = align_units(wrong.keys, right.keys, config.max_cells)
+    ambiguous = False
+    if config.ties:
+        edits, ambiguous = settle_ties(edits, wrong, right)
+    typed: list[TypedEdit] = [(edit, False) for edit in edits]
+    if config.format_only:
+        typed = [part for edit in edits for part in split_by_form(edit, wrong, right)]
+    if config.whole_atoms:
+        typed = snap_quantities(typed, wrong, right)
+    if config.crumbs:
+        typed = merge_crumbs(typed, wrong, right, config)
+    changes = spell_out(typed, wrong, right, config.format_only)
+    partners = find_moves(changes, wrong, right, config.move_min_units) if config.moves else {}
+    return Script(changes, partners, ambiguous, approximate)

@@ -1,0 +1,143 @@
+"""Cut an answer into steps.
+
+In order of trust: tags (<think>, </answer>), "Step n:" marks, blank lines and list items, and
+where none of these is there, sentences. A sentence does not end inside a formula, after an
+abbreviation, or at a decimal point.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from dfgen.config.mask import MaskConfig
+from dfgen.diff.spans import ByteMap, Span
+
+#: step_ids are int16; whatever comes later belongs to the last step.
+MAX_STEPS = 32_767
+
+_TAG = re.compile(r"</?(?:think|thinking|reasoning|answer|solution|conclusion|summary|caption)>")
+_STEP = re.compile(
+    r"(?im)(?:(?<=[.!?:;。)])\s+|^[ \t]*)(?:[#*_>]+[ \t]*)*"
+    r"(?P<mark>step[ \t]+\d+\b|(?:the[ \t]+)?(?:final[ \t]+)?answer[ \t]*(?:is)?[ \t]*[*_]*:)"
+)
+# Looking for the word first spares texts without it the whole pattern.
+_STEP_WORD = re.compile(r"(?i)step[ \t]|answer")
+_PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
+_ITEM = re.compile(r"(?m)^[ \t]*(?:[-*•+‣◦][ \t]+|\(?\d{1,3}[.)][ \t]+|#{1,6}[ \t]+)(?=\S)")
+_LINE = re.compile(r"\n\s*")
+_SENTENCE = re.compile(
+    r"[.!?…]++[\"'”’»)\]*_]*+(?=\s)\s*+(?![a-z])|[。！？]++[”’」』）]*+\s*+|\n\s*+"
+)
+# A formula is looked for over a limited length, so that signs that nothing closes cost no
+# quadratic time; a single dollar sign closes on its line or is money.
+_FORMULA = re.compile(
+    r"\\\\|\\\$|\$\$(?s:.{1,2000}?)\$\$|\$[^$\n]{1,500}\$|\\\((?s:.{1,1000}?)\\\)|\\\[(?s:.{1,2000}?)\\\]"
+)
+_ABBREVIATION = re.compile(
+    r"e\.g|i\.e|etc|cf|vs|approx|resp|ca|figs?|eqs?|nos?|drs?|mrs?|ms|prof|st|ch|vol|pp?|al|inc|co"
+    r"|[js]r|z\.b|d\.h|bzw|usw|т\.[едп]|и\.т"
+)
+
+
+def split_steps(text: str, config: MaskConfig | None = None) -> list[Span]:
+    """Cut a text into steps.
+
+    Returns:
+        Byte spans in UTF-8 that cover the text without gap or overlap; one empty span for "".
+    """
+    starts = find_step_starts(text, (config or MaskConfig()).steps)
+    chars = ByteMap(text)
+    offsets = chars.to_bytes([*starts, len(text)])
+    return [Span(a, b) for a, b in pairwise(offsets)]
+
+
+def find_step_starts(text: str, mode: str = "auto") -> list[int]:
+    """Return the character at which each step begins; the first is 0."""
+    starts = {0}
+    for start, end in _split_at_tags(text):
+        starts.add(start)
+        starts.update(_split_section(text, start, end, mode))
+    kept = sorted(start for start in starts if start < len(text) or start == 0)
+    # White space alone is no step: a start with nothing but white space before it is dropped.
+    if len(kept) > 1 and not text[: kept[1]].strip():
+        del kept[1]
+    return kept[:MAX_STEPS]
+
+
+def _split_at_tags(text: str) -> list[tuple[int, int]]:
+    cuts = [0]
+    if "<" in text:
+        for tag in _TAG.finditer(text):
+            cuts.append(_skip_blank(text, tag.end()) if tag[0][1] == "/" else tag.start())
+    cuts.append(len(text))
+    return [(a, b) for a, b in pairwise(cuts) if a < b]
+
+
+def _split_section(text: str, start: int, end: int, mode: str) -> list[int]:
+    if mode == "lines":
+        return [m.end() for m in _LINE.finditer(text, start, end)]
+    if mode == "sentences":
+        return _find_sentences(text, start, end)
+    paragraphs = [m.end() for m in _PARAGRAPH.finditer(text, start, end)]
+    if mode == "paragraphs":
+        return paragraphs
+    marks: list[int] = []
+    if _STEP_WORD.search(text, start, end):
+        marks = [m.start("mark") for m in _STEP.finditer(text, start, end)]
+    if sum(text[mark] in "sS" for mark in marks) >= 2:
+        return [_include_markup(text, start, mark) for mark in marks]
+    items = [_skip_blank(text, m.start()) for m in _ITEM.finditer(text, start, end)]
+    if paragraphs or len(items) >= 2:
+        return [*paragraphs, *items, *(_include_markup(text, start, mark) for mark in marks)]
+    return _find_sentences(text, start, end)
+
+
+def _skip_blank(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _include_markup(text: str, start: int, mark: int) -> int:
+    """Move a start in front of the emphasis or heading signs that open its line."""
+    at = mark
+    while at > start and text[at - 1] in "*_#> \t":
+        at -= 1
+    return _skip_blank(text, at)
+
+
+def _find_sentences(text: str, start: int, end: int) -> list[int]:
+    formulas = _find_formulas(text, start, end)
+    found: list[int] = []
+    formula = 0
+    for match in _SENTENCE.finditer(text, start, end):
+        at = match.start()
+        while formula < len(formulas) and formulas[formula][1] <= at:
+            formula += 1
+        if formula < len(formulas) and formulas[formula][0] < at:
+            continue
+        if match[0][0] == "." and not _ends_sentence(text, start, at, match.end()):
+            continue
+        found.append(match.end())
+    return found
+
+
+def _ends_sentence(text: str, start: int, dot: int, after: int) -> bool:
+    if "\n" in text[dot:after]:
+        return True
+    if after < len(text) and text[after].islower():
+        return False
+    word = re.split(r"[\s(\[{\"']", text[max(start, dot - 24) : dot])[-1].lower()
+    if _ABBREVIATION.fullmatch(word) or (len(word) == 1 and word.isalpha() and word not in "aix"):
+        return False
+    # "1." at the start of a line numbers it.
+    line = text.rfind("\n", max(start, dot - 24), dot) + 1 or max(start, dot - 24)
+    return not (word.isdigit() and not text[line:dot].strip("0123456789 "))
+
+
+def _find_formulas(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    if "$" not in text and "\\" not in text:
+        return []
+    found = [match.span() for match in _FORMULA.finditer(text, start, end)]
+    return [(a, b) for a, b in found if b - a > 2]
