@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfgen.diff.hunks import Hunk
-from dfgen.diff.marks import Marks, mark_right, mark_wrong
+from dfgen.diff.marks import DELETED, SUBSTITUTED, Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
 from dfgen.diff.side import Side, read_side
@@ -48,7 +48,9 @@ def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
     other = _encode(row.repair, tokenizer)
     hunks = [_move_spans(Hunk.from_json(hunk), side, other) for hunk in json.loads(row.hunks)]
     marks = mark_wrong(hunks, side, "none")
-    anchors = np.array(row.loss_mask, dtype=bool) & (np.array(row.token_ops) == 0)
+    # Masked without being changed themselves: they stand in for an insertion beside them.
+    changed_tokens = np.isin(row.token_ops, (SUBSTITUTED, DELETED))
+    anchors = np.array(row.loss_mask, dtype=bool) & ~changed_tokens
     loss = marks.loss | project_mask(anchors, old, side.edges)
     step_ids = np.array(common["step_ids"], dtype=np.int16)
     _, changed = summarise_steps(
