@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfgen.diff.hunks import Hunk
-from dfgen.diff.marks import DELETED, SUBSTITUTED, Marks, mark_right, mark_wrong
+from dfgen.diff.marks import Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
 from dfgen.diff.side import Side, read_side
@@ -48,9 +48,7 @@ def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
     other = _encode(row.repair, tokenizer)
     hunks = [_move_spans(Hunk.from_json(hunk), side, other) for hunk in json.loads(row.hunks)]
     marks = mark_wrong(hunks, side, "none")
-    # Masked without being changed themselves: they stand in for an insertion beside them.
-    changed_tokens = np.isin(row.token_ops, (SUBSTITUTED, DELETED))
-    anchors = np.array(row.loss_mask, dtype=bool) & ~changed_tokens
+    anchors = np.array(row.loss_mask, dtype=bool) & ~_find_changed(hunks, old)
     loss = marks.loss | project_mask(anchors, old, side.edges)
     step_ids = np.array(common["step_ids"], dtype=np.int16)
     _, changed = summarise_steps(
@@ -90,6 +88,18 @@ def _move_spans(hunk: Hunk, side: Side, other: Side) -> Hunk:
         wrong_tokens=find_tokens(side.offsets, *hunk.wrong_bytes),
         right_tokens=find_tokens(other.offsets, *hunk.right_bytes),
     )
+
+
+def _find_changed(hunks: list[Hunk], old: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Old tokens that share a byte with what a hunk changed. The other masked ones are anchors:
+    they stand in for an insertion beside them."""
+    offsets = old.tolist()
+    changed = np.zeros(len(old) - 1, dtype=bool)
+    for hunk in hunks:
+        start, end = hunk.wrong_bytes
+        if hunk.in_mask and start < end:
+            changed[slice(*find_tokens(offsets, start, end))] = True
+    return changed
 
 
 def _project_steps(row: Mask, old: NDArray[np.int32], new: NDArray[np.int32]) -> NDArray[np.int16]:
