@@ -61,8 +61,7 @@ def label_patches(facts: Facts) -> NDArray[np.int64]:
 def write_scan(labels: NDArray[np.int64]) -> str:
     """Write the repairer's look at the picture: the two running counts after each cell.
 
-    Each entry follows from the entry before it and one cell: a step that a small model can learn,
-    unlike counting at one glance.
+    Each entry follows from the entry before it and one cell: a step that a small model can learn.
 
     Args:
         labels: int64 [16], from ``label_patches``.

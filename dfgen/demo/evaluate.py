@@ -60,8 +60,8 @@ def summarise_repairer(
 ) -> dict[str, Any]:
     """Compare learned repairs with ideal ones.
 
-    Answers that are true throughout have no false step: any change is a false edit. Others end right
-    in spite of a false step: changing that step is a right edit, though no grader would ask.
+    Any change to an answer that is true throughout is a false edit. Others end right in spite of
+    a false step: changing that step is a right edit, though no grader would ask for it.
     Garbled answers have no ideal repair: a repair of one is never exact, and any change to one
     that ends right counts as a false edit of a right answer.
     """

@@ -25,6 +25,8 @@ def save_model(
     precision is slow on a CPU.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # The tokenizer stays below its size limit; a row without a token could be drawn at T = 1.
+    model.resize_token_embeddings(len(tokenizer))
     model.save_pretrained(folder)
     processor = build_processor(tokenizer, chat_template)
     processor.save_pretrained(folder)

@@ -69,7 +69,7 @@ def compute_editor_loss(
     """Return the completion's cross-entropy plus that of the patch labels.
 
     The second part tells each image position, in the middle of the language model, whether its
-    patch is an A, a B or neither. Finding that out from the text alone takes far longer.
+    patch is an A, a B or neither, so that this need not be found out from the text alone.
     """
     output = model.model(
         input_ids=batch.input_ids,
