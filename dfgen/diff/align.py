@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -112,12 +113,13 @@ def join_for_free(
         first = edits[at]
         best, cost = at, measure_edit(first)
         for index in range(at + 1, min(len(edits), at + _MOST_JOINED)):
-            edit, before = edits[index], edits[index - 1]
-            run = edit.i0 - before.i1
-            if run > _LONGEST_GIVEN_UP or keep(before.i1, before.j1, run):
+            edit = edits[index]
+            if edit.i0 - edits[index - 1].i1 > _LONGEST_GIVEN_UP:
                 break
             cost += measure_edit(edit)
             if measure_edit(Edit(first.i0, edit.i1, first.j0, edit.j1)) == cost:
+                if any(keep(a.i1, a.j1, b.i0 - a.i1) for a, b in pairwise(edits[best : index + 1])):
+                    break
                 best = index
         joined.append(Edit(first.i0, edits[best].i1, first.j0, edits[best].j1))
         at = best + 1

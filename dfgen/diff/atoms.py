@@ -75,7 +75,7 @@ def _build_pattern(letter: str, body: str, single: str, blanks: str) -> re.Patte
     word = (
         rf"{letter}{body}*+(?:(?=['’ʼ‐‑_-])"
         rf"(?:['’ʼ]{body}++|(?<=\w\w)[-‐‑_](?={letter}{letter}){body}++)*+"
-        r"(?:(?<=\w\w)[-‐‑](?=\s))?)?"
+        r"(?:(?<=\w\w)[-‐‑](?!\S))?)?"
     )
     units = f"{word}|{_SIGN}|{_NUMBER}|{single}{_COMMAND}|{_REST}|[^{blanks}]"
     return re.compile(rf"[{blanks}]*+(?:{units})", re.ASCII if blanks is _ASCII_BLANKS else 0)
@@ -116,7 +116,9 @@ def _marks() -> str:
 def split_atoms(text: str) -> Units:
     """Cut a text into atoms. Linear in the length of the text."""
     pattern, blanks = (_ascii_pattern(), _ASCII_BLANKS) if text.isascii() else (_pattern(), _BLANKS)
-    found: list[str] = pattern.findall(text)  # each with the blanks in front of it
+    # Each unit is found with the blanks in front of it; blanks behind the last one are cut off
+    # first, or the search would start anew at each of them.
+    found: list[str] = pattern.findall(text.rstrip(blanks))
     keys = [unit.lstrip(blanks) for unit in found]
     ends = list(accumulate(map(len, found)))
     starts = list(map(sub, ends, map(len, keys)))

@@ -90,19 +90,27 @@ class _Writer:
     def write(self, edit: Edit, form: bool) -> None:
         """Note an edit; it takes the white space on one of its sides along if it is one-sided."""
         wrong, right = self.wrong, self.right
-        if edit.i0 != edit.i1 and edit.j0 != edit.j1:
+        if edit.i0 == edit.i1 or edit.j0 == edit.j1:
+            self._write_one_sided(edit, form)
+        else:
             self.compare_blank()
             a = Span(wrong.starts[edit.i0], wrong.ends[edit.i1 - 1])
             b = Span(right.starts[edit.j0], right.ends[edit.j1 - 1])
-        else:
-            a, b = self._place_one_sided(edit)
-        # Tokens that are split in another way may still spell the same.
-        if wrong.text[a.start : a.end] != right.text[b.start : b.end]:
-            self.changes.append(Change(a, b, form, edit))
+            self._note(a, b, form, edit)
         self.i, self.j = edit.i1, edit.j1
 
-    def _place_one_sided(self, edit: Edit) -> tuple[Span, Span]:
-        """Choose the white space before or behind, whichever leaves the other side unchanged."""
+    def _note(self, a: Span, b: Span, form: bool, edit: Edit) -> None:
+        # Tokens that are split in another way may still spell the same.
+        if self.wrong.text[a.start : a.end] != self.right.text[b.start : b.end]:
+            self.changes.append(Change(a, b, form, edit))
+
+    def _write_one_sided(self, edit: Edit, form: bool) -> None:
+        """Choose the white space that a deletion or an insertion takes along.
+
+        In front of it, if what is behind then stays as it is (" big" of "a big cat"); else behind
+        it. Line breaks belong to the text before them ("B.\\n" goes as a whole); a blank belongs to
+        the word behind, where it is a change of format of its own.
+        """
         wrong, right = self.wrong, self.right
         i0, i1, j0, j1 = edit
         before_wrong = wrong.text[wrong.end_before(i0) : wrong.starts[i0]]
@@ -113,18 +121,20 @@ class _Writer:
         else:
             behind = wrong.text[wrong.end_before(i1) : wrong.starts[i1]]
             fits = behind == before_right
-        # Line breaks belong to the token before them, blanks to the word behind: "B.\n" goes as a
-        # whole, but taking "The " would mark " cat" behind it as well.
-        take_behind = not fits and before_wrong == before_right and "\n" in behind
-        if self.blank_done or take_behind:
-            self.blank_done = True
-            return (
-                Span(wrong.starts[i0], wrong.starts[i1]),
-                Span(right.starts[j0], right.starts[j1]),
-            )
-        a = Span(wrong.end_before(i0), wrong.end_before(i1))
-        b = Span(right.end_before(j0), right.end_before(j1))
-        return a, b
+        starts_line = "\n" in before_wrong and before_wrong == before_right
+        takes_behind = "\n" in behind and before_wrong == before_right
+        if not self.blank_done and (fits or not (starts_line or takes_behind)):
+            a = Span(wrong.end_before(i0), wrong.end_before(i1))
+            b = Span(right.end_before(j0), right.end_before(j1))
+            self._note(a, b, form, edit)
+            return
+        # What is in front stays, and what is behind is dealt with here.
+        a1, b1 = wrong.starts[i1], right.starts[j1]
+        a0 = a1 if takes_behind else max(wrong.starts[i0], wrong.end_before(i1))
+        b0 = b1 if takes_behind else max(right.starts[j0], right.end_before(j1))
+        self._note(Span(wrong.starts[i0], a0), Span(right.starts[j0], b0), form, edit)
+        self._note(Span(a0, a1), Span(b0, b1), self.type_blanks, Edit(i1, i1, j1, j1))
+        self.blank_done = True
 
 
 def _trim_common(wrong: str, a: Span, right: str, b: Span) -> tuple[Span, Span]:

@@ -40,20 +40,20 @@ def read_number(text: str) -> Fraction | None:
         return None
     fraction = _FRACTION.fullmatch(text)
     if fraction:
-        top, bottom = (part for part in fraction.groups() if part is not None)
-        return Fraction(int(top), int(bottom)) if int(bottom) else None
-    if not text or not (text[0].isdigit() or text[0] == ".") or ":" in text:
+        parts = [part for part in fraction.groups() if part is not None]
+    elif text[:1].isdigit() or text[:1] == ".":
+        parts = _GROUPING.sub("", text).split("/")
+    else:
         return None
     try:
-        parts = [Decimal(part) for part in _GROUPING.sub("", text).split("/")]
+        values = [Decimal(part) for part in parts]
     except InvalidOperation:
         return None
     # Exponents beyond this would make a Fraction of a million digits.
-    if len(parts) > 2 or any(abs(part.adjusted()) > 60 for part in parts):
+    if len(values) > 2 or any(abs(value.adjusted()) > 60 for value in values):
         return None
-    if len(parts) == 1:
-        return Fraction(parts[0])
-    return Fraction(parts[0]) / Fraction(parts[1]) if parts[1] else None
+    top, bottom = Fraction(values[0]), Fraction(values[1]) if len(values) == 2 else Fraction(1)
+    return top / bottom if bottom else None
 
 
 def find_form(units: Units, index: int) -> str:

@@ -211,12 +211,18 @@ def summarise_steps(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Return bool[S] and float32[S]: whether each step was touched, and how much of it changed."""
     in_edit = ((marks.ops == SUBSTITUTED) | (marks.ops == DELETED)) & marks.loss
-    changed = np.bincount(step_ids[in_edit], minlength=count).astype(np.float32)
     total = np.bincount(step_ids, minlength=count).astype(np.float32)
-    for hunk in hunks:
-        if hunk.in_mask and hunk.wrong_bytes.start == hunk.wrong_bytes.end:
+    changed = np.zeros(count, dtype=np.float32)
+    for hunk, tokens in zip(hunks, marks.tokens, strict=True):
+        if not hunk.in_mask:
+            continue
+        if hunk.wrong_bytes.start == hunk.wrong_bytes.end:
             changed[hunk.wrong_step] += 1
             total[hunk.wrong_step] += 1
+        # A line break that goes with the next step does not touch the step that it ends.
+        seen = [t for t in tokens if in_edit[t] and step_ids[t] >= hunk.wrong_step]
+        in_edit[tokens] = False
+        np.add.at(changed, step_ids[seen], 1)
     return changed > 0, np.divide(changed, total, out=np.zeros_like(total), where=total > 0)
 
 

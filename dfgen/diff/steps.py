@@ -17,17 +17,19 @@ from dfgen.diff.spans import ByteMap, Span
 MAX_STEPS = 32_767
 
 _TAG = re.compile(r"</?(?:think|thinking|reasoning|answer|solution|conclusion|summary|caption)>")
-_STEP = re.compile(
-    r"(?im)(?:(?<=[.!?:;。)])\s+|^[ \t]*)(?:[#*_>]+[ \t]*)*"
-    r"(?P<mark>step[ \t]+\d+\b|(?:the[ \t]+)?(?:final[ \t]+)?answer[ \t]*(?:is)?[ \t]*[*_]*:)"
+# "Step 3", "The final answer is:". Each pattern begins with letters that it can be searched by;
+# what must stand before them is checked afterwards.
+_STEP_MARKS = (re.compile(r"tep[ \t]+\d+\b"), re.compile(r"TEP[ \t]+\d+\b"))
+_ANSWER_MARKS = (
+    re.compile(r"nswer[ \t]*(?:is)?[ \t]*[*_]*:"),
+    re.compile(r"NSWER[ \t]*(?:IS)?[ \t]*[*_]*:"),
 )
-# Looking for the word first spares texts without it the whole pattern.
-_STEP_WORD = re.compile(r"(?i)step[ \t]|answer")
+_FINAL = re.compile(r"(?i)(?:\bthe[ \t]+)?(?:\bfinal[ \t]+)?$")
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _ITEM = re.compile(r"(?m)^[ \t]*(?:[-*•+‣◦][ \t]+|\(?\d{1,3}[.)][ \t]+|#{1,6}[ \t]+)(?=\S)")
 _LINE = re.compile(r"\n\s*")
 _SENTENCE = re.compile(
-    r"[.!?…]++[\"'”’»)\]*_]*+(?=\s)\s*+(?![a-z])|[。！？]++[”’」』）]*+\s*+|\n\s*+"
+    r"[.!?…](?<![.!?…][.!?…])[.!?…]*+[\"'”’»)\]*_]*+(?=\s)\s*+(?![a-z])|[。！？]++[”’」』）]*+\s*+|\n\s*+"
 )
 # A formula is looked for over a limited length, so that signs that nothing closes cost no
 # quadratic time; a single dollar sign closes on its line or is money.
@@ -82,14 +84,12 @@ def _split_section(text: str, start: int, end: int, mode: str) -> list[int]:
     paragraphs = [m.end() for m in _PARAGRAPH.finditer(text, start, end)]
     if mode == "paragraphs":
         return paragraphs
-    marks: list[int] = []
-    if _STEP_WORD.search(text, start, end):
-        marks = [m.start("mark") for m in _STEP.finditer(text, start, end)]
-    if sum(text[mark] in "sS" for mark in marks) >= 2:
-        return [_include_markup(text, start, mark) for mark in marks]
+    marks = _find_marks(text, start, end)
+    if sum(is_step for _, is_step in marks) >= 2:
+        return [at for at, _ in marks]
     items = [_skip_blank(text, m.start()) for m in _ITEM.finditer(text, start, end)]
     if paragraphs or len(items) >= 2:
-        return [*paragraphs, *items, *(_include_markup(text, start, mark) for mark in marks)]
+        return [*paragraphs, *items, *(at for at, _ in marks)]
     return _find_sentences(text, start, end)
 
 
@@ -99,12 +99,25 @@ def _skip_blank(text: str, at: int) -> int:
     return at
 
 
-def _include_markup(text: str, start: int, mark: int) -> int:
-    """Move a start in front of the emphasis or heading signs that open its line."""
-    at = mark
-    while at > start and text[at - 1] in "*_#> \t":
-        at -= 1
-    return _skip_blank(text, at)
+def _find_marks(text: str, start: int, end: int) -> list[tuple[int, bool]]:
+    """Return where "Step n" and "Answer:" begin a line or follow a sentence; True for steps."""
+    marks: list[tuple[int, bool]] = []
+    found = [(m.start() - 1, True) for p in _STEP_MARKS for m in p.finditer(text, start, end)]
+    found += [(m.start() - 1, False) for p in _ANSWER_MARKS for m in p.finditer(text, start, end)]
+    for at, is_step in sorted(found):
+        if at < start or text[at] not in ("Ss" if is_step else "Aa"):
+            continue
+        if not is_step:
+            final = _FINAL.search(text[max(start, at - 16) : at])
+            at -= len(final[0]) if final else 0  # noqa: PLW2901
+        first = at
+        # Emphasis and heading signs belong to the mark: "**Step 1**", "## Answer:".
+        while first > start and text[first - 1] in "*_#> \t":
+            first -= 1
+        before = text[first - 1] if first > start else "\n"
+        if before == "\n" or (first < at and before in ".!?:;。)"):
+            marks.append((_skip_blank(text, first), is_step))
+    return marks
 
 
 def _find_sentences(text: str, start: int, end: int) -> list[int]:
@@ -128,7 +141,8 @@ def _ends_sentence(text: str, start: int, dot: int, after: int) -> bool:
         return True
     if after < len(text) and text[after].islower():
         return False
-    word = re.split(r"[\s(\[{\"']", text[max(start, dot - 24) : dot])[-1].lower()
+    words = text[max(start, dot - 24) : dot].split()
+    word = words[-1].lstrip("([{\"'").lower() if words else ""
     if _ABBREVIATION.fullmatch(word) or (len(word) == 1 and word.isalpha() and word not in "aix"):
         return False
     # "1." at the start of a line numbers it.

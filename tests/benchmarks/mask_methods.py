@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Indel, Levenshtein
 
 from dfgen.config.mask import MaskConfig
-from dfgen.diff import diff_pair
+from dfgen.diff import diff_pair, split_steps
 from dfgen.tokens import TextTokenizer
 
 
@@ -29,25 +29,35 @@ class Pair:
 
 @dataclass(frozen=True)
 class Marked:
-    """mask: bool[T], changed tokens; gaps: bool[T+1], insertions."""
+    """What a method marks.
+
+    Attributes:
+        mask: bool[T], changed tokens.
+        gaps: bool[T+1], insertions.
+        first: byte of the step that the method names as the first wrong one, if it names steps.
+    """
 
     mask: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
+    first: int | None = None
 
 
 Method = Callable[[Pair], Marked]
 #: insertions are scored by the gap, so no token stands in for them
-NO_ANCHOR = {"insertion_anchor": "none"}
+SCORED = {"insertion_anchor": "none", "steps": "lines"}
 SWITCHES = ("whole_atoms", "ties", "crumbs", "format_only", "moves")
 
 
 def make_dfgen(**switches: Any) -> Method:
     """Return dfgen's mask under a configuration."""
-    config = MaskConfig(**(NO_ANCHOR | switches))
+    config = MaskConfig(**(SCORED | switches))
 
     def mark(pair: Pair) -> Marked:
         diff = diff_pair(pair.wrong, pair.right, pair.tokenizer, config)
-        return Marked(diff.loss_mask, diff.gap_mask)
+        first = None
+        if diff.first_error_step >= 0:
+            first = split_steps(diff.completion, config)[diff.first_error_step].start
+        return Marked(diff.loss_mask, diff.gap_mask, first)
 
     return mark
 
@@ -82,6 +92,7 @@ def mark_difflib(pair: Pair, autojunk: bool = True) -> Marked:
 
 METHODS: dict[str, Method] = {
     "dfgen default": make_dfgen(),
+    "dfgen, all changes marked": make_dfgen(format_only=False, moves=False),
     **{f"dfgen, {switch} off": make_dfgen(**{switch: False}) for switch in SWITCHES},
     "rapidfuzz Levenshtein on ids": mark_levenshtein,
     "LCS on ids": mark_lcs,
