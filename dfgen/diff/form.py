@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 
 from dfgen.diff.align import Edit, TypedEdit, align_exactly, join_for_free, measure_edit
 from dfgen.diff.atoms import Units
@@ -34,6 +35,7 @@ _FRACTION = re.compile(r"\\[dtc]?frac(?:\{(\d+)\}\{(\d+)\}|\s?(\d)\s?(\d))")
 _GROUPING = re.compile(r"\{,\}|\\,|[,\u00a0\u202f]")
 
 
+@lru_cache(maxsize=65536)  # the same few numbers come again and again
 def read_number(text: str) -> Fraction | None:
     r"""Return the exact value of a number unit (1,234.50, 3/4, \frac{3}{4}, 1.5e-3), or None."""
     if len(text) > _LONGEST_NUMBER:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dfgen.report.terminal import NEW_STYLE, STYLES, render_side
+from dfgen.report.marking import NEW_STYLE, STYLES
+from dfgen.report.terminal import render_side
 
 if TYPE_CHECKING:
     from dfgen.diff.pair import PairDiff

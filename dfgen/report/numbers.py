@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dfgen.report.distributions import measure_distributions
+from dfgen.report.repairs import measure_repairs
 
 if TYPE_CHECKING:
     from dfgen.runners.session import Session
@@ -27,7 +27,7 @@ def collect_numbers(session: Session) -> dict[str, Any]:
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)
     if run.table("repairs").shards():
-        numbers["repairs"] = measure_repairs(run)
+        numbers["repairs"] = measure_repairs(run, session.tokenizer)
     if run.table("masks").shards():
         numbers["masks"] = measure_masks(run)
         numbers["distributions"] = measure_distributions(run)
@@ -41,7 +41,11 @@ def collect_numbers(session: Session) -> dict[str, Any]:
 
 
 def measure_groups(run: Run) -> dict[str, Any]:
-    """Pass rates: how many prompts the policy always, sometimes or never gets right."""
+    """Pass rates: how many prompts the policy always, sometimes or never gets right.
+
+    `tokens_per_second` counts the time from a pass's first request to its last draw, all passes of
+    the run together; None where nothing was drawn here (imported answers).
+    """
     right: Counter[str] = Counter()
     size: Counter[str] = Counter()
     truncated = tokens = 0
@@ -65,33 +69,15 @@ def measure_groups(run: Run) -> dict[str, Any]:
         "mixed": sum(0.0 < rate < 1.0 for rate in rates),
         "pass_rate_histogram": histogram,
         "truncated": truncated,
+        "truncated_share": truncated / total if total else None,
         "completion_tokens": tokens,
+        "tokens_per_second": _measure_speed(run),
     }
 
 
-def measure_repairs(run: Run) -> dict[str, Any]:
-    """How small the accepted repairs are and what they cost."""
-    ratios: list[float] = []
-    attempts = answer_only = 0
-    cost = 0.0
-    columns = ["edit_ratio", "attempts", "answer_only", "cost_usd"]
-    for row in run.table("repairs").iter_rows(columns=columns):
-        ratios.append(row["edit_ratio"])
-        attempts += len(row["attempts"])
-        answer_only += row["answer_only"]
-        cost += row["cost_usd"]
-    for row in run.rejects("repair").iter_rows(columns=["evidence"]):
-        refused = json.loads(row["evidence"]).get("attempts", [])
-        attempts += len(refused)
-        cost += sum(attempt["cost_usd"] for attempt in refused)
-    return {
-        "accepted": len(ratios),
-        "attempts": attempts,
-        "median_edit_ratio": statistics.median(ratios) if ratios else None,
-        "answer_only": answer_only,
-        "cost_usd": cost,
-        "cost_usd_per_accepted": cost / len(ratios) if ratios else None,
-    }
+def _measure_speed(run: Run) -> float | None:
+    drawn = run.manifest.get_stage("sample").facts.get("drawn", {})
+    return drawn["tokens"] / drawn["seconds"] if drawn.get("seconds") else None
 
 
 def measure_masks(run: Run) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,117 +14,76 @@ from rich.table import Table
 from rich.text import Text
 
 from dfgen.errors import InputError
+from dfgen.report.figures import tabulate_counts
+from dfgen.report.gathering import gather_samples
+from dfgen.report.marking import GAP, disarm
+from dfgen.report.trajectory import SampleView
 
 if TYPE_CHECKING:
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
 
-# Operation of a token -> (style, legend). Every style differs by more than hue.
-STYLES = {
-    0: "",
-    1: "bold red",
-    2: "strike red",
-    3: "italic magenta",
-    4: "dim yellow",
-}
-NEW_STYLE = "bold green"
-GAP = "‸"
-
 
 def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
     """The table of counts after a command."""
-    table = Table(title=str(run.root), title_justify="left")
-    table.add_column("stage")
-    for name in ("input", "output", "rejects", "pending"):
-        table.add_column(name, justify="right")
-    for stage, numbers in counts.items():
-        row = (numbers.get(name) for name in ("input", "output", "rejects", "pending"))
-        table.add_row(stage, *("" if value is None else f"{value:,}" for value in row))
-    Console().print(table)
+    Console().print(tabulate_counts(str(run.root), counts))
 
 
-def print_numbers(numbers: dict[str, Any]) -> None:
-    """`dfgen stats`: one table per subject."""
+def print_examples(
+    run: Run, count: int, sources: Collection[str] = ("repair",), *, details: bool = False
+) -> None:
+    """The first trajectories whose masks come from one of these sources."""
     console = Console()
-    for subject, values in numbers.items():
-        if not isinstance(values, dict) or not values:
-            continue
-        table = Table(title=subject, title_justify="left", show_header=False)
-        table.add_column()
-        table.add_column(justify="right")
-        for name, value in _flatten(values):
-            table.add_row(name, _format(value))
-        console.print(table)
-
-
-def print_examples(run: Run, count: int, source: str = "repair") -> None:
-    """The first masks of one source."""
-    shown = 0
-    console = Console()
-    for row in run.table("masks").iter_rows():
-        if row["mask_source"] == source:
-            console.print(render_row(row, find_prompt(run, row["prompt_id"])))
-            shown += 1
-            if shown == count:
-                return
-    if not shown:
-        console.print(f"no mask with source {source!r} yet")
+    ids = list(islice(_iter_ids(run, lambda row: row["mask_source"] in sources), count))
+    if not ids:
+        console.print(f"no mask with source {' or '.join(sources)} yet")
+    _print_samples(console, run, ids, details=details)
 
 
 def print_row(run: Run, row_id: str) -> None:
-    """Every mask whose trajectory id begins with `row_id`.
+    """Every trajectory whose id begins with `row_id`; else the rejected rows of such an id.
 
     Raises:
         InputError: there is none.
     """
-    found = [
-        row for row in run.table("masks").iter_rows() if row["trajectory_id"].startswith(row_id)
-    ]
-    if not found:
+    console = Console()
+    ids = list(_iter_ids(run, lambda row: row["trajectory_id"].startswith(row_id)))
+    if ids:
+        _print_samples(console, run, ids, details=True)
+        return
+    rejects = [row for row in _iter_rejects(run) if row["row_id"].startswith(row_id)]
+    if not rejects:
         raise InputError(
-            f"no mask has a trajectory id that begins with {row_id!r}.",
+            f"no trajectory has an id that begins with {row_id!r}.",
             where=str(run.root),
             hint=f"`dfgen inspect {run.root}` shows some ids; `--rejects` what was refused.",
         )
-    for row in found:
-        Console().print(render_row(row, find_prompt(run, row["prompt_id"])))
+    console.print(_tabulate_rejects(rejects))
 
 
 def print_rejects(run: Run, first: int) -> None:
-    """Rejected rows, the first few of every stage."""
+    """Rejected rows: how many for which reason, then the first few of every reason."""
     console = Console()
-    for stage in ("prompts", "sample", "repair", "mask"):
-        rows = list(_take(run.rejects(stage).iter_rows(), first))
-        for row in rows:
-            console.print(Text(f"{stage}  {row['row_id']}  "), end="")
-            console.print(Text(row["reason"], style="bold"), Text(row["detail"]))
-
-
-def find_prompt(run: Run, prompt_id: str) -> dict[str, Any]:
-    """Question and answer of a prompt."""
-    columns = ["prompt_id", "question", "answer"]
-    for row in run.table("prompts").iter_rows(columns=columns):
-        if row["prompt_id"] == prompt_id:
-            return row
-    return {"question": "?", "answer": "?"}
-
-
-def render_row(row: dict[str, Any], prompt: dict[str, Any]) -> Text:
-    """A mask row: the question, the wrong answer with its mask, the repair with what is new."""
-    text = Text()
-    text.append(f"\n{row['trajectory_id']}", style="bold")
-    text.append(f"   reward {row['reward']:g}   {row['mask_source']}\n", style="dim")
-    text.append(f"question  {prompt['question']}   (answer: {prompt['answer']})\n")
-    text.append_text(render_side("policy    ", row["completion"], _color_wrong(row)))
-    if row["repair"] is not None:
-        text.append_text(render_side("repair    ", row["repair"], _color_repair(row)))
-        quality = row["quality"]
-        text.append(
-            f"          edit ratio {quality['edit_ratio']:.0%}, {quality['n_hunks']} hunks, "
-            f"{sum(row['loss_mask'])} of {len(row['loss_mask'])} tokens in the mask\n",
-            style="dim",
-        )
-    return text
+    reasons: Counter[tuple[str, str]] = Counter()
+    shown = []
+    for row in _iter_rejects(run):
+        key = (row["stage"], row["reason"])
+        reasons[key] += 1
+        if reasons[key] <= first:
+            shown.append(row)
+    if not shown:
+        console.print("nothing was rejected")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("stage", "reason"):
+        table.add_column(name)
+    table.add_column("rows", justify="right")
+    for (stage, reason), rows in reasons.most_common():
+        table.add_row(stage, reason, f"{rows:,}")
+    with _open_pager(console):
+        console.print(table)
+        console.print()
+        console.print(_tabulate_rejects(shown))
 
 
 def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]]) -> Text:
@@ -130,52 +92,46 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
     text = Text(label)
     position = 0
     for start, end, style in spans:
-        text.append(data[position:start].decode(errors="replace"))
-        text.append(data[start:end].decode(errors="replace") or GAP, style=style)
+        text.append(disarm(data[position:start].decode(errors="replace")))
+        text.append(disarm(data[start:end].decode(errors="replace")) or GAP, style=style)
         position = end
-    text.append(data[position:].decode(errors="replace"))
+    text.append(disarm(data[position:].decode(errors="replace")))
     text.append("\n")
     return text
 
 
-def _color_wrong(row: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
-    if row["token_ops"] is None:
-        return
-    offsets = row["token_bytes"]
-    for index, operation in enumerate(row["token_ops"]):
-        if row["gap_mask"][index]:
-            yield offsets[index], offsets[index], NEW_STYLE
-        if STYLES[operation] and offsets[index] < offsets[index + 1]:
-            yield offsets[index], offsets[index + 1], STYLES[operation]
-    if row["gap_mask"][-1]:
-        yield offsets[-1], offsets[-1], NEW_STYLE
+def _print_samples(console: Console, run: Run, ids: Collection[str], *, details: bool) -> None:
+    wanted = set(ids)
+    with _open_pager(console) if details else nullcontext():
+        for sample in gather_samples(run, wanted):
+            console.print(SampleView(sample, details=details))
 
 
-def _color_repair(row: dict[str, Any]) -> Iterator[tuple[int, int, str]]:
-    for hunk in json.loads(row["hunks"]):
-        start, end = hunk["right_bytes"]
-        if start < end:
-            yield start, end, NEW_STYLE
+def _open_pager(console: Console) -> AbstractContextManager[Any]:
+    """The user's pager if a person is looking; it passes colours on and ends after one screen."""
+    if not console.is_terminal:
+        return nullcontext()
+    os.environ.setdefault("LESS", "-RFX")
+    return console.pager(styles=True)
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def _iter_ids(run: Run, wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
+    columns = ["trajectory_id", "mask_source"]
+    for row in run.table("masks").iter_rows(columns=columns):
+        if wanted(row):
+            yield row["trajectory_id"]
 
 
-def _format(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _iter_rejects(run: Run) -> Iterator[dict[str, Any]]:
+    for stage in ("prompts", "sample", "repair", "mask"):
+        yield from run.rejects(stage).iter_rows(columns=["stage", "row_id", "reason", "detail"])
 
 
-def _take(rows: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    for index, row in enumerate(rows):
-        if index == count:
-            return
-        yield row
+def _tabulate_rejects(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("stage", "reason", "row", "detail"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cells = (row["row_id"], row["detail"])
+        table.add_row(row["stage"], row["reason"], *(Text(disarm(cell)) for cell in cells))
+    return table

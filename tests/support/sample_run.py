@@ -20,8 +20,8 @@ from typing import Any
 
 from dfgen.config.engine import Price
 from dfgen.config.pipeline import Pipeline
-from dfgen.demo.questions import Wording, write_answer
-from dfgen.demo.scenes import SORTS, Scene, iter_scenes
+from dfgen.demo.questions import SORTS, Wording, write_answer
+from dfgen.demo.scenes import Scene, iter_scenes
 from dfgen.engines.base import EngineInfo, Request, Result, Usage
 from dfgen.grade.pool import GradePool
 from dfgen.runners.masking import run_masking
@@ -29,12 +29,15 @@ from dfgen.runners.prompts import run_prompts
 from dfgen.runners.repairing import run_repair
 from dfgen.runners.sampling import run_sampling
 from dfgen.runners.session import Session
-from dfgen.stages.repair import Repairer, hash_template
+from dfgen.stages.repair import Repairer
+from dfgen.stages.repair_prompt import hash_template
 from dfgen.store.counts import counts
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 
 PRICE = Price(prompt=0.5, completion=1.5)
+POLICY = EngineInfo("scripted", "1", "demo:policy", None, None, None)
+REPAIRER = EngineInfo("scripted", "1", "scripted-repairer", None, None, None)
 MISTAKES = ("first", "second", "both", "slip", "missing", "spacing", "cut")
 MISTAKE_WEIGHTS = (5, 5, 2, 3, 3, 1, 1)
 
@@ -114,7 +117,7 @@ class ScriptedPolicy:
     seed: int
     ideal: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
-    info: EngineInfo = EngineInfo("scripted", "1", "demo:policy", None, None, None)
+    info: EngineInfo = POLICY
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
         """Answer one request after the other."""
@@ -189,7 +192,7 @@ class ScriptedRepairer:
     policy: ScriptedPolicy
     seed: int
     tries: dict[str, int] = field(default_factory=dict)
-    info: EngineInfo = EngineInfo("scripted", "1", "scripted-repairer", None, None, None)
+    info: EngineInfo = REPAIRER
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
         """Repair one answer after the other."""

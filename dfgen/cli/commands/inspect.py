@@ -8,31 +8,45 @@ import click
 
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
+SOURCES = ("repair", "correct", "outcome")
+
 
 @click.command(
     epilog=examples(
         "dfgen inspect runs/demo",
-        "dfgen inspect runs/demo --source outcome --first 5",
+        "dfgen inspect runs/demo --wrong --first 5",
         "dfgen inspect runs/demo 5f1c0e…-3",
+        "dfgen inspect runs/demo --source outcome",
         "dfgen inspect runs/demo --rejects",
     )
 )
 @click.argument("run", type=EXISTING_DIRECTORY)
 @click.argument("row_id", required=False)
-@click.option("--first", default=3, show_default=True, help="How many to show.")
+@click.option(
+    "--first",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="How many to show; with --rejects, of each reason.",
+)
+@click.option("--wrong", is_flag=True, help="Show wrong answers, repaired or not.")
 @click.option(
     "--source",
-    type=click.Choice(["repair", "correct", "outcome"]),
-    default="repair",
-    show_default=True,
-    help="Which masks to show.",
+    type=click.Choice(SOURCES),
+    help="Which masks to show.  [default: repair]",
 )
 @click.option("--rejects", is_flag=True, help="Show rejected rows instead, counted by reason.")
-def command(run: Path, row_id: str | None, first: int, source: str, rejects: bool) -> None:
+def command(
+    run: Path, row_id: str | None, first: int, wrong: bool, source: str | None, rejects: bool
+) -> None:
     """Look at single trajectories: wrong answer and repair, with the mask in colours.
 
-    ROW_ID is a trajectory id, a prompt id, or the beginning of one.
+    ROW_ID is a trajectory id, a prompt id, or the beginning of one. In a terminal the pictures are
+    drawn too and $PAGER shows the rest; in a pipe or a file the marks are those of a word diff:
+    [-wrong-]{+right+}.
     """
+    if wrong and source is not None:
+        raise click.UsageError("--wrong and --source exclude each other.")
     from dfgen.report import terminal
     from dfgen.runners.session import open_finished
 
@@ -42,4 +56,5 @@ def command(run: Path, row_id: str | None, first: int, source: str, rejects: boo
     elif row_id is not None:
         terminal.print_row(opened, row_id)
     else:
-        terminal.print_examples(opened, first, source)
+        sources = ("repair", "outcome") if wrong else (source or "repair",)
+        terminal.print_examples(opened, first, sources, details=True)

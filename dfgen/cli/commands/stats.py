@@ -14,9 +14,12 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
 @click.argument("run", type=EXISTING_DIRECTORY)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: Path, as_json: bool) -> None:
-    """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth."""
+    """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth.
+
+    `dfgen report` draws the same figures.
+    """
+    from dfgen.report.figures import print_numbers
     from dfgen.report.numbers import collect_numbers
-    from dfgen.report.terminal import print_numbers
     from dfgen.runners.session import open_finished
 
     numbers = collect_numbers(open_finished(run))

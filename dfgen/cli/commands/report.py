@@ -1,0 +1,53 @@
+"""`dfgen report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+
+@click.command(
+    epilog=examples(
+        "dfgen report runs/demo",
+        "dfgen report runs/demo --out demo.html --limit 1000",
+        "dfgen report runs/demo --json | jq -r .path",
+    )
+)
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML file. Default: report.html in the run directory.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Trajectories in it at most: 7 of 10 repaired ones, spread evenly over the run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print path and size as JSON.")
+def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
+    """Write a page to look at: plots, and every trajectory beside its picture and repair.
+
+    One HTML file without any outside reference: open it from disk, mail it, attach it. Figures and
+    plots are of the whole run; the trajectories in it are a choice of --limit.
+    """
+    from dfgen.report.html import write_report
+    from dfgen.runners.session import open_finished
+
+    written = write_report(open_finished(run), out or run / "report.html", limit)
+    if as_json:
+        facts = {"path": str(written.path), "bytes": written.bytes}
+        click.echo(json.dumps({**facts, "shown": written.shown, "total": written.total}))
+        return
+    click.echo(
+        f"{written.shown:,} of {written.total:,} trajectories, {written.bytes / 1e6:.1f} MB",
+        err=True,
+    )
+    click.echo(written.path)

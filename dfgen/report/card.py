@@ -1,0 +1,206 @@
+"""The card (README.md) of a published data set, written from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from dfgen.report.card_numbers import (
+    describe_models,
+    list_counts,
+    list_mask_figures,
+    list_reject_reasons,
+)
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_LARGEST = "1M<n<10M"
+
+_ABOUT = {
+    "groups": "one row per prompt: question, pictures, and all its trajectories with masks",
+    "trajectories": "one row per trajectory, flat, without pictures",
+    "preference": "the repair (`chosen`) against the wrong answer (`rejected`), for DPO",
+    "stepwise": "answers cut into steps with a label each, for process reward models",
+}
+
+_COLUMNS = (
+    ("completion_ids", "int32[T]", "tokens exactly as sampled"),
+    ("logprobs", "float32[T]", "under the policy that sampled them"),
+    ("reward", "float32", "the grader's verdict"),
+    (
+        "mask_source",
+        "string",
+        "`repair`: a verified repair exists; `correct`: right; `outcome`: wrong, no repair",
+    ),
+    ("loss_mask", "bool[T]", "where the gradient flows: what the repair changed"),
+    ("token_ops", "int8[T]", "0 equal, 1 substituted, 2 deleted, 3 moved, 4 format only"),
+    ("gap_mask", "bool[T+1]", "the repair inserts something before this token"),
+    ("repair_ids, repair_mask", "int32[U], bool[U]", "the repaired answer and what is new in it"),
+    ("step_ids, step_labels", "int16[T], bool[S]", "steps, and which of them the repair touches"),
+    ("token_bytes", "int32[T+1]", "where each token lies in the text, in UTF-8 bytes"),
+    ("hunks", "JSON", "every edit with its texts, spans and kind"),
+)
+
+
+def write_card(
+    manifest: Mapping[str, Any],
+    *,
+    repo_id: str,
+    license_name: str | None,
+    pictures: Sequence[str],
+) -> str:
+    """The text of README.md.
+
+    Args:
+        manifest: the content of dfgen.json.
+        repo_id: `owner/name`, for the examples.
+        license_name: as the Hub writes it; None leaves the field out.
+        pictures: paths of plots in the data set.
+    """
+    title = repo_id.rpartition("/")[2]
+    sections = [
+        f"# {title}",
+        _write_summary(manifest),
+        "## Tables\n\n" + _write_tables(manifest),
+        "## Load it\n\n" + _write_loading(repo_id, manifest),
+        "## Train with it\n\n" + _write_training(repo_id),
+        "## How it was made\n\n" + describe_models(manifest),
+        "## Counts\n\n" + list_counts(manifest),
+        "## Masks\n\n" + list_mask_figures(manifest),
+        "## Columns of a trajectory\n\n" + _write_columns(),
+        "## Limits\n\n" + _write_limits(license_name),
+        "## Citation\n\n" + _write_citation(repo_id, title),
+    ]
+    rejects = list_reject_reasons(manifest)
+    if rejects:
+        sections.insert(7, "## What was left out\n\n" + rejects)
+    if pictures:
+        shown = "\n".join(f"![{_name_picture(path)}]({path})" for path in pictures)
+        sections.insert(2, shown)
+    return (
+        f"---\n{_write_header(manifest, title, license_name)}---\n\n" + "\n\n".join(sections) + "\n"
+    )
+
+
+def _write_header(manifest: Mapping[str, Any], title: str, license_name: str | None) -> str:
+    tables = manifest["tables"]
+    rows = max(table["trajectories"] for table in tables.values())
+    header: dict[str, Any] = {
+        **({"license": license_name} if license_name else {}),
+        "pretty_name": title,
+        "task_categories": ["image-text-to-text"],
+        "size_categories": [next((name for limit, name in _SIZES if rows < limit), _LARGEST)],
+        "tags": ["dfgen", "grpo", "rlvr", "process-supervision", "token-masks", "image", "text"],
+        # No dataset_info: a count that is wrong by one breaks every reader, and none needs it.
+        "configs": [
+            {
+                "config_name": name,
+                "data_files": [{"split": "train", "path": f"{name}/train-*.parquet"}],
+                **({"default": True} if index == 0 else {}),
+            }
+            for index, name in enumerate(tables)
+        ],
+    }
+    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+
+
+def _write_summary(manifest: Mapping[str, Any]) -> str:
+    share = manifest.get("numbers", {}).get("masks", {}).get("masked_share")
+    marked = f" (here {share:.0%} of its tokens)" if share is not None else ""
+    return (
+        "Answers of a vision-language policy to questions about pictures, with **token masks** "
+        "that say which tokens were wrong. Each wrong answer was repaired by a stronger model "
+        "with the smallest edit that a grader accepts; what the edit changed"
+        f"{marked} is where a GRPO gradient should flow, and the rest was fine. No person labelled "
+        f"any step. Made with [dfgen](https://pypi.org/project/dfgen/) {manifest['dfgen']}."
+    )
+
+
+def _write_tables(manifest: Mapping[str, Any]) -> str:
+    lines = ["| config | rows | trajectories | what a row is |", "|---|---:|---:|---|"]
+    for name, table in manifest["tables"].items():
+        lines.append(
+            f"| `{name}` | {table['rows']:,} | {table['trajectories']:,} | {_ABOUT[name]} |"
+        )
+    return "\n".join(lines)
+
+
+def _write_loading(repo_id: str, manifest: Mapping[str, Any]) -> str:
+    first = next(iter(manifest["tables"]))
+    return f"""```python
+from datasets import load_dataset
+table = load_dataset("{repo_id}", "{first}", split="train")       # without dfgen
+
+import dfgen                                                      # with a check of the tokenizer
+for row in dfgen.load_masks("{repo_id}", tokenizer="YOUR-POLICY"):
+    row["completion_ids"], row["loss_mask"], row["reward"]        # numpy arrays
+```
+
+Token ids belong to the tokenizer `{manifest["tokenizer"]["name"]}` (sha256
+`{manifest["tokenizer"]["sha256"]}`). For another policy, carry the masks over with
+`dfgen retokenize`."""
+
+
+def _write_training(repo_id: str) -> str:
+    return f"""The table `groups` is read by the stock loaders as it is. TRL:
+
+```python
+from datasets import load_dataset
+from trl import GRPOConfig, GRPOTrainer
+table = load_dataset("{repo_id}", "groups", split="train")
+trainer = GRPOTrainer(model="YOUR-POLICY", reward_funcs=your_reward, args=GRPOConfig(), \
+train_dataset=table)
+trainer.train()       # online; your_reward(completions, answer, trajectories, **columns) -> floats
+```
+
+verl (chat with `<image>` in `messages`, pictures in `images`, reference in `reward_model`):
+
+```bash
+hf download {repo_id} --repo-type dataset --local-dir masks
+python -m verl.trainer.main_ppo algorithm.adv_estimator=grpo \\
+  data.train_files="[$(ls masks/groups/*.parquet | paste -sd,)]" \\
+  data.prompt_key=messages data.image_key=images data.return_multi_modal_inputs=True \\
+  actor_rollout_ref.model.path=YOUR-POLICY custom_reward_function.path=your_reward.py
+```
+
+ms-swift, EasyR1 and OpenRLHF find their columns too (`messages`, `problem`, `answer`). A 0/1 mask
+multiplied into the loss renormalises it: with per-sequence normalisation three marked tokens carry
+the gradient of the whole answer. Multiply the *advantage* instead to keep the full length as the
+divisor, or normalise over the batch (`dapo`, `dr_grpo`)."""
+
+
+def _write_columns() -> str:
+    lines = ["T = tokens of the answer, U = of the repair, S = steps.", ""]
+    lines += ["| column | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in _COLUMNS]
+    return "\n".join(lines)
+
+
+def _write_limits(license_name: str | None) -> str:
+    terms = f"`{license_name}`" if license_name else "none is stated"
+    return (
+        "- Masks are as good as the repairs. A repair is verified by its final answer; that every "
+        "intermediate step of it is true is not.\n"
+        "- Answers that are right for wrong reasons count as right.\n"
+        "- Most marked tokens are consequences of the first error (a copied number, a sum): wrong "
+        "for the picture, right given the mistake before. `hunks` says which.\n"
+        "- `outcome` rows have no accepted repair; their mask is the plain outcome's.\n"
+        f"- Licence of this data set: {terms}. Questions and pictures keep the terms of their "
+        "source, answers those of the models that wrote them."
+    )
+
+
+def _write_citation(repo_id: str, title: str) -> str:
+    key = "".join(c if c.isalnum() else "_" for c in title)
+    return (
+        "The idea is *Difference Feedback: Generating Multimodal Process-Level Supervision for VLM "
+        f"Reinforcement Learning* (arXiv:2603.27482).\n\n```bibtex\n@misc{{{key},\n"
+        f"  title = {{{title}: difference masks for GRPO}},\n"
+        f"  howpublished = {{Hugging Face data set {repo_id}}},\n"
+        "  note = {made with dfgen}\n}\n```"
+    )
+
+
+def _name_picture(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".png").replace("_", " ").replace("-", " ")

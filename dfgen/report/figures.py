@@ -1,0 +1,103 @@
+"""`dfgen stats` in a terminal: a table per subject, nothing for what has not happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COUNTS = ("input", "output", "rejects", "pending")
+_LEVELS = "▁▂▃▄▅▆▇█"
+
+
+def print_numbers(numbers: Mapping[str, Any]) -> None:
+    """Print the figures of a run, all or some of what `collect_numbers` gives."""
+    console = Console()
+    if "counts" in numbers:
+        console.print(tabulate_counts(numbers["run"], numbers["counts"]))
+    outcomes = numbers.get("distributions", {}).get("attempts_by_outcome", {})
+    for subject, values in numbers.items():
+        if subject in ("run", "counts", "distributions") or not isinstance(values, dict):
+            continue
+        lines = [(name, value) for name, value in values.items() if value not in ({}, [], None)]
+        if lines:
+            console.print()
+            console.print(_tabulate_figures(subject, lines))
+    if outcomes:
+        console.print()
+        console.print(_tabulate_outcomes(outcomes))
+
+
+def tabulate_counts(title: str, counts: Mapping[Any, Mapping[str, int]]) -> Table:
+    """Rows in, out, rejected and pending, a line per stage."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("stage")
+    for name in COUNTS:
+        table.add_column(name, justify="right")
+    for stage, numbers in counts.items():
+        row = (numbers.get(name) for name in COUNTS)
+        table.add_row(stage, *("" if value is None else f"{value:,}" for value in row))
+    return table
+
+
+def _tabulate_figures(subject: str, lines: Iterable[tuple[str, Any]]) -> Table:
+    table = _make_table(_to_words(subject))
+    table.show_header = False
+    table.add_column(style="dim", min_width=22)
+    table.add_column()
+    for name, value in lines:
+        table.add_row(_to_words(name.replace("_usd", "")), format_figure(name, value))
+    return table
+
+
+def _tabulate_outcomes(outcomes: Mapping[str, Mapping[str, float]]) -> Table:
+    table = _make_table("attempts at a repair")
+    table.add_column("outcome", min_width=22)
+    for name in ("attempts", "tokens read", "tokens written", "cost"):
+        table.add_column(name, justify="right")
+    for reason, sums in outcomes.items():
+        names = ("attempts", "prompt_tokens", "completion_tokens", "cost_usd")
+        table.add_row(reason, *(format_figure(name, sums[name]) for name in names))
+    return table
+
+
+def _make_table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+def format_figure(name: str, value: Any) -> str:
+    """A figure in words: its name says whether it is a share or money."""
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        parts = (f"{_to_words(key)}: {format_figure(key, each)}" for key, each in value.items())
+        return ", ".join(parts)
+    if isinstance(value, list):
+        return _draw_levels(value)
+    if "cost_usd" in name:
+        return f"${value:.2f}" if value >= 0.01 or value == 0 else f"${value:.2g}"
+    if isinstance(value, float):
+        shares = ("rate", "share", "ratio", "agreement")
+        return f"{value:.1%}" if name.endswith(shares) else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _draw_levels(values: list[float]) -> str:
+    """A histogram as a line of blocks, with its numbers."""
+    top = max(values, default=0) or 1
+    blocks = (_LEVELS[min(7, round(7 * value / top))] if value else " " for value in values)
+    return f"{''.join(blocks)}  ({' '.join(f'{value:,}' for value in values)})"
+
+
+def _to_words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,204 @@
+"""`dfgen report`: one HTML file that needs no network, no server and no other file.
+
+The page holds an index of all its trajectories as JSON, and the trajectories themselves in packs of
+`PACK_ROWS`, compressed, which the browser decodes when they are looked at or searched. So a report
+of thousands opens as fast as one of fifty; there is no second file to lose.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.errors import InputError, StorageError
+from dfgen.report.embedding import hash_source, pack_json, write_json
+from dfgen.report.entries import describe_details, describe_prompt, describe_row, name_model
+from dfgen.report.gathering import gather_samples
+from dfgen.report.numbers import collect_numbers
+from dfgen.report.picking import pick_trajectories
+from dfgen.report.thumbnails import make_thumbnail
+from dfgen.report.view import build_view
+from dfgen.version import VERSION
+
+if TYPE_CHECKING:
+    from dfgen.report.gathering import Sample
+    from dfgen.runners.session import Session
+
+PACK_ROWS = 50
+DEFAULT_LIMIT = 200
+# For 200 prompts this is 2.7 MB as base64, which leaves as much again for text within 5 MB.
+PICTURE_BYTES = 2_000_000
+LARGEST_PICTURE = 60_000
+SMALLEST_PICTURE = 10_000
+
+STYLES = ("base", "layout", "list", "difference", "charts", "print")
+SCRIPTS = (
+    *("elements", "store", "words", "difference", "details", "list", "charts", "overview"),
+    *("tips", "keys", "start"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """What `write_report` wrote: the file, its size, and how much of the run is in it."""
+
+    path: Path
+    bytes: int
+    shown: int
+    total: int
+
+
+def write_report(session: Session, out: Path, limit: int = DEFAULT_LIMIT) -> WrittenReport:
+    """Write the report of a run; an older one of the same name is replaced at once, or not at all.
+
+    Args:
+        session: of a run with masks.
+        out: the HTML file.
+        limit: trajectories in it at most; more than the run has means all.
+
+    Raises:
+        InputError: the run has no masks yet.
+        StorageError: the file cannot be written.
+    """
+    numbers = collect_numbers(session)
+    total = numbers["counts"]["mask"]["output"]
+    if not total:
+        raise InputError(
+            "there is nothing to report on: the run has no masks yet.",
+            where=str(session.run.root),
+            hint="`dfgen run` makes them; `dfgen stats` shows how far the run is.",
+        )
+    wanted = pick_trajectories(session.run, limit)
+    samples = gather_samples(session.run, wanted)
+    text = write_page(samples, numbers, describe_run(session, len(wanted), total))
+    # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
+    data = text.encode(errors="replace")
+    _replace(out, data)
+    return WrittenReport(out, len(data), len(wanted), total)
+
+
+def describe_run(session: Session, shown: int, total: int) -> dict[str, Any]:
+    """What the top of the page says about the run. Paths of this machine stay out of it."""
+    pipeline, manifest = session.pipeline, session.run.manifest
+    policy, repairer = pipeline.policy, pipeline.repair.engine
+    return {
+        "name": session.run.root.resolve().name,
+        "pipeline": pipeline.name,
+        "created": manifest.created,
+        "version": VERSION,
+        "policy": None if policy is None else name_model(policy.model),
+        "repairer": None if repairer is None else name_model(repairer.model),
+        "shown": shown,
+        "total": total,
+    }
+
+
+def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str, Any]) -> str:
+    """The whole page as text."""
+    prompts: dict[str, int] = {}
+    described: list[dict[str, Any]] = []
+    pictures: list[str] = []
+    rows: list[dict[str, Any]] = []
+    packs: list[str] = []
+    pending: list[dict[str, Any]] = []
+    room = PICTURE_BYTES // max(1, run["shown"])
+    room = max(SMALLEST_PICTURE, min(LARGEST_PICTURE, room))
+    for sample in samples:
+        prompt_id = sample.prompt["prompt_id"]
+        if prompt_id not in prompts:
+            prompts[prompt_id] = len(prompts)
+            entry = describe_prompt(sample)
+            blocks = list(_embed_pictures(sample, prompts[prompt_id], room, entry))
+            described.append(entry)
+            pictures += blocks
+        view = build_view(sample.mask)
+        rows.append(describe_row(sample, view, prompts[prompt_id]))
+        pending.append(describe_details(sample, view))
+        if len(pending) == PACK_ROWS:
+            packs.append(pack_json(pending))
+            pending = []
+    if pending:
+        packs.append(pack_json(pending))
+    head = {
+        "run": run,
+        "numbers": {name: value for name, value in numbers.items() if name != "run"},
+        "packRows": PACK_ROWS,
+        "prompts": described,
+        "rows": rows,
+    }
+    blocks = [f'<script type="application/json" id="head">{write_json(head)}</script>']
+    blocks += [
+        f'<script type="text/plain" id="pack-{number}">{pack}</script>'
+        for number, pack in enumerate(packs)
+    ]
+    style, script = read_style(), read_script()
+    policy = (
+        f"default-src 'none'; script-src {hash_source(script)}; style-src {hash_source(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    values = {
+        "policy": policy,
+        "title": html.escape(f"{run['name']} · dfgen report"),
+        "style": style,
+        "script": script,
+        "data": "\n".join(blocks + pictures),
+    }
+    # One pass: a value that happens to hold a placeholder is not looked at again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _read_part("report.html"))
+
+
+def _embed_pictures(sample: Sample, number: int, room: int, entry: dict[str, Any]) -> Iterator[str]:
+    """The pictures of a prompt, each in a block of its own; their sizes go into its entry."""
+    images = sample.prompt.get("images", [])
+    for index, image in enumerate(images):
+        thumbnail = make_thumbnail(image["bytes"], room // len(images))
+        name = (image["path"] or "").replace("\\", "/").rpartition("/")[2]
+        facts: dict[str, Any] = {"name": name}
+        if thumbnail is not None:
+            facts |= {
+                "width": thumbnail.width,
+                "height": thumbnail.height,
+                "exact": thumbnail.exact,
+            }
+            block = f'<script type="text/plain" id="picture-{number}-{index}">'
+            yield f"{block}{thumbnail.url}</script>"
+        entry["pictures"].append(facts)
+
+
+@cache
+def read_style() -> str:
+    """All style sheets of the page in order."""
+    return "\n".join(_read_part(f"{name}.css") for name in STYLES)
+
+
+@cache
+def read_script() -> str:
+    """All scripts of the page in order, in one scope of their own."""
+    parts = "\n".join(_read_part(f"{name}.js") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}\n}})();\n'
+
+
+def _read_part(name: str) -> str:
+    return resources.files("dfgen.report").joinpath(f"page/{name}").read_text("utf-8")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StorageError(
+            f"the report cannot be written: {error.strerror}.", where=str(path)
+        ) from None

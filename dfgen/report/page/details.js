@@ -1,0 +1,224 @@
+// One trajectory: question, picture, both sides, and how it was checked.
+
+let shown = -1;
+
+async function showDetails(index) {
+  shown = index;
+  const row = rows[index];
+  const details = await readDetails(index);
+  if (shown !== index) return;
+  const prompt = prompts[row.prompt];
+  const view = find("view");
+  view.replaceChildren(
+    renderQuestion(row, prompt, index),
+    make(
+      "div",
+      { class: "board" },
+      renderPictures(row.prompt, prompt),
+      make("div", { class: "answers" }, renderRibbon(row, details), renderDifference(details), renderNotes(row, details)),
+    ),
+    make("div", { class: "grounds" }, renderHunks(details), renderChecks(row, details)),
+  );
+  view.details = details;
+  view.scrollTop = 0;
+  document.title = `${prompt.question.slice(0, 60)} · dfgen report`;
+}
+
+function renderQuestion(row, prompt, index) {
+  const letters = prompt.choices.map((choice, number) =>
+    make("li", {}, make("b", {}, `${String.fromCharCode(65 + number)} `), choice),
+  );
+  return make(
+    "header",
+    { class: "question" },
+    make(
+      "p",
+      { class: "crumbs" },
+      make("span", { class: `badge ${row.source}` }, `${SOURCES[row.source].sign} ${SOURCES[row.source].long}`),
+      renderGroup(row, prompt),
+      make("code", { class: "id", title: row.id }, row.id.length > 20 ? `${row.id.slice(0, 8)}…-${row.sample}` : row.id),
+      make(
+        "span",
+        { class: "turn" },
+        make("button", { type: "button", class: "quiet", "aria-label": "Previous (k)", on: { click: () => move(-1) } }, "←"),
+        make("button", { type: "button", class: "quiet", "aria-label": "Next (j)", on: { click: () => move(1) } }, "→"),
+      ),
+    ),
+    make("h1", { class: prompt.question.length > 180 ? "long" : null }, prompt.question),
+    letters.length ? make("ol", { class: "choices" }, letters) : null,
+    make("p", { class: "expected" }, "Reference answer ", make("b", {}, prompt.answer)),
+  );
+}
+
+// The samples of one question side by side: a group, as GRPO compares them.
+function renderGroup(row, prompt) {
+  if (prompt.group.length < 2) return null;
+  const places = new Map(rows.map((other, index) => [`${other.prompt}-${other.sample}`, index]));
+  const marks = prompt.group.map(([sample, reward]) => {
+    const right = reward >= 1;
+    const label = `Sample ${sample}: ${right ? "right" : "wrong"}`;
+    const place = places.get(`${row.prompt}-${sample}`);
+    const current = sample === row.sample ? "true" : null;
+    const options = { class: `mark ${right ? "right" : "wrong"}`, title: label, "aria-label": label };
+    if (place === undefined) return make("span", { ...options, role: "img" }, right ? "✓" : "✗");
+    return make(
+      "button",
+      { ...options, type: "button", "aria-current": current, on: { click: () => openRow(place) } },
+      right ? "✓" : "✗",
+    );
+  });
+  return make("span", { class: "group", role: "group", "aria-label": "All answers to this question" }, marks);
+}
+
+function renderPictures(number, prompt) {
+  if (!prompt.pictures.length) return null;
+  return make(
+    "div",
+    { class: "pictures" },
+    prompt.pictures.map((picture, index) => {
+      const url = readPicture(number, index);
+      const name = picture.name || `picture ${index + 1}`;
+      const note = url ? `${picture.width} × ${picture.height}` : "cannot be shown";
+      return make(
+        "figure",
+        {},
+        url
+          ? make("img", { src: url, alt: `Picture of the question: ${name}`, class: picture.exact ? "exact" : null })
+          : make("div", { class: "blank" }, "?"),
+        make("figcaption", {}, picture.name ? `${picture.name} · ${note}` : note),
+      );
+    }),
+  );
+}
+
+// The whole completion as one line: where the gradient flows.
+function renderRibbon(row, details) {
+  const flags = details.steps.map((step) => step.mask).join("");
+  const total = Math.max(1, flags.length);
+  const words = `${formatCount(row.masked)} of ${formatPlural(row.tokens, "token")} carry the gradient`;
+  const ribbon = draw("svg", { viewBox: `0 0 ${total} 1`, preserveAspectRatio: "none", role: "img", "aria-label": words });
+  for (const match of flags.matchAll(/1+/g)) {
+    ribbon.append(draw("rect", { x: match.index, y: 0, width: match[0].length, height: 1 }));
+  }
+  return make("div", { class: `ribbon ${row.source}` }, ribbon, make("p", {}, words), renderSwitches(details));
+}
+
+function renderSwitches(details) {
+  const switches = [
+    ["only-mask", "mask", "Show only what carries the gradient (m)"],
+    ["edges", "tokens", "Show where tokens begin (t)"],
+  ];
+  if (details.steps.some((step) => step.permille)) {
+    switches.splice(1, 0, ["doubt", "probability", "Shade tokens by how unlikely they were (p)"]);
+  }
+  return make(
+    "span",
+    { class: "switches" },
+    switches.map(([name, words, long]) =>
+      make(
+        "button",
+        { type: "button", title: long, data: { name }, "aria-pressed": String(document.body.classList.contains(name)), on: { click: () => toggle(name) } },
+        words,
+      ),
+    ),
+  );
+}
+
+function renderNotes(row, details) {
+  const notes = [];
+  const quality = details.quality;
+  if (row.source === "correct") notes.push("The grader says it is right, so there is nothing to repair.");
+  if (details.reject) notes.push(`No repair: ${nameReason(details.reject.reason)}. ${details.reject.detail}`);
+  else if (row.source === "outcome") notes.push("No repair was accepted for this answer.");
+  if (FINISHES[details.finish]) notes.push(`The answer was ${FINISHES[details.finish]}.`);
+  if (details.repair && details.repair.copyOf) notes.push(`The repair of the identical answer ${details.repair.copyOf} was taken over.`);
+  if (details.idsSource === "encoded") notes.push("Imported text: the token ids are its canonical encoding.");
+  if (quality && quality.answer_only) notes.push("Only the final answer changed, not the reasoning before it.");
+  if (quality && quality.ambiguous) notes.push("Several alignments were equally short; a fixed order chose this one.");
+  if (quality && quality.approximate) notes.push("The texts were too long for an exact alignment.");
+  return notes.length ? make("ul", { class: "notes" }, notes.map((note) => make("li", {}, note))) : null;
+}
+
+function renderHunks(details) {
+  if (!details.hunks.length) return null;
+  const reasons = details.hunks.some((hunk) => hunk.reason);
+  const tested = details.hunks.some((hunk) => hunk.needed !== null);
+  const names = ["Step", "Was", "Is", "Kind", "Cause", "In mask"];
+  if (tested) names.push("Needed");
+  if (reasons) names.push("Reason given by the repairer");
+  const lines = details.hunks.map((hunk, number) =>
+    make(
+      "tr",
+      { data: { hunk: number } },
+      make("td", {}, String(hunk.step + 1)),
+      make("td", {}, hunk.wrong ? make("del", { class: `run ${styleOf(hunk, "op1")}` }, showSpace(hunk.wrong)) : renderNothing()),
+      make("td", {}, hunk.right ? make("ins", { class: `run ${styleOf(hunk, "new")}` }, showSpace(hunk.right)) : renderNothing()),
+      make("td", {}, KINDS[hunk.kind] || hunk.kind),
+      make("td", {}, HUNK_ROLES[hunk.role] || "–"),
+      make("td", {}, hunk.inMask ? "yes" : "no"),
+      tested ? make("td", {}, { true: "yes", false: "no" }[hunk.needed] || "–") : null,
+      reasons ? make("td", { class: "reason" }, hunk.reason || "–") : null,
+    ),
+  );
+  return make(
+    "section",
+    { class: "hunks" },
+    make("h2", {}, formatPlural(details.hunks.length, "edit")),
+    make("div", { class: "scroll" }, renderTable(names, lines)),
+  );
+}
+
+function styleOf(hunk, usual) {
+  return { move: "op3", format: "op4", deletion: "op2" }[hunk.kind] || usual;
+}
+
+function renderNothing() {
+  return make("span", { class: "nothing" }, "nothing");
+}
+
+function renderTable(names, lines) {
+  return make(
+    "table",
+    {},
+    make("thead", {}, make("tr", {}, names.map((name) => make("th", { scope: "col" }, name)))),
+    make("tbody", {}, lines),
+  );
+}
+
+function renderChecks(row, details) {
+  const facts = [];
+  const verdict = details.verdict;
+  if (verdict) {
+    const said = verdict.extracted === null ? "no answer found" : `“${verdict.extracted}”`;
+    facts.push(["Answer", `${said}, expected “${verdict.expected}”`]);
+    facts.push(["Grader", [verdict.grader, verdict.method, verdict.detail].filter(Boolean).join(" · ")]);
+  }
+  const quality = details.quality;
+  if (quality) {
+    facts.push(["Edit ratio", `${formatShare(quality.edit_ratio)} of the tokens, ${formatShare(quality.step_edit_ratio)} of the steps`]);
+    if (quality.format_only_share) facts.push(["Form only", `${formatShare(quality.format_only_share)} of the changed tokens`]);
+  }
+  if (details.repair) facts.push(["Repairer", `${details.repair.model} · ${details.repair.protocol}`]);
+  if (details.repair && details.repair.alternatives) facts.push(["Agreement", `${formatPlural(details.repair.alternatives, "other accepted repair")}`]);
+  const list = make("dl", {}, facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+  return make("section", { class: "checks" }, make("h2", {}, "How it was checked"), list, renderAttempts(details));
+}
+
+function renderAttempts(details) {
+  if (!details.attempts.length) return null;
+  return make(
+    "ol",
+    { class: "attempts" },
+    details.attempts.map((attempt) => {
+      const cost = attempt.cost ? ` · ${formatCost(attempt.cost)}` : "";
+      return make(
+        "li",
+        { class: attempt.accepted ? "accepted" : "refused" },
+        make("span", { class: "outcome" }, `${attempt.accepted ? "✓ accepted" : `✗ refused: ${nameReason(attempt.reason)}`}`),
+        attempt.detail ? make("span", { class: "detail" }, ` ${attempt.detail}`) : null,
+        make("span", { class: "price" }, ` ${formatCount(attempt.read)} + ${formatPlural(attempt.written, "token")}${cost}`),
+        make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", {}, attempt.text)),
+      );
+    }),
+  );
+}

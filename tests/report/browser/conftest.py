@@ -1,0 +1,151 @@
+"""A real Chromium without a window, and the pages that it opens.
+
+`make report-test` installs what is needed and runs these tests; elsewhere they are deselected by
+their marker, and skipped where there is no browser.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dfgen.report.html import write_page, write_report
+from dfgen.runners.session import open_finished
+from tests.report.hostile import NUMBERS, describe_hostile_run, make_samples
+from tests.support.sample_run import make_run
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--hide-scrollbars"),
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Browser:
+    """What a person does with a page: open it, press keys, look."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
+
+    def resize(self, width: int, height: int, *, dark: bool = False, scale: int = 1) -> None:
+        """Set the window's size and the system's colours."""
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600},
+        )
+        colours = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [colours]})
+
+    def open(self, path: Path, address: str = "") -> float:
+        """Open a page from disk; seconds until it says that it is ready."""
+        self.driver.get("about:blank")
+        self.read_console()
+        started = time.monotonic()
+        self.driver.get(f"{path.as_uri()}{address}")
+        self.wait_for("document.documentElement.dataset.ready === 'true'")
+        return time.monotonic() - started
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Value of a JavaScript expression."""
+        return self.driver.execute_script(f"return ({script})", *arguments)
+
+    def wait_for(self, condition: str, seconds: float = 15.0) -> None:
+        """Wait until a JavaScript expression is true."""
+        end = time.monotonic() + seconds
+        while not self.run(condition):
+            assert time.monotonic() < end, f"never true: {condition}\n{self.read_console()}"
+            time.sleep(0.02)
+
+    def press(self, keys: str) -> None:
+        """Type keys at whatever has the focus."""
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver).send_keys(keys).perform()
+
+    def click(self, selector: str) -> None:
+        """Click the first element of a selector."""
+        self.driver.find_element("css selector", selector).click()
+
+    def texts(self, selector: str) -> list[str]:
+        """Text of every element of a selector, shown or not."""
+        found = self.run(
+            "[...document.querySelectorAll(arguments[0])].map((node) => node.textContent)", selector
+        )
+        return list(found)
+
+    def read_console(self) -> list[str]:
+        """Messages of the console since the last call."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def save_screenshot(self, path: Path) -> None:
+        """Write what is seen as PNG."""
+        assert self.driver.save_screenshot(str(path))
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Chrome]:
+    selenium = pytest.importorskip("selenium.webdriver", reason="make report-test installs it")
+    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if binary is None or shutil.which("chromedriver") is None:
+        message = "there is no chromium here; make report-test installs it"
+        # A run that was to test the browser must not pass without one.
+        (pytest.fail if os.environ.get("DFGEN_BROWSER") == "required" else pytest.skip)(message)
+    from selenium.webdriver.chrome.service import Service
+
+    options = selenium.ChromeOptions()
+    options.binary_location = binary
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with tempfile.TemporaryDirectory(prefix="dfgen-chromium-") as profile:
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        chrome = selenium.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+        try:
+            yield chrome
+        finally:
+            chrome.quit()
+
+
+@pytest.fixture
+def browser(driver: Chrome) -> Browser:
+    browser = Browser(driver)
+    browser.resize(1440, 900)
+    # A theme that an earlier test chose is remembered, as it should be.
+    storage = {"origin": "file://", "storageTypes": "all"}
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", storage)
+    return browser
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where screenshots go: $DFGEN_SCREENSHOTS, else a folder beside the other temporary files."""
+    folder = os.environ.get("DFGEN_SCREENSHOTS")
+    path = Path(folder) if folder else Path(tempfile.gettempdir()) / "dfgen-report-screenshots"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 trajectories of a run of 60 prompts with 8 answers each."""
+    folder = tmp_path_factory.mktemp("browser")
+    root = make_run(folder / "run", prompts=60, samples=8, seed=3)
+    write_report(open_finished(root), folder / "report.html", 200)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "report \"quoted\" 'and' <odd>.html"
+    path.write_text(write_page(make_samples(), NUMBERS, describe_hostile_run()), "utf-8")
+    return path

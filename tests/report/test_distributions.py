@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from dfgen.report.distributions import measure_distributions
+from dfgen.report.numbers import collect_numbers
+from dfgen.runners.session import open_finished
+
+
+def test_distributions_add_up_to_the_totals(sample_run: Path) -> None:
+    numbers = collect_numbers(open_finished(sample_run))
+    spread = numbers["distributions"]
+    masks, repairs, groups = numbers["masks"], numbers["repairs"], numbers["groups"]
+    position = spread["mask_by_position"]
+    assert sum(position["tokens"]) == masks["repaired_tokens"]
+    assert sum(position["masked"]) == round(masks["masked_share"] * masks["repaired_tokens"])
+    assert sum(spread["edit_ratio_histogram"]) == repairs["accepted"]
+    outcomes = spread["attempts_by_outcome"].values()
+    assert sum(sums["attempts"] for sums in outcomes) == repairs["attempts"]
+    assert abs(sum(sums["cost_usd"] for sums in outcomes) - repairs["cost_usd"]) < 1e-9
+    assert len(spread["right_per_group"]) == 5
+    assert sum(spread["right_per_group"]) == groups["prompts"]
+    assert spread["right_per_group"][-1] == groups["all_right"]
+
+
+def test_a_run_without_repairs_has_empty_ones(tmp_path: Path) -> None:
+    from dfgen.store.run import Run
+    from tests.store.examples import make_finished_run, make_pipeline
+
+    run = Run.open_or_create(tmp_path / "run", make_pipeline())
+    spread = measure_distributions(run)
+    assert spread["right_per_group"] is None
+    assert spread["attempts_by_outcome"] == {}
+    uneven = measure_distributions(make_finished_run(tmp_path / "other"))
+    assert uneven["right_per_group"] is None  # one prompt lost a sample, so K is not one number

@@ -1,0 +1,54 @@
+"""The table at the end of `dfgen sample`."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dfgen.report.groups import build_histogram, build_table, print_groups
+
+GROUPS = {
+    "prompts": 12,
+    "trajectories": 96,
+    "pass_rate": 0.4375,
+    "all_right": 2,
+    "all_wrong": 3,
+    "mixed": 7,
+    "pass_rate_histogram": [3, 0, 3, 0, 0, 2, 0, 2, 0, 2],
+    "truncated": 12,
+    "truncated_share": 0.125,
+    "completion_tokens": 4000,
+    "tokens_per_second": 1234.5,
+}
+
+
+def render(table: object) -> str:
+    stream = io.StringIO()
+    Console(width=100, file=stream).print(table)
+    return stream.getvalue()
+
+
+def test_counts_and_shares() -> None:
+    text = render(build_table(GROUPS))
+    for part in ("12", "96", "1,234", "43.8%", "2 (16.7%)", "7 (58.3%)", "3 (25.0%)", "12 (12.5%)"):
+        assert part in text
+
+
+def test_bars_are_as_long_as_their_counts() -> None:
+    lines = [line for line in render(build_histogram([4, 0, 2, 1])).splitlines() if " to " in line]
+    assert [line.count("#") for line in lines] == [30, 0, 15, 8]
+    assert "0.8 to 1.0" in lines[-1] and "0.0 to <0.2" in lines[0]
+
+
+def test_nothing_sampled(capsys: pytest.CaptureFixture[str]) -> None:
+    empty = {
+        **dict.fromkeys(GROUPS, 0),
+        "pass_rate": None,
+        "truncated_share": None,
+        "tokens_per_second": None,
+        "pass_rate_histogram": [0] * 10,
+    }
+    print_groups(empty)
+    assert "0 (-)" in capsys.readouterr().out
