@@ -9,16 +9,29 @@ from dfgen.version import VERSION
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
     from dfgen.diff.pair import PairDiff, diff_pair
+    from dfgen.loading import Rows, load_groups, load_masks
     from dfgen.tokens.loading import load_tokenizer
 
-__all__ = ["MaskConfig", "PairDiff", "__version__", "diff_pair", "load_tokenizer"]
+__all__ = [
+    "MaskConfig",
+    "PairDiff",
+    "Rows",
+    "__version__",
+    "diff_pair",
+    "load_groups",
+    "load_masks",
+    "load_tokenizer",
+]
 __version__ = VERSION
 
 # Loaded when first asked for, so that `import dfgen` stays light.
 _PLACES = {
     "MaskConfig": "dfgen.config.mask",
     "PairDiff": "dfgen.diff.pair",
+    "Rows": "dfgen.loading",
     "diff_pair": "dfgen.diff.pair",
+    "load_groups": "dfgen.loading",
+    "load_masks": "dfgen.loading",
     "load_tokenizer": "dfgen.tokens.loading",
 }
 

@@ -15,7 +15,9 @@ traceback and exits with `exit_code`.
     │   │   ├── RunLockedError      another process works on this run
     │   │   ├── RunMismatchError    the run was made with other settings
     │   │   └── DamagedFileError    a file of the run does not hold what it must
-    │   └── InvalidDataError        `dfgen validate` found broken invariants
+    │   ├── InvalidDataError        `dfgen validate` found broken invariants
+    │   └── PublishError            the Hub refused, could not be reached, or holds something else
+    │       └── UnsafeDataError     what would be published holds secrets, local paths, GPS, ...
     └── RowError                    one row cannot go on; becomes a Reject
 """
 
@@ -96,6 +98,14 @@ class InvalidDataError(DfgenError):
     """A data set breaks the invariants it promises."""
 
 
+class PublishError(DfgenError):
+    """A data set could not be published; the Hub holds all of it or nothing new."""
+
+
+class UnsafeDataError(PublishError):
+    """What would be published must not be, unless the user allows it by name."""
+
+
 class RowError(Exception):
     """One row cannot go on.
 
@@ -105,9 +115,7 @@ class RowError(Exception):
         evidence: what is needed to judge the rejection later; JSON-able.
     """
 
-    def __init__(
-        self, reason: str, detail: str, evidence: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, reason: str, detail: str, evidence: Mapping[str, Any] | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -23,7 +23,10 @@ COMMANDS = {
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
     "stats": ("stats", "Counts, rates and quality of a run."),
+    "report": ("report", "Write a page of plots and trajectories, one HTML file."),
     "inspect": ("inspect", "Look at single trajectories."),
+    "export": ("export", "Write a table that trainers load."),
+    "publish": ("publish", "Put a run on the Hub, checked and verified."),
     "config": ("config", "Show, check or start a pipeline file."),
     "demo": ("demo", "The whole job on drawn pictures with two small models."),
 }

@@ -1,0 +1,81 @@
+"""How the rows of a run were made, in a form that may be shown to anybody."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from dfgen.export.manifest import hide_folder
+
+if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.store.run import Run
+
+_DECODING = ("temperature", "top_p", "top_k", "max_tokens")
+
+
+def describe_origin(run: Run, pipeline: Pipeline) -> dict[str, Any]:
+    """Models, revisions, hashes of prompts and templates, sampling, and the run's fingerprints.
+
+    Paths of this machine are cut to their last part; no address of a server is given.
+    """
+    sample, repair = pipeline.sample, pipeline.repair
+    origin: dict[str, Any] = {
+        "seed": pipeline.seed,
+        "prompts": _describe_source(pipeline),
+        "policy": _describe_engine(pipeline.policy),
+        "sampling": {
+            "num_samples": sample.num_samples,
+            **{name: getattr(sample, name) for name in _DECODING},
+            "prompt_sha256": _hash_text(sample.prompt),
+            "system_sha256": _hash_text(sample.system),
+        },
+        "grader": {"name": pipeline.grade.grader},
+        "repairer": _describe_engine(repair.engine),
+        "repair": {
+            "protocol": repair.protocol,
+            "answer": repair.answer,
+            "show_solution": repair.show_solution,
+            "max_attempts": repair.max_attempts,
+            "max_edit_ratio": repair.max_edit_ratio,
+            **{name: getattr(repair.decoding, name) for name in _DECODING},
+        },
+        "mask": pipeline.mask.model_dump(mode="json"),
+        "stages": {
+            stage: {"dfgen": record.dfgen, "fingerprint": record.digest}
+            for stage, record in run.manifest.stages.items()
+        },
+    }
+    template = run.manifest.get_stage("repair").fingerprint.get("facts.repair.template")
+    origin["repair"]["prompt_sha256"] = template or _hash_text(repair.prompt)
+    if pipeline.imports is not None:
+        origin["imported_from"] = pipeline.imports.model
+    return origin
+
+
+def _describe_source(pipeline: Pipeline) -> dict[str, Any]:
+    source = pipeline.imports or pipeline.prompts
+    if source is None:
+        return {}
+    paths = source.path if isinstance(source.path, list) else [source.path]
+    return {
+        "source": source.source,
+        "path": [hide_folder(path) for path in paths if path],
+        "name": source.name,
+        "split": source.split,
+        "revision": source.revision,
+    }
+
+
+def _describe_engine(engine: Any) -> dict[str, Any] | None:
+    if engine is None:
+        return None
+    return {
+        "engine": engine.engine,
+        "model": hide_folder(engine.model),
+        "revision": getattr(engine, "revision", None),
+    }
+
+
+def _hash_text(text: str | None) -> str | None:
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,225 @@
+"""Where rows come from: a run, exported files, a published data set, or files of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.errors import DamagedFileError, InputError
+from dfgen.export.manifest import read_dataset_manifest
+from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY, Config, name_table
+from dfgen.export.schema import RENAMED, make_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_BYTES = 16 * 1024 * 1024
+_LISTED = 3
+_NESTED = "trajectories."
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows that can be read as often as one likes.
+
+    Attributes:
+        name: for messages.
+        tokenizer: sha256 of the tokenizer of all ids; None where nobody noted it.
+        count: number of rows; None where it is not known without reading.
+        batches: gives the rows anew each time it is called; columns None means all.
+    """
+
+    name: str
+    tokenizer: str | None
+    count: int | None
+    batches: Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]] = field(repr=False)
+
+
+def open_run(root: Path, config: Config) -> Source:
+    """The table of a run, made while it is read."""
+    from dfgen.export.exporting import find_tokenizer_sha256
+    from dfgen.export.tables import TableMaker
+    from dfgen.runners.session import open_finished
+
+    session = open_finished(root)
+    masks = session.run.table("masks")
+    if not masks.shards():
+        raise InputError(
+            "the run has no masks yet.", where=str(root), hint="`dfgen run` does all stages."
+        )
+    sha256 = find_tokenizer_sha256(session)
+    maker = TableMaker(session.pipeline, sha256)
+    count = sum(map(masks.num_rows, masks.shards())) if config == "trajectories" else None
+
+    def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        for table in maker.iter_tables(session.run, config):
+            yield from _select(table, columns).combine_chunks().to_batches()
+
+    return Source(str(root), sha256, count, read)
+
+
+def open_folder(folder: Path, config: Config) -> Source:
+    """An exported folder or a local copy of a published data set."""
+    manifest = read_dataset_manifest(folder / MANIFEST)
+    table = manifest.tables.get(config)
+    if table is None:
+        raise InputError(
+            f"there is no table {config}; it holds {', '.join(manifest.tables)}.",
+            where=str(folder),
+            hint=f"Write it with: dfgen export RUN --to {config} --out DIR",
+        )
+    files: list[Callable[[], Path]] = []
+    for entry in table.files:
+        path = folder / entry.path
+        if not path.is_file():
+            raise DamagedFileError(
+                "this file of the data set is missing.",
+                where=str(path),
+                hint="`datasets` would load the rest without a word. Fetch or export it again.",
+            )
+        files.append(lambda path=path: path)  # type: ignore[misc]
+    sha256 = manifest.tokenizer["sha256"]
+    return Source(str(folder), sha256, table.rows, make_reader(files, config, sha256))
+
+
+def open_files(paths: Sequence[Path], config: Config) -> Source:
+    """Parquet files of an exported table, or of masks (`dfgen.mask/1`) as trajectories."""
+    import pyarrow.parquet as pq
+
+    hashes = set()
+    for path in paths:
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
+        _check_kind(metadata, config, str(path))
+        hashes.add(metadata.get(TOKENIZER_KEY, b"").decode() or None)
+    if len(hashes) > 1:
+        raise InputError(
+            "these files hold ids of different tokenizers.",
+            where=", ".join(map(str, paths[:_LISTED])),
+            hint="Load them one at a time; `dfgen retokenize` brings masks to one tokenizer.",
+        )
+    count = sum(int(pq.read_metadata(path).num_rows) for path in paths)
+    files: list[Callable[[], Path]] = [
+        lambda path=path: path  # type: ignore[misc]
+        for path in paths
+    ]
+    sha256 = hashes.pop() if hashes else None
+    return Source(str(paths[0]), sha256, count, make_reader(files, config, sha256))
+
+
+def make_reader(
+    files: Sequence[Callable[[], Path]], config: Config, tokenizer: str | None
+) -> Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]]:
+    """Read files one after the other; each is asked for (and fetched) when its turn comes."""
+
+    def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        for find in files:
+            yield from _read_file(find(), config, tokenizer, columns)
+
+    return read
+
+
+def _read_file(
+    path: Path, config: Config, tokenizer: str | None, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_kind(file.schema_arrow.metadata or {}, config, str(path))
+            wanted: list[str] | None
+            raw = _is_raw(file.schema_arrow.metadata or {})
+            if raw:
+                wanted = list(_name_raw(file.schema_arrow.names, columns).values())
+            else:
+                wanted = _name_leaves(columns)
+            rows = file.metadata.num_rows
+            for batch in file.iter_batches(_choose_batch_size(file.metadata), columns=wanted):
+                count += batch.num_rows
+                yield _rename(batch, columns, tokenizer) if raw else batch
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error
+    if count != rows:
+        raise DamagedFileError(f"only {count} of its {rows} rows can be read.", where=str(path))
+
+
+def _check_kind(metadata: dict[bytes, bytes], config: Config, where: str) -> None:
+    if metadata.get(TABLE_KEY, b"").decode() == name_table(config):
+        return
+    if config == "trajectories" and _is_raw(metadata):
+        return
+    kind = (metadata.get(TABLE_KEY) or metadata.get(b"dfgen.schema") or b"something else").decode()
+    raise InputError(
+        f"this file holds {kind}, not {name_table(config)}.",
+        where=where,
+        hint=f"Write that table with: dfgen export RUN --to {config} --out DIR",
+    )
+
+
+def _is_raw(metadata: dict[bytes, bytes]) -> bool:
+    return metadata.get(b"dfgen.schema", b"") == b"dfgen.mask/1"
+
+
+def _select(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+    """Some columns of a table; `trajectories.x` is one column inside of the trajectories."""
+    import pyarrow as pa
+
+    if columns is None:
+        return table
+    top = table.select(list(dict.fromkeys(name.partition(".")[0] for name in columns)))
+    inner = [name.removeprefix(_NESTED) for name in columns if name.startswith(_NESTED)]
+    if not inner:
+        return top
+    lists = top["trajectories"].combine_chunks()
+    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    rows = pa.StructArray.from_arrays([lists.values.field(name) for name in inner], inner)
+    nested = pa.ListArray.from_arrays(lists.offsets, rows)
+    return top.set_column(top.column_names.index("trajectories"), "trajectories", nested)
+
+
+def _name_leaves(columns: Sequence[str] | None) -> list[str] | None:
+    """Columns as Parquet names them."""
+    if columns is None:
+        return None
+    leaf = f"{_NESTED}list.element."
+    return [
+        leaf + name.removeprefix(_NESTED) if name.startswith(_NESTED) else name for name in columns
+    ]
+
+
+def _choose_batch_size(metadata: Any) -> int:
+    """Rows that make up about `BATCH_BYTES`, from the sizes in the footer."""
+    total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    mean = total / max(1, metadata.num_rows)
+    return max(1, min(4096, int(BATCH_BYTES / max(1.0, mean))))
+
+
+def _name_raw(have: Sequence[str], wanted: Sequence[str] | None) -> dict[str, str]:
+    """Published name -> name in a mask file, for the columns there are."""
+    published = {RENAMED.get(name, name): name for name in have}
+    return {name: published[name] for name in wanted or published if name in published}
+
+
+def _rename(
+    batch: pa.RecordBatch, columns: Sequence[str] | None, tokenizer: str | None
+) -> pa.RecordBatch:
+    """A batch of a mask file as one of `trajectories`; what only a run knows is null."""
+    import pyarrow as pa
+
+    schema = make_schema("trajectories", tokenizer or "")
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    back = {RENAMED.get(name, name): name for name in batch.schema.names}
+    arrays: list[Any] = [
+        batch.column(back[each.name]).cast(each.type)
+        if each.name in back
+        else pa.nulls(batch.num_rows, each.type)
+        for each in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

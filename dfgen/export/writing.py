@@ -1,0 +1,189 @@
+"""Tables into Parquet files as the Hub wants them.
+
+Row groups end by bytes, not by rows: the Hub's viewer refuses groups above 300 MB, and fixed
+numbers of rows with pictures get there. On top of the settings of every dfgen file
+(`dfgen.store.parquet`), floats are split by byte and byte offsets stored as differences, both of
+which zstd then makes a good deal smaller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dfgen.export.names import name_shard
+from dfgen.export.sizes import measure_rows
+from dfgen.store.durable import make_directory
+from dfgen.store.failures import explain_os_errors
+from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.parquet import ROW_GROUP_BYTES, make_writer_options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARD_BYTES = 400 * 1024 * 1024
+"""Uncompressed size at which a file ends (the Hub's own uploader aims at 500 MB)."""
+
+_DIFFERENCES = "token_bytes"
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One finished Parquet file; `size` in bytes."""
+
+    path: Path
+    rows: int
+    size: int
+    sha256: str
+
+
+def write_files(
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    folder: Path,
+    *,
+    row_group_bytes: int = ROW_GROUP_BYTES,
+    shard_bytes: int = SHARD_BYTES,
+) -> list[WrittenFile]:
+    """Write tables to `folder/train-00000-of-0000N.parquet`, ...; equal rows make equal files.
+
+    Files appear under their names when all are written, since the names hold their number.
+
+    Raises:
+        StorageError: the disk is full, read-only, ...
+    """
+    with explain_os_errors(folder, "write"):
+        make_directory(folder)
+        temporary: list[tuple[Path, int]] = []
+        try:
+            pieces = split_tables(tables, row_group_bytes)
+            for groups in _collect_shards(pieces, shard_bytes):
+                path = folder / f"{TEMPORARY_PREFIX}export-{len(temporary):05d}.tmp"
+                temporary.append((path, _write_file(path, groups, schema)))
+            if not temporary:
+                path = folder / f"{TEMPORARY_PREFIX}export-00000.tmp"
+                temporary.append((path, _write_file(path, iter([schema.empty_table()]), schema)))
+            for stale in folder.glob("train-*.parquet"):
+                stale.unlink()
+            return [
+                _finish_file(path, folder / name_shard(i, len(temporary)), rows)
+                for i, (path, rows) in enumerate(temporary)
+            ]
+        finally:
+            for path in folder.glob(f"{TEMPORARY_PREFIX}export-*.tmp"):
+                path.unlink(missing_ok=True)
+
+
+def split_tables(tables: Iterable[pa.Table], row_group_bytes: int) -> Iterator[tuple[Any, int]]:
+    """Cut a stream of tables into row groups of at most so many bytes (or one large row).
+
+    Yields each with its size.
+    """
+    import pyarrow as pa
+
+    pending: list[pa.Table] = []
+    held = 0
+    for table in tables:
+        sizes = measure_rows(table)
+        start = 0
+        while start < table.num_rows:
+            ends = np.cumsum(sizes[start:]) + held
+            fit = int(np.searchsorted(ends, row_group_bytes, side="right"))
+            if fit < len(ends):
+                if fit == 0 and not held:
+                    fit = 1
+                pending.append(table.slice(start, fit))
+                held = held if fit == 0 else int(ends[fit - 1])
+                yield pa.concat_tables(pending), held
+                pending, held = [], 0
+            else:
+                pending.append(table.slice(start))
+                held = int(ends[-1])
+            start += fit
+    if held:
+        yield pa.concat_tables(pending), held
+
+
+def list_writer_options(schema: pa.Schema) -> dict[str, Any]:
+    """Keyword arguments of `pyarrow.parquet.ParquetWriter` for a published table."""
+    import pyarrow as pa
+
+    options = make_writer_options(schema)
+    encodings = {}
+    for leaf, kind in _list_leaf_types(schema):
+        if pa.types.is_floating(kind) and leaf in options["compression_level"]:
+            encodings[leaf] = "BYTE_STREAM_SPLIT"
+        elif _DIFFERENCES in leaf.split("."):
+            encodings[leaf] = "DELTA_BINARY_PACKED"
+    options["column_encoding"] = encodings
+    options["use_dictionary"] = [
+        leaf for leaf in options["use_dictionary"] if leaf not in encodings
+    ]
+    return options
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file in hex, as LFS names it."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _collect_shards(pieces: Iterator[tuple[Any, int]], shard_bytes: int) -> Iterator[Iterator[Any]]:
+    """Group row groups into files; each inner iterator is used up before the next begins."""
+    waiting = list[Any](_take(pieces))
+
+    def one_file() -> Iterator[Any]:
+        size = 0
+        while waiting and (not size or size + waiting[0][1] <= shard_bytes):
+            table, added = waiting.pop()
+            size += added
+            yield table
+            waiting.extend(_take(pieces))
+
+    while waiting:
+        yield one_file()
+
+
+def _take(pieces: Iterator[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    piece = next(pieces, None)
+    return [] if piece is None else [piece]
+
+
+def _write_file(path: Path, groups: Iterator[pa.Table], schema: pa.Schema) -> int:
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with pq.ParquetWriter(path, schema, **list_writer_options(schema)) as writer:
+        for table in groups:
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+            rows += table.num_rows
+    return rows
+
+
+def _finish_file(temporary: Path, path: Path, rows: int) -> WrittenFile:
+    temporary.replace(path)
+    return WrittenFile(path, rows, path.stat().st_size, hash_file(path))
+
+
+def _list_leaf_types(schema: pa.Schema) -> list[tuple[str, Any]]:
+    leaves: list[tuple[str, Any]] = []
+
+    def walk(name: str, kind: Any) -> None:
+        import pyarrow as pa
+
+        if pa.types.is_struct(kind):
+            for field in kind:
+                walk(f"{name}.{field.name}", field.type)
+        elif pa.types.is_list(kind):
+            walk(f"{name}.list.element", kind.value_type)
+        else:
+            leaves.append((name, kind))
+
+    for field in schema:
+        walk(field.name, field.type)
+    return leaves

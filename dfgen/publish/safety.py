@@ -1,0 +1,188 @@
+"""Looks through everything that would be published, before anything is.
+
+What is checked are the staged files themselves: every string of every table, the metadata of every
+file, manifest, card, and every picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.errors import UnsafeDataError
+from dfgen.publish.gps import has_gps
+from dfgen.publish.release import Release
+from dfgen.publish.secrets import PATTERNS, list_patterns, mask_secret
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NO_LICENSE = "no-license"
+GPS = "gps"
+UNFINISHED = "unfinished"
+FOREIGN_REPO = "foreign-repo"
+CHECKS = (*PATTERNS, "own-secret", GPS, NO_LICENSE, UNFINISHED, FOREIGN_REPO)
+"""What `--allow` takes."""
+
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not be published: which check, where, and what it looks like."""
+
+    check: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.where}: {self.what}"
+
+
+@dataclass
+class Findings:
+    """What the checks found; of each check in each column one example is kept, all are counted."""
+
+    examples: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, check: str, place: str, row: str, what: str) -> None:
+        """Note a finding."""
+        where = f"{place}, {row}" if row else place
+        self.examples.setdefault((check, place), Finding(check, where, what))
+        self.counts[check, place] += 1
+
+    def list_refused(self, allowed: Iterable[str]) -> list[tuple[Finding, int]]:
+        """Findings of checks that the user did not allow, with how many there are."""
+        accepted = set(allowed)
+        return [
+            (finding, self.counts[key])
+            for key, finding in self.examples.items()
+            if key[0] not in accepted
+        ]
+
+
+def check_release(
+    release: Release, license_name: str | None, unfinished: str | None, allowed: Iterable[str]
+) -> None:
+    """Stop if anything in the staged files must not be published.
+
+    Args:
+        license_name: of the data set.
+        unfinished: what the run still has to do, in words; None: nothing.
+        allowed: checks whose findings the user accepts.
+
+    Raises:
+        UnsafeDataError: names each check, an example, and how to allow it.
+    """
+    findings = Findings()
+    if not (license_name or "").strip():
+        findings.add(NO_LICENSE, "card", "", "the licence is empty; give --license (cc-by-4.0, …)")
+    if unfinished is not None:
+        findings.add(UNFINISHED, "run", "", unfinished)
+    scanner = Scanner(findings)
+    for file in release.files:
+        if file.path.endswith(".parquet"):
+            scanner.scan_parquet(file.source, file.path)
+        elif file.path.endswith((".md", ".json")):
+            scanner.scan_text(file.source.read_text("utf-8"), file.path, "")
+    refuse(findings.list_refused(allowed))
+
+
+def refuse(refused: list[tuple[Finding, int]]) -> None:
+    """Raise `UnsafeDataError` if there is anything to refuse."""
+    if not refused:
+        return
+    lines = [
+        f"  {finding}" + (f" (and {count - 1:,} more)" if count > 1 else "")
+        for finding, count in refused[:SHOWN]
+    ]
+    if len(refused) > SHOWN:
+        lines.append(f"  ... and {len(refused) - SHOWN} more places")
+    names = sorted({finding.check for finding, _ in refused})
+    raise UnsafeDataError(
+        "nothing was sent, because this must not be published by accident:\n" + "\n".join(lines),
+        hint="Put it right in the source, or accept it knowingly: "
+        + " ".join(f"--allow {name}" for name in names),
+    )
+
+
+class Scanner:
+    """Runs all patterns over texts; notes what it finds."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self.patterns = {name: re.compile(text) for name, text in list_patterns().items()}
+        self._any = "|".join(f"(?:{text})" for text in list_patterns().values())
+
+    def scan_text(self, text: str, place: str, row: str) -> None:
+        """Look through one text with every pattern."""
+        for name, pattern in self.patterns.items():
+            found = pattern.search(text)
+            if found:
+                shown = found[0].strip() if name == "local-path" else mask_secret(found[0])
+                self.findings.add(name, place, row, repr(shown))
+
+    def scan_parquet(self, path: Path, name: str) -> None:
+        """Look through every string, picture and metadata entry of a file."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            for key, value in (file.schema_arrow.metadata or {}).items():
+                self.scan_text(value.decode(errors="replace"), f"{name} metadata", key.decode())
+            for batch in file.iter_batches(512):
+                self.scan_batch(batch, name)
+
+    def scan_batch(self, batch: pa.RecordBatch, name: str) -> None:
+        """Look through the columns of some rows."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ids = batch.column("prompt_id")
+        for column, owners, values in iter_leaves(batch):
+            place = f"{name} {column}"
+            if pa.types.is_binary(values.type):
+                for index, data in enumerate(values.to_pylist()):
+                    if data is not None and has_gps(data):
+                        row = str(ids[int(owners[index])])
+                        self.findings.add(
+                            GPS, place, f"prompt {row}", "a picture says where it was taken"
+                        )
+                continue
+            # One pass of RE2 over the whole column; rows that hit are looked at one by one.
+            hits = pc.indices_nonzero(
+                pc.fill_null(pc.match_substring_regex(values, self._any), False)
+            )
+            for index in hits.to_pylist():
+                row = str(ids[int(owners[index])])
+                self.scan_text(values[index].as_py(), place, f"prompt {row}")
+
+
+def iter_leaves(batch: pa.RecordBatch) -> Iterator[tuple[str, Any, pa.Array]]:
+    """Every column of strings or bytes, however deep: name, row of each value, values."""
+    import numpy as np
+
+    rows = np.arange(batch.num_rows)
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        yield from _walk(name, rows, column)
+
+
+def _walk(name: str, rows: Any, array: pa.Array) -> Iterator[tuple[str, Any, pa.Array]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_struct(array.type):
+        for field_, values in zip(array.type, array.flatten(), strict=True):
+            yield from _walk(f"{name}.{field_.name}", rows, values)
+    elif pa.types.is_list(array.type):
+        inner = array.type.value_type
+        if pa.types.is_primitive(inner):
+            return
+        owners = rows[pc.list_parent_indices(array).to_numpy()]
+        yield from _walk(name, owners, array.flatten())
+    elif pa.types.is_string(array.type) or pa.types.is_binary(array.type):
+        yield name, rows, array

@@ -1,0 +1,82 @@
+"""Writes everything that is to be published into a folder of the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.export.exporting import export_tables, write_manifest
+from dfgen.publish.options import PublishOptions, Say
+from dfgen.publish.release import ASSETS, README, Release, collect_release
+from dfgen.store.failures import explain_os_errors
+
+if TYPE_CHECKING:
+    from dfgen.runners.session import Session
+
+FOLDER = "publish"
+
+
+def find_folder(session: Session, repo_id: str) -> Path:
+    """Where the files of a repository are staged."""
+    return session.run.root / FOLDER / repo_id.replace("/", "--")
+
+
+def stage_release(session: Session, options: PublishOptions, folder: Path, say: Say) -> Release:
+    """Write tables, manifest, card and plots; equal runs and options give equal files.
+
+    Raises:
+        InputError: the run has no masks.
+        StorageError: the folder cannot be written.
+    """
+    from dfgen.report.card import write_card
+    from dfgen.report.numbers import collect_numbers
+
+    with explain_os_errors(folder, "clear"):
+        if folder.exists():
+            shutil.rmtree(folder)
+    manifest = export_tables(session, options.configs, folder, say=say)
+    say("writing the card")
+    numbers = collect_numbers(session)
+    del numbers["run"]  # the folder's name on this machine
+    manifest = manifest.model_copy(update={"numbers": numbers})
+    write_manifest(manifest, folder)
+    pictures = draw_pictures(numbers)
+    with explain_os_errors(folder, "write"):
+        (folder / ASSETS).mkdir(exist_ok=True)
+        for name, data in pictures.items():
+            (folder / ASSETS / name).write_bytes(data)
+        card = write_card(
+            manifest.model_dump(mode="json"),
+            repo_id=options.repo_id,
+            license_name=options.license,
+            pictures=[f"{ASSETS}/{name}" for name in pictures],
+        )
+        (folder / README).write_text(card, "utf-8")
+    return collect_release(folder, manifest)
+
+
+def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
+    """The plots of the report as PNG files by name, in its order; none if it draws none."""
+    try:
+        from dfgen.report.plots import draw_plots
+    except ImportError:
+        return {}
+    drawn: dict[str, bytes] = draw_plots(numbers)
+    return {name if name.endswith(".png") else f"{name}.png": drawn[name] for name in drawn}
+
+
+def describe_rest(session: Session) -> str | None:
+    """What the run still has to do, in words; None: nothing."""
+    from dfgen.store.counts import counts
+
+    found = counts(session.run)
+    pending = {
+        stage: numbers["pending"] for stage, numbers in found.items() if numbers["pending"] > 0
+    }
+    if session.pipeline.repair.engine is None:
+        pending.pop("repair", None)
+    if not pending:
+        return None
+    listed = ", ".join(f"{count:,} rows of {stage}" for stage, count in pending.items())
+    return f"the run is not finished: {listed} are pending"

@@ -1,0 +1,97 @@
+"""Row groups and files end by bytes, whatever comes in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfgen.export.schema import make_images_type, make_schema
+from dfgen.export.sizes import measure_rows
+from dfgen.export.writing import list_writer_options, split_tables, write_files
+
+SCHEMA = pa.schema([("prompt_id", pa.string()), ("images", make_images_type())])
+
+
+def make_table(sizes: list[int], start: int = 0) -> pa.Table:
+    rows = [
+        {"prompt_id": f"p{start + i}", "images": [{"bytes": b"x" * size, "path": None}]}
+        for i, size in enumerate(sizes)
+    ]
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 400), max_size=8), max_size=6), st.integers(50, 900))
+def test_row_groups_keep_rows_order_and_limit(parts: list[list[int]], limit: int) -> None:
+    tables, at = [], 0
+    for sizes in parts:
+        tables.append(make_table(sizes, at))
+        at += len(sizes)
+    groups = list(split_tables(tables, limit))
+    names = [name for table, _ in groups for name in table["prompt_id"].to_pylist()]
+    assert names == [f"p{i}" for i in range(at)]
+    for table, size in groups:
+        assert size == measure_rows(table).sum()
+        assert size <= limit or table.num_rows == 1
+
+
+def test_sizes_of_nested_columns_with_nulls() -> None:
+    kind = pa.list_(pa.struct([("text", pa.string()), ("ids", pa.list_(pa.int32()))]))
+    rows = [[{"text": "abc", "ids": [1, 2]}, {"text": None, "ids": None}], [], None, [None]]
+    table = pa.table({"x": pa.array(rows, kind)})
+    assert measure_rows(table).tolist() == [11, 0, 0, 0]
+    assert measure_rows(table.slice(0, 1)).tolist() == [11]
+
+
+def test_files_and_row_groups_end_by_bytes(tmp_path: Path) -> None:
+    tables = (make_table([1000] * 10, 10 * i) for i in range(5))
+    files = write_files(tables, SCHEMA, tmp_path, row_group_bytes=5_000, shard_bytes=20_000)
+    assert [file.path.name for file in files] == [
+        f"train-{i:05d}-of-00003.parquet" for i in range(3)
+    ]
+    assert sum(file.rows for file in files) == 50
+    names = []
+    for file in files:
+        with pq.ParquetFile(file.path) as parquet:
+            for index in range(parquet.num_row_groups):
+                assert parquet.metadata.row_group(index).total_byte_size < 6_000
+            names += parquet.read(["prompt_id"])["prompt_id"].to_pylist()
+    assert names == [f"p{i}" for i in range(50)]
+    fewer = write_files(iter([make_table([10])]), SCHEMA, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [fewer[0].path.name]
+
+
+def test_no_rows_make_one_empty_file(tmp_path: Path) -> None:
+    (file,) = write_files(iter([]), SCHEMA, tmp_path)
+    assert (file.rows, pq.read_table(file.path).num_rows) == (0, 0)
+
+
+def test_parquet_is_as_the_hub_wants_it(tmp_path: Path) -> None:
+    schema = make_schema("groups", "0" * 64)
+    row = {
+        "prompt_id": "p",
+        "images": [{"bytes": b"y" * 5000}],
+        "trajectories": [
+            {"logprobs": [-0.5], "completion_ids": [7], "token_bytes": [0, 3], "hunks": "[]"}
+        ],
+    }
+    (file,) = write_files([pa.Table.from_pylist([row], schema)], schema, tmp_path)
+    with pq.ParquetFile(file.path) as parquet:
+        group = parquet.metadata.row_group(0)
+        columns = {
+            group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)
+        }
+    picture = columns["images.list.element.bytes"]
+    assert picture.compression == "UNCOMPRESSED"
+    assert "RLE_DICTIONARY" not in picture.encodings
+    inner = "trajectories.list.element."
+    assert columns[f"{inner}completion_ids.list.element"].compression == "ZSTD"
+    assert "BYTE_STREAM_SPLIT" in columns[f"{inner}logprobs.list.element"].encodings
+    assert "DELTA_BINARY_PACKED" in columns[f"{inner}token_bytes.list.element"].encodings
+    assert all(column.has_offset_index for column in columns.values())
+    assert columns["prompt_id"].has_column_index
+    assert list_writer_options(schema)["use_content_defined_chunking"]
