@@ -1,4 +1,4 @@
-"""The five records of dfgen, each one definition for Python, Parquet and JSON Schema.
+"""The records of dfgen, each one definition for Python, Parquet and JSON Schema.
 
     Prompt ──▶ Trajectory ──▶ Repair ──▶ Mask          (and Reject, for what went no further)
 
@@ -141,6 +141,18 @@ class Attempt(BaseModel):
     seed: Int64
 
 
+class Necessity(BaseModel):
+    """What became of the answer when one hunk of a repair was taken back alone."""
+
+    model_config = ConfigDict(extra="forbid")
+    start: Int32
+    end: Int32
+    """Span of the hunk in the trajectory, in UTF-8 bytes."""
+    needed: bool
+    """Without it the answer is wrong."""
+    weight: Float32
+
+
 class Repair(Record):
     """A verified small edit of a wrong trajectory."""
 
@@ -161,9 +173,36 @@ class Repair(Record):
     answer_only: bool
     """Only the final answer changed, not the reasoning before it."""
     attempts: list[Attempt]
+    """Empty where the repair of an identical trajectory was taken over (`copy_of`)."""
     model: str
     cost_usd: float
     """Of all attempts together."""
+    alternatives: list[str] = []
+    """The other accepted candidates: larger repairs of the same trajectory."""
+    necessity: list[Necessity] | None = None
+    """One entry per hunk; null if not computed."""
+    copy_of: str | None = None
+    """trajectory_id of the identical trajectory that this repair was made for."""
+
+
+class Control(Record):
+    """What the repairer did to a right trajectory: it should have changed nothing. Never training
+    data."""
+
+    SCHEMA: ClassVar[str] = "dfgen.control/1"
+    trajectory_id: str
+    prompt_id: str
+    sample_index: Int32
+    changed: bool
+    """The repairer changed something that is not format only: a false edit."""
+    text: str | None
+    """What it made of the trajectory; null if it gave nothing readable."""
+    reward: Float32 | None
+    """Of the text; null if it was not graded."""
+    edit_ratio: Float32 | None
+    attempt: Attempt
+    """`reason` is `unchanged` when all is well, else `changed` or why there is no text."""
+    model: str
 
 
 class Quality(BaseModel):
@@ -204,7 +243,7 @@ class Mask(Record):
     loss_mask: list[bool]
     """length T: where this trajectory's gradient flows."""
     token_ops: list[Int8] | None
-    """length T: 0 equal, 1 substituted, 2 deleted, 3 moved, 4 format-only; null without a repair."""
+    """length T: 0 equal, 1 substituted, 2 deleted, 3 moved, 4 format-only; null: no repair."""
     gap_mask: list[bool] | None
     """length T+1: the repair inserts before token i (i = T: at the end); null without a repair."""
     repair: str | None
@@ -247,7 +286,7 @@ class Reject(Record):
     """JSON object."""
 
 
-RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Mask, Reject)
+RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +21,12 @@ SHOWN = 2
 SAMPLED = 200
 
 
-def rehearse(pipeline: Pipeline, *, as_json: bool) -> None:
-    """Render the first prompts and estimate requests, tokens and money from the first rows."""
+def rehearse(pipeline: Pipeline, *, as_json: bool, run: Path | None = None) -> None:
+    """Render the first prompts and estimate requests, tokens and money from the first rows.
+
+    Args:
+        run: a run directory; if its trajectories are there, the repairs are estimated from them.
+    """
     from dfgen.records import Reject
 
     rows = list(itertools.islice(_read(pipeline), SAMPLED))
@@ -30,6 +35,8 @@ def rehearse(pipeline: Pipeline, *, as_json: bool) -> None:
         raise InputError(f"none of the first {len(rows)} rows became a prompt.")
     shown = _render(pipeline, prompts[:SHOWN])
     estimate = _estimate(pipeline, prompts, len(rows) - len(prompts))
+    if run is not None and (run / "run.json").exists() and pipeline.repair.engine is not None:
+        estimate |= _estimate_repairs(pipeline, run)
     if as_json:
         click.echo(json.dumps({"prompts": shown, "estimate": estimate}, ensure_ascii=False))
         return
@@ -97,3 +104,31 @@ def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[
             tokens = per_prompt * pipeline.repair.decoding.max_tokens
             estimate["completion dollars per prompt <="] = tokens * repairer.price.completion / 1e6
     return estimate
+
+
+def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
+    """What is left to repair in a run, counted row by row."""
+    from dfgen.config.engine import Price
+    from dfgen.runners.repairing import iter_undecided
+    from dfgen.runners.session import Session
+    from dfgen.stages.repair_estimate import estimate_repairs
+    from dfgen.store.run import Run
+
+    config = pipeline.repair
+    session = Session(Run.open_or_create(root, None), pipeline)
+    found = estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
+    price = config.engine.price if config.engine and config.engine.engine == "openai" else Price()
+    # Every attempt refused, every answer as long as it may be.
+    worst = found.prompt_tokens * price.prompt * config.max_attempts + (
+        found.requests * config.max_attempts * config.decoding.max_tokens * price.completion
+    )
+    return {
+        "repairs to make": found.requests // config.candidates,
+        "requests, first attempts": found.requests,
+        "requests <=": found.requests * config.max_attempts,
+        "prompt tokens, first attempts": found.prompt_tokens,
+        "of them image tokens": found.image_tokens,
+        "completion tokens, expected": found.completion_tokens,
+        "dollars, first attempts": round(found.price(price), 4),
+        "dollars <=": round(worst / 1e6, 4),
+    }

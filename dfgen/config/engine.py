@@ -50,14 +50,21 @@ class OpenAIConfig(Section):
     engine: Literal["openai"] = "openai"
     model: str
     """Name of the model on the server."""
-    base_url: str | None = None
-    """Such as http://localhost:8000/v1; unset: the environment's OPENAI_BASE_URL, else the OpenAI
-    API."""
+    base_url: str | list[str] | None = None
+    """Such as http://localhost:8000/v1, or a list of several that serve the same model, between
+    which requests are balanced; unset: the environment's OPENAI_BASE_URL, else the OpenAI API."""
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key. The key itself never stands in a file. A server on
     this machine needs none."""
     concurrency: int = Field(default=32, gt=0)
-    """Requests in flight."""
+    """Requests in flight at most. Fewer are sent while the server answers 429 or 503, or not."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Limit of the account; unset: none."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Limit of the account, prompt and completion together; unset: none."""
+    max_image_bytes: int | None = Field(default=None, ge=4096)
+    """Largest encoded picture that the server takes; a larger one is sent as a JPEG copy that fits.
+    Unset: pictures are sent as they are."""
     timeout: float = Field(default=600.0, gt=0)
     """Seconds for one try, from sending to the last byte."""
     max_retries: int = Field(default=5, ge=0)
@@ -65,6 +72,10 @@ class OpenAIConfig(Section):
     return_token_ids: bool = True
     """Ask for token ids and logprobs when sampling (vLLM and SGLang give them; hosted APIs refuse
     the question). Repairs need neither and are asked for neither."""
+    retokenize: bool = False
+    """Where the policy's server returns no token ids, make them by encoding its text again. They
+    may differ from the sampled ones, so such rows are marked (`ids_source: encoded`) and have no
+    logprobs; without this, sampling refuses."""
     tokenizer: str | None = None
     """Tokenizer of the served model (directory or Hub id), for masks and for encoding text."""
     price: Price = Price()

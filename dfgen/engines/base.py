@@ -65,6 +65,8 @@ class Request:
         chat_template_args: keyword arguments of the chat template.
         with_logprobs: whether the logprobs of the sampled tokens are wanted. False says that the
             text is enough: an engine that must ask for token ids may leave them out too.
+        response_schema: JSON schema that the text should obey. An engine that cannot see to that
+            leaves it out; whoever asks has to read the text without trust anyway.
     """
 
     key: str
@@ -74,6 +76,7 @@ class Request:
     chat_template: str | None = None
     chat_template_args: dict[str, Any] = field(default_factory=dict)
     with_logprobs: bool = True
+    response_schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.config.mask import MaskConfig
@@ -13,6 +14,7 @@ from dfgen.diff.side import read_side
 from dfgen.errors import RowError
 from dfgen.records import Mask, Quality, Reject, Repair, Trajectory
 from dfgen.stages.rejecting import make_reject
+from dfgen.stages.repair_weights import read_edits, weigh_tokens
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -63,7 +65,9 @@ def mask_repaired(
         tokenizer,
         config,
         completion_ids=trajectory.completion_ids,
+        edits=read_edits(repair),
     )
+    diff = replace(diff, weights=weigh_tokens(diff, repair, trajectory, tokenizer, config))
     return build_mask(_identity(trajectory), diff, repair.answer_only)
 
 

@@ -12,7 +12,7 @@ from dfgen.prompts.pairs import Pair
 from dfgen.records import Mask, Reject
 from dfgen.stages.mask import build_mask
 from dfgen.stages.rejecting import make_reject
-from dfgen.stages.repair import touches_only_answer
+from dfgen.stages.repair_leak import touches_only_answer
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer

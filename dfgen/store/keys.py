@@ -75,6 +75,7 @@ class KeyChecker:
         wrong = self._read_wrong(shard)
         needed = [cell for cell in trajectories if cell[0] in wrong]
         self._compare("repair", shard, needed, self._read_cells("repair", shard, rank))
+        self._check_controls(shard, {key for key, _ in trajectories} - wrong)
         self._compare("mask", shard, trajectories, self._read_cells("mask", shard, rank))
 
     def _check_prompts(self, shard: int) -> list[str]:
@@ -93,6 +94,15 @@ class KeyChecker:
                 )
             self._sources.add(source)
         return prompt_ids
+
+    def _check_controls(self, shard: int, right: set[str]) -> None:
+        """Controls are right trajectories of the shard, each once."""
+        table = self._run.table("controls")
+        if not table.exists(shard):
+            return
+        keys = [row["trajectory_id"] for row in table.iter_rows(shard, ["trajectory_id"])]
+        self._check_once(table.path(shard), keys)
+        self._report_some(table.path(shard), set(keys) - right, "no right trajectories")
 
     def _check_imported(self, shard: int, trajectories: Sequence[Cell]) -> None:
         refused = self._read_rejects("sample", shard)

@@ -4,6 +4,8 @@
     RUN/run.lock                        who works on it (only while somebody does)
     RUN/prompts/part-00000.parquet      output of the stage `prompts`; likewise trajectories/
                                         (sample), repairs/ (repair), masks/ (mask)
+    RUN/controls/part-00000.parquet     what the repairer did to right trajectories; no stage reads
+                                        them, and a shard without any has no file
     RUN/rejects/sample-00000.parquet    rows of a stage and shard that went no further
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
 
@@ -15,10 +17,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from dfgen.records import Mask, Prompt, Record, Repair, Trajectory
+from dfgen.records import Control, Mask, Prompt, Record, Repair, Trajectory
 
 Stage = Literal["prompts", "sample", "repair", "mask"]
-Table = Literal["prompts", "trajectories", "repairs", "masks"]
+Table = Literal["prompts", "trajectories", "repairs", "controls", "masks"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order in which rows flow."""
@@ -35,6 +37,7 @@ TABLES: dict[Table, type[Record]] = {
     "prompts": Prompt,
     "trajectories": Trajectory,
     "repairs": Repair,
+    "controls": Control,
     "masks": Mask,
 }
 """The record of each table's rows."""

@@ -124,6 +124,14 @@ class Run:
         path = self.root / JOURNAL / f"{stage}-{shard:05d}.jsonl"
         return Journal(path, stage=stage, shard=shard, guard=self._check_lock)
 
+    def retry_journal(self, shard: int) -> Journal:
+        """The journal of a shard whose truncated samples are being drawn again.
+
+        It is none of a stage's, because the shard is finished meanwhile, and is not cleared away.
+        """
+        path = self.root / JOURNAL / f"retry-{shard:05d}.jsonl"
+        return Journal(path, stage="retry", shard=shard, guard=self._check_lock)
+
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
         found = []

@@ -43,13 +43,18 @@ class Endpoint:
         return text
 
 
-def resolve_endpoint(config: OpenAIConfig) -> Endpoint:
-    """Find base URL and key of a section, from the section and the environment.
+def resolve_endpoints(config: OpenAIConfig) -> list[Endpoint]:
+    """Find base URLs and key of a section, from the section and the environment.
 
     Raises:
         EngineError: no http(s) URL, no key where one is needed, or a key that no header can carry.
     """
-    base_url = config.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    given = config.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    urls = [given] if isinstance(given, str) else given
+    return [_resolve(url, config) for url in dict.fromkeys(urls)]
+
+
+def _resolve(base_url: str, config: OpenAIConfig) -> Endpoint:
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EngineError(

@@ -11,7 +11,7 @@ from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
 from dfgen.engines.openai.background import Background
 from dfgen.engines.openai.backoff import Backoff
-from dfgen.engines.openai.endpoint import resolve_endpoint
+from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.session import open_session
 
 
@@ -32,7 +32,7 @@ class OpenAIEngine:
 
     def __init__(self, config: OpenAIConfig, backoff: Backoff | None = None):
         self._config = config
-        self._endpoint = resolve_endpoint(config)
+        self._endpoints = resolve_endpoints(config)
         self._backoff = backoff or Backoff(max_retries=config.max_retries)
 
     @property
@@ -46,7 +46,7 @@ class OpenAIEngine:
             dtype=None,
             tokenizer=self._config.tokenizer,
             settings={
-                "base_url": self._endpoint.shown_url,
+                "base_url": ", ".join(endpoint.shown_url for endpoint in self._endpoints),
                 "concurrency": self._config.concurrency,
             },
         )
@@ -80,5 +80,5 @@ class OpenAIEngine:
 
     @asynccontextmanager
     async def _open_work(self) -> AsyncIterator[Callable[[Request], Awaitable[Result]]]:
-        async with open_session(self._config, self._endpoint, self._backoff) as session:
+        async with open_session(self._config, self._endpoints, self._backoff) as session:
             yield session.complete

@@ -13,6 +13,7 @@ from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.errors import EngineError
 
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
+BUSY_STATUSES = frozenset({429, 503})
 _TOO_LONG = (
     "context_length_exceeded",
     "context length",
@@ -25,7 +26,12 @@ _TOO_LONG = (
 )
 _FILTERED = ("content_filter", "content management policy", "content_policy")
 _BROKEN_IMAGE = ("cannot identify image", "failed to load image", "invalid image", "decode image")
+_SCHEMA = ("response_format", "json_schema", "structured output", "structured_output", "guided")
 _SHOWN = 500
+
+
+class BrokenAnswerError(Exception):
+    """The connection was lost in the middle of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Fault:
         detail: one sentence, without the key.
         answered: whether the server answered at all.
         refused: whether nothing listened at the address.
+        busy: whether the server is well and has no place (429, 503): waiting is all it needs.
         retry_after: seconds that the server asked to wait.
     """
 
@@ -46,6 +53,7 @@ class Fault:
     detail: str
     answered: bool = True
     refused: bool = False
+    busy: bool = False
     retry_after: float | None = None
 
 
@@ -60,6 +68,9 @@ def judge_error(error: Exception, endpoint: Endpoint, model: str) -> Fault:
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         refused = False
         detail = "no complete answer in time"
+    elif isinstance(error, BrokenAnswerError):
+        refused = False
+        detail = f"the answer broke off: {endpoint.redact(str(error))}"
     elif isinstance(error, openai.APIConnectionError):
         refused = any(type(cause).__name__ == "ConnectError" for cause in _list_causes(error))
         detail = f"connection failed: {endpoint.redact(_describe_cause(error))}"
@@ -76,9 +87,20 @@ def _judge_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) 
         raise _stop(status, detail, endpoint, model)
     if status in RETRIED_STATUSES or status >= 500:
         return Fault(
-            True, "server_error", detail, retry_after=read_retry_after(error.response.headers)
+            True,
+            "rate_limited" if status == 429 else "server_error",
+            detail,
+            busy=status in BUSY_STATUSES,
+            retry_after=read_retry_after(error.response.headers),
         )
     return Fault(False, _name_refusal(status, f"{error.code} {said}".lower()), detail)
+
+
+def refuses_schema(fault: Fault) -> bool:
+    """Tell whether a server refused a request because of its `response_format`."""
+    if fault.retry or fault.reason != "bad_request":
+        return False
+    return any(mark in fault.detail.lower() for mark in _SCHEMA)
 
 
 def _stop(status: int, detail: str, endpoint: Endpoint, model: str) -> EngineError:

@@ -7,6 +7,7 @@ from typing import Any
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Request
 from dfgen.engines.chat import to_openai_messages
+from dfgen.engines.openai.pictures import fit_pictures
 
 
 def wants_tokens(config: OpenAIConfig, request: Request) -> bool:
@@ -14,7 +15,9 @@ def wants_tokens(config: OpenAIConfig, request: Request) -> bool:
     return config.return_token_ids and request.with_logprobs
 
 
-def build_payload(config: OpenAIConfig, request: Request) -> dict[str, Any]:
+def build_payload(
+    config: OpenAIConfig, request: Request, *, with_schema: bool = True
+) -> dict[str, Any]:
     """Write the JSON body of one request.
 
     Fields outside the OpenAI API are sent only where they are needed, because hosted APIs refuse
@@ -24,11 +27,14 @@ def build_payload(config: OpenAIConfig, request: Request) -> dict[str, Any]:
     so that tokens are drawn as the request says.
 
     `extra_body` of the section comes last and wins; a null there takes a field out.
+
+    Args:
+        with_schema: False leaves the request's `response_schema` out, for servers that refuse it.
     """
     sampling = request.sampling
     payload: dict[str, Any] = {
         "model": config.model,
-        "messages": to_openai_messages(request.messages),
+        "messages": to_openai_messages(fit_pictures(request.messages, config.max_image_bytes)),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -48,5 +54,9 @@ def build_payload(config: OpenAIConfig, request: Request) -> dict[str, Any]:
         payload["chat_template"] = request.chat_template
     if request.chat_template_args:
         payload["chat_template_kwargs"] = request.chat_template_args
+    if request.response_schema is not None and with_schema:
+        # https://platform.openai.com/docs/guides/structured-outputs; vLLM and SGLang read the same.
+        schema = {"name": "answer", "strict": True, "schema": request.response_schema}
+        payload["response_format"] = {"type": "json_schema", "json_schema": schema}
     payload.update(config.extra_body)
     return {name: value for name, value in payload.items() if value is not None}

@@ -3,87 +3,147 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import openai
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import Request, Result
+from dfgen.engines.base import ImageData, Request, Result
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
 from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.breaker import Breaker
 from dfgen.engines.openai.endpoint import Endpoint
-from dfgen.engines.openai.faults import judge_error
-from dfgen.engines.openai.limits import Breaker, Limits
+from dfgen.engines.openai.faults import (
+    BUSY_STATUSES,
+    BrokenAnswerError,
+    Fault,
+    judge_error,
+    refuses_schema,
+)
+from dfgen.engines.openai.lanes import Lane, Lanes
+from dfgen.engines.openai.pacing import Pace, guess_tokens
 from dfgen.engines.openai.payload import build_payload
+from dfgen.errors import EngineError
 
 # Seconds to establish a connection; the section's timeout is for a whole answer.
 _CONNECT_TIMEOUT = 30.0
 # Refusals that say something about the row; the server itself is well.
 _ROW_REFUSALS = frozenset({"prompt_too_long", "content_filter", "image_corrupt"})
+# A request that is only told to wait may be told so this many times as often as it may fail.
+_PATIENCE = 6
+# Bytes of one answer. A server that sends more is not one that answers questions, and answers of
+# all requests in flight are in memory at once.
+_LARGEST_ANSWER = 32 * 1024 * 1024
 
 
 class Session:
-    """Completes requests over one client. Lives in one event loop.
+    """Completes requests over one client per base URL. Lives in one event loop.
 
-    Use `open_session`, which closes the client.
+    Use `open_session`, which closes the clients.
     """
 
     def __init__(
         self,
-        client: openai.AsyncOpenAI,
+        clients: dict[Endpoint, openai.AsyncOpenAI],
         config: OpenAIConfig,
-        endpoint: Endpoint,
         backoff: Backoff,
     ):
-        self._client = client
+        self._clients = clients
         self._config = config
-        self._endpoint = endpoint
         self._backoff = backoff
-        self._limits = Limits(config.concurrency)
-        self._breaker = Breaker(endpoint, tolerance=max(8, 4 * (backoff.max_retries + 1)))
+        self._lanes = Lanes(list(clients), config.concurrency)
+        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
+        addresses = ", ".join(endpoint.shown_url for endpoint in clients)
+        self._breaker = Breaker(addresses, tolerance=max(8, 4 * (backoff.max_retries + 1)))
+        self._with_schema = True
+        self._ended: EngineError | None = None
 
     async def complete(self, request: Request) -> Result:
         """Complete one request; what fails for good is a result with a failure.
 
-        Raises:
-            EngineError: no request can succeed any more.
-        """
-        async with self._limits.place():
-            payload = build_payload(self._config, request)
-            for retries_done in count():
-                outcome = await self._try(payload)
-                if isinstance(outcome, bytes):
-                    return self._accept(request, outcome)
-                # Judged outside the except block: an error raised there would carry the client's
-                # own, with whatever the server said about the key, into a traceback.
-                fault = judge_error(outcome, self._endpoint, self._config.model)
-                if fault.reason in _ROW_REFUSALS:
-                    return fail(request, fault.reason, fault.detail)
-                self._breaker.note_failure(answered=fault.answered)
-                if fault.refused:
-                    self._breaker.check_refused(fault.detail)
-                if not fault.retry or retries_done >= self._backoff.max_retries:
-                    self._breaker.check_given_up(fault.detail)
-                    tries = f" ({retries_done + 1} tries)" if retries_done else ""
-                    return fail(request, fault.reason, fault.detail + tries)
-                await asyncio.sleep(self._backoff.compute_wait(retries_done, fault.retry_after))
-        raise AssertionError("unreachable: count() does not end")
+        A request that waits for its retry gives its place in flight to others.
 
-    def _accept(self, request: Request, body: bytes) -> Result:
+        Raises:
+            EngineError: no request can succeed any more; none is sent after that.
+        """
+        try:
+            return await self._complete(request)
+        except EngineError as error:
+            self._ended = error
+            raise
+
+    async def _complete(self, request: Request) -> Result:
+        failures = waits = 0
+        guess = _guess(request)
+        while True:
+            outcome, lane, with_schema = await self._send(request, guess)
+            if isinstance(outcome, bytes):
+                return self._accept(request, outcome, lane.endpoint, guess)
+            # Judged outside the except block: an error raised there would carry the client's
+            # own, with whatever the server said about the key, into a traceback.
+            fault = judge_error(outcome, lane.endpoint, self._config.model)
+            if fault.reason in _ROW_REFUSALS:
+                return fail(request, fault.reason, fault.detail)
+            if request.response_schema and with_schema and refuses_schema(fault):
+                self._with_schema = False
+                continue
+            self._breaker.note_failure(request.key, answered=fault.answered)
+            if fault.refused and len(self._clients) == 1:
+                self._breaker.check_refused(fault.detail)
+            waits, failures = waits + fault.busy, failures + (not fault.busy)
+            if self._is_given_up(fault, failures, waits):
+                self._breaker.check_given_up(fault.detail)
+                tries = f" ({failures + waits} tries)" if failures + waits > 1 else ""
+                return fail(request, fault.reason, fault.detail + tries)
+            done = failures + waits - 1
+            await asyncio.sleep(self._backoff.compute_wait(done, fault.retry_after))
+
+    def _is_given_up(self, fault: Fault, failures: int, waits: int) -> bool:
+        retries = self._backoff.max_retries
+        return not fault.retry or failures > retries or waits > retries * _PATIENCE
+
+    def _accept(self, request: Request, body: bytes, endpoint: Endpoint, guess: float) -> Result:
         try:
             result = read_answer(request, body)
         except BadAnswerError as error:
-            detail = self._endpoint.redact(str(error))
-            self._breaker.note_failure(answered=True)
+            detail = endpoint.redact(str(error))
+            self._breaker.note_failure(request.key, answered=True)
             self._breaker.check_given_up(detail)
             return fail(request, "bad_response", detail)
         self._breaker.note_success()
+        usage = result.usage
+        self._pace.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
         return result
 
-    async def _try(self, payload: dict[str, Any]) -> bytes | Exception:
+    async def _send(self, request: Request, guess: float) -> tuple[bytes | Exception, Lane, bool]:
+        """Send one try when there is a place for it, and tell its lane how it went.
+
+        Returns:
+            What came back, from where, and whether the schema was sent along.
+        """
+        lane = await self._lanes.enter()
+        try:
+            await self._pace.wait(guess)
+            # Built here and not before: a picture's base64 is not kept while a request waits.
+            if self._ended is not None:
+                raise self._ended
+            with_schema = self._with_schema
+            payload = build_payload(self._config, request, with_schema=with_schema)
+            now = asyncio.get_running_loop().time
+            sent_at = now()
+            outcome = await self._try(self._clients[lane.endpoint], payload)
+            if _is_overload(outcome):
+                answered = isinstance(outcome, openai.APIStatusError)
+                lane.note_refusal(sent_at, now(), connected=answered)
+            else:
+                lane.note_success()
+        finally:
+            self._lanes.leave(lane)
+        return outcome, lane, with_schema
+
+    async def _try(self, client: openai.AsyncOpenAI, payload: dict[str, Any]) -> bytes | Exception:
         """Send one try; return the body of its 200 answer, unparsed, or what went wrong.
 
         The client's own parsing accepts any JSON of any shape, so it is not used.
@@ -92,24 +152,59 @@ class Session:
             async with asyncio.timeout(self._config.timeout):
                 # All fields go through extra_body, which the client merges in last: its walk over
                 # typed messages takes a quarter of the time of a request and changes nothing.
-                response = await self._client.chat.completions.with_raw_response.create(
+                create = client.chat.completions.with_streaming_response.create
+                async with create(
                     model=self._config.model, messages=[], extra_body=payload
-                )
+                ) as response:
+                    parts: list[bytes] = []
+                    size = 0
+                    async for part in response.iter_bytes():
+                        size += len(part)
+                        if size > _LARGEST_ANSWER:
+                            # Read as no JSON, which it is not any more.
+                            return b"larger than %d bytes: " % _LARGEST_ANSWER + parts[0][:100]
+                        parts.append(part)
+                    return b"".join(parts)
         except (openai.OpenAIError, TimeoutError) as error:
             return error
-        return response.content
+        except Exception as error:
+            # The body broke off; the client wraps only what happens before it, and which HTTP
+            # library is under it depends on its version.
+            if not type(error).__module__.startswith("httpx"):
+                raise
+            return BrokenAnswerError(str(error) or type(error).__name__)
+
+
+def _is_overload(outcome: bytes | Exception) -> bool:
+    if isinstance(outcome, openai.APIStatusError):
+        return outcome.status_code in BUSY_STATUSES
+    return isinstance(outcome, openai.APIConnectionError | BrokenAnswerError | TimeoutError)
+
+
+def _guess(request: Request) -> float:
+    parts = [part for message in request.messages for part in message.content]
+    pictures = sum(isinstance(part, ImageData) for part in parts)
+    characters = sum(len(part) for part in parts if isinstance(part, str))
+    return guess_tokens(characters, pictures, request.sampling.max_tokens)
 
 
 @asynccontextmanager
 async def open_session(
-    config: OpenAIConfig, endpoint: Endpoint, backoff: Backoff
+    config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff
 ) -> AsyncIterator[Session]:
-    """Open the client for the time of one `generate`."""
-    client = openai.AsyncOpenAI(
-        api_key=endpoint.key,
-        base_url=endpoint.base_url,
-        timeout=openai.Timeout(config.timeout, connect=min(config.timeout, _CONNECT_TIMEOUT)),
-        max_retries=0,
-    )
-    async with client:
-        yield Session(client, config, endpoint, backoff)
+    """Open the clients for the time of one `generate`."""
+    async with AsyncExitStack() as stack:
+        clients = {
+            endpoint: await stack.enter_async_context(
+                openai.AsyncOpenAI(
+                    api_key=endpoint.key,
+                    base_url=endpoint.base_url,
+                    timeout=openai.Timeout(
+                        config.timeout, connect=min(config.timeout, _CONNECT_TIMEOUT)
+                    ),
+                    max_retries=0,
+                )
+            )
+            for endpoint in endpoints
+        }
+        yield Session(clients, config, backoff)

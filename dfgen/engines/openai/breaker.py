@@ -1,54 +1,40 @@
-"""How much may be in flight, and when the server counts as gone."""
+"""When the server counts as gone: the end of the run, before every row becomes a reject."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.errors import EngineError
 
-
-class Limits:
-    """Hands out places in flight.
-
-    Args:
-        concurrency: requests in flight at most; a request that waits for its retry keeps its place.
-    """
-
-    def __init__(self, concurrency: int):
-        self._places = asyncio.Semaphore(concurrency)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place in flight."""
-        async with self._places:
-            yield
+_SEVERAL = 4
 
 
 class Breaker:
     """Ends the run when nothing succeeds any more, before every row becomes a reject.
 
     Args:
-        tolerance: tries in a row, over all requests, that may fail without one success.
+        shown_url: the address or addresses, for messages.
+        tolerance: tries in a row, over all requests, that may fail without one success. They must
+            be of several requests: a few rows that a server cannot take do not mean it is gone.
     """
 
-    def __init__(self, endpoint: Endpoint, tolerance: int):
-        self._endpoint = endpoint
+    def __init__(self, shown_url: str, tolerance: int):
+        self._shown_url = shown_url
         self._tolerance = tolerance
         self._failures = 0
+        self._failed: set[str] = set()
         self._answered = False
 
     def note_success(self) -> None:
         """A completion came back."""
         self._answered = True
         self._failures = 0
+        self._failed.clear()
 
-    def note_failure(self, *, answered: bool) -> None:
-        """A try failed; `answered` if at least the server said so."""
+    def note_failure(self, key: str, *, answered: bool) -> None:
+        """A try of a request failed; `answered` if at least the server said so."""
         self._answered = self._answered or answered
         self._failures += 1
+        if len(self._failed) < _SEVERAL:
+            self._failed.add(key)
 
     def check_refused(self, detail: str) -> None:
         """Stop at once where nothing listens and never has since the start.
@@ -58,7 +44,7 @@ class Breaker:
         """
         if not self._answered:
             raise EngineError(
-                f"no server answers at {self._endpoint.shown_url}: {detail}",
+                f"no server answers at {self._shown_url}: {detail}",
                 hint="Check `base_url` and that the server is up, then start the same command "
                 "again; what is finished is kept.",
             )
@@ -70,9 +56,9 @@ class Breaker:
             EngineError: the server has never answered, or too many tries in a row have failed.
         """
         self.check_refused(detail)
-        if self._failures >= self._tolerance:
+        if self._failures >= self._tolerance and len(self._failed) >= _SEVERAL:
             raise EngineError(
-                f"the server at {self._endpoint.shown_url} has failed {self._failures} times in "
+                f"the server at {self._shown_url} has failed {self._failures} times in "
                 f"a row; the last time: {detail}",
                 hint="What is finished is kept. Start the same command again when the server "
                 "works, or check `model` and `extra_body` if it refuses every request.",

@@ -1,0 +1,121 @@
+"""Who may send when: places in flight that grow while all is well and shrink when refused.
+
+A lane is one base URL. Its window (requests in flight) follows congestion control as TCP knows it
+(AIMD: Chiu & Jain 1989; slow start: RFC 5681): it grows by one per success until the first
+refusal, by one per window of successes after that, and shrinks by a factor when the server says
+429 or 503 or does not answer. All requests that were out when it shrank count as one refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dfgen.engines.openai.endpoint import Endpoint
+
+FIRST_WINDOW = 16
+"""Requests in flight before anything is known about the server."""
+SHRINK = 0.9
+_CAREFUL = 4
+
+
+@dataclass(eq=False)
+class Lane:
+    """One base URL and what it bears.
+
+    Attributes:
+        window: requests in flight that it is thought to bear.
+        in_flight: requests out now.
+        trouble: failures of connection in a row; lanes with fewer are preferred.
+    """
+
+    endpoint: Endpoint
+    most: int
+    window: float = 0.0
+    in_flight: int = 0
+    trouble: int = 0
+    _slow_start: bool = True
+    _shrunk_at: float = field(default=float("-inf"))
+    _refused_at: float = field(default=float("inf"))
+
+    def __post_init__(self) -> None:
+        self.window = float(min(self.most, FIRST_WINDOW))
+
+    @property
+    def free(self) -> int:
+        """Requests that may be sent now."""
+        return int(self.window) - self.in_flight
+
+    def note_success(self) -> None:
+        """An answer came, of whatever kind."""
+        self.trouble = 0
+        # A window that is not used says nothing about what the server bears (RFC 7661).
+        if 2 * self.in_flight >= int(self.window):
+            self.window = min(self.window + self._choose_step(), float(self.most))
+
+    def _choose_step(self) -> float:
+        if self._slow_start:
+            return 1.0
+        # Where the server refused before it is approached slowly, and left behind if it bears it.
+        near = self._refused_at - 1 <= self.window < self._refused_at + 1
+        return (1.0 / _CAREFUL if near else 1.0) / self.window
+
+    def note_refusal(self, sent_at: float, now: float, *, connected: bool) -> None:
+        """The server had no place, or did not answer in time.
+
+        Args:
+            sent_at: when the refused request was sent, in seconds of the loop.
+        """
+        self.trouble += not connected
+        if sent_at > self._shrunk_at:
+            self._shrunk_at = now
+            self._slow_start = False
+            # What was out is what it could not bear; the window itself may be far above that.
+            out = min(self.window, float(self.in_flight + 1))
+            self._refused_at = out
+            self.window = max(1.0, out * SHRINK)
+
+
+class Lanes:
+    """Hands out places in flight over all base URLs, the emptiest first.
+
+    Args:
+        endpoints: at least one.
+        concurrency: requests in flight at most, over all of them.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], concurrency: int):
+        self.lanes = [Lane(endpoint, concurrency) for endpoint in endpoints]
+        self._most = concurrency
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> Lane:
+        """Wait for a place and take it."""
+        while True:
+            # Who waits already comes first.
+            lane = self._choose()
+            if lane is not None:
+                lane.in_flight += 1
+                return lane
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.append(place)
+            await place
+
+    def leave(self, lane: Lane) -> None:
+        """Give a place back."""
+        lane.in_flight -= 1
+        room = sum(max(0, each.free) for each in self.lanes)
+        room = min(room, self._most - sum(each.in_flight for each in self.lanes))
+        while room > 0 and self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(None)
+                room -= 1
+
+    def _choose(self) -> Lane | None:
+        if sum(lane.in_flight for lane in self.lanes) >= self._most:
+            return None
+        free = [lane for lane in self.lanes if lane.free > 0]
+        return min(free, key=lambda lane: (lane.trouble, lane.in_flight), default=None)

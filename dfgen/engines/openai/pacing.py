@@ -1,0 +1,48 @@
+"""Rate limits that the user names: requests and tokens per minute."""
+
+from __future__ import annotations
+
+import asyncio
+
+_PICTURE_TOKENS = 1000
+"""Assumed of a picture until answers say more."""
+
+
+class Pace:
+    """Spreads requests evenly over time. One per base URL section; lives in one event loop.
+
+    Args:
+        requests_per_minute, tokens_per_minute: None is no limit.
+    """
+
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None):
+        self._request_gap = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._token_gap = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
+        self._next_request = self._next_token = 0.0
+        self._ratio = 1.0
+
+    async def wait(self, guess: float) -> None:
+        """Wait for the next turn.
+
+        Args:
+            guess: tokens that the request may take, pictures and answer included.
+        """
+        if not self._request_gap and not self._token_gap:
+            return
+        now = asyncio.get_running_loop().time()
+        turn = max(now, self._next_request, self._next_token)
+        self._next_request = turn + self._request_gap
+        self._next_token = max(self._next_token, turn) + guess * self._ratio * self._token_gap
+        await asyncio.sleep(turn - now)
+
+    def note_usage(self, guess: float, tokens: int) -> None:
+        """Learn what a request really took, so that the next guesses are better."""
+        if tokens > 0 and guess > 0:
+            # What was guessed too much or too little is settled with the next turns.
+            self._next_token += (tokens - guess * self._ratio) * self._token_gap
+            self._ratio += 0.1 * (tokens / guess - self._ratio)
+
+
+def guess_tokens(characters: int, pictures: int, max_tokens: int) -> float:
+    """Tokens of a request before it is made: four characters each, half of `max_tokens`."""
+    return characters / 4 + pictures * _PICTURE_TOKENS + max_tokens / 2

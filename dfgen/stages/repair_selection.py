@@ -1,0 +1,124 @@
+"""Which trajectories are sent to the repairer: the wrong ones worth it, once each, and controls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dfgen.config.repair import RepairConfig
+from dfgen.errors import RowError
+from dfgen.records import Attempt, Trajectory
+
+HOPELESS = frozenset(
+    {"prompt_too_long", "request_too_large", "image_corrupt", "content_filter", "bad_request"}
+)
+"""Failures that the same request would meet again."""
+
+
+@dataclass(slots=True)
+class Selection:
+    """The wrong trajectories of a shard, sorted by what happens to them.
+
+    Attributes:
+        leaders: sent to the repairer, in order.
+        copy_of: trajectory_id of a copy -> of its leader, which has the same text and prompt.
+        refused: trajectory_id -> why it is not sent.
+    """
+
+    leaders: list[str] = field(default_factory=list)
+    copy_of: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, RowError] = field(default_factory=dict)
+
+
+def needs_repair(trajectory: Trajectory) -> bool:
+    """Wrong by the grader's verdict."""
+    return trajectory.reward < 1.0
+
+
+def check_repairable(trajectory: Trajectory) -> None:
+    """Refuse trajectories whose repair would say nothing about their tokens.
+
+    Raises:
+        RowError: `truncated` (the text stops in the middle, so a repair would have to add an
+            ending), or `empty_completion`.
+    """
+    if trajectory.finish_reason == "length":
+        raise RowError(
+            "truncated",
+            f"the completion was cut off after {len(trajectory.completion_ids)} tokens.",
+        )
+    if not trajectory.completion.strip():
+        raise RowError("empty_completion", "the completion has no text.")
+
+
+def select_wrong(trajectories: Iterable[Trajectory], per_group: int | None) -> Selection:
+    """Sort the wrong trajectories of a shard.
+
+    Of identical answers to a prompt the first is the leader. More samples, drawn later, never
+    change what the earlier ones are.
+
+    Args:
+        trajectories: in order of prompts and samples; only the wrong ones.
+        per_group: different answers repaired per prompt at most.
+    """
+    selection = Selection()
+    first: dict[tuple[str, bytes], str] = {}
+    leaders_of: dict[str, int] = {}
+    for trajectory in trajectories:
+        key = trajectory.trajectory_id
+        try:
+            check_repairable(trajectory)
+        except RowError as error:
+            selection.refused[key] = error
+            continue
+        text = hashlib.sha256(trajectory.completion.encode("utf-8", "surrogatepass")).digest()
+        leader = first.setdefault((trajectory.prompt_id, text), key)
+        if leader != key:
+            if leader in selection.refused:
+                selection.refused[key] = selection.refused[leader]
+            else:
+                selection.copy_of[key] = leader
+            continue
+        count = leaders_of[trajectory.prompt_id] = leaders_of.get(trajectory.prompt_id, 0) + 1
+        if per_group is not None and count > per_group:
+            selection.refused[key] = RowError(
+                "over_group_cap",
+                f"{per_group} different wrong answers to this prompt were sent before it.",
+            )
+        else:
+            selection.leaders.append(key)
+    return selection
+
+
+def is_control(trajectory: Trajectory, share: float) -> bool:
+    """Whether a trajectory is one of the right ones that are sent too.
+
+    Decided by a hash of its id, so that it does not depend on what else there is.
+    """
+    if share <= 0 or needs_repair(trajectory):
+        return False
+    if trajectory.finish_reason == "length" or not trajectory.completion.strip():
+        return False
+    digest = hashlib.sha256(f"control|{trajectory.trajectory_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def plan_attempts(attempts: Iterable[Attempt], config: RepairConfig) -> tuple[int, ...]:
+    """Indices of the attempts that a trajectory needs next; none when it is decided.
+
+    Attempt i belongs to round i // candidates; a round is made in full before it is decided.
+    """
+    made = {attempt.index: attempt for attempt in attempts}
+    for round_number in range(config.max_attempts):
+        first = round_number * config.candidates
+        indices = range(first, first + config.candidates)
+        missing = tuple(index for index in indices if index not in made)
+        if missing:
+            return missing
+        done = [made[index] for index in indices]
+        if any(attempt.accepted for attempt in done):
+            return ()
+        if all(attempt.reason in HOPELESS for attempt in done):
+            return ()
+    return ()

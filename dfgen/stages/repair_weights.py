@@ -1,0 +1,88 @@
+"""What several repairs, and hunks taken back, say about single tokens of a trajectory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dfgen.diff.hunks import RepairerEdit
+from dfgen.diff.pair import diff_pair
+from dfgen.diff.weights import agreement_weights
+from dfgen.records import Necessity, Repair, Trajectory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dfgen.config.mask import MaskConfig
+    from dfgen.diff.pair import PairDiff
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+def read_edits(repair: Repair) -> list[RepairerEdit]:
+    """The repairer's own edits of a repair, whose reasons belong to the hunks."""
+    return [RepairerEdit(**edit) for edit in json.loads(repair.edits or "[]")]
+
+
+def weigh_tokens(
+    diff: PairDiff,
+    repair: Repair,
+    trajectory: Trajectory,
+    tokenizer: TextTokenizer,
+    config: MaskConfig,
+) -> NDArray[np.float32] | None:
+    """Return float32[T], the soft version of the mask, or None if nothing more is known than it.
+
+    The product of what there is: the weight of consequences (`mask.consequence_weight`), the share
+    of accepted candidates that change the token, and the necessity of its hunk. Tokens that only
+    another candidate changes are not in the mask, and weigh that candidate's share.
+
+    Args:
+        diff: of the trajectory and `repair`.
+    """
+    if not repair.alternatives and repair.necessity is None:
+        return diff.weights
+    weights = np.where(diff.loss_mask, 1.0, 0.0).astype(np.float32)
+    if repair.alternatives:
+        others = [
+            diff_pair(
+                trajectory.completion,
+                text,
+                tokenizer,
+                config,
+                completion_ids=trajectory.completion_ids,
+            )
+            for text in repair.alternatives
+        ]
+        weights = agreement_weights([diff, *others])
+    if diff.weights is not None:
+        weights = np.where(diff.loss_mask, weights * diff.weights, weights)
+    if repair.necessity is not None:
+        weights = weights * _weigh_necessity(diff, repair.necessity)
+    return weights.astype(np.float32)
+
+
+def _weigh_necessity(diff: PairDiff, tests: Sequence[Necessity]) -> NDArray[np.float32]:
+    """Return float32[T]: the highest weight of the hunks that a token belongs to, else 1."""
+    weights = np.ones(len(diff.completion_ids), dtype=np.float32)
+    reached = np.zeros(len(diff.completion_ids), dtype=np.bool_)
+    for test in tests:
+        for token in _find_tokens(diff, test):
+            weights[token] = (
+                max(float(weights[token]), test.weight) if reached[token] else (test.weight)
+            )
+            reached[token] = True
+    return weights
+
+
+def _find_tokens(diff: PairDiff, test: Necessity) -> list[int]:
+    """Tokens of the mask that overlap a hunk; for an insertion, those that touch its place."""
+    offsets = diff.token_bytes
+    tokens = np.flatnonzero(diff.loss_mask)
+    if test.start < test.end:
+        inside = (offsets[tokens] < test.end) & (offsets[tokens + 1] > test.start)
+    else:
+        inside = (offsets[tokens] <= test.start) & (offsets[tokens + 1] >= test.start)
+    return [int(token) for token in tokens[inside]]

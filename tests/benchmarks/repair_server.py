@@ -1,0 +1,105 @@
+"""A loopback chat server for benchmarks: a fixed latency, and 429 above so many in flight.
+
+    python tests/benchmarks/repair_server.py --latency 0.05 --places 20
+
+Prints its port, serves until its standard input ends, then prints what it counted as JSON. One
+asyncio protocol, because the server shares the machine with the client that is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+
+ANSWER = {
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940},
+}
+BUSY = b'{"error": {"message": "too many requests", "code": null}}'
+
+
+class Counter:
+    """What the server has seen."""
+
+    def __init__(self, latency: float, places: int, text: str) -> None:
+        self.latency = latency
+        self.places = places
+        ANSWER["choices"][0]["message"]["content"] = text  # type: ignore[index]
+        self.body = json.dumps(ANSWER).encode()
+        self.in_flight = self.peak = 0
+        self.done: list[float] = []
+        self.refused: list[float] = []
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection; a request is its head and `content-length` bytes."""
+
+    def __init__(self, counter: Counter) -> None:
+        self.counter = counter
+        self.buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = bytes(self.buffer[:end]).lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        if len(self.buffer) < end + 4 + length:
+            return
+        del self.buffer[: end + 4 + length]
+        counter = self.counter
+        if counter.in_flight >= counter.places:
+            counter.refused.append(time.monotonic())
+            self.answer(b"429 Too Many Requests", BUSY)
+            return
+        counter.in_flight += 1
+        counter.peak = max(counter.peak, counter.in_flight)
+        asyncio.get_running_loop().call_later(counter.latency, self.finish)
+
+    def finish(self) -> None:
+        self.counter.in_flight -= 1
+        self.counter.done.append(time.monotonic())
+        self.answer(b"200 OK", self.counter.body)
+
+    def answer(self, status: bytes, body: bytes) -> None:
+        self.transport.write(  # type: ignore[attr-defined]
+            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (status, len(body), body)
+        )
+
+
+async def serve(counter: Counter) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(counter), "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+    first = min([*counter.done, *counter.refused], default=0.0)
+    print(
+        json.dumps(
+            {
+                "peak": counter.peak,
+                "done": [round(at - first, 4) for at in counter.done],
+                "refused": [round(at - first, 4) for at in counter.refused],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--places", type=int, default=1_000_000)
+    parser.add_argument("--text", default='{"edits": []}')
+    arguments = parser.parse_args()
+    asyncio.run(serve(Counter(arguments.latency, arguments.places, arguments.text)))

@@ -1,0 +1,130 @@
+"""How many requests are in flight, how many a minute, and how large their pictures are."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import random
+import threading
+import time
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import ImageData
+from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.engine import OpenAIEngine
+from dfgen.engines.openai.lanes import Lane
+from dfgen.engines.openai.pacing import Pace
+from tests.engines.making import make_request
+from tests.support.loopback import LoopbackServer, Received, Reply, write_completion, write_error
+
+FAST = Backoff(max_retries=5, base=0.02, longest=0.1)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def run(server: LoopbackServer, count: int, **settings: Any) -> int:
+    engine = OpenAIEngine(OpenAIConfig(model="m", base_url=server.url, **settings), FAST)
+    requests = (make_request(index, "Hi") for index in range(count))
+    results = [result for batch in engine.generate(requests) for result in batch]
+    assert all(result.failure is None for result in results)
+    return len(results)
+
+
+def test_the_peak_is_the_configured_one() -> None:
+    answer = Reply(write_completion("x"), delay=0.05)
+    with LoopbackServer(lambda _: answer) as server:
+        assert run(server, 300, concurrency=24) == 300
+    assert server.peak == 24
+
+
+def test_a_server_with_few_places_is_not_hammered() -> None:
+    out = threading.Semaphore(6)
+    refused = []
+
+    def answer(received: Received) -> Reply:
+        if not out.acquire(blocking=False):
+            refused.append(received.number)
+            return Reply(write_error("busy"), 429)
+        time.sleep(0.05)
+        out.release()
+        return Reply(write_completion("x"))
+
+    with LoopbackServer(answer) as server:
+        assert run(server, 300, concurrency=32) == 300
+    late = [number for number in refused if number > 60]
+    assert len(late) <= 0.1 * (server.count - 60)
+
+
+def test_a_window_shrinks_once_for_all_that_was_out() -> None:
+    lane = Lane(Endpoint("http://127.0.0.1:1/v1", "k"), most=64)
+    lane.in_flight = 15
+    for at in range(10):
+        lane.note_refusal(sent_at=0.0, now=1.0 + at, connected=True)
+    assert lane.window == pytest.approx(14.4)
+    lane.note_refusal(sent_at=2.0, now=3.0, connected=False)
+    assert lane.window == pytest.approx(14.4 * 0.9)
+    assert lane.trouble == 1
+    for _ in range(200):
+        lane.note_refusal(sent_at=lane._shrunk_at + 1, now=lane._shrunk_at + 2, connected=True)
+        lane.in_flight = 0
+    assert lane.window == 1.0
+
+
+def test_requests_per_minute_are_kept() -> None:
+    async def measure() -> float:
+        pace = Pace(requests_per_minute=6000, tokens_per_minute=None)
+        start = asyncio.get_running_loop().time()
+        await asyncio.gather(*(pace.wait(1) for _ in range(31)))
+        return asyncio.get_running_loop().time() - start
+
+    assert asyncio.run(measure()) == pytest.approx(0.3, abs=0.15)
+
+
+def test_tokens_per_minute_are_learned() -> None:
+    async def measure(used: int) -> float:
+        pace = Pace(requests_per_minute=None, tokens_per_minute=600_000)
+        start = asyncio.get_running_loop().time()
+        for _ in range(31):
+            await pace.wait(100)
+            pace.note_usage(100, used)
+        return asyncio.get_running_loop().time() - start
+
+    assert asyncio.run(measure(200)) > 1.4 * asyncio.run(measure(100))
+
+
+def draw_noise(size: int) -> ImageData:
+    noise = Image.frombytes("RGB", (size, size), random.Random(0).randbytes(size * size * 3))
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG")
+    return ImageData(buffer.getvalue(), "0", "image/png")
+
+
+def test_only_pictures_above_the_limit_are_encoded_anew() -> None:
+    large, small = draw_noise(300), draw_noise(20)
+    sent: list[bytes] = []
+
+    def answer(received: Received) -> Reply:
+        for part in received.payload["messages"][-1]["content"]:
+            if part["type"] == "image_url":
+                head, _, data = part["image_url"]["url"].partition(",")
+                sent.append(head.encode() + b"|" + base64.b64decode(data))
+        return Reply(write_completion("x"))
+
+    with LoopbackServer(answer) as server:
+        config = OpenAIConfig(model="m", base_url=server.url, max_image_bytes=20_000)
+        list(OpenAIEngine(config, FAST).generate([make_request("a", large, "?", small)]))
+    first, second = sent
+    assert first.startswith(b"data:image/jpeg")
+    assert len(first.partition(b"|")[2]) <= 20_000
+    assert second == b"data:image/png;base64|" + small.data

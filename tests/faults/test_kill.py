@@ -1,0 +1,77 @@
+"""kill -9 at random moments against a paying server: nothing lost, nothing paid for twice.
+
+The server counts complete answers. A killed client may lose those that were in flight at that
+moment: sent, and not yet on disk. `IN_FLIGHT` places and the one answer that is being written.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dfgen.runners.spending import iter_attempts
+from dfgen.store.counts import audit, counts
+from dfgen.store.run import Run
+from tests.faults.server import Script, make_pipeline, sample_run
+from tests.support.loopback import LoopbackServer, Received, Reply
+
+#: 20 for the claim in the README; every start costs seconds, so by default fewer.
+KILLS = int(os.environ.get("DFGEN_KILLS", "5"))
+IN_FLIGHT = 4
+PROMPTS = 60
+
+
+def slow_down(received: Received, before: int) -> Reply | None:
+    # Long enough for a process to be killed in the middle of its work many times.
+    time.sleep(0.12)
+    return None
+
+
+def test_kills_cost_at_most_what_was_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    root = tmp_path / "run"
+    moments = random.Random(1)
+    killed = 0
+    script = Script({}, slow_down)
+    with LoopbackServer(script) as server:
+        pipeline = make_pipeline(server.url, prompts=PROMPTS)
+        script.ideal = sample_run(root, pipeline).ideal
+        file = tmp_path / "pipeline.yaml"
+        file.write_text(yaml.safe_dump(pipeline.model_dump(mode="json")))
+        command = [sys.executable, "-m", "dfgen", "repair", str(file), "--out", str(root), "-q"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        for _ in range(KILLS):
+            before = server.count
+            process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+            deadline = time.monotonic() + 60
+            while server.count == before and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            time.sleep(moments.random() * 0.25)
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=30)
+            killed += process.returncode == -signal.SIGKILL
+        paid_before_the_end = sum(script.paid.values())
+        subprocess.run(command, env=environment, check=True, timeout=300)
+    assert killed >= KILLS * 3 // 4, "the runs ended before they could be killed: make them longer"
+    run = Run.open_or_create(root, None)
+    assert audit(run) == []
+    assert counts(run)["repair"]["pending"] == 0
+    recorded = sum(1 for _ in iter_attempts(run))
+    paid = sum(script.paid.values())
+    print(
+        f"killed {killed} times, {recorded} attempts on record, {paid} answers paid, "
+        f"{paid_before_the_end} of them before the last start"
+    )
+    assert 0 <= paid - recorded <= killed * (IN_FLIGHT + 1)
