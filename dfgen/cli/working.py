@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfgen.cli.progress import make_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dfgen.config.pipeline import Pipeline
+    from dfgen.runners.session import Session
     from dfgen.store.layout import Stage
+    from dfgen.store.run import Run
 
 REJECTED_TOO_MUCH = 3
 INTERRUPTED = 130
 
 
 def work(
-    pipeline: Pipeline, out: Path, stages: tuple[Stage, ...], *, quiet: bool, as_json: bool
+    pipeline: Pipeline,
+    out: Path,
+    stages: tuple[Stage, ...],
+    *,
+    quiet: bool,
+    as_json: bool,
+    with_groups: bool = False,
+    after: Callable[[Session], bool] | None = None,
 ) -> None:
-    """Run stages and print what came of them; leaves by SystemExit when that is not success."""
+    """Run stages and print what came of them; leaves by SystemExit when that is not success.
+
+    Args:
+        pipeline: the effective one.
+        out: the run directory.
+        stages: in order.
+        quiet: print errors only.
+        as_json: print JSON on stdout.
+        with_groups: show what the sampled groups are good for, too.
+        after: further work on the locked run; returns False when a stop was asked for.
+    """
+    from dfgen.report.groups import print_groups
+    from dfgen.report.numbers import measure_groups
     from dfgen.report.terminal import print_summary
     from dfgen.runners.local import run_stages
     from dfgen.runners.session import Session
@@ -39,7 +60,7 @@ def work(
     run = Run.open_or_create(out, pipeline)
     with run.lock(), make_progress(quiet) as progress:
         session = Session(run, pipeline, progress, StopSignal(announce))
-        complete = run_stages(session, stages)
+        complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:
         click.echo(
             f"Stopped. Everything finished is in {out}; the same command goes on from there.",
@@ -47,20 +68,35 @@ def work(
         )
         raise SystemExit(INTERRUPTED)
     numbers = counts(run)
+    groups = measure_groups(run) if with_groups else None
     if as_json:
-        click.echo(json.dumps({"run": str(out), "counts": numbers}))
+        outcome: dict[str, Any] = {"run": str(out), "counts": numbers}
+        click.echo(json.dumps(outcome if groups is None else {**outcome, "groups": groups}))
     elif not quiet:
         print_summary(run, numbers)
-    worst = find_excess(numbers, pipeline.max_reject_ratio)
+        if groups is not None:
+            print_groups(groups)
+    worst = find_excess(numbers, pipeline.max_reject_ratio, count_wanted_rejects(run))
     if worst:
         click.echo(f"Error: {worst}", err=True)
         raise SystemExit(REJECTED_TOO_MUCH)
 
 
-def find_excess(counts: Mapping[Stage, dict[str, int]], limit: float) -> str | None:
-    """The first stage that rejected more of its rows than allowed, in words."""
+def count_wanted_rejects(run: Run) -> dict[Stage, int]:
+    """Rejects that the pipeline file asked for: cells that `sample.stop_early_after` left out."""
+    from dfgen.store.counts import count_reject_reasons
+
+    if run.manifest.pipeline["sample"].get("stop_early_after") is None:
+        return {}
+    return {"sample": count_reject_reasons(run)["sample"].get("group_decided", 0)}
+
+
+def find_excess(
+    counts: Mapping[Stage, dict[str, int]], limit: float, wanted: Mapping[Stage, int]
+) -> str | None:
+    """The first stage that rejected more rows than allowed, `wanted` ones apart, in words."""
     for stage, numbers in counts.items():
-        rows, rejects = numbers.get("input", 0), numbers.get("rejects", 0)
+        rows, rejects = numbers.get("input", 0), numbers.get("rejects", 0) - wanted.get(stage, 0)
         if rows and rejects / rows > limit:
             return (
                 f"the {stage} stage rejected {rejects:,} of {rows:,} rows, more than the "

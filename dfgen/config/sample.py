@@ -29,6 +29,10 @@ class SampleConfig(Decoding):
 
     num_samples: int = Field(default=8, gt=0)
     """Completions per prompt (the group size of GRPO)."""
+    stop_early_after: int | None = Field(default=None, gt=0)
+    """Draw this many completions of a prompt first, and no more if all of them are right or all
+    are wrong: such a group teaches GRPO nothing. The cells that are not drawn are rejects with the
+    reason `group_decided`. Unset: draw all."""
     system: str | None = None
     """System message."""
     prompt: str = "{images}{question}{choices}"

@@ -30,6 +30,9 @@ def load_engine(config: EngineConfig) -> Engine:
 
         return TransformersEngine(config.model_copy(update={"model": resolve_model(config.model)}))
     if isinstance(config, VllmConfig):
+        from dfgen.engines.vllm.environment import prepare_environment
+
+        prepare_environment()
         require_module("vllm", extra="vllm")
         from dfgen.engines.vllm.engine import VllmEngine
 

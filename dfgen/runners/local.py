@@ -69,7 +69,8 @@ def _sample(session: Session) -> None:
 
 def _repair(session: Session) -> None:
     from dfgen.runners.repairing import run_repair
-    from dfgen.stages.repair import Repairer, hash_template
+    from dfgen.stages.repair import Repairer
+    from dfgen.stages.repair_prompt import hash_template
 
     config = session.pipeline.repair.engine
     if config is None:

@@ -7,7 +7,7 @@ be safe on disk before anything else is done with it; a verdict can always be co
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
@@ -33,6 +33,7 @@ class Draw(BaseModel):
     prompt_id: str
     sample_index: int
     completion_ids: list[int] = []
+    ids_source: Literal["sampled", "encoded"] = "sampled"
     logprobs: list[float] | None = None
     finish_reason: str
     stop_reason: str | None = None
@@ -70,16 +71,16 @@ def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
 
 
 def make_requests(
-    prompts: Iterable[Prompt], config: SampleConfig, run_seed: int, done: Collection[str] = ()
+    prompts: Iterable[Prompt], config: SampleConfig, run_seed: int, wanted: Collection[str]
 ) -> Iterator[Request]:
-    """One request per cell that is not done, the K cells of a prompt one after the other."""
+    """One request per wanted cell, the cells of a prompt one after the other."""
     template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
     sampling = to_sampling(config)
     for prompt in prompts:
         messages = build_messages(prompt, template, config.system)
         for index in range(config.num_samples):
             key = name_trajectory(prompt.prompt_id, index)
-            if key not in done:
+            if key in wanted:
                 yield Request(
                     key=key,
                     messages=messages,
@@ -101,12 +102,19 @@ def to_sampling(config: Decoding) -> Sampling:
     )
 
 
-def draw_samples(engine: Engine, requests: Iterable[Request]) -> Iterator[list[Draw]]:
+def draw_samples(
+    engine: Engine, requests: Iterable[Request], retokenizer: TextTokenizer | None = None
+) -> Iterator[list[Draw]]:
     """Draw every requested cell; what finished together comes in one list.
 
+    Args:
+        engine: who generates.
+        requests: from `make_requests`.
+        retokenizer: encodes texts that come without token ids. Such ids may not be the sampled
+            ones, so the draw is marked and has no logprobs.
+
     Raises:
-        EngineError: the engine gives no token ids. Ids made by encoding the text again are not
-            what was sampled, and their logprobs would belong to other tokens.
+        EngineError: there is no retokenizer and the engine gives no token ids.
     """
     seeds: dict[str, int] = {}
 
@@ -116,10 +124,10 @@ def draw_samples(engine: Engine, requests: Iterable[Request]) -> Iterator[list[D
             yield request
 
     for results in engine.generate(watch(requests)):
-        yield [_to_draw(result, seeds.pop(result.key)) for result in results]
+        yield [_to_draw(result, seeds.pop(result.key), retokenizer) for result in results]
 
 
-def _to_draw(result: Result, seed: int) -> Draw:
+def _to_draw(result: Result, seed: int, retokenizer: TextTokenizer | None) -> Draw:
     prompt_id, _, index = result.key.rpartition("-")
     cell: dict[str, Any] = {
         "trajectory_id": result.key,
@@ -130,19 +138,26 @@ def _to_draw(result: Result, seed: int) -> Draw:
     }
     if result.failure is not None:
         return Draw(**cell, reason=result.failure.reason, detail=result.failure.detail)
-    if result.token_ids is None:
+    cell |= {
+        "stop_reason": result.stop_reason,
+        "prompt_tokens": result.usage.prompt_tokens,
+        "image_tokens": result.usage.image_tokens,
+    }
+    if result.token_ids is not None:
+        logprobs = None if result.logprobs is None else list(result.logprobs)
+        return Draw(**cell, completion_ids=list(result.token_ids), logprobs=logprobs)
+    if retokenizer is None:
         raise EngineError(
             "the policy's server returned text without token ids.",
-            hint="Sample from a server that returns them (`vllm serve`, SGLang) or in process.",
+            hint="Sample from a server that returns them (`vllm serve`, SGLang) or in process. "
+            "`policy.retokenize: true` encodes the text again; such rows are marked, their ids "
+            "may differ from the sampled ones, and they have no logprobs.",
         )
-    return Draw(
-        **cell,
-        completion_ids=list(result.token_ids),
-        logprobs=None if result.logprobs is None else list(result.logprobs),
-        stop_reason=result.stop_reason,
-        prompt_tokens=result.usage.prompt_tokens,
-        image_tokens=result.usage.image_tokens,
-    )
+    ids = retokenizer.encode(result.text)
+    if retokenizer.decode(ids) != result.text:
+        detail = f"the tokenizer {retokenizer.name} does not give the text back from its own ids"
+        return Draw(**cell, reason="not_encodable", detail=detail)
+    return Draw(**cell, completion_ids=ids, ids_source="encoded")
 
 
 def grade_draws(
@@ -224,7 +239,6 @@ def _to_trajectory(draw: Draw, text: str, verdict: Verdict, model: str) -> Traje
     return Trajectory(
         **values,
         completion=text,
-        ids_source="sampled",
         model=model,
         reward=reward,
         verdict=info,

@@ -30,9 +30,10 @@ from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 
 SHARD_ROWS = 2000
-WORDS = (
-    "the picture shows red circles blue squares so adding them gives step because there are".split()
-)
+WORDS = [
+    *("the", "picture", "shows", "red", "circles", "blue", "squares", "so", "adding", "them"),
+    *("gives", "step", "because", "there", "are"),
+]
 WRONG = VerdictInfo(
     correct=False, grader="numeric", extracted="1", expected="2", method="answer_line", detail=""
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,14 +11,30 @@ from dfgen.cli.options import examples, pipeline_options, read_pipeline
 from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.working import work
 
+if TYPE_CHECKING:
+    from dfgen.runners.session import Session
+
 
 @click.command(
     epilog=examples(
         "dfgen sample my.yaml --out runs/a",
         "dfgen sample my.yaml --out runs/a --limit 100 --json",
+        "dfgen sample my.yaml --out runs/a --set sample.num_samples=16",
+        "dfgen sample my.yaml --out runs/a --retry length --retry-max-tokens 4096",
     ),
 )
 @pipeline_options
+@click.option(
+    "--retry",
+    type=click.Choice(["length"]),
+    help="Then draw the truncated samples again with a larger limit.",
+)
+@click.option(
+    "--retry-max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="That limit.  [default: twice sample.max_tokens]",
+)
 def command(
     pipeline: Path,
     out: Path,
@@ -26,13 +43,33 @@ def command(
     dry_run: bool,
     as_json: bool,
     quiet: bool,
+    retry: str | None,
+    retry_max_tokens: int | None,
 ) -> None:
     """Draw and grade the policy's answers: the first half of `dfgen run`.
 
-    Token ids and logprobs are kept exactly as sampled. The same command continues.
+    Token ids and logprobs are kept exactly as sampled. The same command continues, and a larger
+    sample.num_samples adds to the groups there are. Ends with what the groups are good for: pass
+    rates, all right, all wrong, mixed, truncated.
     """
+    if retry_max_tokens is not None and retry is None:
+        raise click.UsageError("--retry-max-tokens needs --retry length.")
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
         rehearse(effective, as_json=as_json)
-    else:
-        work(effective, out, ("prompts", "sample"), quiet=quiet, as_json=as_json)
+        return
+
+    def draw_again(session: Session) -> bool:
+        from dfgen.runners.retrying import retry_truncated
+
+        return retry_truncated(session, retry_max_tokens or 2 * effective.sample.max_tokens)
+
+    work(
+        effective,
+        out,
+        ("prompts", "sample"),
+        quiet=quiet,
+        as_json=as_json,
+        with_groups=True,
+        after=draw_again if retry else None,
+    )

@@ -30,7 +30,7 @@ def describe_engine(config: TransformersConfig, loaded: LoadedModel) -> EngineIn
         revision=getattr(model.config, "_commit_hash", None) or config.revision,
         dtype=str(model.dtype).removeprefix("torch."),
         tokenizer=config.model,
-        hashes=_hash_all(loaded),
+        hashes=hash_parts(loaded),
         settings={
             "torch": torch.__version__,
             "architecture": type(model).__name__,
@@ -61,7 +61,8 @@ def hash_weights(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _hash_all(loaded: LoadedModel) -> dict[str, str]:
+def hash_parts(loaded: LoadedModel) -> dict[str, str]:
+    """Digest what shapes a prompt and its completions; the weights of a local directory too."""
     template = find_template(loaded)
     hashes = {
         "tokenizer": _hash_tokenizer(loaded),

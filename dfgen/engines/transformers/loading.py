@@ -59,7 +59,7 @@ def load_model(config: TransformersConfig) -> LoadedModel:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     origin = {"revision": config.revision, "trust_remote_code": config.trust_remote_code}
-    _check_processor_files(config.model, directory)
+    check_processor_files(config.model, directory)
     with _explained(config.model, directory), _quiet():
         processor = transformers.AutoProcessor.from_pretrained(
             config.model if directory is None else directory, **origin, **config.processor_args
@@ -83,11 +83,12 @@ def load_model(config: TransformersConfig) -> LoadedModel:
         reads_images=getattr(processor, "image_processor", None) is not None,
         eos_ids=frozenset(eos_ids),
         length_limit=getattr(model.config.get_text_config(), "max_position_embeddings", None),
-        image_token_id=_find_image_token(model, processor),
+        image_token_id=find_image_token(model, processor),
     )
 
 
-def _check_processor_files(model: str, directory: Path | None) -> None:
+def check_processor_files(model: str, directory: Path | None) -> None:
+    """Raise `EngineError` where a model directory comes without a processor."""
     if directory is None or any((directory / name).is_file() for name in _PROCESSOR_FILES):
         return
     raise EngineError(
@@ -201,7 +202,8 @@ def _find_eos(model: Any, tokenizer: Any) -> list[int]:
     return [int(token) for token in (eos if isinstance(eos, list | tuple) else [eos])]
 
 
-def _find_image_token(model: Any, processor: Any) -> int | None:
+def find_image_token(model: Any, processor: Any) -> int | None:
+    """Return the id that stands for (a part of) a picture; None where nobody says."""
     for owner in (processor, model.config):
         for name in ("image_token_id", "image_token_index"):
             value = getattr(owner, name, None)

@@ -1,0 +1,84 @@
+"""From the pipeline file to vLLM's `EngineArgs`, checked against vLLM's own list of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from typing import Any
+
+from dfgen.config.vllm import VllmConfig
+from dfgen.engines.vllm.lora import Adapter
+from dfgen.errors import ConfigError
+
+_SECTION_FIELDS = (
+    "model",
+    "revision",
+    "dtype",
+    "quantization",
+    "tensor_parallel_size",
+    "gpu_memory_utilization",
+    "kv_cache_memory_bytes",
+    "max_model_len",
+    "max_num_seqs",
+    "limit_mm_per_prompt",
+    "enforce_eager",
+    "trust_remote_code",
+)
+"""Fields that have the same name and meaning there."""
+
+_OWN_FIELDS = {"mm_processor_kwargs": "processor_args", "enable_lora": "lora"}
+"""Arguments that the section has under another name."""
+
+_FIXED = {
+    "skip_tokenizer_init": "texts and stop strings need the tokenizer",
+    "logprobs_mode": "logprobs are those of the model itself (raw_logprobs)",
+    "tokenizer": "ids must be those of the model's own tokenizer",
+    "runner": "dfgen generates",
+}
+"""Arguments that would change what a result means, and why they are not for users."""
+
+
+def build_arguments(
+    config: VllmConfig, adapter: Adapter | None, known: Collection[str]
+) -> dict[str, Any]:
+    """Return the keyword arguments of `EngineArgs`.
+
+    Fields that are unset are left out, so that vLLM's own defaults hold.
+
+    Args:
+        config: the section.
+        adapter: the LoRA adapter it names.
+        known: names of all arguments of the installed vLLM.
+
+    Raises:
+        ConfigError: `engine_args` names an argument that this vLLM does not have, that is a field
+            of the section, or that would change what results mean.
+    """
+    arguments: dict[str, Any] = {"disable_log_stats": True}
+    for name in config.engine_args:
+        _check_name(name, known)
+    values = config.model_dump()
+    arguments |= {name: values[name] for name in _SECTION_FIELDS if values[name] is not None}
+    # Room for videos is reserved otherwise; dfgen sends none.
+    arguments["limit_mm_per_prompt"] = {"video": 0, **config.limit_mm_per_prompt}
+    if config.processor_args:
+        arguments["mm_processor_kwargs"] = config.processor_args
+    if adapter is not None:
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter.max_rank}
+    return arguments | config.engine_args
+
+
+def _check_name(name: str, known: Collection[str]) -> None:
+    where = f"engine_args.{name}"
+    if name in _FIXED:
+        raise ConfigError(f"{name} cannot be set: {_FIXED[name]}.", where=where)
+    if name in _SECTION_FIELDS or name in _OWN_FIELDS:
+        field = _OWN_FIELDS.get(name, name)
+        raise ConfigError(
+            f"{name} is not for engine_args.", where=where, hint=f"Set the section's {field!r}."
+        )
+    if name not in known:
+        public = [each for each in known if not each.startswith("_")]
+        close = difflib.get_close_matches(name.replace("-", "_"), public, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else "See `vllm serve --help=all`."
+        raise ConfigError(f"vLLM has no engine argument {name!r}.", where=where, hint=hint)

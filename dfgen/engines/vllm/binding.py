@@ -1,0 +1,250 @@
+"""The one module that calls vLLM.
+
+It uses vLLM's synchronous engine (`LLMEngine`: add a request, step, take what has finished), which
+`LLM.generate` itself is built on; `LLM.generate` returns when the last request of a batch is done,
+and by then most of the machine has been idle for a while. Read and run with 0.32, read with 0.30,
+0.31 and 0.33; `check_api` looks for every name used here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import vllm
+from vllm.exceptions import VLLMClientError
+
+from dfgen.engines.base import Failure, Request
+from dfgen.engines.vllm.lora import Adapter
+from dfgen.engines.vllm.prompts import VllmPrompt
+from dfgen.engines.vllm.watch import DeathWatch
+from dfgen.errors import EngineError
+
+SUPPORTED = ">=0.30,<0.34"
+_TOO_LONG = ("maximum context length", "maximum model length")
+RESUME = "Everything finished is on disk; the same command goes on from there."
+
+
+def list_arguments() -> set[str]:
+    """Names of all arguments of this vLLM's engine."""
+    return {field.name for field in dataclasses.fields(vllm.EngineArgs)}
+
+
+class RefusedPromptError(Exception):
+    """vLLM does not take one prompt."""
+
+
+class LostImagesError(Exception):
+    """vLLM's caches of pictures have run apart; the prompt has to be rendered again."""
+
+
+class Binding:
+    """A running vLLM engine.
+
+    Args:
+        arguments: of `EngineArgs`.
+        adapter: LoRA adapter that every request uses.
+
+    Raises:
+        EngineError: vLLM cannot start with these arguments, or has another API.
+    """
+
+    def __init__(self, arguments: dict[str, Any], adapter: Adapter | None) -> None:
+        self.version = str(vllm.__version__)
+        try:
+            self.engine: Any = vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+        except Exception as error:
+            # From a wrong dtype to a failing worker process, vLLM raises what it likes.
+            raise EngineError(
+                f"vLLM {self.version} cannot start {arguments.get('model')!r}: {_explain(error)}",
+                hint=_advise(str(error)),
+            ) from error
+        check_api(self.engine)
+        self._watch = DeathWatch(self.engine.engine_core)
+        self.config: Any = self.engine.vllm_config
+        self._lora = self._load_adapter(adapter) if adapter is not None else None
+
+    @property
+    def max_model_len(self) -> int:
+        """Prompt plus completion in tokens."""
+        return int(self.config.model_config.max_model_len)
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Completions computed at once."""
+        return int(self.config.scheduler_config.max_num_seqs)
+
+    def render(self, prompt: VllmPrompt) -> Any:
+        """Tokenize a prompt and process its pictures.
+
+        Returns:
+            vLLM's engine input: `prompt_token_ids` with the pictures' tokens expanded,
+            `mm_placeholders` with their places, and what `add` needs.
+
+        Raises:
+            Exception: the processor or vLLM refuses this prompt; what it raises is the model's
+                own affair. The caller has to `forget_images` then, and also if it does not `add`
+                what came back, because vLLM's front believes that the engine has the pictures.
+        """
+        from vllm.renderers.inputs.preprocess import parse_model_prompt
+
+        renderer = self.engine.renderer
+        options = renderer.default_cmpl_tok_params.with_kwargs(
+            add_special_tokens=prompt.add_special_tokens
+        )
+        parsed = parse_model_prompt(self.config.model_config, prompt.to_dict())
+        (rendered,) = renderer.render_cmpl([parsed], options)
+        return rendered
+
+    def add(self, name: str, rendered: Any, sampling: Any) -> None:
+        """Hand a rendered prompt to the engine.
+
+        Raises:
+            RefusedPromptError: vLLM does not take this prompt; the engine is well.
+            LostImagesError: vLLM's engine lacks a picture that its front believes it has.
+            Exception: the engine has failed.
+        """
+        try:
+            self.engine.add_request(name, rendered, sampling, lora_request=self._lora)
+        except (VLLMClientError, ValueError) as error:
+            raise RefusedPromptError(str(error)) from error
+        except RuntimeError as error:
+            # The class moved between modules from 0.30 to 0.31, so it is known by name.
+            if type(error).__name__ != "MultiModalCacheMissError":
+                raise
+            self.abort([name])
+            raise LostImagesError(str(error)) from error
+
+    def step(self) -> list[Any]:
+        """Compute on; returns the `RequestOutput`s that finished, often none."""
+        return [output for output in self.engine.step() if output.finished]
+
+    def abort(self, names: Sequence[str]) -> None:
+        """Drop requests."""
+        self.engine.abort_request(list(names))
+
+    def forget_images(self, uuids: Collection[str]) -> None:
+        """Make vLLM's front send these pictures again with the next request that holds them."""
+        cache = getattr(self.engine.renderer, "mm_processor_cache", None)
+        if cache is not None:
+            for uuid in uuids:
+                cache.invalidate(uuid)
+
+    def close(self) -> None:
+        """End the engine and its processes."""
+        self._watch.end()
+        self.engine.engine_core.shutdown()
+
+    def _load_adapter(self, adapter: Adapter) -> Any:
+        from vllm.lora.request import LoRARequest
+
+        request = LoRARequest("adapter", 1, str(adapter.directory))
+        try:
+            self.engine.add_lora(request)
+        except Exception as error:
+            self.close()
+            raise EngineError(
+                f"the LoRA adapter does not fit the model: {_explain(error)}",
+                where=str(adapter.directory),
+                hint=f"It was trained on {adapter.base or 'a model that it does not name'}.",
+            ) from error
+        return request
+
+
+def check_api(engine: Any) -> None:
+    """Refuse a vLLM whose engine lacks what this module calls.
+
+    Raises:
+        EngineError: names what is missing and the versions that have it.
+    """
+    needed = {
+        "LLMEngine": (engine, ("add_request", "step", "abort_request", "add_lora", "renderer")),
+        "renderer": (
+            getattr(engine, "renderer", None),
+            ("render_cmpl", "default_cmpl_tok_params"),
+        ),
+        "engine_core": (getattr(engine, "engine_core", None), ("shutdown",)),
+    }
+    missing = [
+        f"{owner}.{name}"
+        for owner, (value, names) in needed.items()
+        for name in names
+        if not hasattr(value, name)
+    ]
+    if missing:
+        raise EngineError(
+            f"vLLM {vllm.__version__} has another API than dfgen knows: no {', '.join(missing)}.",
+            hint=f"Install vllm{SUPPORTED}.",
+        )
+
+
+def to_sampling_params(request: Request) -> Any:
+    """How one completion is drawn, in vLLM's terms.
+
+    Every field that shapes the draw is set here, and vLLM fills none of them from the model's
+    generation_config.json but the ids that end a completion.
+
+    Raises:
+        EngineError: vLLM does not take these settings (a temperature over 2).
+    """
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    sampling, schema = request.sampling, request.response_schema
+    try:
+        return vllm.SamplingParams(
+            n=1,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=0.0,
+            repetition_penalty=1.0,
+            presence_penalty=0.0,
+            frequency_penalty=0.0,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop) or None,
+            seed=request.seed,
+            # vLLM writes the text anew at every token, and the token of every logprob; without
+            # stop strings to look for, decoding once at the end is a fifth of the time less.
+            detokenize=bool(sampling.stop),
+            # 0: the sampled token's own, and no others.
+            logprobs=0 if request.with_logprobs else None,
+            structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+    except (VLLMClientError, ValueError) as error:
+        raise EngineError(f"vLLM does not take these sampling settings: {error}") from error
+
+
+def judge_refusal(error: Exception) -> Failure:
+    """Why vLLM or the model's processor refused one prompt."""
+    text = _explain(error)
+    lowered = text.lower()
+    if any(mark in lowered for mark in _TOO_LONG):
+        return Failure("prompt_too_long", text)
+    return Failure("prompt_invalid", f"vLLM refused the prompt: {text}")
+
+
+def explain_death(error: BaseException) -> EngineError:
+    """The one error with which a run ends when the engine fails."""
+    return EngineError(
+        f"the vLLM engine has stopped working: {_explain(error)}",
+        hint=f"{_advise(str(error))} {RESUME}".strip(),
+    )
+
+
+def _explain(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _advise(text: str) -> str:
+    lowered = text.lower()
+    if "memory" in lowered:
+        return (
+            "Lower gpu_memory_utilization, max_model_len or max_num_seqs; on a CPU set "
+            "kv_cache_memory_bytes."
+        )
+    if "compiler" in lowered or "inductor" in lowered:
+        return "It compiles with a C++ compiler; TORCHDYNAMO_DISABLE=1 does without one."
+    return "vLLM's own messages above say more; VLLM_LOGGING_LEVEL=INFO shows all of them."

@@ -1,0 +1,73 @@
+"""What made the results: versions, settings and hashes for the manifest."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import transformers
+
+from dfgen.config.vllm import VllmConfig
+from dfgen.engines.base import EngineInfo
+from dfgen.engines.transformers.describing import hash_parts
+from dfgen.engines.transformers.loading import LoadedModel
+from dfgen.engines.vllm.binding import Binding
+from dfgen.engines.vllm.lora import Adapter
+
+_PROCESSOR_LIMITS = ("size", "min_pixels", "max_pixels", "max_image_size", "do_image_splitting")
+
+
+def describe_engine(
+    config: VllmConfig, loaded: LoadedModel, binding: Binding, adapter: Adapter | None
+) -> EngineInfo:
+    """Describe a running engine; the hashes mean the same as those of the transformers engine."""
+    settings, model = binding.config, binding.config.model_config
+    hashes = hash_parts(loaded)
+    if adapter is not None:
+        hashes["lora"] = adapter.sha256
+    return EngineInfo(
+        name="vllm",
+        version=binding.version,
+        model=config.model,
+        revision=getattr(model.hf_config, "_commit_hash", None) or config.revision,
+        dtype=str(model.dtype).removeprefix("torch."),
+        tokenizer=config.model,
+        hashes=hashes,
+        settings={
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "architecture": list(model.architectures or []),
+            "attention": find_attention(settings),
+            "quantization": model.quantization,
+            "max_model_len": binding.max_model_len,
+            "max_num_seqs": binding.max_num_seqs,
+            "tensor_parallel_size": settings.parallel_config.tensor_parallel_size,
+            "block_size": settings.cache_config.block_size,
+            "prefix_caching": settings.cache_config.enable_prefix_caching,
+            "enforce_eager": model.enforce_eager,
+            # vLLM's batch-invariant kernels: without them the last digits depend on the batch.
+            "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT", "0") == "1",
+            "images_per_prompt": config.limit_mm_per_prompt.get("image", 0),
+            "processor_limits": _list_processor_limits(loaded.processor),
+        },
+    )
+
+
+def find_attention(settings: Any) -> str | None:
+    """Name of the attention backend; None where only vLLM's worker processes know it."""
+    layers = settings.compilation_config.static_forward_context.values()
+    layers = [layer for layer in layers if hasattr(layer, "get_attn_backend")]
+    names = {str(layer.get_attn_backend().get_name()) for layer in layers}
+    if names:
+        return ", ".join(sorted(names))
+    asked = getattr(getattr(settings, "attention_config", None), "backend", None)
+    return None if asked is None else str(getattr(asked, "name", asked))
+
+
+def _list_processor_limits(processor: Any) -> dict[str, Any]:
+    image_processor = getattr(processor, "image_processor", None)
+    if image_processor is None:
+        return {}
+    values = image_processor.to_dict()
+    return {name: values[name] for name in _PROCESSOR_LIMITS if values.get(name) is not None}
