@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo test report-test check lint types schemas docs bench clean vllm-env vllm-test trainers-env trainers-test
+.PHONY: help demo test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,7 +100,17 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_quality.py --data $(DATA)
 	$(BIN)/python tests/benchmarks/mask_speed.py
+	$(BIN)/python tests/benchmarks/mask_stage.py
+	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
+	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
 	$(BIN)/python tests/benchmarks/publish_tables.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
+	$(BIN)/python tests/benchmarks/sample_memory.py
+
+vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
+	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py
+	$(VLLM_BIN)/python tests/benchmarks/sample_reuse.py
 
 clean: ## Remove environments, runs and caches
 	rm -rf .venv* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
