@@ -183,7 +183,9 @@ def _split_repair(
                 (w0, w1), (r0, r1) = hunk["wrong_bytes"], hunk["right_bytes"]
                 shift += (r1 - r0) - (w1 - w0)
                 reached = max(reached, r1)
-        starts.append(min(max(at + shift, reached, *starts[-1:]), len(data)) if first else 0)
+        # A place that an edit moved may fall inside a character: the step then starts behind it.
+        start = min(max(at + shift, reached, *starts[-1:]), len(data)) if first else 0
+        starts.append(_to_character(data, start))
     ends = [*starts[1:], len(data)]
     return [_cut_pieces(data, hunks, span) for span in zip(starts, ends, strict=True)]
 
