@@ -30,11 +30,25 @@ def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
 
 
 def print_examples(
-    run: Run, count: int, sources: Collection[str] = ("repair",), *, details: bool = False
+    run: Run,
+    count: int,
+    sources: Collection[str] = ("repair",),
+    *,
+    details: bool = False,
+    one_per_prompt: bool = False,
 ) -> None:
     """The first trajectories whose masks come from one of these sources."""
     console = Console()
-    ids = list(islice(_iter_ids(run, lambda row: row["mask_source"] in sources), count))
+    seen: set[str] = set()
+
+    def is_wanted(row: Mapping[str, Any]) -> bool:
+        prompt, _, _ = row["trajectory_id"].rpartition("-")
+        if row["mask_source"] not in sources or (one_per_prompt and prompt in seen):
+            return False
+        seen.add(prompt)
+        return True
+
+    ids = list(islice(_iter_ids(run, is_wanted), count))
     if not ids:
         console.print(f"no mask with source {' or '.join(sources)} yet")
     _print_samples(console, run, ids, details=details)
