@@ -1,14 +1,17 @@
-"""What an error of the client means: try again, give up this row, or give up the run."""
+"""What a refusal or a broken connection means: try again, give up this row, or give up the run."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-import openai
+import aiohttp
 
+from dfgen.engines.openai.carrier import Answer
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.errors import EngineError
 
@@ -28,10 +31,6 @@ _FILTERED = ("content_filter", "content management policy", "content_policy")
 _BROKEN_IMAGE = ("cannot identify image", "failed to load image", "invalid image", "decode image")
 _SCHEMA = ("response_format", "json_schema", "structured output", "structured_output", "guided")
 _SHOWN = 500
-
-
-class BrokenAnswerError(Exception):
-    """The connection was lost in the middle of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +57,41 @@ class Fault:
 
 
 def judge_error(error: Exception, endpoint: Endpoint, model: str) -> Fault:
-    """Tell what an error of one try means.
+    """Tell what it means that no answer came, or only a part of one.
+
+    Raises:
+        EngineError: no request can succeed: a certificate or a proxy that refuses.
+    """
+    detail = endpoint.redact(_describe(error))
+    if isinstance(error, TimeoutError):
+        return Fault(True, "server_error", "no complete answer in time", answered=False)
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL) or (
+        isinstance(error, aiohttp.ClientHttpProxyError) and error.status in (401, 403, 407)
+    ):
+        raise EngineError(
+            f"there is no way to {endpoint.shown_url} for {model!r}: {detail}",
+            hint="Check `base_url`; SSL_CERT_FILE, which names the certificates that are trusted; "
+            "and HTTPS_PROXY. What is finished is kept; the same command goes on from there.",
+        )
+    refused = isinstance(error, aiohttp.ClientConnectorError)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        detail = f"the answer broke off: {detail}"
+    else:
+        detail = f"connection failed: {detail}"
+    return Fault(True, "server_error", detail, answered=False, refused=refused)
+
+
+def judge_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
+    """Tell what an answer means that is no completion.
 
     Raises:
         EngineError: no request can succeed: key refused, model or path unknown, no credit left.
     """
-    if isinstance(error, openai.APIStatusError):
-        return _judge_status(error, endpoint, model)
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
-        refused = False
-        detail = "no complete answer in time"
-    elif isinstance(error, BrokenAnswerError):
-        refused = False
-        detail = f"the answer broke off: {endpoint.redact(str(error))}"
-    elif isinstance(error, openai.APIConnectionError):
-        refused = any(type(cause).__name__ == "ConnectError" for cause in _list_causes(error))
-        detail = f"connection failed: {endpoint.redact(_describe_cause(error))}"
-    else:
-        raise EngineError(f"the openai client failed: {endpoint.redact(str(error))}")
-    return Fault(True, "server_error", detail, answered=False, refused=refused)
-
-
-def _judge_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) -> Fault:
-    status = error.status_code
-    said = endpoint.redact(_read_message(error))
+    status, error = answer.status, _read_error(answer.body)
+    code = error.get("code")
+    said = endpoint.redact(_read_message(error, answer.body))
     detail = f"HTTP {status}: {said}"
-    if status in (401, 402, 403, 404) or error.code == "insufficient_quota":
+    if status in (401, 402, 403, 404) or code == "insufficient_quota":
         raise _stop(status, detail, endpoint, model)
     if status in RETRIED_STATUSES or status >= 500:
         return Fault(
@@ -91,9 +99,9 @@ def _judge_status(error: openai.APIStatusError, endpoint: Endpoint, model: str) 
             "rate_limited" if status == 429 else "server_error",
             detail,
             busy=status in BUSY_STATUSES,
-            retry_after=read_retry_after(error.response.headers),
+            retry_after=read_retry_after(answer.headers),
         )
-    return Fault(False, _name_refusal(status, f"{error.code} {said}".lower()), detail)
+    return Fault(False, _name_refusal(status, f"{code} {said}".lower()), detail)
 
 
 def refuses_schema(fault: Fault) -> bool:
@@ -129,16 +137,22 @@ def _name_refusal(status: int, said: str) -> str:
     return "bad_request"
 
 
-def _read_message(error: openai.APIStatusError) -> str:
+def _read_error(body: bytes) -> dict[str, Any]:
+    """Return the error object of an answer; empty where there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    nested = value.get("error") if isinstance(value, dict) else None
+    inner = nested if isinstance(nested, dict) else value
+    return inner if isinstance(inner, dict) else {}
+
+
+def _read_message(error: Mapping[str, Any], body: bytes) -> str:
     """Return what the server said: the message of its error object, else the start of its body."""
-    body = error.body
-    if isinstance(body, Mapping):
-        nested = body.get("error")
-        inner = nested if isinstance(nested, Mapping) else body
-        message = inner.get("message") or inner.get("detail")
-        if message:
-            return str(message)[:_SHOWN]
-    return (str(body) if body else "no message")[:_SHOWN]
+    message = error.get("message") or error.get("detail")
+    text = str(message) if message else body[:_SHOWN].decode("utf-8", "replace").strip()
+    return (text or "no message")[:_SHOWN]
 
 
 def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -163,14 +177,12 @@ def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> fl
     return max(0.0, date.timestamp() - (time.time() if now is None else now))
 
 
-def _list_causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _describe_cause(error: BaseException) -> str:
-    """Return the innermost explanation: "Connection error." alone explains nothing."""
-    texts = [str(cause) for cause in _list_causes(error) if str(cause)]
-    return texts[-1][:_SHOWN] if texts else type(error).__name__
+def _describe(error: Exception) -> str:
+    """Return what happened in words, without addresses, which may hold passwords."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}"
+    return (str(error) or type(error).__name__)[:_SHOWN]

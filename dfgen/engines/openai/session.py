@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager
 
-import openai
+import aiohttp
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import ImageData, Request, Result
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
 from dfgen.engines.openai.backoff import Backoff
 from dfgen.engines.openai.breaker import Breaker
+from dfgen.engines.openai.carrier import Answer, Carrier, open_carrier
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.faults import (
     BUSY_STATUSES,
-    BrokenAnswerError,
     Fault,
+    judge_answer,
     judge_error,
     refuses_schema,
 )
@@ -27,35 +28,31 @@ from dfgen.engines.openai.pacing import Pace, guess_tokens
 from dfgen.engines.openai.payload import build_payload
 from dfgen.errors import EngineError
 
-# Seconds to establish a connection; the section's timeout is for a whole answer.
-_CONNECT_TIMEOUT = 30.0
 # Refusals that say something about the row; the server itself is well.
 _ROW_REFUSALS = frozenset({"prompt_too_long", "content_filter", "image_corrupt"})
 # A request that is only told to wait may be told so this many times as often as it may fail.
 _PATIENCE = 6
-# Bytes of one answer. A server that sends more is not one that answers questions, and answers of
-# all requests in flight are in memory at once.
-_LARGEST_ANSWER = 32 * 1024 * 1024
 
 
 class Session:
-    """Completes requests over one client per base URL. Lives in one event loop.
+    """Completes requests over one or more base URLs.
 
-    Use `open_session`, which closes the clients.
+    Lives in one event loop; `open_session` makes it.
     """
 
     def __init__(
         self,
-        clients: dict[Endpoint, openai.AsyncOpenAI],
+        carrier: Carrier,
+        endpoints: Sequence[Endpoint],
         config: OpenAIConfig,
         backoff: Backoff,
     ):
-        self._clients = clients
+        self._carrier = carrier
         self._config = config
         self._backoff = backoff
-        self._lanes = Lanes(list(clients), config.concurrency)
+        self._lanes = Lanes(endpoints, config.concurrency)
         self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
-        addresses = ", ".join(endpoint.shown_url for endpoint in clients)
+        addresses = ", ".join(endpoint.shown_url for endpoint in endpoints)
         self._breaker = Breaker(addresses, tolerance=max(8, 4 * (backoff.max_retries + 1)))
         self._with_schema = True
         self._ended: EngineError | None = None
@@ -79,18 +76,21 @@ class Session:
         guess = _guess(request)
         while True:
             outcome, lane, with_schema = await self._send(request, guess)
-            if isinstance(outcome, bytes):
-                return self._accept(request, outcome, lane.endpoint, guess)
-            # Judged outside the except block: an error raised there would carry the client's
-            # own, with whatever the server said about the key, into a traceback.
-            fault = judge_error(outcome, lane.endpoint, self._config.model)
+            if not isinstance(outcome, Answer):
+                # Judged outside the except block: an error raised there would carry the client's
+                # own, with the addresses in it, into a traceback.
+                fault = judge_error(outcome, lane.endpoint, self._config.model)
+            elif 200 <= outcome.status < 300:
+                return self._accept(request, outcome.body, lane.endpoint, guess)
+            else:
+                fault = judge_answer(outcome, lane.endpoint, self._config.model)
             if fault.reason in _ROW_REFUSALS:
                 return fail(request, fault.reason, fault.detail)
             if request.response_schema and with_schema and refuses_schema(fault):
                 self._with_schema = False
                 continue
             self._breaker.note_failure(request.key, answered=fault.answered)
-            if fault.refused and len(self._clients) == 1:
+            if fault.refused and len(self._lanes.lanes) == 1:
                 self._breaker.check_refused(fault.detail)
             waits, failures = waits + fault.busy, failures + (not fault.busy)
             if self._is_given_up(fault, failures, waits):
@@ -117,7 +117,7 @@ class Session:
         self._pace.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
         return result
 
-    async def _send(self, request: Request, guess: float) -> tuple[bytes | Exception, Lane, bool]:
+    async def _send(self, request: Request, guess: float) -> tuple[Answer | Exception, Lane, bool]:
         """Send one try when there is a place for it, and tell its lane how it went.
 
         Returns:
@@ -131,11 +131,16 @@ class Session:
                 raise self._ended
             with_schema = self._with_schema
             payload = build_payload(self._config, request, with_schema=with_schema)
+            body = json.dumps(payload).encode()
             now = asyncio.get_running_loop().time
             sent_at = now()
-            outcome = await self._try(self._clients[lane.endpoint], payload)
+            outcome: Answer | Exception
+            try:
+                outcome = await self._carrier.post(lane.endpoint, body)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                outcome = error
             if _is_overload(outcome):
-                answered = isinstance(outcome, openai.APIStatusError)
+                answered = isinstance(outcome, Answer)
                 lane.note_refusal(sent_at, now(), connected=answered)
             else:
                 lane.note_success()
@@ -143,42 +148,9 @@ class Session:
             self._lanes.leave(lane)
         return outcome, lane, with_schema
 
-    async def _try(self, client: openai.AsyncOpenAI, payload: dict[str, Any]) -> bytes | Exception:
-        """Send one try; return the body of its 200 answer, unparsed, or what went wrong.
 
-        The client's own parsing accepts any JSON of any shape, so it is not used.
-        """
-        try:
-            async with asyncio.timeout(self._config.timeout):
-                # All fields go through extra_body, which the client merges in last: its walk over
-                # typed messages takes a quarter of the time of a request and changes nothing.
-                create = client.chat.completions.with_streaming_response.create
-                async with create(
-                    model=self._config.model, messages=[], extra_body=payload
-                ) as response:
-                    parts: list[bytes] = []
-                    size = 0
-                    async for part in response.iter_bytes():
-                        size += len(part)
-                        if size > _LARGEST_ANSWER:
-                            # Read as no JSON, which it is not any more.
-                            return b"larger than %d bytes: " % _LARGEST_ANSWER + parts[0][:100]
-                        parts.append(part)
-                    return b"".join(parts)
-        except (openai.OpenAIError, TimeoutError) as error:
-            return error
-        except Exception as error:
-            # The body broke off; the client wraps only what happens before it, and which HTTP
-            # library is under it depends on its version.
-            if not type(error).__module__.startswith("httpx"):
-                raise
-            return BrokenAnswerError(str(error) or type(error).__name__)
-
-
-def _is_overload(outcome: bytes | Exception) -> bool:
-    if isinstance(outcome, openai.APIStatusError):
-        return outcome.status_code in BUSY_STATUSES
-    return isinstance(outcome, openai.APIConnectionError | BrokenAnswerError | TimeoutError)
+def _is_overload(outcome: Answer | Exception) -> bool:
+    return not isinstance(outcome, Answer) or outcome.status in BUSY_STATUSES
 
 
 def _guess(request: Request) -> float:
@@ -192,19 +164,6 @@ def _guess(request: Request) -> float:
 async def open_session(
     config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff
 ) -> AsyncIterator[Session]:
-    """Open the clients for the time of one `generate`."""
-    async with AsyncExitStack() as stack:
-        clients = {
-            endpoint: await stack.enter_async_context(
-                openai.AsyncOpenAI(
-                    api_key=endpoint.key,
-                    base_url=endpoint.base_url,
-                    timeout=openai.Timeout(
-                        config.timeout, connect=min(config.timeout, _CONNECT_TIMEOUT)
-                    ),
-                    max_retries=0,
-                )
-            )
-            for endpoint in endpoints
-        }
-        yield Session(clients, config, backoff)
+    """Open connections for the time of one `generate`."""
+    async with open_carrier(endpoints, config.timeout) as carrier:
+        yield Session(carrier, endpoints, config, backoff)

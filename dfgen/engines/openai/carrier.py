@@ -1,0 +1,146 @@
+"""Carries requests to servers and their answers back. Nothing is judged or tried again here.
+
+The `openai` package says what a request to an account looks like (address, key, organisation,
+project); aiohttp carries it. The package's own way of sending costs 0.9 ms of processor time for a
+request on top of what is done here, because it is made for single calls: 64 requests in flight that
+take 50 ms each would keep more than a core busy with nothing but headers
+(`tests/benchmarks/repair_speed.py`).
+"""
+
+from __future__ import annotations
+
+import io
+import urllib.request
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import openai
+
+from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.errors import EngineError
+from dfgen.version import VERSION
+
+LARGEST_ANSWER = 32 * 1024 * 1024
+"""Bytes of one answer. A server that sends more is not one that answers questions, and answers of
+all requests in flight are in memory at once."""
+# Seconds to establish a connection; the section's timeout is for a whole answer.
+_CONNECT_TIMEOUT = 30.0
+# aiohttp warns of longer bodies unless they come as files.
+_LARGE_BODY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said; names of headers are matched in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How an endpoint is reached; its parts hold secrets."""
+
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    proxy: str | None = field(repr=False)
+    proxy_auth: aiohttp.BasicAuth | None = field(repr=False)
+
+
+class Carrier:
+    """Sends chat completion requests. Lives in one event loop; use `open_carrier`."""
+
+    def __init__(self, http: aiohttp.ClientSession, endpoints: Sequence[Endpoint]):
+        self._http = http
+        self._routes = {endpoint: _find_route(endpoint) for endpoint in endpoints}
+
+    async def post(self, endpoint: Endpoint, body: bytes) -> Answer:
+        """Send one request and read its answer, of whatever status, to the end.
+
+        Raises:
+            aiohttp.ClientError: no connection, or it broke.
+            TimeoutError: no complete answer in time.
+        """
+        route = self._routes[endpoint]
+        data = body if len(body) < _LARGE_BODY else io.BytesIO(body)
+        async with self._http.post(
+            route.url,
+            data=data,
+            headers=route.headers,
+            proxy=route.proxy,
+            proxy_auth=route.proxy_auth,
+        ) as response:
+            return Answer(response.status, response.headers, await _read(response))
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            # Read as no JSON, which it is not any more.
+            response.close()
+            return b"larger than %d bytes: " % LARGEST_ANSWER + parts[0][:100]
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@asynccontextmanager
+async def open_carrier(endpoints: Sequence[Endpoint], timeout: float) -> AsyncIterator[Carrier]:
+    """Open connections for the time of one `generate`.
+
+    Args:
+        timeout: seconds for one try, from sending to the last byte.
+    """
+    limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+    # How many are in flight is decided elsewhere.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=limits) as http:
+        yield Carrier(http, endpoints)
+
+
+def _find_route(endpoint: Endpoint) -> _Route:
+    parts = urlsplit(endpoint.base_url)
+    url = parts._replace(path=parts.path.rstrip("/") + "/chat/completions").geturl()
+    with openai.OpenAI(api_key=endpoint.key, base_url=endpoint.base_url) as client:
+        known: dict[str, Any] = {**client.default_headers, **client.auth_headers}
+    headers = {
+        name: value
+        for name, value in known.items()
+        # The rest says what sends it, which is not that package.
+        if isinstance(value, str) and not name.lower().startswith("x-stainless")
+    }
+    headers["User-Agent"] = f"dfgen/{VERSION}"
+    if parts.username is not None:
+        # Name and password in the address take the key's place.
+        del headers["Authorization"]
+    return _Route(url, headers, *find_proxy(endpoint.base_url))
+
+
+def find_proxy(url: str) -> tuple[str | None, aiohttp.BasicAuth | None]:
+    """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY: the proxy for an address, if any.
+
+    Raises:
+        EngineError: a proxy of a kind that is not spoken (SOCKS).
+    """
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None, None
+    proxy = urlsplit(found if "://" in found else f"http://{found}")
+    if proxy.scheme not in ("http", "https") or not proxy.hostname:
+        raise EngineError(
+            f"the environment names a proxy of the kind {proxy.scheme!r}, which is not supported.",
+            hint="Set HTTPS_PROXY to an http:// proxy, or NO_PROXY to the server's host.",
+        )
+    auth = None
+    if proxy.username is not None:
+        auth = aiohttp.BasicAuth(unquote(proxy.username), unquote(proxy.password or ""))
+    return f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}", auth
