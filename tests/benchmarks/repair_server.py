@@ -2,8 +2,9 @@
 
     python tests/benchmarks/repair_server.py --latency 0.05 --places 20
 
-Prints its port, serves until its standard input ends, then prints what it counted as JSON. One
-asyncio protocol, because the server shares the machine with the client that is measured.
+`--answers FILE` names a JSON object of texts by the requests' seeds; others get `--text`. Prints
+its port, serves until its standard input ends, then prints what it counted as JSON. One asyncio
+protocol, because the server shares the machine with the client that is measured.
 """
 
 from __future__ import annotations
@@ -13,24 +14,31 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 
-ANSWER = {
-    "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
-    ],
-    "usage": {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940},
-}
 BUSY = b'{"error": {"message": "too many requests", "code": null}}'
+
+
+def write_body(text: str) -> bytes:
+    """The JSON of an answer."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
+    usage = {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940}
+    return json.dumps({"choices": [choice], "usage": usage}).encode()
 
 
 class Counter:
     """What the server has seen."""
 
-    def __init__(self, latency: float, places: int, text: str) -> None:
+    def __init__(self, latency: float, places: int, text: str, answers: dict[str, str]) -> None:
         self.latency = latency
         self.places = places
-        ANSWER["choices"][0]["message"]["content"] = text  # type: ignore[index]
-        self.body = json.dumps(ANSWER).encode()
+        self.body = write_body(text)
+        # Written now: what the server does while it is driven is taken from the client's share.
+        self.bodies = {seed.encode(): write_body(answer) for seed, answer in answers.items()}
         self.in_flight = self.peak = 0
         self.done: list[float] = []
         self.refused: list[float] = []
@@ -56,20 +64,25 @@ class Connection(asyncio.Protocol):
         length = int(head[at + 15 :].split(b"\r\n", 1)[0])
         if len(self.buffer) < end + 4 + length:
             return
-        del self.buffer[: end + 4 + length]
         counter = self.counter
+        body = counter.body
+        if counter.bodies:
+            at = self.buffer.rfind(b'"seed": ') + 8
+            seed = bytes(self.buffer[at : at + 20]).split(b",")[0].rstrip(b"}")
+            body = counter.bodies.get(seed, body)
+        del self.buffer[: end + 4 + length]
         if counter.in_flight >= counter.places:
             counter.refused.append(time.monotonic())
             self.answer(b"429 Too Many Requests", BUSY)
             return
         counter.in_flight += 1
         counter.peak = max(counter.peak, counter.in_flight)
-        asyncio.get_running_loop().call_later(counter.latency, self.finish)
+        asyncio.get_running_loop().call_later(counter.latency, self.finish, body)
 
-    def finish(self) -> None:
+    def finish(self, body: bytes) -> None:
         self.counter.in_flight -= 1
         self.counter.done.append(time.monotonic())
-        self.answer(b"200 OK", self.counter.body)
+        self.answer(b"200 OK", body)
 
     def answer(self, status: bytes, body: bytes) -> None:
         self.transport.write(  # type: ignore[attr-defined]
@@ -101,5 +114,7 @@ if __name__ == "__main__":
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--places", type=int, default=1_000_000)
     parser.add_argument("--text", default='{"edits": []}')
+    parser.add_argument("--answers", type=Path)
     arguments = parser.parse_args()
-    asyncio.run(serve(Counter(arguments.latency, arguments.places, arguments.text)))
+    answers = json.loads(arguments.answers.read_text()) if arguments.answers else {}
+    asyncio.run(serve(Counter(arguments.latency, arguments.places, arguments.text, answers)))

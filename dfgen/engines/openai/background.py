@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -49,9 +49,10 @@ class Background(Generic[Job, Done]):
         self._tell(self._stop)
         self._thread.join()
 
-    def submit(self, job: Job) -> None:
-        """Start a job."""
-        self._tell(self._start, job)
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Start jobs."""
+        if jobs:
+            self._tell(self._start, jobs)
 
     def has_done(self) -> bool:
         """Tell whether `take` would return at once."""
@@ -110,11 +111,12 @@ class Background(Generic[Job, Done]):
     def _stop(self) -> None:
         self._stopping.set()
 
-    def _start(self, job: Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._finish(job))
-        # The loop itself holds tasks weakly.
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            task = asyncio.get_running_loop().create_task(self._finish(job))
+            # The loop itself holds tasks weakly.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _finish(self, job: Job) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import openai
 
@@ -13,6 +14,10 @@ from dfgen.engines.openai.background import Background
 from dfgen.engines.openai.backoff import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.session import open_session
+
+# Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
+# more than a request itself when both have work; the first must not wait for many others, either.
+_HANDED_OVER = 8
 
 
 class OpenAIEngine:
@@ -64,12 +69,10 @@ class OpenAIEngine:
         with Background(self._open_work) as background:
             while more or waiting:
                 while more and waiting < window and not background.has_done():
-                    request = next(source, None)
-                    if request is None:
-                        more = False
-                    else:
-                        background.submit(request)
-                        waiting += 1
+                    fresh = list(islice(source, min(_HANDED_OVER, window - waiting)))
+                    more = bool(fresh)
+                    background.submit(fresh)
+                    waiting += len(fresh)
                 if waiting:
                     finished = background.take()
                     waiting -= len(finished)
