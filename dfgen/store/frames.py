@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 _LINE = re.compile(rb"([0-9a-f]{8}) ((\d+) (\d+) ([.+]) (.*))\n", re.DOTALL)
+_START = re.compile(rb"[0-9a-f]{8} \d+ \d+ [.+] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ def scan(file: BinaryIO) -> Scan:
         line = parse_line(raw)
         if line is None:
             broken = offset if broken is None else broken
-        elif broken is not None:
-            damaged = damaged or line.synced > broken
+        # Damage that hits a newline makes one broken line of two, and the second may be intact.
+        witness = line or _find_swallowed(raw)
+        if broken is not None and witness is not None:
+            damaged = damaged or witness.synced > broken
         offset += len(raw)
         if line is not None and line.closes and broken is None:
             end = offset
@@ -99,6 +102,15 @@ def parse_line(raw: bytes) -> Line | None:
     if int(checksum, 16) != zlib.crc32(body) or int(length) != len(content):
         return None
     return Line(content, int(synced), mark == b".")
+
+
+def _find_swallowed(raw: bytes) -> Line | None:
+    """The intact line at the end of a broken one, if there is one."""
+    for start in _START.finditer(raw):
+        line = parse_line(raw[start.start() :])
+        if line is not None:
+            return line
+    return None
 
 
 def _encode_line(content: bytes, synced: int, *, closes: bool) -> bytes:

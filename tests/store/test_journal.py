@@ -138,6 +138,18 @@ def test_damage_in_the_middle_is_named_and_not_appended_to(tmp_path: Path) -> No
     assert list(open_journal(tmp_path).replay()) == [{"number": 0}]
 
 
+def test_a_newline_that_is_damaged_hides_no_line_behind_it(tmp_path: Path) -> None:
+    with open_journal(tmp_path, sync="always") as journal:
+        journal.append([{"number": 0}])
+        end = journal.path.stat().st_size
+        journal.append([{"number": 1}])
+    content = bytearray(journal.path.read_bytes())
+    content[end - 1] = 0
+    journal.path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="offset"):
+        list(open_journal(tmp_path).replay())
+
+
 def test_a_hole_that_was_never_synced_is_a_torn_write(tmp_path: Path) -> None:
     """A power loss may keep later blocks and lose earlier ones, down to the last fsync."""
     journal = open_journal(tmp_path, sync=60.0)
