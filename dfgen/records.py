@@ -148,9 +148,18 @@ class Necessity(BaseModel):
     start: Int32
     end: Int32
     """Span of the hunk in the trajectory, in UTF-8 bytes."""
+    repair_start: Int32
+    repair_end: Int32
+    """Span of the hunk in the repair, in UTF-8 bytes."""
     needed: bool
-    """Without it the answer is wrong."""
+    """Without it the answer is wrong (grader), or the repairer changes its place again (model)."""
     weight: Float32
+    decided_by: Literal["grader", "model"] = "grader"
+    """Whose verdict `needed` is. The grader's, too, where the repairer was asked and its answer
+    decided nothing."""
+    attempt: Attempt | None = None
+    """The request to the repairer: `reason` is `needed`, `unneeded`, or why it decided nothing;
+    `index` is that of the hunk. Null where it was not asked about this hunk."""
 
 
 class Repair(Record):
@@ -176,7 +185,7 @@ class Repair(Record):
     """Empty where the repair of an identical trajectory was taken over (`copy_of`)."""
     model: str
     cost_usd: float
-    """Of all attempts together."""
+    """Of all attempts and necessity tests together."""
     alternatives: list[str] = []
     """The other accepted candidates: larger repairs of the same trajectory."""
     necessity: list[Necessity] | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -51,6 +52,44 @@ def pipeline_options(function: F) -> F:
     for decorate in reversed(decorators):
         function = decorate(function)
     return function
+
+
+def spending_options(function: F) -> F:
+    """`--max-cost` and `--max-requests`: words for two fields of the repair section.
+
+    The command itself sees them as `settings`, like every other override.
+    """
+
+    @wraps(function)
+    def command(
+        *args: Any,
+        settings: tuple[str, ...],
+        max_cost: float | None,
+        max_requests: int | None,
+        **kwargs: Any,
+    ) -> Any:
+        limits = {"max_cost_usd": max_cost, "max_requests": max_requests}
+        given = (f"repair.{name}={value}" for name, value in limits.items() if value is not None)
+        return function(*args, settings=(*settings, *given), **kwargs)
+
+    decorators = [
+        click.option(
+            "--max-cost",
+            type=click.FloatRange(min=0),
+            metavar="USD",
+            help="Stop when the repairs of this run have cost this much (repair.max_cost_usd).",
+        ),
+        click.option(
+            "--max-requests",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Stop after N requests of this run to the repairer (repair.max_requests).",
+        ),
+    ]
+    decorated: Any = command
+    for decorate in reversed(decorators):
+        decorated = decorate(decorated)
+    return cast("F", decorated)
 
 
 def read_pipeline(path: Path, settings: tuple[str, ...], limit: int | None) -> Pipeline:

@@ -96,12 +96,14 @@ def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[
         )
     repairer = pipeline.repair.engine
     if repairer is not None:
-        per_prompt = (
-            1 if pipeline.imports is not None else pipeline.sample.num_samples
-        ) * pipeline.repair.max_attempts
+        config = pipeline.repair
+        each = config.max_attempts * config.candidates
+        if config.necessity == "model":
+            each += config.necessity_tests
+        per_prompt = each * (1 if pipeline.imports is not None else pipeline.sample.num_samples)
         estimate["repair requests per prompt <="] = per_prompt
         if repairer.engine == "openai":
-            tokens = per_prompt * pipeline.repair.decoding.max_tokens
+            tokens = per_prompt * config.decoding.max_tokens
             estimate["completion dollars per prompt <="] = tokens * repairer.price.completion / 1e6
     return estimate
 
@@ -116,19 +118,23 @@ def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
 
     config = pipeline.repair
     session = Session(Run.open_or_create(root, None), pipeline)
+    if not session.run.table("trajectories").shards():
+        return {}
     found = estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
     price = config.engine.price if config.engine and config.engine.engine == "openai" else Price()
-    # Every attempt refused, every answer as long as it may be.
-    worst = found.prompt_tokens * price.prompt * config.max_attempts + (
-        found.requests * config.max_attempts * config.decoding.max_tokens * price.completion
-    )
+    estimate: dict[str, Any] = {"repairs to make": found.repairs}
+    if config.controls:
+        estimate["controls to send"] = found.controls
+    if config.necessity == "model":
+        estimate["necessity tests open"] = found.tests
+        estimate["necessity tests to come <="] = found.repairs * config.necessity_tests
     return {
-        "repairs to make": found.requests // config.candidates,
-        "requests, first attempts": found.requests,
-        "requests <=": found.requests * config.max_attempts,
-        "prompt tokens, first attempts": found.prompt_tokens,
+        **estimate,
+        "next requests": found.requests,
+        "requests <=": found.most_requests,
+        "prompt tokens, next requests": found.prompt_tokens,
         "of them image tokens": found.image_tokens,
         "completion tokens, expected": found.completion_tokens,
-        "dollars, first attempts": round(found.price(price), 4),
-        "dollars <=": round(worst / 1e6, 4),
+        "dollars, next requests": round(found.price(price), 4),
+        "dollars <=": round(found.price_most(price, config.decoding.max_tokens), 4),
     }

@@ -66,11 +66,18 @@ class RepairConfig(Section):
     """Checks that do not refuse: meta_talk (speaks about the answer it corrects), language (another
     one than the answer's), control_characters, answer_only (a new final answer that no reasoning
     leads to), leak (states the reference answer where it was not derived)."""
-    necessity: Annotated[Literal["off", "grade"], _Off] = "off"
+    necessity: Annotated[Literal["off", "grade", "model"], _Off] = "off"
     """grade: take back each hunk of an accepted repair alone and grade again; where the answer is
-    right all the same, the hunk weighs `unneeded_weight`. A grader sees final answers only."""
+    right all the same, the hunk weighs `unneeded_weight`. A grader sees final answers only. model:
+    ask the repairer about those hunks, too. It gets the repair with the hunk taken back, in the
+    same prompt as any wrong answer, and answers greedily; a hunk that it changes again weighs 1.
+    Where its answer decides nothing (cut off, unreadable, failed), that is on record, and the hunk
+    keeps the grader's verdict: `unneeded_weight`."""
+    necessity_tests: int = Field(default=8, gt=0)
+    """Hunks of a repair that `necessity: model` asks about at most, a request each, in the order of
+    the text; the others keep the grader's verdict."""
     unneeded_weight: float = Field(default=0.5, ge=0, le=1)
-    """Weight of a hunk without which the answer is right too."""
+    """Weight of a hunk that is not needed."""
     controls: float = Field(default=0.0, ge=0, le=1)
     """Share of the right trajectories that is sent to the repairer as well, to see how often it
     changes what is right. They are stored in `controls/` and never used for training."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from dfgen.stages.repair_necessity import NecessityCount
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
@@ -19,6 +22,9 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
         tokenizer: the policy's; with it the tokens that `hunks` saved against writing whole texts
             are counted. They are the policy's tokens where the repairer's were paid, so the figure
             is an estimate.
+
+    Tokens and cost include those of necessity tests, which `necessity` also states alone; those of
+    controls stand with the controls.
     """
     ratios: list[float] = []
     refusals: Counter[str] = Counter()
@@ -35,8 +41,9 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
         if not attempt["accepted"]:
             refusals[attempt["reason"]] += 1
 
+    tests = NecessityCount()
     columns = ["edit_ratio", "attempts", "answer_only", "copy_of", "protocol", "repair"]
-    for row in run.table("repairs").iter_rows(columns=columns):
+    for row in run.table("repairs").iter_rows(columns=[*columns, "necessity"]):
         ratios.append(row["edit_ratio"])
         answer_only += row["answer_only"]
         copies += row["copy_of"] is not None
@@ -45,6 +52,8 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
             if attempt["accepted"] and row["protocol"] == "hunks" and tokenizer is not None:
                 whole += len(tokenizer.encode(row["repair"]))
                 written += attempt["completion_tokens"]
+        tests.add_row(row)
+    cost += tests.cost_usd
     rejected: Counter[str] = Counter()
     for row in run.rejects("repair").iter_rows(columns=["reason", "evidence"]):
         rejected[row["reason"]] += 1
@@ -61,14 +70,16 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
         "attempts_refused_by_reason": dict(refusals.most_common()),
         "median_edit_ratio": statistics.median(ratios) if ratios else None,
         "answer_only": answer_only,
-        "prompt_tokens": spent["prompt_tokens"],
-        "completion_tokens": spent["completion_tokens"],
+        "prompt_tokens": spent["prompt_tokens"] + tests.prompt_tokens,
+        "completion_tokens": spent["completion_tokens"] + tests.completion_tokens,
         "cost_usd": cost,
         "cost_usd_per_accepted": cost / len(ratios) if ratios else None,
     }
     if whole:
         numbers["tokens_saved_by_hunks"] = whole - written
         numbers["tokens_saved_share"] = 1 - written / whole
+    if tests.hunks:
+        numbers["necessity"] = asdict(tests)
     if run.table("controls").shards():
         numbers["controls"] = measure_controls(run)
     return numbers

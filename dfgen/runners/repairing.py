@@ -1,33 +1,39 @@
 """Runs the repair stage over the shards of a run, round by round.
 
-Every attempt is journalled when it is finished. All that a round needs to know is on disk, so a
+Every request is journalled when it is finished. All that a round needs to know is on disk, so a
 killed run goes on in the middle of a round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
-from dfgen.records import Attempt, Control, Prompt, Reject, Repair, Trajectory
+from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.runners.prompts import read_shard
+from dfgen.runners.repair_rows import (
+    Entries,
+    read_controls,
+    read_history,
+    read_journal,
+    read_rejects,
+    read_rows,
+    read_trajectories,
+    read_wrong,
+    to_entry,
+)
 from dfgen.runners.session import Session, describe_engine
 from dfgen.runners.spending import Spending, count_spent
 from dfgen.stages.rejecting import make_reject
-from dfgen.stages.repair import Outcome, Repairer, Task, explain_refusal
-from dfgen.stages.repair_compare import Accepted, build_repair, copy_repair
-from dfgen.stages.repair_selection import (
-    Selection,
-    is_control,
-    needs_repair,
-    plan_attempts,
-    select_wrong,
-)
-
-Entries = dict[str, list[dict[str, Any]]]
-"""Journal entries of a shard by trajectory, in order."""
+from dfgen.stages.repair import Repairer, Task, explain_refusal, make_test
+from dfgen.stages.repair_compare import build_repair, choose_smallest, copy_repair
+from dfgen.stages.repair_judging import Outcome
+from dfgen.stages.repair_necessity import count_necessity
+from dfgen.stages.repair_plan import CONTROL, History, Plan, Undecided, count_rounds, plan_next
+from dfgen.stages.repair_selection import Selection, is_control, needs_repair, select_wrong
 
 
 def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
@@ -42,6 +48,15 @@ def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
     Repairing(session, repairer).execute(todo)
 
 
+@dataclass(slots=True)
+class Standing:
+    """How a trajectory stands that has requests out in this round; without texts."""
+
+    shard: int
+    history: History
+    out: int
+
+
 class Repairing:
     """One pass over the unfinished shards."""
 
@@ -50,9 +65,7 @@ class Repairing:
         self.repairer = repairer
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
-        self.shard_of: dict[str, int] = {}
-        # What is out in this round: how each of its trajectories stands, without texts.
-        self.standing: dict[str, list[Attempt]] = {}
+        self.standing: dict[str, Standing] = {}
         self.spending = Spending(self.config, *count_spent(session.run))
 
     def execute(self, todo: list[int]) -> None:
@@ -61,92 +74,88 @@ class Repairing:
             self._open(shard)
         undecided = sum(map(len, self.open.values()))
         self.session.progress.start("repair", undecided, 0)
-        for round_number in range(self.config.max_attempts):
-            feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
-            for outcomes in self.repairer.run_round(feed):
-                self._keep(outcomes)
+        for round_number in range(count_rounds(self.config)):
+            self._run_round(round_number)
+            while self.spending.held_back and not self.session.stop.requested:
+                self.spending.check()
+                self._run_round(round_number)
             if self.session.stop.requested:
                 return
-            if self.open:
-                self.spending.check()
-        self._note_schema()
+        self._note_facts()
         self.session.progress.finish("repair")
+
+    def _run_round(self, round_number: int) -> None:
+        feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
+        for outcomes in self.repairer.run_round(feed):
+            self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
         """Find out which trajectories of a shard are undecided; finish the shard if none is."""
-        log = read_journal(self.session, shard)
-        written = read_rows(self.session, shard).keys() | read_rejects(self.session, shard).keys()
-        selection = select_wrong(read_wrong(self.session, shard), self.config.per_group)
-        self.open[shard] = {
-            key
-            for key in selection.leaders
-            if key not in written and plan_attempts(attempts_of(log.get(key, [])), self.config)
-        }
-        if self.config.controls:
-            known = read_controls(self.session, shard, log).keys()
-            self.open[shard] |= {
-                trajectory.trajectory_id
-                for trajectory in read_trajectories(self.session, shard)
-                if is_control(trajectory, self.config.controls)
-                and trajectory.trajectory_id not in known
-            }
+        self.open[shard] = set(plan_shard(self.session, self.config, shard))
         if not self.open[shard]:
             self._finish(shard)
 
     def _feed(self, round_number: int) -> Iterator[Task]:
         """The requests that a round has still to make, in the order of the shards' rows."""
         for shard in list(self.open):
+            ready: dict[str, list[tuple[Trajectory, History, Plan]]] = {}
             log = read_journal(self.session, shard)
-            ready: dict[str, list[tuple[Trajectory, tuple[Attempt, ...], tuple[int, ...]]]] = {}
             for trajectory in read_trajectories(self.session, shard):
-                if trajectory.trajectory_id not in self.open[shard]:
+                key = trajectory.trajectory_id
+                if key not in self.open[shard]:
                     continue
-                attempts = attempts_of(log.get(trajectory.trajectory_id, []))
-                wanted = plan_attempts(attempts, self.config)
-                if not needs_repair(trajectory):
-                    wanted = (0,)
-                if wanted and wanted[0] // self.config.candidates == round_number:
-                    ready.setdefault(trajectory.prompt_id, []).append(
-                        (trajectory, attempts, wanted)
-                    )
+                history = read_history(log.get(key, []))
+                plan = plan_next(history, self.config) if needs_repair(trajectory) else CONTROL
+                if plan.fits_round(round_number, self.config):
+                    ready.setdefault(trajectory.prompt_id, []).append((trajectory, history, plan))
             for prompt in read_shard(self.session, shard) if ready else ():
-                for trajectory, attempts, wanted in ready.get(prompt.prompt_id, []):
-                    self.shard_of[trajectory.trajectory_id] = shard
-                    self.standing[trajectory.trajectory_id] = [_forget(a) for a in attempts]
-                    for index in wanted:
-                        control = not needs_repair(trajectory)
-                        yield Task(trajectory, prompt, index, attempts, control)
+                for trajectory, history, plan in ready.get(prompt.prompt_id, []):
+                    self.standing[trajectory.trajectory_id] = Standing(
+                        shard, history.without_texts(), len(plan.indices)
+                    )
+                    yield from self._make_tasks(trajectory, prompt, history, plan)
+
+    def _make_tasks(
+        self, trajectory: Trajectory, prompt: Prompt, history: History, plan: Plan
+    ) -> Iterator[Task]:
+        for index in plan.indices:
+            if plan.purpose == "necessity":
+                repair = choose_smallest(history.accepted)
+                yield make_test(trajectory, prompt, repair, index, self.repairer.judge.tokenizer)
+            else:
+                yield Task(trajectory, prompt, plan.purpose, index, tuple(history.attempts))
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = {}
         for outcome in outcomes:
-            by_shard.setdefault(self.shard_of[outcome.trajectory_id], []).append(outcome)
+            by_shard.setdefault(self.standing[outcome.trajectory_id].shard, []).append(outcome)
             self.spending.add(outcome.attempt)
         for shard, fresh in by_shard.items():
-            self.session.journal("repair", shard).append([_to_entry(item) for item in fresh])
+            self.session.journal("repair", shard).append([to_entry(item) for item in fresh])
             for outcome in fresh:
-                self._count(shard, outcome)
+                self._count(outcome)
             if not self.open[shard]:
                 self._finish(shard)
 
-    def _count(self, shard: int, outcome: Outcome) -> None:
-        """Note that an attempt is finished, and its trajectory if it is decided by that."""
+    def _count(self, outcome: Outcome) -> None:
+        """Note that a request is finished, and its trajectory if it is decided by that."""
         key = outcome.trajectory_id
-        attempts = self.standing[key]
-        attempts.append(_forget(outcome.attempt))
-        following = () if outcome.control else plan_attempts(attempts, self.config)
-        same_round = outcome.attempt.index // self.config.candidates
-        if following and following[0] // self.config.candidates == same_round:
+        standing = self.standing[key]
+        standing.out -= 1
+        is_one = outcome.purpose == "control"
+        if not is_one:
+            standing.history.add(outcome.purpose, outcome.attempt, outcome.accepted)
+        if standing.out:
             return
-        del self.standing[key], self.shard_of[key]
-        if following:
+        del self.standing[key]
+        if not is_one and plan_next(standing.history, self.config).indices:
             return
-        self.open[shard].discard(key)
-        accepted = any(attempt.accepted for attempt in attempts)
+        self.open[standing.shard].discard(key)
+        accepted = bool(standing.history.accepted)
         self.session.progress.advance(
             1,
             accepted=accepted,
-            rejected=not accepted and outcome.control is None,
+            rejected=not accepted and not is_one,
             note=self.spending.describe(),
         )
 
@@ -205,113 +214,59 @@ class Repairing:
             refusal = rejects[leader]
             raise RowError(refusal.reason, refusal.detail, {"copy_of": leader})
         if leader is not None:
-            repairer = self.repairer
-            return copy_repair(trajectory, rows[leader], repairer.tokenizer, repairer.mask)
-        entries = sorted(log.get(key, []), key=lambda entry: entry["attempt"]["index"])
-        attempts = attempts_of(entries)
-        accepted = [
-            (entry["attempt"]["index"], Accepted.model_validate(entry["accepted"]))
-            for entry in entries
-            if entry["accepted"] is not None
-        ]
-        if not accepted:
-            raise explain_refusal(attempts)
+            judge = self.repairer.judge
+            return copy_repair(trajectory, rows[leader], judge.tokenizer, judge.mask)
+        history = read_history(log.get(key, []))
+        if not history.accepted:
+            raise explain_refusal(history.attempts)
         return build_repair(
             trajectory,
-            attempts,
-            accepted,
-            self.config.protocol,
+            history.attempts,
+            history.accepted,
+            history.tests,
+            self.config,
             self.repairer.engine.info.model,
         )
 
-    def _note_schema(self) -> None:
-        """Say in the manifest how the server treated the schema that it was sent."""
+    def _note_facts(self) -> None:
+        """Say in the manifest how the server treated its schema, and what tests found out."""
+        facts: dict[str, Any] = {}
         if self.config.protocol == "hunks" and self.config.structured_output == "auto":
-            kept, ignored = (self.repairer.by_schema[flag] for flag in (True, False))
-            self.session.run.set_stage(
-                "repair",
-                state="running",
-                counts={},
-                schema={"obeyed": kept, "ignored": ignored},
-            )
+            kept, ignored = (self.repairer.judge.by_schema[flag] for flag in (True, False))
+            facts["schema"] = {"obeyed": kept, "ignored": ignored}
+        if self.config.necessity != "off":
+            rows = self.session.run.table("repairs").iter_rows(columns=["copy_of", "necessity"])
+            facts["necessity"] = asdict(count_necessity(rows))
+        if facts:
+            self.session.run.set_stage("repair", state="running", counts={}, **facts)
 
 
-def iter_undecided(session: Session, config: RepairConfig) -> Iterator[tuple[Trajectory, Prompt]]:
+def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
     """What a start of the stage would still send, controls included; nothing is written."""
     for shard in session.run.table("trajectories").shards():
-        log = read_journal(session, shard)
-        written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
-        leaders = set(select_wrong(read_wrong(session, shard), config.per_group).leaders)
-        controls = read_controls(session, shard, log)
+        plans = plan_shard(session, config, shard)
         wanted: dict[str, list[Trajectory]] = {}
-        for trajectory in read_trajectories(session, shard):
-            key = trajectory.trajectory_id
-            if key in leaders:
-                plan = plan_attempts(attempts_of(log.get(key, [])), config)
-                left = key not in written and bool(plan)
-            else:
-                left = is_control(trajectory, config.controls) and key not in controls
-            if left:
+        for trajectory in read_trajectories(session, shard) if plans else ():
+            if trajectory.trajectory_id in plans:
                 wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
         for prompt in read_shard(session, shard) if wanted else ():
             for trajectory in wanted.get(prompt.prompt_id, []):
-                yield trajectory, prompt
+                yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
 
 
-def read_rows(session: Session, shard: int) -> dict[str, Repair]:
-    """Repairs already in the shard's file: there are some when `num_samples` has grown."""
-    table = session.run.table("repairs")
-    rows = table.iter_rows(shard) if table.exists(shard) else ()
-    return {row["trajectory_id"]: Repair.model_validate(row) for row in rows}
-
-
-def read_rejects(session: Session, shard: int) -> dict[str, Reject]:
-    """Refused trajectories already in the shard's ledger."""
-    ledger = session.run.rejects("repair")
-    rows = ledger.iter_rows(shard) if ledger.exists(shard) else ()
-    return {row["row_id"]: Reject.model_validate(row) for row in rows}
-
-
-def read_controls(session: Session, shard: int, log: Entries) -> dict[str, Control]:
-    """Controls of a shard that are done, in its file or its journal."""
-    table = session.run.table("controls")
-    rows = list(table.iter_rows(shard)) if table.exists(shard) else []
-    rows += [e["control"] for entries in log.values() for e in entries if e["control"] is not None]
-    return {row["trajectory_id"]: Control.model_validate(row) for row in rows}
-
-
-def read_trajectories(session: Session, shard: int) -> Iterator[Trajectory]:
-    """The trajectories of a shard, in order."""
-    for row in session.run.table("trajectories").iter_rows(shard):
-        yield Trajectory.model_validate(row)
-
-
-def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
-    """The trajectories of a shard that need a repair, in order."""
-    return filter(needs_repair, read_trajectories(session, shard))
-
-
-def read_journal(session: Session, shard: int) -> Entries:
-    """The finished attempts of a shard by trajectory, in order."""
-    log: Entries = {}
-    for entry in session.journal("repair", shard).replay():
-        log.setdefault(entry["trajectory_id"], []).append(entry)
-    return log
-
-
-def attempts_of(entries: list[dict[str, Any]]) -> tuple[Attempt, ...]:
-    """The attempts in a trajectory's journal entries."""
-    return tuple(Attempt.model_validate(entry["attempt"]) for entry in entries)
-
-
-def _forget(attempt: Attempt) -> Attempt:
-    return attempt.model_copy(update={"text": "", "detail": ""})
-
-
-def _to_entry(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "trajectory_id": outcome.trajectory_id,
-        "attempt": outcome.attempt.model_dump(),
-        "accepted": None if outcome.accepted is None else outcome.accepted.model_dump(),
-        "control": None if outcome.control is None else outcome.control.model_dump(),
-    }
+def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
+    """The trajectories of a shard that have requests left, by trajectory_id, with the next ones."""
+    log = read_journal(session, shard)
+    written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
+    plans = {}
+    for key in select_wrong(read_wrong(session, shard), config.per_group).leaders:
+        if key not in written:
+            plan = plan_next(read_history(log.get(key, [])), config)
+            if plan.indices:
+                plans[key] = plan
+    if config.controls:
+        known = read_controls(session, shard, log).keys()
+        for trajectory in read_trajectories(session, shard):
+            if is_control(trajectory, config.controls) and trajectory.trajectory_id not in known:
+                plans[trajectory.trajectory_id] = CONTROL
+    return plans

@@ -23,6 +23,9 @@ class Spending:
         config: its limits.
         requests: made before this start.
         cost_usd: of these.
+
+    Attributes:
+        held_back: whether the last round ended with requests that a limit did not let through.
     """
 
     def __init__(self, config: RepairConfig, requests: int, cost_usd: float) -> None:
@@ -30,6 +33,7 @@ class Spending:
         self.max_cost_usd = config.max_cost_usd
         self.requests = requests
         self.cost_usd = cost_usd
+        self.held_back = False
         self._in_flight = 0
 
     def until_reached(self, items: Iterable[T]) -> Iterator[T]:
@@ -37,8 +41,10 @@ class Spending:
 
         What a request in flight will cost is taken to be the mean of those that are done.
         """
+        self.held_back = False
         for item in items:
             if self._would_break():
+                self.held_back = True
                 return
             self._in_flight += 1
             yield item
@@ -50,7 +56,10 @@ class Spending:
         self._in_flight -= 1
 
     def check(self) -> None:
-        """Say so if a limit is what ended the round.
+        """Say so if the limit is reached, now that nothing is in flight.
+
+        Requests that were held back may have a place after all: those in flight were cheaper than
+        their share of what had been spent before.
 
         Raises:
             DfgenError: names the limit.
@@ -92,9 +101,12 @@ def count_spent(run: Run) -> tuple[int, float]:
 
 
 def iter_attempts(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Every attempt on record: of repairs, refused trajectories, controls and open shards."""
-    for row in run.table("repairs").iter_rows(columns=["attempts"]):
+    """Every request on record: of repairs and their hunks, refused trajectories, controls and open
+    shards."""
+    for row in run.table("repairs").iter_rows(columns=["attempts", "necessity"]):
         yield from row["attempts"]
+        tests = (entry["attempt"] for entry in row["necessity"] or ())
+        yield from (attempt for attempt in tests if attempt is not None)
     for row in run.rejects("repair").iter_rows(columns=["evidence"]):
         yield from json.loads(row["evidence"]).get("attempts", ())
     for row in run.table("controls").iter_rows(columns=["attempt"]):

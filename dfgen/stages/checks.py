@@ -7,7 +7,7 @@ cost: what needs the difference of both texts, and the verdict of a grader, come
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -177,13 +177,18 @@ def check_leak(candidate: Candidate, config: RepairConfig) -> str | None:
 
 Check = Callable[[Candidate, RepairConfig], "str | None"]
 
-CHECKS: tuple[tuple[str, Check], ...] = (
+FORM_CHECKS: tuple[tuple[str, Check], ...] = (
     ("not_finished", check_finished),
     ("unreadable", check_readable),
     ("does_not_apply", check_applies),
     ("empty", check_not_empty),
-    ("unchanged", check_changed),
     ("too_long", check_length),
+)
+"""What any answer of a repairer must pass to be compared with the text that it was given."""
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    *FORM_CHECKS,
+    ("unchanged", check_changed),
     ("control_characters", check_characters),
     ("over_token_budget", check_token_budget),
     ("over_step_budget", check_step_budget),
@@ -202,8 +207,19 @@ def judge_candidate(candidate: Candidate, config: RepairConfig) -> tuple[str, st
     Raises:
         RowError: the two texts cannot be compared.
     """
-    for code, check in CHECKS:
+    return _find_refusal(CHECKS, candidate, config) or ("accepted", "")
+
+
+def find_flaw(candidate: Candidate, config: RepairConfig) -> tuple[str, str] | None:
+    """Code and detail of why there is nothing to compare, or None."""
+    return _find_refusal(FORM_CHECKS, candidate, config)
+
+
+def _find_refusal(
+    checks: Sequence[tuple[str, Check]], candidate: Candidate, config: RepairConfig
+) -> tuple[str, str] | None:
+    for code, check in checks:
         detail = None if code in config.allow else check(candidate, config)
         if detail is not None:
             return code, detail
-    return "accepted", ""
+    return None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from dfgen.config.repair import RepairConfig
 from dfgen.records import Attempt, Necessity, Repair, Trajectory, VerdictInfo
+from dfgen.stages.checks import Candidate
 from dfgen.stages.repair_leak import touches_only_answer
+from dfgen.stages.repair_necessity import record_verdicts, settle, take_back
 from dfgen.stages.repair_parse import Proposal
 from dfgen.stages.sample import AnswerKey, describe_verdict, grade_texts
 
@@ -94,27 +97,31 @@ class Comparison:
             necessity=necessity,
         )
 
+    def as_candidate(self, finish_reason: str) -> Candidate:
+        """The repair as the checks look at it."""
+        return Candidate(
+            proposal=self.proposal,
+            original=self.trajectory.completion,
+            finish_reason=finish_reason,
+            reference=self.key.answer,
+            choices=tuple(self.key.choices),
+            measure=lambda: self.diff,
+            judge=lambda: self.verdict,
+        )
+
     def test_necessity(self, unneeded_weight: float) -> list[Necessity]:
         """Take back each hunk of the mask alone and grade what is left.
 
         Args:
             unneeded_weight: of hunks without which the answer is right too.
         """
-        raw = self.diff.repair.encode()
         hunks = [hunk for hunk in self.diff.hunks if hunk.in_mask]
-        texts = []
-        for hunk in hunks:
-            start, end = hunk.right_bytes
-            texts.append((raw[:start] + hunk.wrong_text.encode() + raw[end:]).decode())
-        return [
-            Necessity(
-                start=hunk.wrong_bytes[0],
-                end=hunk.wrong_bytes[1],
-                needed=not verdict.correct,
-                weight=unneeded_weight if verdict.correct else 1.0,
-            )
-            for hunk, verdict in zip(hunks, self._grade(texts), strict=True)
+        texts = [
+            take_back(self.diff.completion, self.diff.repair, hunk.wrong_bytes, hunk.right_bytes)[0]
+            for hunk in hunks
         ]
+        right = [verdict.correct for verdict in self._grade(texts)]
+        return record_verdicts(hunks, right, unneeded_weight)
 
     def _grade(self, texts: Sequence[str]) -> list[Verdict]:
         return list(grade_texts([(text, self.key) for text in texts], self._pool))
@@ -130,11 +137,17 @@ def write_edits(edits: Sequence[RepairerEdit]) -> str | None:
     )
 
 
+def choose_smallest(accepted: Sequence[tuple[int, Accepted]]) -> Accepted:
+    """The candidate that is the repair: the smallest edit, the earliest of equal ones."""
+    return _order(accepted)[0]
+
+
 def build_repair(
     trajectory: Trajectory,
     attempts: Sequence[Attempt],
     accepted: Sequence[tuple[int, Accepted]],
-    protocol: str,
+    tests: Mapping[int, Attempt],
+    config: RepairConfig,
     model: str,
 ) -> Repair:
     """The record of a repaired trajectory: the smallest accepted candidate, the others beside it.
@@ -142,15 +155,16 @@ def build_repair(
     Args:
         attempts: all there were, in the order of their indices.
         accepted: index of the attempt and candidate; at least one.
+        tests: index of a hunk -> what the repairer made of the repair without it.
+        model: the repairer.
     """
-    ordered = sorted(accepted, key=lambda item: (item[1].edit_ratio, item[0]))
-    best = ordered[0][1]
+    best, *others = _order(accepted)
     return Repair(
         trajectory_id=trajectory.trajectory_id,
         prompt_id=trajectory.prompt_id,
         sample_index=trajectory.sample_index,
         repair=best.text,
-        protocol=protocol,
+        protocol=config.protocol,
         edits=best.edits,
         reward=best.reward,
         verdict=best.verdict,
@@ -159,10 +173,14 @@ def build_repair(
         answer_only=best.answer_only,
         attempts=list(attempts),
         model=model,
-        cost_usd=sum(attempt.cost_usd for attempt in attempts),
-        alternatives=[other.text for _, other in ordered[1:]],
-        necessity=best.necessity,
+        cost_usd=sum(attempt.cost_usd for attempt in (*attempts, *tests.values())),
+        alternatives=[other.text for other in others],
+        necessity=settle(best.necessity, tests, config),
     )
+
+
+def _order(accepted: Sequence[tuple[int, Accepted]]) -> list[Accepted]:
+    return [each for _, each in sorted(accepted, key=lambda item: (item[1].edit_ratio, item[0]))]
 
 
 def copy_repair(
@@ -175,6 +193,10 @@ def copy_repair(
     """
     from dfgen.diff.pair import diff_pair
 
+    # What was paid for stands in one row only.
+    necessity = repair.necessity and [
+        entry.model_copy(update={"attempt": None}) for entry in repair.necessity
+    ]
     quality = diff_pair(
         trajectory.completion,
         repair.repair,
@@ -190,6 +212,7 @@ def copy_repair(
             "step_edit_ratio": quality.step_edit_ratio,
             "attempts": [],
             "cost_usd": 0.0,
+            "necessity": necessity,
             "copy_of": repair.trajectory_id,
         }
     )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
-from dfgen.records import Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
+from dfgen.stages.repair_plan import Undecided, count_later
 from dfgen.stages.repair_prompt import fill_fields, load_template
 
 if TYPE_CHECKING:
@@ -28,29 +28,45 @@ _FRAME_TOKENS = 12
 
 @dataclass
 class Estimate:
-    """Sums over requests: one each for the expected case, all attempts for the largest."""
+    """Sums over the requests that would be made.
 
+    Attributes:
+        repairs, controls, tests: first requests by purpose; tests are of repairs already accepted.
+        requests, prompt_tokens, image_tokens, completion_tokens: of the first requests, with
+            answers of the length to be expected.
+        most_requests, most_prompt_tokens: if all attempts were refused but the last, and its repair
+            tested at as many hunks as may be. Every answer then has `max_tokens` at most.
+    """
+
+    repairs: int = 0
+    controls: int = 0
+    tests: int = 0
     requests: int = 0
     prompt_tokens: int = 0
     image_tokens: int = 0
     completion_tokens: int = 0
+    most_requests: int = 0
+    most_prompt_tokens: int = 0
 
     def price(self, price: Price) -> float:
-        """Dollars."""
+        """Dollars of the first requests."""
         return (self.prompt_tokens * price.prompt + self.completion_tokens * price.completion) / 1e6
+
+    def price_most(self, price: Price, max_tokens: int) -> float:
+        """Dollars that will not be exceeded, feedback to refused attempts apart."""
+        completion = self.most_requests * max_tokens
+        return (self.most_prompt_tokens * price.prompt + completion * price.completion) / 1e6
 
 
 def estimate_repairs(
-    rows: Iterable[tuple[Trajectory, Prompt]], config: RepairConfig, tokenizer: TextTokenizer
+    rows: Iterable[Undecided], config: RepairConfig, tokenizer: TextTokenizer
 ) -> Estimate:
-    """Count tokens of the first round of requests, text by the policy's tokenizer.
-
-    Args:
-        rows: trajectories that would be sent, each with its prompt.
-    """
+    """Count tokens of the next requests, text by the policy's tokenizer."""
     template = load_template(config)
     total = Estimate()
-    for trajectory, prompt in rows:
+    for row in rows:
+        trajectory, prompt, plan = row.trajectory, row.prompt, row.plan
+        # A test sends the repair with a hunk taken back: about as long as the trajectory.
         fields = fill_fields(trajectory, prompt, (), config)
         messages = build_messages(prompt, template, config.system, fields)
         text = "".join(p for m in messages for p in m.content if isinstance(p, str))
@@ -60,13 +76,19 @@ def estimate_repairs(
                 math.ceil(image.width * image.height / PIXELS_PER_TOKEN)
                 for image in prompt.image_info
             )
+        read = len(tokenizer.encode(text)) + pictures + _FRAME_TOKENS
         answer = len(trajectory.completion_ids) + _FRAME_TOKENS
         if config.protocol == "hunks":
             answer = 2 * _EDIT_TOKENS
-        total.requests += config.candidates
-        total.image_tokens += pictures * config.candidates
-        total.prompt_tokens += config.candidates * (
-            len(tokenizer.encode(text)) + pictures + _FRAME_TOKENS
-        )
-        total.completion_tokens += config.candidates * min(answer, config.decoding.max_tokens)
+        first = len(plan.indices)
+        total.repairs += plan.purpose == "repair"
+        total.controls += plan.purpose == "control"
+        total.tests += first * (plan.purpose == "necessity")
+        total.requests += first
+        total.image_tokens += first * pictures
+        total.prompt_tokens += first * read
+        total.completion_tokens += first * min(answer, config.decoding.max_tokens)
+        most = first + count_later(plan, config)
+        total.most_requests += most
+        total.most_prompt_tokens += most * read
     return total

@@ -6,14 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
-from dfgen.records import Attempt, Trajectory
-
-HOPELESS = frozenset(
-    {"prompt_too_long", "request_too_large", "image_corrupt", "content_filter", "bad_request"}
-)
-"""Failures that the same request would meet again."""
+from dfgen.records import Trajectory
 
 
 @dataclass(slots=True)
@@ -102,23 +96,3 @@ def is_control(trajectory: Trajectory, share: float) -> bool:
         return False
     digest = hashlib.sha256(f"control|{trajectory.trajectory_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
-
-
-def plan_attempts(attempts: Iterable[Attempt], config: RepairConfig) -> tuple[int, ...]:
-    """Indices of the attempts that a trajectory needs next; none when it is decided.
-
-    Attempt i belongs to round i // candidates; a round is made in full before it is decided.
-    """
-    made = {attempt.index: attempt for attempt in attempts}
-    for round_number in range(config.max_attempts):
-        first = round_number * config.candidates
-        indices = range(first, first + config.candidates)
-        missing = tuple(index for index in indices if index not in made)
-        if missing:
-            return missing
-        done = [made[index] for index in indices]
-        if any(attempt.accepted for attempt in done):
-            return ()
-        if all(attempt.reason in HOPELESS for attempt in done):
-            return ()
-    return ()

@@ -144,6 +144,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "repair.max_hunks",
         "repair.max_step_ratio",
         "repair.necessity",
+        "repair.necessity_tests",
         "repair.per_group",
         "repair.prefix_lock",
         "repair.prompt",

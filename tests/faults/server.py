@@ -18,11 +18,13 @@ from typing import Any
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.demo.scenes import iter_scenes
+from dfgen.diff.pair import diff_pair
 from dfgen.grade.pool import GradePool
 from dfgen.runners.local import run_stages
 from dfgen.runners.prompts import run_prompts
 from dfgen.runners.sampling import run_sampling
 from dfgen.runners.session import Session
+from dfgen.stages.repair_necessity import take_back
 from dfgen.store.run import Run
 from tests.support.loopback import Received, Reply, write_completion
 from tests.support.sample_run import ScriptedPolicy, finish_stage, index_scenes
@@ -86,8 +88,13 @@ def repair_run(root: Path, pipeline: Pipeline) -> Run:
 
 
 def read_student(received: Received) -> str:
-    """The text to correct, as the prompt frames it."""
-    frame = received.text.split(OPEN)[1]
+    """The text to correct, as the request frames it."""
+    return find_student(received.text)
+
+
+def find_student(prompt: str) -> str:
+    """The text to correct, as a prompt frames it."""
+    frame = prompt.split(OPEN)[1]
     fence, _, rest = frame.partition(">\n")
     return rest.split(f"\n</student_answer {fence}>")[0]
 
@@ -138,6 +145,16 @@ class Script:
             return write_completion(f"<corrected>{right}</corrected>")
         edits = [{"find": student, "replace": right, "reason": "wrong", "kind": "perception"}]
         return write_completion(json.dumps({"edits": edits if right != student else []}))
+
+
+def list_reversals(ideal: dict[str, str], session: Session) -> dict[str, str]:
+    """What necessity tests may send (an ideal repair with one hunk taken back) -> that repair."""
+    found = {}
+    for wrong, right in ideal.items():
+        for hunk in diff_pair(wrong, right, session.tokenizer, session.pipeline.mask).hunks:
+            text, _ = take_back(wrong, right, hunk.wrong_bytes, hunk.right_bytes)
+            found[text] = right
+    return found
 
 
 def pick(texts: list[str], count: int) -> set[str]:

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dfgen.runners.session import Session
 from dfgen.runners.spending import iter_attempts
 from dfgen.store.counts import audit, counts
 from dfgen.store.run import Run
-from tests.faults.server import Script, make_pipeline, sample_run
+from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply
 
 #: 20 for the claim in the README; every start costs seconds, so by default fewer.
@@ -35,8 +36,9 @@ def slow_down(received: Received, before: int) -> Reply | None:
     return None
 
 
+@pytest.mark.parametrize("necessity", ["off", "model"])
 def test_kills_cost_at_most_what_was_in_flight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    necessity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -45,8 +47,12 @@ def test_kills_cost_at_most_what_was_in_flight(
     killed = 0
     script = Script({}, slow_down)
     with LoopbackServer(script) as server:
-        pipeline = make_pipeline(server.url, prompts=PROMPTS)
-        script.ideal = sample_run(root, pipeline).ideal
+        # So few that some kills come after the last attempt, in the middle of the tests.
+        prompts = PROMPTS if necessity == "off" else KILLS * 3 // 2
+        pipeline = make_pipeline(server.url, prompts=prompts, necessity=necessity)
+        ideal = sample_run(root, pipeline).ideal
+        session = Session(Run.open_or_create(root, None), pipeline)
+        script.ideal = list_reversals(ideal, session) | ideal
         file = tmp_path / "pipeline.yaml"
         file.write_text(yaml.safe_dump(pipeline.model_dump(mode="json")))
         command = [sys.executable, "-m", "dfgen", "repair", str(file), "--out", str(root), "-q"]
@@ -63,11 +69,15 @@ def test_kills_cost_at_most_what_was_in_flight(
             process.communicate(timeout=30)
             killed += process.returncode == -signal.SIGKILL
         paid_before_the_end = sum(script.paid.values())
+        tests_before_the_end = sum(n for text, n in script.paid.items() if text not in ideal)
         subprocess.run(command, env=environment, check=True, timeout=300)
     assert killed >= KILLS * 3 // 4, "the runs ended before they could be killed: make them longer"
     run = Run.open_or_create(root, None)
     assert audit(run) == []
     assert counts(run)["repair"]["pending"] == 0
+    if necessity == "model":
+        assert tests_before_the_end > 0, "no test was killed: make the run shorter"
+        check_tests(run)
     recorded = sum(1 for _ in iter_attempts(run))
     paid = sum(script.paid.values())
     print(
@@ -75,3 +85,14 @@ def test_kills_cost_at_most_what_was_in_flight(
         f"{paid_before_the_end} of them before the last start"
     )
     assert 0 <= paid - recorded <= killed * (IN_FLIGHT + 1)
+
+
+def check_tests(run: Run) -> None:
+    """Every hunk that a grader lets pass was put to the repairer, which put it right again."""
+    reasons = {
+        entry["attempt"] and entry["attempt"]["reason"]
+        for row in run.table("repairs").iter_rows()
+        for entry in row["necessity"]
+        if row["copy_of"] is None and not (entry["needed"] and entry["decided_by"] == "grader")
+    }
+    assert reasons == {"needed"}

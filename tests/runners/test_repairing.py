@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from dfgen.errors import EngineError
+from dfgen.config.engine import Price
+from dfgen.engines.base import EngineInfo, Request, Result, Usage
+from dfgen.errors import DfgenError, EngineError
+from dfgen.grade.pool import GradePool
 from dfgen.records import Repair
-from dfgen.runners.repairing import iter_undecided
+from dfgen.runners.local import run_stages
+from dfgen.runners.repairing import iter_undecided, run_repair
 from dfgen.runners.session import Session
 from dfgen.runners.spending import count_spent
-from dfgen.store.counts import audit
+from dfgen.stages.progress import Silence
+from dfgen.stages.repair import Repairer
+from dfgen.store.counts import audit, counts
 from dfgen.store.run import Run
-from tests.faults.server import Script, make_pipeline, repair_run, sample_run
+from tests.faults.server import Script, find_student, make_pipeline, repair_run, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply, write_error
 
 
@@ -95,3 +105,96 @@ def test_a_round_that_broke_off_goes_on_where_it_was(tmp_path: Path) -> None:
         again = root / "repairs" / path.name
         assert again.read_bytes() == path.read_bytes()
     assert Repair.SCHEMA == "dfgen.repair/1"
+
+
+class CheapAfterFour:
+    """Takes four requests at a time; the first four cost ten cents each, the others nothing."""
+
+    info = EngineInfo("scripted", "1", "m", None, None, None)
+
+    def __init__(self, ideal: dict[str, str]) -> None:
+        self.ideal = ideal
+        self.done = 0
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
+        source = iter(requests)
+        while batch := list(islice(source, 4)):
+            yield [self.answer(request) for request in batch]
+
+    def answer(self, request: Request) -> Result:
+        self.done += 1
+        text = "".join(part for part in request.messages[-1].content if isinstance(part, str))
+        usage = Usage(100_000 if self.done <= 4 else 0, 0)
+        return Result(request.key, self.ideal[find_student(text)], None, None, "stop", usage=usage)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def test_a_limit_holds_nothing_back_that_has_a_place_after_all(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    pipeline = make_pipeline("http://127.0.0.1:1/v1", max_cost_usd=0.65)
+    engine = CheapAfterFour(sample_run(root, pipeline).ideal)
+    run = Run.open_or_create(root, pipeline)
+    session = Session(run, pipeline)
+    with run.lock(), closing(session), GradePool(pipeline.grade) as pool:
+        run.check_stage("repair", pipeline, {})
+        repairer = Repairer(
+            pipeline.repair, engine, session.tokenizer, pool, pipeline.mask, 0, Price(prompt=1.0)
+        )
+        run_repair(session, repairer, session.list_unfinished("repair", "sample"))
+    assert audit(run) == []
+    assert counts(run)["repair"]["pending"] == 0
+    assert count_spent(run) == (engine.done, pytest.approx(0.4))
+
+
+def test_another_template_is_another_run(tmp_path: Path) -> None:
+    root, file = tmp_path / "run", tmp_path / "mine.txt"
+    file.write_text(MINE, "utf-8")
+    sampled = sample_run(root, make_pipeline("http://127.0.0.1:1/v1"))
+    script = Script(sampled.ideal)
+    with LoopbackServer(script) as server:
+        pipeline = make_pipeline(server.url, prompt=f"file:{file}", max_requests=2)
+        with pytest.raises(DfgenError, match="limit"):
+            repair_run(root, pipeline)
+        assert all(received.text.startswith("Mend") for received in server.received)
+        run = Run.open_or_create(root, None)
+        recorded = run.manifest.get_stage("repair").fingerprint["facts.repair.template"]
+        assert recorded == hashlib.sha256(MINE.encode()).hexdigest()
+        file.write_text(f"{MINE} Please.", "utf-8")
+        with pytest.raises(DfgenError, match="template"):
+            repair_run(root, pipeline)
+    assert sum(script.paid.values()) == 2
+
+
+MINE = "Mend this.\n<student_answer x>\n{completion}\n</student_answer x>{images}"
+
+
+class Notes(Silence):
+    """Keeps what a progress bar would show beside the rows."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
+        self.shown.append(note)
+
+
+def test_the_bar_shows_what_was_spent_over_all_starts(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    sampled = sample_run(root, make_pipeline("http://127.0.0.1:1/v1"))
+    notes = Notes()
+    with LoopbackServer(Script(sampled.ideal)) as server:
+        price = {"prompt": 1000.0, "completion": 1000.0}
+        with pytest.raises(DfgenError, match="limit"):
+            repair_run(root, make_pipeline(server.url, max_requests=3, engine={"price": price}))
+        pipeline = make_pipeline(server.url, engine={"price": price})
+        run = Run.open_or_create(root, pipeline)
+        with run.lock():
+            run_stages(Session(run, pipeline, notes), ("repair",))
+    requests, cost = count_spent(run)
+    # Ten tokens each, at a thousand dollars a million.
+    assert cost == pytest.approx(requests * 0.01)
+    assert notes.shown[-1] == f"${cost:.2f}"
+    assert notes.shown == sorted(notes.shown)
+    assert float(notes.shown[0][1:]) >= 0.04

@@ -14,8 +14,9 @@ from dfgen.config.repair import RepairConfig
 from dfgen.demo import locate_model
 from dfgen.engines.base import EngineInfo, Request, Result, Usage
 from dfgen.grade.pool import GradePool
-from dfgen.records import Prompt
-from dfgen.stages.repair import Repairer, Task
+from dfgen.records import Necessity, Prompt, VerdictInfo
+from dfgen.stages.repair import Repairer, Task, make_test
+from dfgen.stages.repair_compare import Accepted
 from dfgen.stages.repair_prompt import make_fence, shield, unshield
 from dfgen.tokens.loading import load_tokenizer
 from dfgen.tokens.tokenizer import TextTokenizer
@@ -133,6 +134,59 @@ def test_control_tokens_come_back_as_they_were(tokenizer: TextTokenizer) -> None
     )
     assert outcome.accepted is not None
     assert outcome.accepted.text == original.replace("Answer: 5", "Answer: 6")
+
+
+@pytest.mark.parametrize("completion", ATTACKS.values(), ids=ATTACKS.keys())
+@pytest.mark.parametrize("protocol", ["hunks", "rewrite"])
+def test_a_hunk_taken_back_stays_in_the_frame(
+    completion: str, protocol: str, tokenizer: TextTokenizer
+) -> None:
+    fixed = f"{completion}\nI see four of them.\nAnswer: 6"
+    wrong = fixed.replace("four", "nine")
+    trajectory = make("p-0", wrong, completion_ids=[])
+    place = len(f"{completion}\nI see ".encode())
+    task = make_test(trajectory, PROMPT, accept(fixed, place), 0, tokenizer)
+    edits = {"edits": [{"find": "nine of", "replace": "four of"}]}
+    outputs = {
+        "hunks": {"needed": json.dumps(edits), "unneeded": '{"edits": []}'},
+        "rewrite": {"needed": f"<corrected>{fixed}</corrected>", "unneeded": wrong},
+    }[protocol]
+    for reason, output in (*outputs.items(), ("", completion)):
+        engine = Scripted(output)
+        with GradePool(GradeConfig()) as pool:
+            config = RepairConfig(protocol=protocol, necessity="model")
+            repairer = Repairer(config, engine, tokenizer, pool, MaskConfig(), 0, Price())
+            [[outcome]] = list(repairer.run_round([task]))
+        [part] = engine.asked[0].messages[-1].content
+        opening, closing = (f"{tag} {make_fence(wrong)}>" for tag in TAGS)
+        assert part.count(opening) == part.count(closing) == 1
+        inside = part.split(f"{opening}\n")[1].split(f"\n{closing}")[0]
+        assert unshield(inside, wrong) == wrong
+        assert (outcome.purpose, outcome.accepted) == ("necessity", None)
+        # The words of the policy decide nothing; its own <corrected> tags spoil a rewrite at most.
+        if reason and not (protocol == "rewrite" and "<corrected>" in completion):
+            assert outcome.attempt.reason == reason
+
+
+TAGS = ("<student_answer", "</student_answer")
+
+
+def accept(repair: str, at: int) -> Accepted:
+    """An accepted repair whose one hunk is a word of four letters at a byte."""
+    verdict = VerdictInfo(
+        correct=True, grader="auto", extracted="6", expected="6", method="", detail=""
+    )
+    span = {"start": at, "end": at + 4, "repair_start": at, "repair_end": at + 4}
+    return Accepted(
+        text=repair,
+        edits=None,
+        reward=1.0,
+        verdict=verdict,
+        edit_ratio=0.1,
+        step_edit_ratio=0.1,
+        answer_only=False,
+        necessity=[Necessity(needed=False, weight=0.5, **span)],
+    )
 
 
 OUTPUTS = [

@@ -9,7 +9,8 @@ import pytest
 
 from dfgen.config.repair import RepairConfig
 from dfgen.records import Attempt, Trajectory, VerdictInfo
-from dfgen.stages.repair_selection import is_control, plan_attempts, select_wrong
+from dfgen.stages.repair_plan import plan_attempts
+from dfgen.stages.repair_selection import is_control, select_wrong
 
 
 def make(name: str, text: str, **fields: Any) -> Trajectory:

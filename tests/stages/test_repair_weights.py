@@ -50,6 +50,12 @@ def make_repair(**fields: object) -> Repair:
     return Repair.model_validate({**values, **fields})
 
 
+def make_entry(at: int, needed: bool, weight: float, **fields: object) -> Necessity:
+    """The verdict on the word of one byte at a place that both texts share."""
+    span = {"start": at, "end": at + 1, "repair_start": at, "repair_end": at + 1}
+    return Necessity.model_validate({**span, "needed": needed, "weight": weight, **fields})
+
+
 def weigh(repair: Repair, tokenizer: TextTokenizer) -> dict[str, float] | None:
     trajectory = make("p-0", WRONG, completion_ids=tokenizer.encode(WRONG))
     config = MaskConfig()
@@ -81,11 +87,8 @@ def test_agreement_is_the_share_of_repairs(tokenizer: TextTokenizer) -> None:
 
 
 def test_necessity_lowers_the_weight_of_a_hunk(tokenizer: TextTokenizer) -> None:
-    at = WRONG.index("3")
-    tests = [
-        Necessity(start=at, end=at + 1, needed=False, weight=0.25),
-        Necessity(start=len(WRONG) - 1, end=len(WRONG), needed=True, weight=1.0),
-    ]
+    at, last = WRONG.index("3"), len(WRONG) - 1
+    tests = [make_entry(at, False, 0.25), make_entry(last, True, 1.0)]
     assert weigh(make_repair(necessity=tests), tokenizer) == {"3": 0.25, "squares": 0.0, "5": 1.0}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
 from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.working import work
 
@@ -19,18 +19,7 @@ from dfgen.cli.working import work
         "dfgen repair my.yaml --out runs/a --set repair.protocol=hunks",
     ),
 )
-@click.option(
-    "--max-cost",
-    type=click.FloatRange(min=0),
-    metavar="USD",
-    help="Stop when the repairs of this run have cost this much (repair.max_cost_usd).",
-)
-@click.option(
-    "--max-requests",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Stop after N requests of this run to the repairer (repair.max_requests).",
-)
+@spending_options
 @pipeline_options
 def command(
     pipeline: Path,
@@ -40,17 +29,11 @@ def command(
     dry_run: bool,
     as_json: bool,
     quiet: bool,
-    max_cost: float | None,
-    max_requests: int | None,
 ) -> None:
     """Repair the wrong answers of a run whose sampling is done.
 
     Every attempt is on disk when it is finished and is never paid for twice.
     """
-    if max_cost is not None:
-        settings = (*settings, f"repair.max_cost_usd={max_cost}")
-    if max_requests is not None:
-        settings = (*settings, f"repair.max_requests={max_requests}")
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
         rehearse(effective, as_json=as_json, run=out)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
 from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.working import work
 
@@ -16,8 +16,10 @@ from dfgen.cli.working import work
         "dfgen run pipelines/demo.yaml --out runs/demo",
         "dfgen run my.yaml --out runs/try --limit 20 --set sample.num_samples=4",
         "dfgen run my.yaml --out runs/try --dry-run",
+        "dfgen run my.yaml --out runs/a --max-cost 20",
     ),
 )
+@spending_options
 @pipeline_options
 def command(
     pipeline: Path,
@@ -35,6 +37,6 @@ def command(
     """
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json)
+        rehearse(effective, as_json=as_json, run=out)
     else:
         work(effective, out, ("prompts", "sample", "repair", "mask"), quiet=quiet, as_json=as_json)

@@ -1,0 +1,81 @@
+"""What the repair stage of a run has on disk: finished rows, and the journals of open shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
+from dfgen.runners.session import Session
+from dfgen.stages.repair_compare import Accepted
+from dfgen.stages.repair_judging import Outcome
+from dfgen.stages.repair_plan import History
+from dfgen.stages.repair_selection import needs_repair
+
+Entries = dict[str, list[dict[str, Any]]]
+"""Journal entries of a shard by trajectory, in order."""
+
+
+def read_rows(session: Session, shard: int) -> dict[str, Repair]:
+    """Repairs already in the shard's file: there are some when `num_samples` has grown."""
+    table = session.run.table("repairs")
+    rows = table.iter_rows(shard) if table.exists(shard) else ()
+    return {row["trajectory_id"]: Repair.model_validate(row) for row in rows}
+
+
+def read_rejects(session: Session, shard: int) -> dict[str, Reject]:
+    """Refused trajectories already in the shard's ledger."""
+    ledger = session.run.rejects("repair")
+    rows = ledger.iter_rows(shard) if ledger.exists(shard) else ()
+    return {row["row_id"]: Reject.model_validate(row) for row in rows}
+
+
+def read_controls(session: Session, shard: int, log: Entries) -> dict[str, Control]:
+    """Controls of a shard that are done, in its file or its journal."""
+    table = session.run.table("controls")
+    rows = list(table.iter_rows(shard)) if table.exists(shard) else []
+    rows += [e["control"] for entries in log.values() for e in entries if e["control"] is not None]
+    return {row["trajectory_id"]: Control.model_validate(row) for row in rows}
+
+
+def read_trajectories(session: Session, shard: int) -> Iterator[Trajectory]:
+    """The trajectories of a shard, in order."""
+    for row in session.run.table("trajectories").iter_rows(shard):
+        yield Trajectory.model_validate(row)
+
+
+def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
+    """The trajectories of a shard that need a repair, in order."""
+    return filter(needs_repair, read_trajectories(session, shard))
+
+
+def read_journal(session: Session, shard: int) -> Entries:
+    """The finished requests of a shard by trajectory, in order."""
+    log: Entries = {}
+    for entry in session.journal("repair", shard).replay():
+        log.setdefault(entry["trajectory_id"], []).append(entry)
+    return log
+
+
+def read_history(entries: Sequence[dict[str, Any]]) -> History:
+    """What the journal says of one wrong trajectory, in the order of the indices."""
+    history = History()
+    for entry in sorted(entries, key=lambda entry: int(entry["attempt"]["index"])):
+        accepted = entry["accepted"]
+        history.add(
+            entry["purpose"],
+            Attempt.model_validate(entry["attempt"]),
+            None if accepted is None else Accepted.model_validate(accepted),
+        )
+    return history
+
+
+def to_entry(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as the journal keeps it."""
+    return {
+        "trajectory_id": outcome.trajectory_id,
+        "purpose": outcome.purpose,
+        "attempt": outcome.attempt.model_dump(),
+        "accepted": None if outcome.accepted is None else outcome.accepted.model_dump(),
+        "control": None if outcome.control is None else outcome.control.model_dump(),
+    }
