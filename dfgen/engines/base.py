@@ -146,8 +146,9 @@ class Engine(Protocol):
 
     `generate` pulls requests lazily, keeps a bounded number in flight, and yields whatever has
     finished as soon as it has, in any order, as a list: what is in one list finished together and
-    is written to disk together. It raises `EngineError` only when it cannot go on at all; a request
-    that fails by itself is a `Result` with a `failure`.
+    is written to disk together. An empty list may come before the engine has to wait, for the
+    caller to do what it has put off. It raises `EngineError` only when it cannot go on at all; a
+    request that fails by itself is a `Result` with a `failure`.
     """
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
+from dfgen.runners.judging import open_judges
 from dfgen.runners.prompts import read_shard
 from dfgen.runners.repair_rows import (
     Entries,
@@ -30,7 +31,7 @@ from dfgen.runners.spending import Spending, count_spent
 from dfgen.stages.rejecting import make_reject
 from dfgen.stages.repair import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair_compare import build_repair, choose_smallest, copy_repair
-from dfgen.stages.repair_judging import Outcome
+from dfgen.stages.repair_judging import Judges, Outcome
 from dfgen.stages.repair_necessity import count_necessity
 from dfgen.stages.repair_plan import CONTROL, History, Plan, Undecided, count_rounds, plan_next
 from dfgen.stages.repair_selection import Selection, is_control, needs_repair, select_wrong
@@ -45,7 +46,9 @@ def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
     session.run.set_stage(
         "repair", state="running", counts={}, engine=describe_engine(repairer.engine)
     )
-    Repairing(session, repairer).execute(todo)
+    rows = sum(session.run.table("trajectories").num_rows(shard) for shard in todo)
+    with open_judges(session, repairer.judge, rows) as judges:
+        Repairing(session, repairer, judges).execute(todo)
 
 
 @dataclass(slots=True)
@@ -60,12 +63,14 @@ class Standing:
 class Repairing:
     """One pass over the unfinished shards."""
 
-    def __init__(self, session: Session, repairer: Repairer) -> None:
+    def __init__(self, session: Session, repairer: Repairer, judges: Judges) -> None:
         self.session = session
         self.repairer = repairer
+        self.judges = judges
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
         self.standing: dict[str, Standing] = {}
+        self.by_schema = {True: 0, False: 0}
         self.spending = Spending(self.config, *count_spent(session.run))
 
     def execute(self, todo: list[int]) -> None:
@@ -86,7 +91,7 @@ class Repairing:
 
     def _run_round(self, round_number: int) -> None:
         feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
-        for outcomes in self.repairer.run_round(feed):
+        for outcomes in self.repairer.run_round(feed, self.judges):
             self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
@@ -130,6 +135,8 @@ class Repairing:
         for outcome in outcomes:
             by_shard.setdefault(self.standing[outcome.trajectory_id].shard, []).append(outcome)
             self.spending.add(outcome.attempt)
+            if outcome.by_schema is not None:
+                self.by_schema[outcome.by_schema] += 1
         for shard, fresh in by_shard.items():
             self.session.journal("repair", shard).append([to_entry(item) for item in fresh])
             for outcome in fresh:
@@ -232,7 +239,7 @@ class Repairing:
         """Say in the manifest how the server treated its schema, and what tests found out."""
         facts: dict[str, Any] = {}
         if self.config.protocol == "hunks" and self.config.structured_output == "auto":
-            kept, ignored = (self.repairer.judge.by_schema[flag] for flag in (True, False))
+            kept, ignored = (self.by_schema[flag] for flag in (True, False))
             facts["schema"] = {"obeyed": kept, "ignored": ignored}
         if self.config.necessity != "off":
             rows = self.session.run.table("repairs").iter_rows(columns=["copy_of", "necessity"])

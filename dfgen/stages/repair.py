@@ -28,7 +28,7 @@ from dfgen.errors import RowError
 from dfgen.records import Attempt, Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair_compare import Accepted
-from dfgen.stages.repair_judging import Judge, Outcome, Waiting
+from dfgen.stages.repair_judging import Judge, Judges, Outcome, Waiting
 from dfgen.stages.repair_necessity import take_back
 from dfgen.stages.repair_parse import EDIT_SCHEMA
 from dfgen.stages.repair_plan import Purpose
@@ -76,6 +76,9 @@ class Repairer:
         mask: how texts are compared.
         seed: the run's seed.
         price: what the repairer charges.
+
+    Attributes:
+        judge: reads and compares in this process.
     """
 
     def __init__(
@@ -94,8 +97,14 @@ class Repairer:
         self.judge = Judge(config, tokenizer, pool, mask, price, engine.info.model)
         self.template = load_template(config)
 
-    def run_round(self, tasks: Iterable[Task]) -> Iterator[list[Outcome]]:
-        """Do each task; what finished together comes in one list."""
+    def run_round(
+        self, tasks: Iterable[Task], judges: Judges | None = None
+    ) -> Iterator[list[Outcome]]:
+        """Do each task; what finished together comes in one list.
+
+        Args:
+            judges: processes that do as `judge` does; None: it does so itself, here.
+        """
         waiting: dict[str, Waiting] = {}
 
         def ask() -> Iterator[Request]:
@@ -111,8 +120,10 @@ class Repairer:
                 )
                 yield request
 
-        for results in self.engine.generate(ask()):
-            yield [self.judge.judge(result, waiting.pop(result.key)) for result in results]
+        yield from (judges or self.judge).judge_all(
+            [(result, waiting.pop(result.key)) for result in results]
+            for results in self.engine.generate(ask())
+        )
 
     def make_request(self, task: Task) -> Request:
         """The request of a task."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
@@ -29,13 +30,17 @@ _KEPT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One finished request; `accepted` is set when a repair was, `control` when it was one."""
+    """One finished request; `accepted` is set when a repair was, `control` when it was one.
+
+    `by_schema` says whether the answer was as the JSON schema asked; None for none at all.
+    """
 
     trajectory_id: str
     purpose: Purpose
     attempt: Attempt
     accepted: Accepted | None = None
     control: Control | None = None
+    by_schema: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,20 @@ class Waiting:
     seed: int
 
 
+Answers = Sequence[tuple[Result, Waiting]]
+"""Results that finished together."""
+
+
+class Judges(Protocol):
+    """Who judges, in this process or in others."""
+
+    def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
+        """Judge lists of answers, which come back whole and in order; empty ones may be left out.
+
+        An empty list says that no answer is ready now: what was put off is done then.
+        """
+
+
 class Judge:
     """Reads results and compares them with the texts they were asked about.
 
@@ -63,9 +82,6 @@ class Judge:
         mask: how texts are compared.
         price: what the repairer charges.
         model: the repairer's name.
-
-    Attributes:
-        by_schema: answers so far that were, and were not, as the JSON schema asked.
     """
 
     def __init__(
@@ -83,7 +99,11 @@ class Judge:
         self.mask = mask
         self.price = price
         self.model = model
-        self.by_schema = {True: 0, False: 0}
+
+    def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
+        """Judge lists of answers as they come."""
+        for batch in answers:
+            yield [self.judge(result, waiting) for result, waiting in batch]
 
     def judge(self, result: Result, waiting: Waiting) -> Outcome:
         """Say what came of a request; an answer that cannot be used is an outcome like others."""
@@ -92,14 +112,15 @@ class Judge:
         comparison = Comparison(
             trajectory, proposal, waiting.key, self.tokenizer, self.pool, self.mask
         )
-        if result.failure is None and result.finish_reason == "stop":
-            self.by_schema[proposal.by_schema] += 1
         judge = {
             "repair": self._judge_repair,
             "control": self._judge_control,
             "necessity": self._judge_necessity,
         }[waiting.purpose]
-        return judge(result, comparison, waiting)
+        outcome = judge(result, comparison, waiting)
+        if result.failure is None and result.finish_reason == "stop":
+            return replace(outcome, by_schema=proposal.by_schema)
+        return outcome
 
     def _judge_repair(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
         """Accept a repair of a wrong trajectory, or say what refuses it."""

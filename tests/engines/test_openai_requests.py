@@ -196,7 +196,8 @@ def test_closing_early_cancels_and_leaves_nothing_behind() -> None:
         results = open_engine(server, concurrency=4).generate(
             make_request(index, str(index)) for index in range(100)
         )
-        assert [result.key for result in next(results)] == ["0"]
+        assert next(results) == []  # about to wait
+        assert [result.key for result in next(filter(None, results))] == ["0"]
         results.close()  # type: ignore[attr-defined]
         assert not [t for t in threading.enumerate() if t.name == "dfgen-openai"]
         release.set()
@@ -256,7 +257,7 @@ def test_the_engine_can_be_used_again() -> None:
     with LoopbackServer(echo) as server:
         engine = open_engine(server)
         for _ in range(2):
-            [[result]] = list(engine.generate([make_request("a", "Hi")]))
+            [[result]] = filter(None, engine.generate([make_request("a", "Hi")]))
             assert result.text == "Hi"
         engine.close()
 

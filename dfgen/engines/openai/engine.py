@@ -59,6 +59,8 @@ class OpenAIEngine:
     def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
         """Yield results as they finish, those that finished together in one list.
 
+        An empty list comes before each wait.
+
         Raises:
             EngineError: the key is refused, the model is unknown, or the server is gone. Results
                 that finished before are yielded first.
@@ -73,6 +75,8 @@ class OpenAIEngine:
                     more = bool(fresh)
                     background.submit(fresh)
                     waiting += len(fresh)
+                if not background.has_done():
+                    yield []
                 if waiting:
                     finished = background.take()
                     waiting -= len(finished)

@@ -22,6 +22,7 @@ from dfgen.engines.vllm.watch import DeathWatch
 from dfgen.errors import EngineError
 
 SUPPORTED = ">=0.30,<0.34"
+_PLAIN_CACHES = ("MultiModalProcessorOnlyCache", "MultiModalProcessorSenderCache")
 _TOO_LONG = ("maximum context length", "maximum model length")
 RESUME = "Everything finished is on disk; the same command goes on from there."
 
@@ -74,6 +75,12 @@ class Binding:
     def max_num_seqs(self) -> int:
         """Completions computed at once."""
         return int(self.config.scheduler_config.max_num_seqs)
+
+    @property
+    def repeats_images(self) -> bool:
+        """Whether a rendered prompt may be added again right after itself."""
+        cache = getattr(self.engine.renderer, "mm_processor_cache", None)
+        return cache is None or type(cache).__name__ in _PLAIN_CACHES
 
     def render(self, prompt: VllmPrompt) -> Any:
         """Tokenize a prompt and process its pictures.
@@ -211,6 +218,8 @@ def to_sampling_params(request: Request) -> Any:
             logprobs=0 if request.with_logprobs else None,
             structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
             output_kind=RequestOutputKind.FINAL_ONLY,
+            # vLLM would copy deeply what is made for one request alone.
+            skip_clone=True,
         )
     except (VLLMClientError, ValueError) as error:
         raise EngineError(f"vLLM does not take these sampling settings: {error}") from error

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 from dfgen.config.vllm import VllmConfig
 from dfgen.engines.base import EngineInfo, Failure, Request, Result
 from dfgen.engines.vllm.answers import (
-    count_image_tokens,
     fail,
-    find_stray_token,
     is_retryable,
     read_output,
 )
@@ -31,6 +28,7 @@ from dfgen.engines.vllm.describing import describe_engine
 from dfgen.engines.vllm.lora import check_fit, read_adapter
 from dfgen.engines.vllm.model import load_processor
 from dfgen.engines.vllm.prompts import VllmPrompt, VllmPromptReader
+from dfgen.engines.vllm.rendering import PromptRenderer, Rendered
 from dfgen.errors import EngineError
 
 # How often a request is sent when vLLM's caches of pictures run apart.
@@ -80,7 +78,7 @@ class VllmEngine:
         self._binding = Binding(arguments, adapter)
         self._info = describe_engine(config, loaded, self._binding, adapter)
         self._tokenizer = loaded.tokenizer
-        self._image_token = loaded.image_token_id
+        self._renderer = PromptRenderer(self._binding, loaded.image_token_id)
         max_images = config.limit_mm_per_prompt.get("image", 0)
         self._reader = VllmPromptReader(loaded, config.model, max_images)
         self._window = config.in_flight or 2 * self._binding.max_num_seqs
@@ -137,22 +135,22 @@ class VllmEngine:
     def _add(self, entry: Waiting, waiting: dict[str, Waiting]) -> Result | None:
         request = entry.request
         try:
-            rendered = self._binding.render(entry.prompt)
+            rendered = self._renderer.render(entry.prompt)
             failure = self._check(rendered, request)
         except Exception as error:
             # Tokenizer and processor are the model's own code; what they raise for one prompt is
             # that row's misfortune, as in the transformers engine.
             failure = judge_refusal(error)
         if failure is not None:
-            self._binding.forget_images(entry.prompt.uuids)
+            self._renderer.forget(entry.prompt)
             return fail(request, failure)
-        entry.image_tokens = count_image_tokens(rendered, self._image_token)
+        entry.image_tokens = rendered.image_tokens
         sampling = to_sampling_params(request)
         name = str(next(self._numbers))
         try:
-            self._binding.add(name, rendered, sampling)
+            self._binding.add(name, rendered.content, sampling)
         except RefusedPromptError as error:
-            self._binding.forget_images(entry.prompt.uuids)
+            self._renderer.forget(entry.prompt)
             return fail(request, judge_refusal(error))
         except LostImagesError as error:
             return self._add_again(entry, waiting, error)
@@ -168,11 +166,11 @@ class VllmEngine:
         if entry.tries > _TRIES:
             detail = f"vLLM lost its pictures {_TRIES} times: {error}"
             return fail(entry.request, Failure("engine_error", detail))
-        self._binding.forget_images(entry.prompt.uuids)
+        self._renderer.forget(entry.prompt)
         return self._add(entry, waiting)
 
-    def _check(self, rendered: Any, request: Request) -> Failure | None:
-        length, wanted = len(rendered["prompt_token_ids"]), request.sampling.max_tokens
+    def _check(self, rendered: Rendered, request: Request) -> Failure | None:
+        length, wanted = rendered.length, request.sampling.max_tokens
         limit = self._binding.max_model_len
         if length + wanted > limit:
             return Failure(
@@ -180,12 +178,11 @@ class VllmEngine:
                 f"{length} prompt tokens and max_tokens {wanted} are more than max_model_len, "
                 f"{limit}",
             )
-        stray = find_stray_token(rendered, self._image_token)
-        if stray is not None:
+        if rendered.stray is not None:
             return Failure(
                 "prompt_invalid",
-                f"token {stray} of the prompt is that of a picture, but no picture is there: the "
-                "text itself holds it",
+                f"token {rendered.stray} of the prompt is that of a picture, but no picture is there: "
+                "the text itself holds it",
             )
         return None
 

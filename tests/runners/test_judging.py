@@ -1,0 +1,165 @@
+"""Judging in other processes: the same outcomes, whole lists in order, and nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfgen.config.engine import Price
+from dfgen.engines.base import Result
+from dfgen.errors import DfgenError
+from dfgen.grade.pool import GradePool
+from dfgen.records import Prompt, Trajectory
+from dfgen.runners.judging import ROWS_WORTH_A_PROCESS, JudgePool, JudgeSetup, open_judges
+from dfgen.runners.session import Session, open_finished
+from dfgen.stages.repair import Task
+from dfgen.stages.repair_judging import Answers, Judge, Waiting
+from dfgen.stages.sample import make_answer_key
+from tests.support.sample_run import make_run
+
+PRICE = Price(prompt=1.0, completion=2.0)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A finished run, whose repairs serve as answers."""
+    root = tmp_path_factory.mktemp("judging") / "run"
+    return open_finished(make_run(root, prompts=6, samples=4))
+
+
+@pytest.fixture(scope="module")
+def answers(session: Session) -> list[Answers]:
+    """The repair of every trajectory, or its own text, as the repairer's answer; three by three."""
+    run = session.run
+    rows = run.table("prompts").iter_rows()
+    prompts = {row["prompt_id"]: Prompt.model_validate(row) for row in rows}
+    repairs = {row["trajectory_id"]: row["repair"] for row in run.table("repairs").iter_rows()}
+    found = []
+    for row in run.table("trajectories").iter_rows():
+        trajectory = Trajectory.model_validate(row)
+        text = repairs.get(trajectory.trajectory_id, trajectory.completion)
+        task = Task(trajectory, prompts[trajectory.prompt_id])
+        key = make_answer_key(task.prompt)
+        waiting = Waiting(trajectory, key, task.purpose, 0, task.place, 7)
+        found.append((Result(trajectory.trajectory_id, text, None, None, "stop"), waiting))
+    return [found[first : first + 3] for first in range(0, len(found), 3)]
+
+
+@pytest.fixture
+def judge(session: Session) -> Iterator[Judge]:
+    with GradePool(session.pipeline.grade) as pool:
+        pipeline = session.pipeline
+        yield Judge(pipeline.repair, session.tokenizer, pool, pipeline.mask, PRICE, "m")
+
+
+def make_setup(session: Session) -> JudgeSetup:
+    return JudgeSetup(session.run.root, session.pipeline, PRICE, "m")
+
+
+def test_processes_judge_like_the_one_that_asks(
+    session: Session, answers: list[Answers], judge: Judge
+) -> None:
+    here = list(judge.judge_all(answers))
+    reasons = {outcome.attempt.reason for batch in here for outcome in batch}
+    assert {"accepted", "unchanged"} <= reasons
+    with JudgePool(make_setup(session), 2) as pool:
+        assert list(pool.judge_all(answers)) == here
+
+
+def test_what_is_put_off_is_done_before_a_wait(session: Session, answers: list[Answers]) -> None:
+    """An engine that is about to wait for a slow server must not keep judged repairs waiting."""
+    done: list[int] = []
+
+    def stream() -> Iterator[Answers]:
+        yield from answers[:3]
+        yield []
+        assert len(done) == 3, "the engine waits, and answers that were paid for are not kept"
+
+    with JudgePool(make_setup(session), 1) as pool:
+        for outcomes in pool.judge_all(stream()):
+            done.append(len(outcomes))
+    assert done == [len(batch) for batch in answers[:3]]
+
+
+def test_a_judge_that_dies_ends_the_run_with_a_way_on(
+    session: Session, answers: list[Answers]
+) -> None:
+    with JudgePool(make_setup(session), 1) as pool:
+        outcomes = pool.judge_all([answers[0], [], *answers])
+        next(outcomes)
+        [worker] = list_children(os.getpid())
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(DfgenError, match="has died") as caught:
+            list(outcomes)
+    assert "same command" in str(caught.value.hint)
+
+
+def test_processes_only_where_they_pay(session: Session, judge: Judge) -> None:
+    with open_judges(session, judge, rows=ROWS_WORTH_A_PROCESS - 1) as judges:
+        assert judges is judge
+    one = session.pipeline.model_copy(update={"workers": 1})
+    with open_judges(Session(session.run, one), judge, ROWS_WORTH_A_PROCESS) as judges:
+        assert judges is judge
+    two = session.pipeline.model_copy(update={"workers": 2})
+    with open_judges(Session(session.run, two), judge, rows=1) as judges:
+        assert isinstance(judges, JudgePool)
+
+
+def test_nobody_outlives_a_parent_that_was_killed(session: Session, tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from dfgen.config.engine import Price\n"
+        "from dfgen.runners.judging import JudgePool, JudgeSetup\n"
+        "from dfgen.runners.session import open_finished\n"
+        "if __name__ == '__main__':\n"
+        "    session = open_finished(Path(sys.argv[1]))\n"
+        "    setup = JudgeSetup(session.run.root, session.pipeline, Price(), 'm')\n"
+        "    with JudgePool(setup, 1) as pool:\n"
+        "        pool._pool.submit(print, 'up', flush=True).result()\n"
+        "        time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(session.run.root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "up\n"
+    children = list_children(parent.pid)
+    assert children
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(is_running(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [child for child in children if is_running(child)] == []
+    parent.stdout.close()
+
+
+def list_children(pid: int) -> list[int]:
+    """Processes of multiprocessing that a process has started, its helpers left out."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"spawn_main" in command:
+                found.append(int(child))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is not just waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
