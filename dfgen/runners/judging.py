@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from dfgen.config.engine import Price
 from dfgen.config.pipeline import Pipeline
@@ -30,8 +31,8 @@ ROWS_WORTH_A_PROCESS = 8_000
 _MOST = 4
 # Answers that one process judges before it hands them back.
 _CHUNK = 8
-# Answers judged late are answers that a kill loses, though they are paid for.
-_BACKLOG = 8
+# Answers that may wait for each process: a kill loses them, though they are paid for.
+_BACKLOG = 2 * _CHUNK
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ class JudgePool:
             initargs=(setup,),
         )
 
-    def __enter__(self) -> JudgePool:
+    def __enter__(self) -> Self:
+        with _explain_death():
+            # No answer is paid for before somebody can judge it.
+            self._pool.submit(os.getpid).result()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,21 +99,31 @@ class JudgePool:
             DfgenError: a process has died.
         """
         waiting: deque[list[Future[list[Outcome]]]] = deque()
-        try:
+        behind = 0
+        with _explain_death():
             for batch in answers:
                 if batch:
                     waiting.append([self._pool.submit(_judge, part) for part in _cut(batch)])
+                    behind += len(batch)
                 most = _BACKLOG * self._workers if batch else 0
-                while waiting and (len(waiting) > most or all(part.done() for part in waiting[0])):
-                    yield _join(waiting.popleft())
+                while waiting and (behind > most or all(part.done() for part in waiting[0])):
+                    outcomes = _join(waiting.popleft())
+                    behind -= len(outcomes)
+                    yield outcomes
             while waiting:
                 yield _join(waiting.popleft())
-        except BrokenProcessPool as error:
-            raise DfgenError(
-                f"a process that judges repairs has died: {error}",
-                hint="Often memory ran out; `--set workers=1` needs less. What is finished is "
-                "kept; the same command goes on from there.",
-            ) from error
+
+
+@contextmanager
+def _explain_death() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise DfgenError(
+            f"a process that judges repairs has died: {error}",
+            hint="Often memory ran out; `--set workers=1` needs less. What is finished is kept; "
+            "the same command goes on from there.",
+        ) from error
 
 
 def _cut(batch: Answers) -> Iterator[Answers]:
