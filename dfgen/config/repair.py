@@ -81,6 +81,9 @@ class RepairConfig(Section):
     controls: float = Field(default=0.0, ge=0, le=1)
     """Share of the right trajectories that is sent to the repairer as well, to see how often it
     changes what is right. They are stored in `controls/` and never used for training."""
+    require_answer: bool = True
+    """Repair only wrong answers whose final answer the grader could read; without one a repair has
+    to add an ending, and the difference is that ending. The others get the reject `no_answer`."""
     per_group: int | None = Field(default=None, gt=0)
     """Different wrong answers repaired per prompt at most; unset: all. Identical ones are repaired
     once, and count once."""

@@ -65,6 +65,11 @@ def list_graders() -> list[str]:
     return sorted({*_BUILT_IN, *_find_entry_points()})
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a grader is one of dfgen's own, whose evidence is known to be complete."""
+    return name in _BUILT_IN
+
+
 @cache
 def get_grader(name: str) -> Grader:
     """Return the grader of that name.

@@ -170,7 +170,7 @@ class Repairing:
         session = self.session
         log = read_journal(session, shard)
         rows, rejects = read_rows(session, shard), read_rejects(session, shard)
-        selection = select_wrong(read_wrong(session, shard), self.config.per_group)
+        selection = select_shard(session, self.config, shard)
         order = []
         for trajectory in read_wrong(session, shard):
             key = trajectory.trajectory_id
@@ -261,12 +261,19 @@ def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided
                 yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
 
 
+def select_shard(session: Session, config: RepairConfig, shard: int) -> Selection:
+    """The wrong trajectories of a shard, sorted by what happens to them."""
+    return select_wrong(
+        read_wrong(session, shard), config.per_group, require_answer=config.require_answer
+    )
+
+
 def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
     """The trajectories of a shard that have requests left, by trajectory_id, with the next ones."""
     log = read_journal(session, shard)
     written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
     plans = {}
-    for key in select_wrong(read_wrong(session, shard), config.per_group).leaders:
+    for key in select_shard(session, config, shard).leaders:
         if key not in written:
             plan = plan_next(read_history(log.get(key, [])), config)
             if plan.indices:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dfgen.errors import RowError
+from dfgen.grade.registry import is_built_in
 from dfgen.records import Trajectory
 
 
@@ -30,12 +31,16 @@ def needs_repair(trajectory: Trajectory) -> bool:
     return trajectory.reward < 1.0
 
 
-def check_repairable(trajectory: Trajectory) -> None:
+def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> None:
     """Refuse trajectories whose repair would say nothing about their tokens.
+
+    Args:
+        require_answer: refuse those whose final answer could not be read, too. What a user's own
+            grader reads is its affair, and not asked for.
 
     Raises:
         RowError: `truncated` (the text stops in the middle, so a repair would have to add an
-            ending), or `empty_completion`.
+            ending), `empty_completion`, or `no_answer`.
     """
     if trajectory.finish_reason == "length":
         raise RowError(
@@ -44,9 +49,14 @@ def check_repairable(trajectory: Trajectory) -> None:
         )
     if not trajectory.completion.strip():
         raise RowError("empty_completion", "the completion has no text.")
+    verdict = trajectory.verdict
+    if require_answer and verdict.extracted is None and is_built_in(verdict.grader):
+        raise RowError("no_answer", f"no final answer could be read: {verdict.detail}")
 
 
-def select_wrong(trajectories: Iterable[Trajectory], per_group: int | None) -> Selection:
+def select_wrong(
+    trajectories: Iterable[Trajectory], per_group: int | None, *, require_answer: bool = True
+) -> Selection:
     """Sort the wrong trajectories of a shard.
 
     Of identical answers to a prompt the first is the leader. More samples, drawn later, never
@@ -55,6 +65,7 @@ def select_wrong(trajectories: Iterable[Trajectory], per_group: int | None) -> S
     Args:
         trajectories: in order of prompts and samples; only the wrong ones.
         per_group: different answers repaired per prompt at most.
+        require_answer: as `check_repairable` takes it.
     """
     selection = Selection()
     first: dict[tuple[str, bytes], str] = {}
@@ -62,7 +73,7 @@ def select_wrong(trajectories: Iterable[Trajectory], per_group: int | None) -> S
     for trajectory in trajectories:
         key = trajectory.trajectory_id
         try:
-            check_repairable(trajectory)
+            check_repairable(trajectory, require_answer=require_answer)
         except RowError as error:
             selection.refused[key] = error
             continue

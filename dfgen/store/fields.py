@@ -145,6 +145,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "repair.max_step_ratio",
         "repair.necessity",
         "repair.necessity_tests",
+        "repair.require_answer",
         "repair.per_group",
         "repair.prefix_lock",
         "repair.prompt",

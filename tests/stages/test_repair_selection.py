@@ -13,11 +13,19 @@ from dfgen.stages.repair_plan import plan_attempts
 from dfgen.stages.repair_selection import is_control, select_wrong
 
 
+def make_verdict(grader: str = "auto", extracted: str | None = "7") -> VerdictInfo:
+    return VerdictInfo(
+        correct=False,
+        grader=grader,
+        extracted=extracted,
+        expected="",
+        method="last_number" if extracted else "none",
+        detail="no number",
+    )
+
+
 def make(name: str, text: str, **fields: Any) -> Trajectory:
     prompt, _, index = name.rpartition("-")
-    verdict = VerdictInfo(
-        correct=False, grader="auto", extracted=None, expected="", method="none", detail=""
-    )
     values = {
         "trajectory_id": name,
         "prompt_id": prompt,
@@ -33,7 +41,7 @@ def make(name: str, text: str, **fields: Any) -> Trajectory:
         "seed": 1,
         "model": "m",
         "reward": 0.0,
-        "verdict": verdict,
+        "verdict": make_verdict(),
         "metadata": "{}",
     }
     return Trajectory(**{**values, **fields})
@@ -49,6 +57,16 @@ GROUP = [
     make("p-6", "three"),
     make("q-0", "one"),
 ]
+
+
+def test_an_answer_that_cannot_be_read_is_not_sent() -> None:
+    silent = make("p-0", "I do not know.", verdict=make_verdict(extracted=None))
+    own = make("p-1", "whatever", verdict=make_verdict("my.module:grade", extracted=None))
+    selection = select_wrong([silent, own], None)
+    assert selection.leaders == ["p-1"]
+    assert selection.refused["p-0"].reason == "no_answer"
+    assert "no number" in selection.refused["p-0"].detail
+    assert select_wrong([silent, own], None, require_answer=False).leaders == ["p-0", "p-1"]
 
 
 def test_identical_answers_of_a_group_are_sent_once() -> None:
