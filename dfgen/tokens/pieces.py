@@ -72,7 +72,7 @@ class PieceTable:
             raise _out_of_vocabulary(bad, int(ids[bad]), len(lengths))
         return sizes
 
-    def render(self, ids: Sequence[int]) -> tuple[str, NDArray[np.int32]]:
+    def render(self, ids: Sequence[int] | NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
         """Turn ids into text and byte offsets.
 
         Args:
@@ -93,7 +93,7 @@ class PieceTable:
         try:
             return raw.decode("utf-8"), offsets
         except UnicodeDecodeError:
-            return self._render_ill_formed(row, parts, raw, offsets)
+            return self._render_ill_formed(row, raw, offsets)
 
     def _trim(
         self, row: NDArray[np.int64], parts: list[bytes], sizes: NDArray[np.int32]
@@ -109,13 +109,17 @@ class PieceTable:
     def _render_ill_formed(
         self,
         row: NDArray[np.int64],
-        parts: list[bytes],
         raw: bytes,
         offsets: NDArray[np.int32],
     ) -> tuple[str, NDArray[np.int32]]:
         if self.invalid is InvalidBytes.WHOLE_RUN:
+            # A run of bytes is judged before the text is trimmed: its first may be a blank.
+            parts = [self.pieces[token] for token in row.tolist()]
             parts = _replace_bad_runs(parts, self.is_byte[row], self.special[row])
-            np.cumsum([len(part) for part in parts], out=offsets[1:])
+            sizes = np.array([len(part) for part in parts], dtype=np.int32)
+            if self.trim_first is not None:
+                sizes = self._trim(row, parts, sizes)
+            np.cumsum(sizes, out=offsets[1:])
             return b"".join(parts).decode("utf-8", "replace"), offsets
         spans = find_ill_formed(raw)
         if self.invalid is InvalidBytes.PER_BYTE:

@@ -29,6 +29,12 @@ def test_decode_equals_the_library(family: str, data: st.DataObject) -> None:
     assert (np.diff(offsets) >= 0).all()
 
 
+def test_a_blank_that_begins_a_broken_run_of_bytes_is_no_blank_to_trim() -> None:
+    raw, own = RAW["llama"](), wrap("llama")
+    ids = [raw.token_to_id("<0x20>"), raw.token_to_id("<0x80>")]
+    assert own.decode(ids) == raw.decode(ids) == "\ufffd\ufffd"
+
+
 @pytest.mark.parametrize("family", sorted(ALL))
 @given(text=TEXTS)
 def test_encode_then_decode(family: str, text: str) -> None:
