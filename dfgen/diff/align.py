@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, count, pairwise
+from operator import ne
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -74,13 +75,14 @@ def align_exactly(wrong: Sequence[str], right: Sequence[str]) -> list[Edit]:
 def measure_common_ends(wrong: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     """Return how many units are equal at the start and, of the rest, at the end."""
     shorter = min(len(wrong), len(right))
-    head = 0
-    while head < shorter and wrong[head] == right[head]:
-        head += 1
-    tail = 0
-    while tail < shorter - head and wrong[-1 - tail] == right[-1 - tail]:
-        tail += 1
-    return head, tail
+    head = _find_difference(wrong, right, shorter)
+    tail = _find_difference(reversed(wrong), reversed(right), shorter)
+    return head, min(tail, shorter - head)
+
+
+def _find_difference(wrong: Iterable[str], right: Iterable[str], default: int) -> int:
+    """Return the index of the first units that differ, without a loop in Python."""
+    return next(compress(count(), map(ne, wrong, right)), default)
 
 
 def merge_touching(edits: list[Edit]) -> list[Edit]:

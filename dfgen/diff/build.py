@@ -13,11 +13,12 @@ from dfgen.diff.places import (
     find_token_spans,
     find_wrong_step,
 )
-from dfgen.diff.roles import assign_roles, find_numbers
+from dfgen.diff.roles import assign_roles
 from dfgen.diff.script import Script
 from dfgen.diff.settle import settle_on_tokens
 from dfgen.diff.side import Side
 from dfgen.diff.spans import Span
+from dfgen.diff.values import find_numbers
 
 #: How far a hunk looks back in its line for the expression it is the result of, in bytes.
 _CONTEXT = 200

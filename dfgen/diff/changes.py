@@ -63,9 +63,9 @@ class _Writer:
             self.blank_done = False
             return
         wrong, right, i, j = self.wrong, self.right, self.i, self.j
-        a = Span(wrong.end_before(i), wrong.starts[i])
-        b = Span(right.end_before(j), right.starts[j])
-        if wrong.text[a.start : a.end] != right.text[b.start : b.end]:
+        if wrong.blank_before(i) != right.blank_before(j):
+            a = Span(wrong.end_before(i), wrong.starts[i])
+            b = Span(right.end_before(j), right.starts[j])
             a, b = _trim_common(wrong.text, a, right.text, b)
             self.changes.append(Change(a, b, self.type_blanks, Edit(i, i, j, j)))
 
@@ -113,13 +113,12 @@ class _Writer:
         """
         wrong, right = self.wrong, self.right
         i0, i1, j0, j1 = edit
-        before_wrong = wrong.text[wrong.end_before(i0) : wrong.starts[i0]]
-        before_right = right.text[right.end_before(j0) : right.starts[j0]]
+        before_wrong, before_right = wrong.blank_before(i0), right.blank_before(j0)
         if i0 == i1:
-            behind = right.text[right.end_before(j1) : right.starts[j1]]
+            behind = right.blank_before(j1)
             fits = behind == before_wrong
         else:
-            behind = wrong.text[wrong.end_before(i1) : wrong.starts[i1]]
+            behind = wrong.blank_before(i1)
             fits = behind == before_right
         starts_line = "\n" in before_wrong and before_wrong == before_right
         takes_behind = "\n" in behind and before_wrong == before_right

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from dfgen.diff.hunks import Hunk
 from dfgen.diff.project import find_tokens
 from dfgen.diff.side import Side
+from dfgen.diff.spans import Span
 
 EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
 _OPS = {"substitution": SUBSTITUTED, "deletion": DELETED, "insertion": SUBSTITUTED,
@@ -40,17 +43,16 @@ def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
     """Mark the tokens of the completion."""
     count = len(side.ids)
     empty = frozenset(side.empty)
-    ops = np.zeros(count, dtype=np.int8)
-    loss = np.zeros(count, dtype=np.bool_)
-    gaps = np.zeros(count + 1, dtype=np.bool_)
+    # Single bytes are set here, which numpy is slow at; at the end they become arrays as they are.
+    ops, loss, gaps = bytearray(count), bytearray(count), bytearray(count + 1)
     tokens: list[list[int]] = [[] for _ in hunks]
     for hunk in hunks:
         # Tokens that an edit next to them split in another way: form, whatever the hunk is.
-        ops[slice(*hunk.wrong_tokens)] = FORMAT
+        _fill(ops, hunk.wrong_tokens, FORMAT)
     for _, index in sorted((_ORDER.index(hunk.kind), n) for n, hunk in enumerate(hunks)):
         hunk = hunks[index]
         touched = find_tokens(side.offsets, *hunk.wrong_bytes)
-        ops[slice(*touched)] = _OPS[hunk.kind]
+        _fill(ops, touched, _OPS[hunk.kind])
         if not hunk.in_mask:
             continue
         marked = [t for t in range(*touched) if t not in empty]
@@ -59,11 +61,23 @@ def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
             if not marked:
                 marked = find_anchors(touched.start, count, empty, anchor)
                 # An anchor that does not stand in the repair as it is was replaced, not just form.
-                ops[[t for t in marked if ops[t] != EQUAL]] = SUBSTITUTED
-        loss[marked] = True
+                for token in marked:
+                    ops[token] = EQUAL if ops[token] == EQUAL else SUBSTITUTED
+        for token in marked:
+            loss[token] = True
         tokens[index] = marked
-    ops[side.empty] = EQUAL
-    return Marks(ops, loss, gaps, tokens)
+    for token in side.empty:
+        ops[token] = EQUAL
+    return Marks(
+        np.frombuffer(ops, dtype=np.int8),
+        np.frombuffer(loss, dtype=np.bool_),
+        np.frombuffer(gaps, dtype=np.bool_),
+        tokens,
+    )
+
+
+def _fill(array: bytearray, span: Span, value: int) -> None:
+    array[span.start : span.end] = bytes((value,)) * (span.end - span.start)
 
 
 def find_anchors(gap: int, count: int, empty: frozenset[int], anchor: str) -> list[int]:
@@ -86,12 +100,13 @@ def find_anchors(gap: int, count: int, empty: frozenset[int], anchor: str) -> li
 
 def mark_right(hunks: Sequence[Hunk], side: Side) -> NDArray[np.bool_]:
     """Return bool[U]: the tokens of the repair that are new in it."""
-    mask = np.zeros(len(side.ids), dtype=np.bool_)
+    mask = bytearray(len(side.ids))
     for hunk in hunks:
         if hunk.in_mask and hunk.right_bytes.start != hunk.right_bytes.end:
-            mask[slice(*find_tokens(side.offsets, *hunk.right_bytes))] = True
-    mask[side.empty] = False
-    return mask
+            _fill(mask, find_tokens(side.offsets, *hunk.right_bytes), True)
+    for token in side.empty:
+        mask[token] = False
+    return np.frombuffer(mask, dtype=np.bool_)
 
 
 def find_step_ids(side: Side) -> NDArray[np.int16]:
@@ -99,5 +114,9 @@ def find_step_ids(side: Side) -> NDArray[np.int16]:
 
     The last byte, because a token such as " Step" begins with the white space before its step.
     """
-    last = np.maximum(side.edges[1:] - 1, 0)
-    return (np.searchsorted(side.step_starts, last, side="right") - 1).astype(np.int16)
+    count = len(side.ids)
+    step_ids = np.zeros(count, dtype=np.int16)
+    firsts = [bisect_right(side.offsets, start) - 1 for start in side.step_starts[1:]]
+    for step, (first, end) in enumerate(pairwise([*firsts, count]), start=1):
+        step_ids[first:end] = step
+    return step_ids

@@ -77,11 +77,11 @@ def _choose_shift(
 
 
 def _count_edges(a: Span, b: Span, shift: int, offsets: tuple[Sequence[int], Sequence[int]]) -> int:
-    return sum(
-        offset[bisect_left(offset, place + shift)] == place + shift
-        for offset, span in zip(offsets, (a, b), strict=True)
-        for place in span
-    )
+    edges = 0
+    for offset, span in ((offsets[0], a), (offsets[1], b)):
+        for place in span:
+            edges += offset[bisect_left(offset, place + shift)] == place + shift
+    return edges
 
 
 def _shift(span: Span, by: int) -> Span:

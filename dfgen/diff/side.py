@@ -21,7 +21,7 @@ class Side:
 
     Attributes:
         text: what the ids decode to.
-        ids: length T.
+        ids: length T; `row` is the same as an array, which takes a while to make of a list.
         empty: the indices of tokens without text: special ones, and the blank that SentencePiece
             puts in front of a text.
         ending: the special tokens that end the row, such as the end of text.
@@ -35,6 +35,7 @@ class Side:
     text: str
     raw: bytes
     ids: list[int]
+    row: NDArray[np.int64]
     empty: list[int]
     ending: list[int]
     offsets: list[int]
@@ -62,8 +63,9 @@ def read_side(
     Raises:
         RowError: `token_out_of_vocabulary`.
     """
-    row: list[int] = np.asarray(ids, dtype=np.int64).tolist()
+    row = np.asarray(ids, dtype=np.int64)
     text, edges = tokenizer.render(row)
+    tokens: list[int] = row.tolist()
     chars = ByteMap(text)
     if atoms:
         units = split_atoms(text)
@@ -77,9 +79,10 @@ def read_side(
     return Side(
         text=text,
         raw=text.encode(),
-        ids=row,
+        ids=tokens,
+        row=row,
         empty=np.flatnonzero(edges[1:] == edges[:-1]).tolist(),
-        ending=tokenizer.take_ending(row),
+        ending=tokenizer.take_ending(tokens),
         offsets=edges.tolist(),
         edges=edges,
         chars=chars,

@@ -26,10 +26,14 @@ _ANSWER_MARKS = (
 )
 _FINAL = re.compile(r"(?i)(?:\bthe[ \t]+)?(?:\bfinal[ \t]+)?$")
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
-_ITEM = re.compile(r"(?m)^[ \t]*(?:[-*•+‣◦][ \t]+|\(?\d{1,3}[.)][ \t]+|#{1,6}[ \t]+)(?=\S)")
+_ITEM = re.compile(r"[ \t]*(?:[-*•+‣◦][ \t]+|\(?\d{1,3}[.)][ \t]+|#{1,6}[ \t]+)(?=\S)")
 _LINE = re.compile(r"\n\s*")
+# All the first characters in front, which the regex engine then searches four times as fast.
 _SENTENCE = re.compile(
-    r"[.!?…](?<![.!?…][.!?…])[.!?…]*+[\"'”’»)\]*_]*+(?=\s)\s*+(?![a-z])|[。！？]++[”’」』）]*+\s*+|\n\s*+"
+    r"[.!?…。！？\n](?:"
+    r"(?<=[.!?…])(?<![.!?…][.!?…])[.!?…]*+[\"'”’»)\]*_]*+(?=\s)\s*+(?![a-z])"
+    r"|(?<=[。！？])[。！？]*+[”’」』）]*+\s*+"
+    r"|(?<=\n)\s*+)"
 )
 # A formula is looked for over a limited length, so that signs that nothing closes cost no
 # quadratic time; a single dollar sign closes on its line or is money.
@@ -87,10 +91,20 @@ def _split_section(text: str, start: int, end: int, mode: str) -> list[int]:
     marks = _find_marks(text, start, end)
     if sum(is_step for _, is_step in marks) >= 2:
         return [at for at, _ in marks]
-    items = [_skip_blank(text, m.start()) for m in _ITEM.finditer(text, start, end)]
+    items = _find_items(text, start, end)
     if paragraphs or len(items) >= 2:
         return [*paragraphs, *items, *(at for at, _ in marks)]
     return _find_sentences(text, start, end)
+
+
+def _find_items(text: str, start: int, end: int) -> list[int]:
+    """Return where list items and headings begin."""
+    lines = [start] if start == 0 or text[start - 1] == "\n" else []
+    at = text.find("\n", start, end)
+    while at >= 0:
+        lines.append(at + 1)
+        at = text.find("\n", at + 1, end)
+    return [_skip_blank(text, line) for line in lines if _ITEM.match(text, line, end)]
 
 
 def _skip_blank(text: str, at: int) -> int:

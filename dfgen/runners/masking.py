@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.records import Mask, Reject, Repair, Trajectory
+from dfgen.records import Reject, Repair, Trajectory
 from dfgen.runners.session import Session
 
 # Starting a process and loading a tokenizer in it takes seconds; below this it does not pay.
@@ -36,7 +36,7 @@ def run_masking(session: Session, todo: list[int]) -> None:
 
 def mask_shard(session: Session, shard: int) -> int:
     """Make one shard's masks; returns how many rows were rejected."""
-    from dfgen.stages.mask import make_masks
+    from dfgen.stages.mask import MaskMaker, prepare_masks
 
     run = session.run
     trajectories = (
@@ -47,17 +47,14 @@ def mask_shard(session: Session, shard: int) -> int:
         for row in run.table("repairs").iter_rows(shard):
             repair = Repair.model_validate(row)
             repairs[repair.trajectory_id] = repair
+    makers: list[MaskMaker] = []
     rejects: list[Reject] = []
-
-    def keep(rows: Iterable[Mask | Reject]) -> Iterator[Mask]:
-        for row in rows:
-            if isinstance(row, Reject):
-                rejects.append(row)
-            else:
-                yield row
-
-    masks = list(keep(make_masks(trajectories, repairs, session.tokenizer, session.pipeline.mask)))
-    session.finish_shard("mask", shard, masks, rejects)
+    for made in prepare_masks(trajectories, repairs, session.tokenizer, session.pipeline.mask):
+        if isinstance(made, Reject):
+            rejects.append(made)
+        else:
+            makers.append(made)
+    session.finish_shard("mask", shard, (make() for make in makers), rejects)
     return len(rejects)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.config.mask import MaskConfig
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
 
 
-def make_masks(
+#: Makes a mask of which everything is known. Left for the moment at which the row is written,
+#: because lists of Python's numbers are ten times as large as the arrays they are made of.
+MaskMaker = Callable[[], Mask]
+
+
+def prepare_masks(
     trajectories: Iterable[Trajectory],
     repairs: Mapping[str, Repair],
     tokenizer: TextTokenizer,
     config: MaskConfig,
-) -> Iterator[Mask | Reject]:
+) -> Iterator[MaskMaker | Reject]:
     """One mask (or reject) per trajectory, in order.
 
     Args:
@@ -35,30 +41,24 @@ def make_masks(
         config: refinements of the alignment, and what trajectories without a repair get.
     """
     for trajectory in trajectories:
+        repair = repairs.get(trajectory.trajectory_id)
         try:
-            yield make_mask(trajectory, repairs.get(trajectory.trajectory_id), tokenizer, config)
+            if repair is not None:
+                yield prepare_repaired(trajectory, repair, tokenizer, config)
+            else:
+                yield prepare_unrepaired(trajectory, tokenizer, config)
         except RowError as error:
             yield make_reject("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
 
 
-def make_mask(
-    trajectory: Trajectory, repair: Repair | None, tokenizer: TextTokenizer, config: MaskConfig
-) -> Mask:
-    """The mask row of one trajectory.
+def prepare_repaired(
+    trajectory: Trajectory, repair: Repair, tokenizer: TextTokenizer, config: MaskConfig
+) -> MaskMaker:
+    """Gate the gradient to what the repair changed.
 
     Raises:
-        RowError: the token ids and the text do not belong together, or the row is configured to
-            be dropped (`outcome_dropped`).
+        RowError: the token ids and the text do not belong together.
     """
-    if repair is not None:
-        return mask_repaired(trajectory, repair, tokenizer, config)
-    return mask_unrepaired(trajectory, tokenizer, config)
-
-
-def mask_repaired(
-    trajectory: Trajectory, repair: Repair, tokenizer: TextTokenizer, config: MaskConfig
-) -> Mask:
-    """Gate the gradient to what the repair changed."""
     diff = diff_pair(
         trajectory.completion,
         repair.repair,
@@ -68,7 +68,7 @@ def mask_repaired(
         edits=read_edits(repair),
     )
     diff = replace(diff, weights=weigh_tokens(diff, repair, trajectory, tokenizer, config))
-    return build_mask(_identity(trajectory), diff, repair.answer_only)
+    return partial(build_mask, _identity(trajectory), diff, repair.answer_only)
 
 
 def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -> Mask:
@@ -79,7 +79,9 @@ def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -
         diff: of the trajectory and its repair.
         answer_only: whether the repair changed only the final answer.
     """
-    return Mask(
+    # Not validated, which takes as long as a third of the difference itself: every value was made
+    # here or validated on its way in, and Arrow checks the types as the row is written.
+    return Mask.model_construct(
         **identity,
         mask_source="repair",
         loss_mask=diff.loss_mask.tolist(),
@@ -109,8 +111,15 @@ def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -
     )
 
 
-def mask_unrepaired(trajectory: Trajectory, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
-    """A trajectory without a repair: everything or nothing, as configured, never by silence."""
+def prepare_unrepaired(
+    trajectory: Trajectory, tokenizer: TextTokenizer, config: MaskConfig
+) -> MaskMaker:
+    """A trajectory without a repair: everything or nothing, as configured, never by silence.
+
+    Raises:
+        RowError: the token ids and the text do not belong together, or the row is configured to
+            be dropped (`outcome_dropped`).
+    """
     source: Literal["correct", "outcome"] = "correct" if trajectory.reward >= 1.0 else "outcome"
     policy = config.correct if source == "correct" else config.outcome
     if policy == "drop":
@@ -120,7 +129,8 @@ def mask_unrepaired(trajectory: Trajectory, tokenizer: TextTokenizer, config: Ma
     )
     if side.text != trajectory.completion:
         raise RowError("text_differs", "decoding the token ids does not give the completion.")
-    return Mask(
+    token_bytes, step_ids = side.edges, find_step_ids(side)
+    return lambda: Mask(
         **_identity(trajectory),
         mask_source=source,
         loss_mask=[policy == "all"] * len(trajectory.completion_ids),
@@ -130,8 +140,8 @@ def mask_unrepaired(trajectory: Trajectory, tokenizer: TextTokenizer, config: Ma
         repair_ids=None,
         repair_mask=None,
         repair_logprobs=None,
-        token_bytes=side.edges.tolist(),
-        step_ids=find_step_ids(side).tolist(),
+        token_bytes=token_bytes.tolist(),
+        step_ids=step_ids.tolist(),
         step_labels=None,
         step_changed=None,
         step_roles=None,

@@ -54,7 +54,7 @@ class TextTokenizer:
         """Return `encode` of each text."""
         return self._encode_batch(list(texts))
 
-    def render(self, ids: Sequence[int]) -> tuple[str, NDArray[np.int32]]:
+    def render(self, ids: Sequence[int] | NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
         """Return `decode(ids)` and `byte_offsets(ids)` in one pass."""
         return self.table.render(ids)
 
@@ -106,8 +106,10 @@ class TextTokenizer:
         own.encode_special_tokens = True
         description = huggingface.describe(own)
 
+        # The library offers the encoding without character offsets, which nobody reads here, for
+        # batches only; even a batch of one is a quarter faster than `encode`.
         def encode(text: str) -> list[int]:
-            ids: list[int] = own.encode(text, add_special_tokens=False).ids
+            ids: list[int] = own.encode_batch_fast([text], add_special_tokens=False)[0].ids
             return ids
 
         def encode_batch(texts: list[str]) -> list[list[int]]:

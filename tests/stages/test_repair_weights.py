@@ -10,7 +10,7 @@ from dfgen.config.mask import MaskConfig
 from dfgen.demo import locate_model
 from dfgen.diff.pair import diff_pair
 from dfgen.records import Necessity, Repair, VerdictInfo
-from dfgen.stages.mask import mask_repaired
+from dfgen.stages.mask import prepare_repaired
 from dfgen.stages.repair_compare import copy_repair
 from dfgen.stages.repair_weights import weigh_tokens
 from dfgen.tokens.loading import load_tokenizer
@@ -96,7 +96,7 @@ def test_weights_and_reasons_reach_the_mask_row(tokenizer: TextTokenizer) -> Non
     edits = [{"find": "see 3", "replace": "see 4", "reason": "one is hidden", "kind": "perception"}]
     repair = make_repair(alternatives=[OTHER], edits=json.dumps(edits))
     trajectory = make("p-0", WRONG, completion_ids=tokenizer.encode(WRONG))
-    mask = mask_repaired(trajectory, repair, tokenizer, MaskConfig())
+    mask = prepare_repaired(trajectory, repair, tokenizer, MaskConfig())()
     assert mask.weights is not None
     assert set(mask.weights) == {0.0, 0.5, 1.0}
     hunks = json.loads(mask.hunks or "")
