@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from dfgen.grade.characters import fold_characters
@@ -33,6 +34,8 @@ class MarkGuess(NamedTuple):
     reason: str
 
 
+# A grader asks up to three times about one completion, and a prompt's samples share an answer.
+@lru_cache(maxsize=16)
 def guess_mark(text: str, configured: str = "auto") -> MarkGuess:
     """Return the decimal mark for the ambiguous numbers of `text`.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dfgen.grade.batch_worker import BatchWorker
 from dfgen.grade.extract import extract_answer
 from dfgen.grade.grading import check_verdict, grade_inline, make_failure, resolve_name
 from dfgen.grade.registry import get_grader
@@ -26,8 +27,9 @@ _AHEAD = 64  # verdicts per worker that may wait for an earlier one
 class GradePool:
     """Grades many completions; each takes at most `config.timeout_s` seconds in a worker.
 
-    Letters, numbers and words are graded in the calling process, algebra and users' graders in
-    worker processes, which start with the first item that needs one. A worker that is late or dies
+    Letters, numbers and words are graded in the calling process (`grade_many`) or in a process that
+    stands back behind others (`grade_batch`), algebra and users' graders always in worker
+    processes. Processes start with the first item that needs one. A worker that is late or dies
     is replaced, and its item is wrong with a detail that says so.
 
     Args:
@@ -44,6 +46,7 @@ class GradePool:
         self._config = config
         self._workers = max(1, workers)
         self._idle: list[WorkerHandle] = []
+        self._batches = BatchWorker(config)
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +61,7 @@ class GradePool:
 
     def close(self) -> None:
         """End the worker processes."""
+        self._batches.stop()
         while self._idle:
             self._idle.pop().stop()
 
@@ -97,6 +101,18 @@ class GradePool:
             for worker in busy.values():
                 worker.kill()
 
+    def grade_batch(self, items: Sequence[GradeItem]) -> list[Verdict]:
+        """Return the verdicts in order, computed outside the calling process.
+
+        For callers who have better things to do with their processor than `grade_many`, which
+        grades letters, numbers and words where it is called. The verdicts are the same.
+        """
+        verdicts = self._batches.grade(items)
+        rest = self.grade_many(
+            item for item, verdict in zip(items, verdicts, strict=True) if verdict is None
+        )
+        return [next(rest) if verdict is None else verdict for verdict in verdicts]
+
     def _start(self) -> WorkerHandle:
         return WorkerHandle(
             WorkerSetup(self._config), self._config.start_timeout_s, self._config.timeout_s
@@ -123,7 +139,7 @@ class GradePool:
         now = time.monotonic()
         for index, worker in list(busy.items()):
             item = worker.item
-            assert item is not None
+            assert item is not None and not isinstance(item, tuple)
             if worker.connection in talking:
                 try:
                     message = worker.receive()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from dfgen.grade.grading import grade
+from dfgen.grade.grading import grade, grade_inline
 from dfgen.grade.item import GradeItem
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ class WorkerSetup:
     Args:
         config: how to grade.
         warm: import math-verify before saying ready, so that no item pays for it.
+        niceness: added to the process's own. Not for a process whose items are killed when they are
+            late: on a busy machine verdicts would depend on what else runs there.
     """
 
     config: GradeConfig
     warm: bool = True
+    niceness: int = 0
 
 
 def _limit_memory(megabytes: int | None) -> None:
@@ -45,6 +49,9 @@ def _limit_memory(megabytes: int | None) -> None:
 def serve(descriptor: int) -> None:
     """Grade items from the socket `descriptor` until it closes. Entry point of the process.
 
+    One item is answered by its verdict; a tuple of items by a list with a verdict for each that can
+    be graded inline, and None for the others.
+
     An alarm kills the process some time after the pool should have: it is what ends a hanging
     grader when the pool itself was killed and nobody is left to do so.
     """
@@ -54,23 +61,32 @@ def serve(descriptor: int) -> None:
         setup = connection.recv()
         assert isinstance(setup, WorkerSetup)
         _limit_memory(setup.config.memory_mb)
+        if setup.niceness:
+            os.nice(setup.niceness)
         if setup.warm:
             from dfgen.grade.math_engine import load_engine
 
             load_engine()
         connection.send(READY)
         while True:
-            item = connection.recv()
-            assert isinstance(item, GradeItem)
-            signal.setitimer(signal.ITIMER_REAL, 1.5 * setup.config.timeout_s + 1.0)
-            verdict = grade(
-                item.completion,
-                item.answer,
-                answer_type=item.answer_type,
-                choices=item.choices,
-                config=setup.config,
-            )
+            work = connection.recv()
+            count = len(work) if isinstance(work, tuple) else 1
+            signal.setitimer(signal.ITIMER_REAL, 1.5 * setup.config.timeout_s * count + 1.0)
+            answer = _grade(work, setup.config)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            connection.send(verdict)
+            connection.send(answer)
     except (EOFError, OSError):
         return
+
+
+def _grade(work: object, config: GradeConfig) -> object:
+    if isinstance(work, tuple):
+        return [grade_inline(item, config) for item in work]
+    assert isinstance(work, GradeItem)
+    return grade(
+        work.completion,
+        work.answer,
+        answer_type=work.answer_type,
+        choices=work.choices,
+        config=config,
+    )

@@ -48,26 +48,27 @@ class WorkerHandle:
         self.deadline = time.monotonic() + start_timeout_s
         self.ready = False
         self.graded = 0
-        self.item: GradeItem | None = None
+        self.item: GradeItem | tuple[GradeItem, ...] | None = None
         try:
             self.connection.send(setup)
         except OSError:
             self.kill()
             raise self._explain_start() from None
 
-    def assign(self, item: GradeItem) -> None:
-        """Give the worker an item, at once or as soon as it is ready.
+    def assign(self, item: GradeItem | tuple[GradeItem, ...]) -> None:
+        """Give the worker an item, or several, at once or as soon as it is ready.
 
         Raises:
             OSError: the process is dead.
         """
         self.item = item
         if self.ready:
-            self.deadline = time.monotonic() + self._timeout_s
+            count = len(item) if isinstance(item, tuple) else 1
+            self.deadline = time.monotonic() + self._timeout_s * count
             self.connection.send(item)
 
     def receive(self) -> object | None:
-        """Return a verdict, or None when the message was another one.
+        """Return a verdict (a list of them for a tuple), or None when it was another message.
 
         Raises:
             EOFError, OSError: the process died.

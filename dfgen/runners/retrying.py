@@ -130,7 +130,7 @@ class Retrying:
             keys = {prompt.prompt_id: make_answer_key(prompt) for prompt in prompts}
             missing = wanted - draws.keys()
             self.session.progress.advance(len(wanted) - len(missing))
-            self.open[shard] = OpenShard(keys, draws, len(missing), deciding=False)
+            self.open[shard] = OpenShard(keys, len(missing), ungraded=list(draws.values()))
             if not missing:
                 self.working.append(grader.submit(self._finish, shard))
                 continue
@@ -143,7 +143,7 @@ class Retrying:
             record = {"limit": self.limit, "draw": draw.model_dump(exclude_defaults=True)}
             self.journals[shard].append([record])
             state = self.open[shard]
-            state.draws[draw.trajectory_id] = draw
+            state.ungraded.append(draw)
             state.missing -= 1
             if not state.missing:
                 self.working.append(grader.submit(self._finish, shard))
@@ -151,7 +151,7 @@ class Retrying:
     def _finish(self, shard: int) -> None:
         state, run = self.open.pop(shard), self.session.run
         rows = read_written(self.session, shard).rows
-        fresh = [draw for draw in state.draws.values() if draw.trajectory_id in rows]
+        fresh = [draw for draw in state.ungraded if draw.trajectory_id in rows]
         model, replaced = self.engine.info.model, set()
         for new in grade_draws(fresh, state.keys, self.session.tokenizer, self.pool, model):
             key = new.row_id if isinstance(new, Reject) else new.trajectory_id

@@ -22,6 +22,13 @@ class Written:
         """All cells that need not be drawn."""
         return self.rows.keys() | self.rejects.keys()
 
+    def add(self, row: Trajectory | Reject) -> None:
+        """Take in a graded row."""
+        if isinstance(row, Reject):
+            self.rejects[row.row_id] = row
+        else:
+            self.rows[row.trajectory_id] = row
+
 
 def read_written(session: Session, shard: int) -> Written:
     """Read a shard's trajectories and rejects; empty if it was never written."""
@@ -40,15 +47,24 @@ class OpenShard:
 
     Attributes:
         keys: what grading needs of each prompt, by prompt_id.
-        draws: what is in the journal, by trajectory_id.
         missing: cells asked for and not drawn yet.
         deciding: these cells are the first ones of their groups, and what comes after them depends
             on how they turn out.
+        done: cells that need not be drawn, by trajectory_id: written before, or in the journal.
+        ungraded: draws in the journal that nobody has begun to grade.
+        graded: rows and rejects to be written, with those that an earlier pass has written.
         decided: prompts of which no more is drawn, and whether they were right.
     """
 
     keys: dict[str, AnswerKey]
-    draws: dict[str, Draw]
-    missing: int
-    deciding: bool
+    missing: int = 0
+    deciding: bool = False
+    done: set[str] = field(default_factory=set)
+    ungraded: list[Draw] = field(default_factory=list)
+    graded: Written = field(default_factory=Written)
     decided: dict[str, bool] = field(default_factory=dict)
+
+    def add(self, draws: list[Draw]) -> None:
+        """Take in draws that the journal has; those of cells that are done are left out."""
+        self.ungraded += [draw for draw in draws if draw.trajectory_id not in self.done]
+        self.done.update(draw.trajectory_id for draw in draws)

@@ -19,6 +19,7 @@ from dfgen.stages.prompting import Template, build_messages
 from dfgen.stages.rejecting import make_reject
 
 if TYPE_CHECKING:
+    from dfgen.grade.item import GradeItem
     from dfgen.grade.pool import GradePool
     from dfgen.grade.verdict import Verdict
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -181,7 +182,7 @@ def grade_draws(
             rejects[draw.trajectory_id] = make_reject(
                 "sample", draw.trajectory_id, draw.prompt_id, error
             )
-    verdicts = grade_texts([(text, keys[draw.prompt_id]) for draw, text in readable], pool)
+    verdicts = pool.grade_batch([_to_item(text, keys[draw.prompt_id]) for draw, text in readable])
     graded = {
         draw.trajectory_id: _to_trajectory(draw, text, verdict, model)
         for (draw, text), verdict in zip(readable, verdicts, strict=True)
@@ -192,16 +193,17 @@ def grade_draws(
 
 def grade_texts(items: Sequence[tuple[str, AnswerKey]], pool: GradePool) -> Iterator[Verdict]:
     """Grade (text, answer key) pairs in order."""
+    return pool.grade_many(_to_item(text, key) for text, key in items)
+
+
+def _to_item(text: str, key: AnswerKey) -> GradeItem:
     from dfgen.grade.item import GradeItem
 
-    return pool.grade_many(
-        GradeItem(
-            completion=text,
-            answer=key.answer,
-            answer_type=key.answer_type,
-            choices=tuple(key.choices),
-        )
-        for text, key in items
+    return GradeItem(
+        completion=text,
+        answer=key.answer,
+        answer_type=key.answer_type,
+        choices=tuple(key.choices),
     )
 
 
@@ -225,7 +227,6 @@ def _decode(draw: Draw, tokenizer: TextTokenizer) -> str:
             "logprobs_length",
             f"{len(draw.logprobs)} logprobs for {len(draw.completion_ids)} tokens.",
         )
-    tokenizer.byte_offsets(draw.completion_ids)
     return tokenizer.decode(draw.completion_ids)
 
 

@@ -12,9 +12,13 @@ that think do (a tenth is under 33 tokens, half under 43, a tenth over 130).
 
 Starting the engine, the grader's processes and reading the prompts are left out of all three.
 Rounds alternate; caches are emptied before each. Ratios are of each way's fastest round within this
-one run: other work on the machine only ever makes a round slower. The medians are printed, too.
+one run: other work on the machine only ever makes a round slower. The medians are printed, too, and
+the processor time of this process and of all below it (the engine's, the grader's).
 
-    .venv-vllm/bin/python tests/benchmarks/sample_speed.py
+A fourth way is no claim but a price: `unseeded` is `bare` without a seed for each request.
+
+    .venv-vllm/bin/python tests/benchmarks/sample_speed.py                  # engine in this process
+    .venv-vllm/bin/python tests/benchmarks/sample_speed.py --own-process    # vLLM's own default
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+# Read by vLLM when it is imported.
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int("--own-process" in sys.argv))
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 # Two threads of a small model on a busy machine mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -92,8 +97,9 @@ class Contest:
             assert isinstance(prompt, VllmPrompt)
             self.prompts.append(prompt.to_dict())
             params = to_sampling_params(request)
-            # dfgen decodes each text once, at its end; whoever calls vLLM gets texts like this.
-            params.detokenize = True
+            # dfgen decodes each text once, at its end, and spares vLLM a copy of the settings.
+            # Whoever calls vLLM gets this.
+            params.detokenize, params.skip_clone = True, False
             self.params.append(params)
 
     def list_requests(self) -> list[Request]:
@@ -118,15 +124,21 @@ class Contest:
             run_prompts(session)
         return session
 
+    def close(self) -> None:
+        """End both engines; a process of vLLM's that is left keeps this one from ending."""
+        self.engine.close()
+        self.llm.llm_engine.engine_core.shutdown()
+
     def empty_caches(self, engine: Any) -> None:
         engine.reset_prefix_cache()
         engine.reset_mm_cache()
         engine.reset_encoder_cache()
 
-    def run_bare(self) -> tuple[float, int]:
+    def run_bare(self, *, seeded: bool = True) -> tuple[float, int]:
         self.empty_caches(self.llm.llm_engine)
+        params = self.params if seeded else [forget_seed(each) for each in self.params]
         start = time.perf_counter()
-        outputs = self.llm.generate(self.prompts, self.params, use_tqdm=False)
+        outputs = self.llm.generate(self.prompts, params, use_tqdm=False)
         return time.perf_counter() - start, sum(len(o.outputs[0].token_ids) for o in outputs)
 
     def run_loop(self, batch: int) -> tuple[float, int]:
@@ -155,12 +167,41 @@ class Contest:
         return taken, sum(len(row["completion_ids"]) for row in rows)
 
 
+def forget_seed(params: Any) -> Any:
+    """The same sampling with the engine's one stream of random numbers."""
+    params = params.clone()
+    params.seed = None
+    return params
+
+
+def read_processor_time() -> dict[str, float]:
+    """Seconds of processor time of this process and of those below it, by name."""
+    ticks, parents, names = {}, {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text("utf-8", "replace")
+        except OSError:
+            continue
+        pid, fields = int(path.parent.name), text.rsplit(")", 1)[1].split()
+        names[pid], parents[pid] = text[text.index("(") + 1 : text.rindex(")")], int(fields[1])
+        ticks[pid] = int(fields[11]) + int(fields[12])
+    found: dict[str, float] = {}
+    for pid, spent in ticks.items():
+        above = pid
+        while above not in (0, os.getpid()):
+            above = parents.get(above, 0)
+        if above:
+            name = "this" if pid == os.getpid() else names[pid]
+            found[name] = found.get(name, 0.0) + spent / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def warm_up(pool: Any) -> None:
     """Have the grader's processes started."""
     from dfgen.grade.item import GradeItem
 
     item = GradeItem(completion="Answer: 3", answer="3", answer_type="numeric", choices=())
-    list(pool.grade_many([item]))
+    pool.grade_batch([item])
 
 
 def main() -> int:
@@ -170,6 +211,7 @@ def main() -> int:
     parser.add_argument("--seqs", type=int, default=64, help="max_num_seqs and the loop's batch")
     parser.add_argument("--temperature", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--own-process", action="store_true", help="of vLLM's engine")
     options = parser.parse_args()
     pipeline = make_pipeline(options.prompts, options.samples, options.seqs, options.temperature)
     with tempfile.TemporaryDirectory(prefix="dfgen-bench-") as folder:
@@ -178,20 +220,28 @@ def main() -> int:
             "bare": contest.run_bare,
             "dfgen": contest.run_dfgen,
             "loop": lambda: contest.run_loop(options.seqs),
+            "unseeded": lambda: contest.run_bare(seeded=False),
         }
-        contest.run_bare()  # what is slow once only
+        # What is slow once only, in each of the two engines.
+        contest.run_bare()
+        contest.run_dfgen()
         speeds: dict[str, list[float]] = {name: [] for name in ways}
+        rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(options.rounds):
             for name, way in ways.items():
-                before = time.process_time()
+                before = read_processor_time()
                 seconds, tokens = way()
-                processor = time.process_time() - before
+                after = read_processor_time()
+                used = {key: after[key] - before.get(key, 0.0) for key in after}
                 speeds[name].append(len(contest.prompts) / seconds)
+                rates[name].append(tokens / seconds)
+                shown = ", ".join(f"{key} {value:.1f}" for key, value in used.items() if value > 0)
                 print(
-                    f"{name:6} {seconds:7.2f} s  {tokens / seconds:8.0f} tokens/s"
-                    f"  {processor:7.2f} s of processor time",
+                    f"{name:8} {seconds:7.2f} s  {tokens / seconds:8.0f} tokens/s"
+                    f"  load {os.getloadavg()[0]:4.1f}  processor s: {shown}",
                     flush=True,
                 )
+        contest.close()
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     fastest = {name: max(values) for name, values in speeds.items()}
     ratios = {pair: fastest[pair[:5]] / fastest[pair[6:]] for pair in NEEDED}
@@ -199,10 +249,13 @@ def main() -> int:
     print(
         json.dumps(
             {
+                "engine": "own process" if options.own_process else "in process",
                 "requests": len(contest.prompts),
                 "fastest_requests_per_second": {k: round(v, 2) for k, v in fastest.items()},
                 "median_requests_per_second": {k: round(v, 2) for k, v in medians.items()},
                 **{pair: round(value, 3) for pair, value in ratios.items()},
+                # Other noise, other lengths: tokens, not requests, are comparable here.
+                "seeded/unseeded": round(max(rates["bare"]) / max(rates["unseeded"]), 3),
                 "needed": NEEDED,
                 "met": met,
             }

@@ -10,7 +10,8 @@ import pytest
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import Failure, Request
-from dfgen.errors import ConfigError, EngineError, RunMismatchError
+from dfgen.errors import ConfigError, DfgenError, EngineError, RunMismatchError
+from dfgen.grade.pool import GradePool
 from dfgen.runners.local import open_graders
 from dfgen.runners.prompts import run_prompts
 from dfgen.runners.sampling import run_sampling
@@ -116,6 +117,45 @@ def test_a_failing_row_is_a_reject(tmp_path: Path) -> None:
     run = sample(tmp_path / "run", make_pipeline(), StubEngine(answer))
     assert Counter(row["reason"] for row in read_rejects(run).values()) == {"prompt_too_long": 7}
     assert audit(run) == []
+
+
+MANY = {"count": 40, "shard_size": 20}
+
+
+class TestGrading:
+    """More cells than are graded at once, so that a shard is graded in several pieces."""
+
+    def test_pieces_make_the_same_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pipeline = make_pipeline(prompts=MANY)
+        sample(tmp_path / "pieces", pipeline, StubEngine(answer_number(3)))
+        monkeypatch.setattr("dfgen.runners.grading._CHUNK", 1000)
+        sample(tmp_path / "whole", pipeline, StubEngine(answer_number(3)))
+        for path in (tmp_path / "whole" / "trajectories").iterdir():
+            other = tmp_path / "pieces" / "trajectories" / path.name
+            assert other.read_bytes() == path.read_bytes()
+
+    def test_a_shard_is_not_written_without_a_piece_that_failed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pipeline = make_pipeline(prompts=MANY)
+        grade, calls = GradePool.grade_batch, []
+
+        def fail_once(pool: GradePool, items: Any) -> Any:
+            calls.append(len(items))
+            if len(calls) == 1:
+                raise DfgenError("no grading today")
+            return grade(pool, items)
+
+        monkeypatch.setattr(GradePool, "grade_batch", fail_once)
+        with pytest.raises(DfgenError, match="no grading today"):
+            sample(tmp_path / "run", pipeline, StubEngine(answer_number(3)))
+        assert not list((tmp_path / "run" / "trajectories").glob("*.parquet"))
+        engine = StubEngine(answer_number(3))
+        run = sample(tmp_path / "run", pipeline, engine)
+        assert len(read(run)) == 160 and len(engine.asked) < 160
+        assert audit(run) == []
 
 
 class TestRetokenize:

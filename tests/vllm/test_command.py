@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,21 @@ def test_kill_9_and_resume_give_the_same_data(
         assert {**row, "logprobs": 0} == {**theirs[key], "logprobs": 0}
 
 
+def test_an_engine_in_a_process_of_its_own_draws_the_same(
+    pipeline: Path, finished: Path, tmp_path: Path
+) -> None:
+    """vLLM's default; what only its workers know is in the manifest all the same."""
+    run = tmp_path / "separate"
+    run_dfgen("sample", pipeline, "--out", run, **SEPARATE)
+    ours, theirs = read_trajectories(run), read_trajectories(finished)
+    assert {k: r["completion_ids"] for k, r in ours.items()} == {
+        k: r["completion_ids"] for k, r in theirs.items()
+    }
+    engines = [read_engine(each) for each in (run, finished)]
+    assert engines[0] == engines[1]
+    assert engines[0]["settings"]["attention"] == "CPU_ATTN"
+
+
 def test_a_grown_group_keeps_what_it_has(pipeline: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "grown"
     run_dfgen("sample", pipeline, "--out", run, "--set=sample.num_samples=2")
@@ -111,6 +127,16 @@ def test_an_interrupt_ends_in_order(pipeline: Path, tmp_path: Path, env: dict[st
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err[-3000:]
     assert "the same command goes on" in err
+
+
+def read_engine(run: Path) -> dict[str, Any]:
+    """What the manifest says of the engine."""
+    from dfgen.store.run import Run
+
+    engine: dict[str, Any] = (
+        Run.open_or_create(run, None).manifest.get_stage("sample").facts["engine"]
+    )
+    return engine
 
 
 def list_children(pid: int) -> list[int]:

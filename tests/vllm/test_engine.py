@@ -208,6 +208,59 @@ class TestFeeding:
         assert prompt > 64 and sum(cached) >= 7 * (prompt - prompt % 32 - 32)
 
 
+class TestSharedRendering:
+    """The samples of a prompt are rendered twice at most; who shares gets what the others got."""
+
+    @pytest.fixture
+    def rendered(self, engine: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """Prompts that vLLM was asked to render."""
+        render, seen = engine.binding.render, list[Any]()
+
+        def watch(prompt: Any) -> Any:
+            seen.append(prompt)
+            return render(prompt)
+
+        monkeypatch.setattr(engine.binding, "render", watch)
+        return seen
+
+    def test_two_renderings_for_eight_samples(self, engine: Any, rendered: list[Any]) -> None:
+        scenes = list_scenes(3, seed=41)
+        requests = [share(f"{s}-{k}", scenes[s], k) for s in range(3) for k in range(8)]
+        together = collect(engine, requests)
+        assert len(rendered) == 6
+        for request in requests[::5]:
+            (alone,) = collect(engine, [request]).values()
+            assert alone.token_ids == together[request.key].token_ids
+            assert alone.usage == together[request.key].usage
+
+    def test_emptied_caches_between_two_passes(self, engine: Any, rendered: list[Any]) -> None:
+        scene = list_scenes(1, seed=42)[0]
+        requests = [share(k, scene, k) for k in range(4)]
+        first = collect(engine, requests)
+        engine.binding.engine.reset_mm_cache()
+        second = collect(engine, requests)
+        assert len(rendered) == 4
+        assert {k: r.token_ids for k, r in first.items()} == {
+            k: r.token_ids for k, r in second.items()
+        }
+
+    def test_not_across_another_prompt(self, engine: Any, rendered: list[Any]) -> None:
+        one, two = list_scenes(2, seed=43)
+        requests = [share(k, (one, two)[k % 2], k) for k in range(8)]
+        collect(engine, requests)
+        assert len(rendered) == 8
+
+
+MESSAGES: dict[str, Any] = {}
+
+
+def share(key: object, scene: tuple[str, Any], seed: int) -> Request:
+    """A request whose messages are those of its neighbours, as the sample stage makes them."""
+    request = ask(key, scene, seed=seed, max_tokens=16)
+    messages = MESSAGES.setdefault(scene[1].sha256, request.messages)
+    return dataclasses.replace(request, messages=messages)
+
+
 class TestBadRows:
     def fail(self, engine: Any, request: Request) -> tuple[str, str]:
         """Reason and detail; a good neighbour with the same picture must come through."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from dfgen.config.vllm import VllmConfig
 from dfgen.engines.vllm.lora import Adapter
+from dfgen.engines.vllm.worker_probe import QUALIFIED_NAME
 from dfgen.errors import ConfigError
 
 _SECTION_FIELDS = (
@@ -55,6 +56,8 @@ def build_arguments(
             of the section, or that would change what results mean.
     """
     arguments: dict[str, Any] = {"disable_log_stats": True}
+    if "worker_extension_cls" in known:
+        arguments["worker_extension_cls"] = QUALIFIED_NAME
     for name in config.engine_args:
         _check_name(name, known)
     values = config.model_dump()

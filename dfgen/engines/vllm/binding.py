@@ -22,7 +22,11 @@ from dfgen.engines.vllm.watch import DeathWatch
 from dfgen.errors import EngineError
 
 SUPPORTED = ">=0.30,<0.34"
-_PLAIN_CACHES = ("MultiModalProcessorOnlyCache", "MultiModalProcessorSenderCache")
+_PLAIN_CACHES = (
+    "MultiModalProcessorOnlyCache",
+    "MultiModalProcessorSenderCache",
+    "LruKeyReplicatedSenderCache",
+)
 _TOO_LONG = ("maximum context length", "maximum model length")
 RESUME = "Everything finished is on disk; the same command goes on from there."
 
@@ -137,6 +141,15 @@ class Binding:
         if cache is not None:
             for uuid in uuids:
                 cache.invalidate(uuid)
+
+    def ask_workers(self, method: str) -> list[Any] | None:
+        """What a method without arguments returns in each worker; None if they have none such."""
+        try:
+            answers: list[Any] = self.engine.collective_rpc(method)
+        except Exception:
+            # It stays an answer of the engine's, which works on.
+            return None
+        return answers
 
     def close(self) -> None:
         """End the engine and its processes."""

@@ -14,6 +14,7 @@ from dfgen.engines.transformers.describing import hash_parts
 from dfgen.engines.transformers.loading import LoadedModel
 from dfgen.engines.vllm.binding import Binding
 from dfgen.engines.vllm.lora import Adapter
+from dfgen.engines.vllm.worker_probe import METHOD
 
 _PROCESSOR_LIMITS = ("size", "min_pixels", "max_pixels", "max_image_size", "do_image_splitting")
 
@@ -38,7 +39,7 @@ def describe_engine(
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "architecture": list(model.architectures or []),
-            "attention": find_attention(settings),
+            "attention": find_attention(binding),
             "quantization": model.quantization,
             "max_model_len": binding.max_model_len,
             "max_num_seqs": binding.max_num_seqs,
@@ -54,14 +55,17 @@ def describe_engine(
     )
 
 
-def find_attention(settings: Any) -> str | None:
-    """Name of the attention backend; None where only vLLM's worker processes know it."""
-    layers = settings.compilation_config.static_forward_context.values()
-    layers = [layer for layer in layers if hasattr(layer, "get_attn_backend")]
-    names = {str(layer.get_attn_backend().get_name()) for layer in layers}
-    if names:
-        return ", ".join(sorted(names))
-    asked = getattr(getattr(settings, "attention_config", None), "backend", None)
+def find_attention(binding: Binding) -> str | None:
+    """Names of the attention backends that the workers use.
+
+    The workers are asked, because vLLM chooses there. Where they do not answer (the user has put
+    another `worker_extension_cls` in `engine_args`), what was asked for stands, or None: it is
+    vLLM's choice and nobody here knows it.
+    """
+    answers = binding.ask_workers(METHOD)
+    if answers:
+        return ", ".join(sorted({name for names in answers for name in names})) or None
+    asked = getattr(getattr(binding.config, "attention_config", None), "backend", None)
     return None if asked is None else str(getattr(asked, "name", asked))
 
 

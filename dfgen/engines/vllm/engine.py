@@ -102,6 +102,7 @@ class VllmEngine:
             EngineError: vLLM has failed; or no prompt of this kind can be rendered.
         """
         self._check_alive()
+        self._renderer.start_anew()
         source = iter(requests)
         waiting: dict[str, Waiting] = {}
         more = True
@@ -181,8 +182,8 @@ class VllmEngine:
         if rendered.stray is not None:
             return Failure(
                 "prompt_invalid",
-                f"token {rendered.stray} of the prompt is that of a picture, but no picture is there: "
-                "the text itself holds it",
+                f"token {rendered.stray} of the prompt is that of a picture, but no picture is "
+                "there: the text itself holds it",
             )
         return None
 

@@ -70,7 +70,11 @@ class PromptRenderer:
         self._rendered = [*self._rendered[-1:], rendered]
         return rendered
 
+    def start_anew(self) -> None:
+        """Share nothing with what was rendered before: vLLM's caches may have been emptied."""
+        self._last, self._rendered = None, []
+
     def forget(self, prompt: VllmPrompt) -> None:
         """Make vLLM's front send the pictures of a prompt again."""
-        self._last, self._rendered = None, []
+        self.start_anew()
         self._binding.forget_images(prompt.uuids)
