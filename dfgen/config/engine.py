@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from dfgen.config.section import Section
 from dfgen.config.vllm import VllmConfig
@@ -42,6 +43,11 @@ class Price(Section):
 
     prompt: float = Field(default=0.0, ge=0)
     completion: float = Field(default=0.0, ge=0)
+
+
+def _drop_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class OpenAIConfig(Section):
@@ -82,6 +88,13 @@ class OpenAIConfig(Section):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request, as the server understands them; they win over dfgen's own, and
     null takes a field out (`max_tokens: null` with `max_completion_tokens: 2048`)."""
+
+    @field_serializer("base_url", when_used="json")
+    def _hide_login(self, value: str | list[str] | None) -> str | list[str] | None:
+        """Manifests and `config show` hold no password: a run directory is passed on."""
+        if isinstance(value, list):
+            return [_drop_login(url) for url in value]
+        return None if value is None else _drop_login(value)
 
 
 EngineConfig = Annotated[

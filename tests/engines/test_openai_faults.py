@@ -117,6 +117,7 @@ def test_retry_after_that_says_nothing_is_ignored() -> None:
 REFUSED = [
     (400, "This model's maximum context length is 1024 tokens.", None, "prompt_too_long"),
     (400, "too much", "context_length_exceeded", "prompt_too_long"),
+    (400, "max_tokens must be at least 1, got 0. (value=0)", None, "prompt_too_long"),
     (400, "blocked", "content_filter", "content_filter"),
     (400, "cannot identify image file <_io.BytesIO>", None, "image_corrupt"),
     (400, "temperature must be smaller", None, "bad_request"),
@@ -182,6 +183,7 @@ FATAL = [
     (402, "pay first", None),
     (403, "not for you", None),
     (404, "The model `tiny` does not exist.", None),
+    (407, "who are you?", None),
     (429, "You exceeded your current quota", "insufficient_quota"),
 ]
 
@@ -261,7 +263,9 @@ def test_the_key_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None
     def answer(received: Received) -> Reply:
         seen.append(received.headers["authorization"])
         said = write_error(f"you sent {received.headers['authorization']}")
-        return Reply(said, {0: 400, 1: 500}.get(received.number, 401))
+        if received.number == 0:
+            return Reply(GOOD)
+        return Reply(said, {1: 400, 2: 500}.get(received.number, 401))
 
     results: list[Result] = []
     with LoopbackServer(answer) as server:

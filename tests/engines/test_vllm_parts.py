@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import queue
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +17,9 @@ from dfgen.engines.vllm.answers import find_stray_token, read_output
 from dfgen.engines.vllm.arguments import build_arguments
 from dfgen.engines.vllm.environment import DEFAULTS, prepare_environment
 from dfgen.engines.vllm.lora import Adapter, read_adapter
+from dfgen.engines.vllm.rendering import PromptRenderer
 from dfgen.engines.vllm.watch import DeathWatch
+from dfgen.engines.vllm.worker_probe import METHOD
 from dfgen.errors import ConfigError, EngineError, MissingExtraError
 from tests.engines.making import make_request
 
@@ -61,6 +64,50 @@ def test_arguments_that_are_not_for_users(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         build(engine_args={name: 1})
     assert caught.value.where == f"engine_args.{name}"
+
+
+def test_workers_are_asked_through_vllms_own_door() -> None:
+    known = KNOWN | {"worker_extension_cls"}
+    config = VllmConfig(model="m")
+    name = build_arguments(config, None, known)["worker_extension_cls"]
+    module, _, probe = name.rpartition(".")
+    assert hasattr(getattr(importlib.import_module(module), probe), METHOD)
+    users = VllmConfig(model="m", engine_args={"worker_extension_cls": "my.Extension"})
+    assert build_arguments(users, None, known)["worker_extension_cls"] == "my.Extension"
+
+
+class TestSharedRendering:
+    """Against a real vLLM: tests/vllm/test_engine.py."""
+
+    def render(self, *, repeats: bool, order: str) -> list[str]:
+        """The contents that the prompts of these names get: `name` and the number of rendering."""
+        counts: dict[str, int] = {}
+
+        def render(prompt: str) -> Any:
+            counts[prompt] = counts.get(prompt, 0) + 1
+            return {"prompt_token_ids": [7, 7, 1], "content": f"{prompt}{counts[prompt]}"}
+
+        binding = SimpleNamespace(
+            render=render, repeats_images=repeats, forget_images=lambda uuids: None
+        )
+        renderer = PromptRenderer(cast("Any", binding), None)
+        prompts = {name: cast("Any", name) for name in order}
+        rendered = [renderer.render(prompts[name]) for name in order]
+        assert {each.length for each in rendered} == {3}
+        return [each.content["content"] for each in rendered]
+
+    def test_from_the_third_sample_on(self) -> None:
+        assert self.render(repeats=True, order="aaaabb") == ["a1", "a2", "a2", "a2", "b1", "b2"]
+
+    def test_another_prompt_in_between_ends_it(self) -> None:
+        assert self.render(repeats=True, order="aaabaaa") == [
+            *("a1", "a2", "a2"),
+            "b1",
+            *("a3", "a4", "a4"),
+        ]
+
+    def test_not_where_the_places_of_pictures_are_counted(self) -> None:
+        assert self.render(repeats=False, order="aaaa") == ["a1", "a2", "a3", "a4"]
 
 
 def test_missing_vllm_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,19 +98,20 @@ def write_error(message: str, *, code: str | None = None) -> dict[str, Any]:
 
 
 class LoopbackServer:
-    """Serves POST /v1/chat/completions in threads, on a free port, as a context manager.
+    """Serves POST /v1/chat/completions in threads, as a context manager.
 
     Args:
         answer: called for every request, in that request's thread.
+        port: 0 for any that is free.
     """
 
-    def __init__(self, answer: Answer):
+    def __init__(self, answer: Answer, port: int = 0):
         self.answer = answer
         self.received: list[Received] = []
         self.peak = 0
         self._in_flight = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="loopback"

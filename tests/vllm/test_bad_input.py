@@ -30,9 +30,19 @@ def test_an_unknown_engine_argument() -> None:
         load_engine(make_config(engine_args={"blok_size": 32}))
 
 
-def test_a_value_that_vllm_refuses() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{"quantization": "no-such-method"}, {"engine_args": {"kv_cache_dtype": "float17"}}],
+    ids=["quantisation", "dtype"],
+)
+def test_a_value_that_vllm_refuses(settings: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="cannot start"):
-        load_engine(make_config(quantization="no-such-method"))
+        load_engine(make_config(**settings))
+
+
+def test_a_dtype_that_is_none() -> None:
+    with pytest.raises(ValueError, match="dtype"):
+        make_config(dtype="float17")
 
 
 def test_a_length_beyond_the_models(engine: Any) -> None:

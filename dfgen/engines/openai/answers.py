@@ -19,7 +19,9 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "max_tokens": "length",
 }
-_SHOWN = 200
+# More than is shown in the end: what the server says is cut short after its secrets are taken out,
+# or half a key could stand at the cut.
+_SHOWN = 4000
 
 
 class BadAnswerError(Exception):

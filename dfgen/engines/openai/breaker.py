@@ -1,39 +1,66 @@
-"""When the server counts as gone: the end of the run, before every row becomes a reject."""
+"""When the server counts as gone: the end of the run, before every row becomes a reject.
+
+Failures in a row have two explanations that ask for opposite things. The server is gone, or refuses
+all requests: then the run must end, and no row may be lost to it. Or these rows are such that this
+server cannot take them: then they are rejects, and the run goes on. Counting does not tell the two
+apart. Rows that fail often stand together (pictures of one source), and the second attempt asks
+about nothing but rows that failed in the first: a handful of them, with no good row in between,
+would end the run, and again each time it is resumed.
+
+So the server is asked. When several requests have failed without a success between them, or one
+has before anything succeeded, a small one with the same settings (a *probe*) is sent before any is
+given up. If it is answered the server is well, and the rows are at fault.
+
+What that costs: the tokens of a probe, which no attempt on record pays for, about once in
+`_SEVERAL` bad rows that stand together. What it cannot see: a server that answers probes and no row
+at all; its rows become rejects, each with what the server said. What it does not need is a bound on
+how many rows may fail.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from dfgen.errors import EngineError
 
 _SEVERAL = 4
+"""Requests that fail in a row before the server is suspected."""
+
+Probe = Callable[[], Awaitable[bool]]
+"""Sends a request that a well server answers; tells whether it did."""
 
 
 class Breaker:
     """Ends the run when nothing succeeds any more, before every row becomes a reject.
 
+    Lives in one event loop.
+
     Args:
         shown_url: the address or addresses, for messages.
-        tolerance: tries in a row, over all requests, that may fail without one success. They must
-            be of several requests: a few rows that a server cannot take do not mean it is gone.
     """
 
-    def __init__(self, shown_url: str, tolerance: int):
+    def __init__(self, shown_url: str):
         self._shown_url = shown_url
-        self._tolerance = tolerance
         self._failures = 0
         self._failed: set[str] = set()
+        self._excused: set[str] = set()
         self._answered = False
+        self._vouched = False
+        self._probing = asyncio.Lock()
 
     def note_success(self) -> None:
         """A completion came back."""
-        self._answered = True
+        self._answered = self._vouched = True
         self._failures = 0
         self._failed.clear()
+        self._excused.clear()
 
     def note_failure(self, key: str, *, answered: bool) -> None:
         """A try of a request failed; `answered` if at least the server said so."""
         self._answered = self._answered or answered
         self._failures += 1
-        if len(self._failed) < _SEVERAL:
+        if key not in self._excused:
             self._failed.add(key)
 
     def check_refused(self, detail: str) -> None:
@@ -49,17 +76,30 @@ class Breaker:
                 "again; what is finished is kept.",
             )
 
-    def check_given_up(self, detail: str) -> None:
+    async def check_given_up(self, detail: str, probe: Probe) -> None:
         """Decide about a request that has used up its tries: this row, or the run?
 
+        Args:
+            probe: called only if nothing else says how the server is, and once at a time.
+
         Raises:
-            EngineError: the server has never answered, or too many tries in a row have failed.
+            EngineError: the server has never answered, or does not answer the probe either.
         """
         self.check_refused(detail)
-        if self._failures >= self._tolerance and len(self._failed) >= _SEVERAL:
-            raise EngineError(
-                f"the server at {self._shown_url} has failed {self._failures} times in "
-                f"a row; the last time: {detail}",
-                hint="What is finished is kept. Start the same command again when the server "
-                "works, or check `model` and `extra_body` if it refuses every request.",
-            )
+        async with self._probing:
+            # A success in the meantime, of a row or of another row's probe, has cleared them.
+            if self._vouched and len(self._failed) < _SEVERAL:
+                return
+            failures = self._failures
+            if await probe():
+                # Further tries of the same rows say nothing new.
+                known_bad = self._excused | self._failed
+                self.note_success()
+                self._excused = known_bad
+                return
+        raise EngineError(
+            f"the server at {self._shown_url} has failed {failures} times in "
+            f"a row; the last time: {detail}",
+            hint="What is finished is kept. Start the same command again when the server "
+            "works, or check `model` and `extra_body` if it refuses every request.",
+        )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.errors import EngineError
@@ -36,7 +37,12 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """Replace the key and any password of the URL in a text that came from elsewhere."""
-        secrets = [self.key, urlsplit(self.base_url).password or ""]
+        parts = urlsplit(self.base_url)
+        secrets = [self.key, parts.password or "", unquote(parts.password or "")]
+        if parts.password:
+            # As it travels (RFC 7617).
+            login = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+            secrets.append(base64.b64encode(login.encode()).decode())
         for secret in secrets:
             if secret and secret != NO_KEY:
                 text = text.replace(secret, "***")

@@ -26,11 +26,15 @@ _TOO_LONG = (
     "prompt is too long",
     "input is too long",
     "longer than the maximum",
+    # vLLM 0.32, of a prompt that fills the context to the last token.
+    "max_tokens must be at least 1, got",
 )
 _FILTERED = ("content_filter", "content management policy", "content_policy")
 _BROKEN_IMAGE = ("cannot identify image", "failed to load image", "invalid image", "decode image")
 _SCHEMA = ("response_format", "json_schema", "structured output", "structured_output", "guided")
 _SHOWN = 500
+# Before secrets are taken out: half a key could stand at a cut.
+_READ = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,9 @@ def judge_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
     """
     status, error = answer.status, _read_error(answer.body)
     code = error.get("code")
-    said = endpoint.redact(_read_message(error, answer.body))
+    said = endpoint.redact(_read_message(error, answer.body))[:_SHOWN]
     detail = f"HTTP {status}: {said}"
-    if status in (401, 402, 403, 404) or code == "insufficient_quota":
+    if status in (401, 402, 403, 404, 407) or code == "insufficient_quota":
         raise _stop(status, detail, endpoint, model)
     if status in RETRIED_STATUSES or status >= 500:
         return Fault(
@@ -115,6 +119,7 @@ def _stop(status: int, detail: str, endpoint: Endpoint, model: str) -> EngineErr
     hints = {
         401: "Check the key in the environment variable that `api_key_env` names.",
         403: "This key may not use this model; check its permissions.",
+        407: "Check user name and password of the proxy in HTTP_PROXY or HTTPS_PROXY.",
         404: f"Check `model` ({model!r}) and `base_url` (it usually ends in /v1).",
     }
     return EngineError(
@@ -151,8 +156,8 @@ def _read_error(body: bytes) -> dict[str, Any]:
 def _read_message(error: Mapping[str, Any], body: bytes) -> str:
     """Return what the server said: the message of its error object, else the start of its body."""
     message = error.get("message") or error.get("detail")
-    text = str(message) if message else body[:_SHOWN].decode("utf-8", "replace").strip()
-    return (text or "no message")[:_SHOWN]
+    text = str(message) if message else body[:_READ].decode("utf-8", "replace").strip()
+    return (text or "no message")[:_READ]
 
 
 def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 
@@ -26,12 +27,14 @@ from dfgen.engines.openai.faults import (
 from dfgen.engines.openai.lanes import Lane, Lanes
 from dfgen.engines.openai.pacing import Pace, guess_tokens
 from dfgen.engines.openai.payload import build_payload
+from dfgen.engines.openai.probing import make_probe
 from dfgen.errors import EngineError
 
 # Refusals that say something about the row; the server itself is well.
 _ROW_REFUSALS = frozenset({"prompt_too_long", "content_filter", "image_corrupt"})
 # A request that is only told to wait may be told so this many times as often as it may fail.
 _PATIENCE = 6
+_SHOWN = 300
 
 
 class Session:
@@ -53,7 +56,7 @@ class Session:
         self._lanes = Lanes(endpoints, config.concurrency)
         self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
         addresses = ", ".join(endpoint.shown_url for endpoint in endpoints)
-        self._breaker = Breaker(addresses, tolerance=max(8, 4 * (backoff.max_retries + 1)))
+        self._breaker = Breaker(addresses)
         self._with_schema = True
         self._ended: EngineError | None = None
 
@@ -81,7 +84,7 @@ class Session:
                 # own, with the addresses in it, into a traceback.
                 fault = judge_error(outcome, lane.endpoint, self._config.model)
             elif 200 <= outcome.status < 300:
-                return self._accept(request, outcome.body, lane.endpoint, guess)
+                return await self._accept(request, outcome.body, lane.endpoint, guess)
             else:
                 fault = judge_answer(outcome, lane.endpoint, self._config.model)
             if fault.reason in _ROW_REFUSALS:
@@ -94,7 +97,7 @@ class Session:
                 self._breaker.check_refused(fault.detail)
             waits, failures = waits + fault.busy, failures + (not fault.busy)
             if self._is_given_up(fault, failures, waits):
-                self._breaker.check_given_up(fault.detail)
+                await self._breaker.check_given_up(fault.detail, partial(self._probe, request))
                 tries = f" ({failures + waits} tries)" if failures + waits > 1 else ""
                 return fail(request, fault.reason, fault.detail + tries)
             done = failures + waits - 1
@@ -104,18 +107,44 @@ class Session:
         retries = self._backoff.max_retries
         return not fault.retry or failures > retries or waits > retries * _PATIENCE
 
-    def _accept(self, request: Request, body: bytes, endpoint: Endpoint, guess: float) -> Result:
+    async def _accept(
+        self, request: Request, body: bytes, endpoint: Endpoint, guess: float
+    ) -> Result:
         try:
             result = read_answer(request, body)
         except BadAnswerError as error:
-            detail = endpoint.redact(str(error))
+            detail = endpoint.redact(str(error))[:_SHOWN]
             self._breaker.note_failure(request.key, answered=True)
-            self._breaker.check_given_up(detail)
+            await self._breaker.check_given_up(detail, partial(self._probe, request))
             return fail(request, "bad_response", detail)
         self._breaker.note_success()
+        if result.failure is not None:
+            said = endpoint.redact(result.failure.detail)[:_SHOWN]
+            result = fail(request, result.failure.reason, said)
         usage = result.usage
         self._pace.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
         return result
+
+    async def _probe(self, failed: Request) -> bool:
+        """Tell whether the server answers a small request that is else like one that failed."""
+        request = make_probe(failed)
+        # Twice at most: the rows themselves have waited long enough.
+        for tries in range(2):
+            outcome, lane, _ = await self._send(request, _guess(request))
+            if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
+                try:
+                    read_answer(request, outcome.body)
+                except BadAnswerError:
+                    return False
+                return True
+            if isinstance(outcome, Answer):
+                fault = judge_answer(outcome, lane.endpoint, self._config.model)
+            else:
+                fault = judge_error(outcome, lane.endpoint, self._config.model)
+            if not fault.retry or fault.refused:
+                return False
+            await asyncio.sleep(self._backoff.compute_wait(tries, fault.retry_after))
+        return False
 
     async def _send(self, request: Request, guess: float) -> tuple[Answer | Exception, Lane, bool]:
         """Send one try when there is a place for it, and tell its lane how it went.

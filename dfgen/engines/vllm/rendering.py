@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfgen.engines.vllm.answers import count_image_tokens, find_stray_token
-from dfgen.engines.vllm.binding import Binding
-from dfgen.engines.vllm.prompts import VllmPrompt
+
+if TYPE_CHECKING:
+    from dfgen.engines.vllm.binding import Binding
+    from dfgen.engines.vllm.prompts import VllmPrompt
 
 
 @dataclass(frozen=True, slots=True)
