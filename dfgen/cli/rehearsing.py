@@ -111,7 +111,7 @@ def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[
 def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
     """What is left to repair in a run, counted row by row."""
     from dfgen.config.engine import Price
-    from dfgen.runners.repairing import iter_undecided
+    from dfgen.runners.repair_planning import iter_undecided
     from dfgen.runners.session import Session
     from dfgen.stages.repair_estimate import estimate_repairs
     from dfgen.store.run import Run

@@ -1,20 +1,20 @@
 """Judges repairs in processes of their own, so that the one that drives the engine need not wait.
 
 Comparing two long texts and checking what changed takes milliseconds. At hundreds of answers a
-second they are more than one process has, and the next requests go out late.
+second they are more than one process has, and the next requests go out late. Answers may wait here:
+whoever hands them over has them on disk. When many do, the process that drives the engine judges,
+too, so that no core is idle while there is work.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from dfgen.config.engine import Price
@@ -24,23 +24,24 @@ from dfgen.grade.pool import GradePool
 from dfgen.runners.session import Session
 from dfgen.runners.workers import follow_parent
 from dfgen.stages.repair_judging import Answers, Judge, Judges, Outcome
+from dfgen.tokens.tokenizer import TextTokenizer
 
-# Starting a process and loading a tokenizer in it takes seconds; below this it does not pay.
-ROWS_WORTH_A_PROCESS = 8_000
+# Starting a process takes a second; below this it does not pay.
+ROWS_WORTH_A_PROCESS = 4_000
 # More processes than this judge faster than any one process can ask.
 _MOST = 4
 # Answers that one process judges before it hands them back.
 _CHUNK = 8
-# Answers that may wait for each process: a kill loses them, though they are paid for.
-_BACKLOG = 2 * _CHUNK
+# Answers that may wait for each process before the caller judges the next ones itself.
+_BACKLOG = 8 * _CHUNK
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeSetup:
     """What a process needs to become a judge."""
 
-    root: Path
     pipeline: Pipeline
+    tokenizer: TextTokenizer
     price: Price
     model: str
 
@@ -58,9 +59,9 @@ def open_judges(session: Session, judge: Judge, rows: int) -> Iterator[Judges]:
     if workers == 1:
         yield judge
         return
-    setup = JudgeSetup(session.run.root, session.pipeline, judge.price, judge.model)
+    setup = JudgeSetup(session.pipeline, judge.tokenizer, judge.price, judge.model)
     # The caller's own work takes about one core.
-    with JudgePool(setup, max(1, workers - 1)) as pool:
+    with JudgePool(setup, max(1, workers - 1), judge) as pool:
         yield pool
 
 
@@ -68,11 +69,13 @@ class JudgePool:
     """Judges in processes, as a context manager.
 
     Args:
-        workers: processes.
+        workers: processes. They are started here and work when they are up.
+        judge: of this process, for what is too much for them.
     """
 
-    def __init__(self, setup: JudgeSetup, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, setup: JudgeSetup, workers: int, judge: Judge) -> None:
+        self._judge = judge
+        self._most = _BACKLOG * workers
         self._pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -82,36 +85,31 @@ class JudgePool:
 
     def __enter__(self) -> Self:
         with _explain_death():
-            # No answer is paid for before somebody can judge it.
-            self._pool.submit(os.getpid).result()
+            self._pool.submit(os.getpid)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
-        """Judge lists of answers; each comes back whole, and in their order.
-
-        An empty list says that no answer is ready: then all that are still with the processes are
-        waited for.
+        """Judge answers; outcomes come as they are ready.
 
         Raises:
             DfgenError: a process has died.
         """
-        waiting: deque[list[Future[list[Outcome]]]] = deque()
-        behind = 0
+        waiting: dict[Future[list[Outcome]], int] = {}
         with _explain_death():
             for batch in answers:
-                if batch:
-                    waiting.append([self._pool.submit(_judge, part) for part in _cut(batch)])
-                    behind += len(batch)
-                most = _BACKLOG * self._workers if batch else 0
-                while waiting and (behind > most or all(part.done() for part in waiting[0])):
-                    outcomes = _join(waiting.popleft())
-                    behind -= len(outcomes)
-                    yield outcomes
-            while waiting:
-                yield _join(waiting.popleft())
+                for part in _cut(batch):
+                    if sum(waiting.values()) < self._most:
+                        waiting[self._pool.submit(_judge, part)] = len(part)
+                    else:
+                        yield [self._judge.judge(result, task) for result, task in part]
+                for future in [future for future in waiting if future.done()]:
+                    del waiting[future]
+                    yield future.result()
+            for future in waiting:
+                yield future.result()
 
 
 @contextmanager
@@ -131,24 +129,16 @@ def _cut(batch: Answers) -> Iterator[Answers]:
         yield batch[first : first + _CHUNK]
 
 
-def _join(parts: list[Future[list[Outcome]]]) -> list[Outcome]:
-    return [outcome for part in parts for outcome in part.result()]
-
-
 _JUDGE: list[Judge] = []
 
 
 def _open_worker(setup: JudgeSetup) -> None:
-    from dfgen.store.run import Run
-
     follow_parent()
-    # The parent holds the run's lock and writes; a worker only reads which tokenizer there is.
-    session = Session(Run.open_or_create(setup.root, None), setup.pipeline)
     pipeline = setup.pipeline
     _JUDGE.append(
         Judge(
             pipeline.repair,
-            session.tokenizer,
+            setup.tokenizer,
             GradePool(pipeline.grade),
             pipeline.mask,
             setup.price,

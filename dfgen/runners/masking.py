@@ -15,8 +15,10 @@ from pathlib import Path
 from dfgen.config.pipeline import Pipeline
 from dfgen.records import Reject, Repair, Trajectory
 from dfgen.runners.session import Session
+from dfgen.runners.workers import follow_parent
+from dfgen.tokens.tokenizer import TextTokenizer
 
-# Starting a process and loading a tokenizer in it takes seconds; below this it does not pay.
+# Starting a process takes a second; below this it does not pay.
 ROWS_WORTH_A_PROCESS = 20_000
 
 
@@ -70,7 +72,7 @@ def _mask_all(session: Session, todo: list[int], workers: int) -> Iterator[tuple
             yield shard, mask_shard(session, shard)
         return
     context = multiprocessing.get_context("spawn")
-    arguments = (session.run.root, session.pipeline)
+    arguments = (session.run.root, session.pipeline, session.tokenizer)
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_open_worker, initargs=arguments
     ) as pool:
@@ -85,11 +87,14 @@ def _mask_all(session: Session, todo: list[int], workers: int) -> Iterator[tuple
 _WORKER: list[Session] = []
 
 
-def _open_worker(root: Path, pipeline: Pipeline) -> None:
+def _open_worker(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
     from dfgen.store.run import Run
 
+    follow_parent()
     # The parent holds the run's lock; a worker only writes the shards that it is given.
-    _WORKER.append(Session(Run.open_or_create(root, None), pipeline))
+    session = Session(Run.open_or_create(root, None), pipeline)
+    session.tokenizer = tokenizer
+    _WORKER.append(session)
 
 
 def _mask_in_worker(shard: int) -> int:

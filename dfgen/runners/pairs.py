@@ -17,6 +17,7 @@ from dfgen.config.pairs import PairsConfig
 from dfgen.errors import StorageError
 from dfgen.prompts.pairs import Pair
 from dfgen.records import Mask, Prompt, Reject
+from dfgen.runners.workers import follow_parent
 from dfgen.stages.progress import Progress
 
 if TYPE_CHECKING:
@@ -79,17 +80,21 @@ def _cut(rows: Iterator[Pair | Reject], size: int) -> Iterator[Chunk]:
 
 def _mask_chunks(chunks: Iterable[Chunk], job: Job, workers: int) -> Iterator[tuple[int, int]]:
     """Counts of each chunk in order, with a bounded number of chunks in work."""
+    from dfgen.engines.loading import resolve_model
+    from dfgen.tokens.loading import load_tokenizer
+
     chunks = iter(chunks)
     first = list(islice(chunks, 2))
     workers = workers or os.cpu_count() or 1
+    tokenizer = load_tokenizer(resolve_model(job.tokenizer))
     if len(first) < 2 or workers == 1:  # starting processes would cost more than the work
-        _open_worker(job)
+        _WORKER[:] = [(job, tokenizer)]
         for shard, chunk in enumerate([*first, *chunks]):
             yield _mask_chunk(shard, chunk)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=(job,)
+        workers, mp_context=context, initializer=_open_worker, initargs=(job, tokenizer)
     ) as pool:
         waiting: deque[Future[tuple[int, int]]] = deque()
         for shard, chunk in enumerate(_chain(first, chunks)):
@@ -108,11 +113,9 @@ def _chain(first: list[Chunk], rest: Iterator[Chunk]) -> Iterator[Chunk]:
 _WORKER: list[tuple[Job, TextTokenizer]] = []
 
 
-def _open_worker(job: Job) -> None:
-    from dfgen.engines.loading import resolve_model
-    from dfgen.tokens.loading import load_tokenizer
-
-    _WORKER[:] = [(job, load_tokenizer(resolve_model(job.tokenizer)))]
+def _open_worker(job: Job, tokenizer: TextTokenizer) -> None:
+    follow_parent()
+    _WORKER[:] = [(job, tokenizer)]
 
 
 def _mask_chunk(shard: int, chunk: Chunk) -> tuple[int, int]:

@@ -1,19 +1,28 @@
-"""What the repair stage of a run has on disk: finished rows, and the journals of open shards."""
+"""What the repair stage of a run has on disk: finished rows, and the journals of open shards.
+
+An answer is journalled twice: when it arrives, because it is paid for, and when it is judged. The
+second entry stands in for the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dfgen.engines.base import Failure, Result, Usage
 from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
 from dfgen.runners.session import Session
 from dfgen.stages.repair_compare import Accepted
-from dfgen.stages.repair_judging import Outcome
-from dfgen.stages.repair_plan import History
+from dfgen.stages.repair_judging import KEPT, Outcome, Waiting
+from dfgen.stages.repair_plan import History, Purpose
 from dfgen.stages.repair_selection import needs_repair
 
 Entries = dict[str, list[dict[str, Any]]]
 """Journal entries of a shard by trajectory, in order."""
+
+
+Answered = dict[str, dict[tuple[Purpose, int], Result]]
+"""Answers that nobody has judged yet: by trajectory, purpose and index."""
 
 
 def read_rows(session: Session, shard: int) -> dict[str, Repair]:
@@ -50,11 +59,38 @@ def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
 
 
 def read_journal(session: Session, shard: int) -> Entries:
-    """The finished requests of a shard by trajectory, in order."""
+    """The judged requests of a shard by trajectory, in order."""
     log: Entries = {}
     for entry in session.journal("repair", shard).replay():
-        log.setdefault(entry["trajectory_id"], []).append(entry)
+        if is_judged(entry):
+            log.setdefault(entry["trajectory_id"], []).append(entry)
     return log
+
+
+def read_unjudged(session: Session, shard: int) -> Answered:
+    """What a start that was killed has paid for and did not get to."""
+    answers: Answered = {}
+    for entry in session.journal("repair", shard).replay():
+        key, attempt = entry["trajectory_id"], entry["attempt"]
+        name = (entry["purpose"], attempt["index"])
+        if is_judged(entry):
+            answers.get(key, {}).pop(name, None)
+        else:
+            answers.setdefault(key, {})[name] = _read_answer(key, attempt)
+    return {key: of_one for key, of_one in answers.items() if of_one}
+
+
+def _read_answer(key: str, attempt: Mapping[str, Any]) -> Result:
+    failed = attempt["finish_reason"] == "error"
+    return Result(
+        key,
+        attempt["text"],
+        None,
+        None,
+        attempt["finish_reason"],
+        usage=Usage(attempt["prompt_tokens"], attempt["completion_tokens"]),
+        failure=Failure(attempt["reason"], attempt["detail"]) if failed else None,
+    )
 
 
 def read_history(entries: Sequence[dict[str, Any]]) -> History:
@@ -68,6 +104,33 @@ def read_history(entries: Sequence[dict[str, Any]]) -> History:
             None if accepted is None else Accepted.model_validate(accepted),
         )
     return history
+
+
+def is_judged(entry: Mapping[str, Any]) -> bool:
+    """Whether a journal entry is an outcome; an answer that has just arrived is none."""
+    return bool(entry.get("judged", True))
+
+
+def to_answer_entry(result: Result, waiting: Waiting, cost_usd: float) -> dict[str, Any]:
+    """An answer as the journal keeps it until it is judged; `attempt` is an `Attempt` to be."""
+    failure = result.failure
+    return {
+        "trajectory_id": waiting.trajectory.trajectory_id,
+        "purpose": waiting.purpose,
+        "judged": False,
+        "attempt": {
+            "index": waiting.index,
+            "accepted": False,
+            "reason": "unjudged" if failure is None else failure.reason,
+            "detail": "" if failure is None else failure.detail,
+            "text": result.text[:KEPT],
+            "finish_reason": result.finish_reason,
+            "prompt_tokens": result.usage.prompt_tokens,
+            "completion_tokens": result.usage.completion_tokens,
+            "cost_usd": cost_usd,
+            "seed": waiting.seed,
+        },
+    }
 
 
 def to_entry(outcome: Outcome) -> dict[str, Any]:

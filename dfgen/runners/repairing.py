@@ -1,7 +1,7 @@
 """Runs the repair stage over the shards of a run, round by round.
 
-Every request is journalled when it is finished. All that a round needs to know is on disk, so a
-killed run goes on in the middle of a round.
+Every answer is journalled when it arrives, and again when it is judged. All that a round needs to
+know is on disk: a killed run goes on in the middle of a round, after judging what it has paid for.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.runners.judging import open_judges
 from dfgen.runners.prompts import read_shard
+from dfgen.runners.repair_planning import plan_shard, select_shard
 from dfgen.runners.repair_rows import (
     Entries,
     read_controls,
@@ -23,7 +23,9 @@ from dfgen.runners.repair_rows import (
     read_rejects,
     read_rows,
     read_trajectories,
+    read_unjudged,
     read_wrong,
+    to_answer_entry,
     to_entry,
 )
 from dfgen.runners.session import Session, describe_engine
@@ -31,10 +33,10 @@ from dfgen.runners.spending import Spending, count_spent
 from dfgen.stages.rejecting import make_reject
 from dfgen.stages.repair import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair_compare import build_repair, choose_smallest, copy_repair
-from dfgen.stages.repair_judging import Judges, Outcome
+from dfgen.stages.repair_judging import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair_necessity import count_necessity
-from dfgen.stages.repair_plan import CONTROL, History, Plan, Undecided, count_rounds, plan_next
-from dfgen.stages.repair_selection import Selection, is_control, needs_repair, select_wrong
+from dfgen.stages.repair_plan import CONTROL, History, Plan, count_rounds, plan_next
+from dfgen.stages.repair_selection import Selection, needs_repair
 
 
 def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
@@ -79,6 +81,8 @@ class Repairing:
             self._open(shard)
         undecided = sum(map(len, self.open.values()))
         self.session.progress.start("repair", undecided, 0)
+        for shard in list(self.open):
+            self._judge_left(shard)
         for round_number in range(count_rounds(self.config)):
             self._run_round(round_number)
             while self.spending.held_back and not self.session.stop.requested:
@@ -91,7 +95,7 @@ class Repairing:
 
     def _run_round(self, round_number: int) -> None:
         feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
-        for outcomes in self.repairer.run_round(feed, self.judges):
+        for outcomes in self.repairer.run_round(feed, self.judges, self._note):
             self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
@@ -100,25 +104,54 @@ class Repairing:
         if not self.open[shard]:
             self._finish(shard)
 
+    def _judge_left(self, shard: int) -> None:
+        """Judge the answers of a shard that an earlier start paid for and did not get to."""
+        left = read_unjudged(self.session, shard)
+        if not left:
+            return
+        judge = self.repairer.judge
+        outcomes = []
+        for trajectory, prompt, history, plan in self._iter_plans(shard):
+            answers = left.get(trajectory.trajectory_id, {})
+            tasks = [
+                task
+                for task in self._make_tasks(trajectory, prompt, history, plan)
+                if (task.purpose, task.index) in answers
+            ]
+            if tasks:
+                self._stand(shard, trajectory, history, len(tasks))
+            for task in tasks:
+                result = answers[task.purpose, task.index]
+                outcomes.append(judge.judge(result, self.repairer.put_aside(task)))
+        self._keep(outcomes)
+
     def _feed(self, round_number: int) -> Iterator[Task]:
         """The requests that a round has still to make, in the order of the shards' rows."""
         for shard in list(self.open):
-            ready: dict[str, list[tuple[Trajectory, History, Plan]]] = {}
-            log = read_journal(self.session, shard)
-            for trajectory in read_trajectories(self.session, shard):
-                key = trajectory.trajectory_id
-                if key not in self.open[shard]:
-                    continue
-                history = read_history(log.get(key, []))
-                plan = plan_next(history, self.config) if needs_repair(trajectory) else CONTROL
-                if plan.fits_round(round_number, self.config):
-                    ready.setdefault(trajectory.prompt_id, []).append((trajectory, history, plan))
-            for prompt in read_shard(self.session, shard) if ready else ():
-                for trajectory, history, plan in ready.get(prompt.prompt_id, []):
-                    self.standing[trajectory.trajectory_id] = Standing(
-                        shard, history.without_texts(), len(plan.indices)
-                    )
-                    yield from self._make_tasks(trajectory, prompt, history, plan)
+            for trajectory, prompt, history, plan in self._iter_plans(shard, round_number):
+                self._stand(shard, trajectory, history, len(plan.indices))
+                yield from self._make_tasks(trajectory, prompt, history, plan)
+
+    def _iter_plans(
+        self, shard: int, round_number: int | None = None
+    ) -> Iterator[tuple[Trajectory, Prompt, History, Plan]]:
+        """The undecided trajectories of a shard, and what each needs next in this round."""
+        ready: dict[str, list[tuple[Trajectory, History, Plan]]] = {}
+        log = read_journal(self.session, shard)
+        for trajectory in read_trajectories(self.session, shard):
+            key = trajectory.trajectory_id
+            if key not in self.open[shard]:
+                continue
+            history = read_history(log.get(key, []))
+            plan = plan_next(history, self.config) if needs_repair(trajectory) else CONTROL
+            if round_number is None or plan.fits_round(round_number, self.config):
+                ready.setdefault(trajectory.prompt_id, []).append((trajectory, history, plan))
+        for prompt in read_shard(self.session, shard) if ready else ():
+            for trajectory, history, plan in ready.get(prompt.prompt_id, []):
+                yield trajectory, prompt, history, plan
+
+    def _stand(self, shard: int, trajectory: Trajectory, history: History, out: int) -> None:
+        self.standing[trajectory.trajectory_id] = Standing(shard, history.without_texts(), out)
 
     def _make_tasks(
         self, trajectory: Trajectory, prompt: Prompt, history: History, plan: Plan
@@ -130,11 +163,21 @@ class Repairing:
             else:
                 yield Task(trajectory, prompt, plan.purpose, index, tuple(history.attempts))
 
+    def _note(self, answers: Answers) -> None:
+        """Write down what was paid for, before it is judged."""
+        by_shard: dict[int, list[dict[str, Any]]] = {}
+        for result, waiting in answers:
+            cost = count_cost(result.usage, self.repairer.judge.price)
+            self.spending.add(cost)
+            shard = self.standing[waiting.trajectory.trajectory_id].shard
+            by_shard.setdefault(shard, []).append(to_answer_entry(result, waiting, cost))
+        for shard, entries in by_shard.items():
+            self.session.journal("repair", shard).append(entries)
+
     def _keep(self, outcomes: list[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = {}
         for outcome in outcomes:
             by_shard.setdefault(self.standing[outcome.trajectory_id].shard, []).append(outcome)
-            self.spending.add(outcome.attempt)
             if outcome.by_schema is not None:
                 self.by_schema[outcome.by_schema] += 1
         for shard, fresh in by_shard.items():
@@ -246,41 +289,3 @@ class Repairing:
             facts["necessity"] = asdict(count_necessity(rows))
         if facts:
             self.session.run.set_stage("repair", state="running", counts={}, **facts)
-
-
-def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
-    """What a start of the stage would still send, controls included; nothing is written."""
-    for shard in session.run.table("trajectories").shards():
-        plans = plan_shard(session, config, shard)
-        wanted: dict[str, list[Trajectory]] = {}
-        for trajectory in read_trajectories(session, shard) if plans else ():
-            if trajectory.trajectory_id in plans:
-                wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
-        for prompt in read_shard(session, shard) if wanted else ():
-            for trajectory in wanted.get(prompt.prompt_id, []):
-                yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
-
-
-def select_shard(session: Session, config: RepairConfig, shard: int) -> Selection:
-    """The wrong trajectories of a shard, sorted by what happens to them."""
-    return select_wrong(
-        read_wrong(session, shard), config.per_group, require_answer=config.require_answer
-    )
-
-
-def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
-    """The trajectories of a shard that have requests left, by trajectory_id, with the next ones."""
-    log = read_journal(session, shard)
-    written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
-    plans = {}
-    for key in select_shard(session, config, shard).leaders:
-        if key not in written:
-            plan = plan_next(read_history(log.get(key, [])), config)
-            if plan.indices:
-                plans[key] = plan
-    if config.controls:
-        known = read_controls(session, shard, log).keys()
-        for trajectory in read_trajectories(session, shard):
-            if is_control(trajectory, config.controls) and trajectory.trajectory_id not in known:
-                plans[trajectory.trajectory_id] = CONTROL
-    return plans

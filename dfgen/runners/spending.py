@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DfgenError
-from dfgen.records import Attempt
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
@@ -49,10 +48,10 @@ class Spending:
             self._in_flight += 1
             yield item
 
-    def add(self, attempt: Attempt) -> None:
-        """Count a finished attempt."""
+    def add(self, cost_usd: float) -> None:
+        """Count an answer."""
         self.requests += 1
-        self.cost_usd += attempt.cost_usd
+        self.cost_usd += cost_usd
         self._in_flight -= 1
 
     def check(self) -> None:
@@ -115,9 +114,17 @@ def iter_attempts(run: Run) -> Iterator[Mapping[str, Any]]:
         if stage == "repair":
             # After a crash a journal may still hold what the files have already.
             written = _list_written(run, shard)
-            for entry in run.journal(stage, shard).replay():
-                if entry["trajectory_id"] not in written:
-                    yield entry["attempt"]
+            yield from _iter_journalled(run, shard, written)
+
+
+def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mapping[str, Any]]:
+    """Each request in a journal once: as it was judged, or as it arrived if it is not yet."""
+    latest = {}
+    for entry in run.journal("repair", shard).replay():
+        if entry["trajectory_id"] not in written:
+            attempt = entry["attempt"]
+            latest[entry["trajectory_id"], entry["purpose"], attempt["index"]] = attempt
+    yield from latest.values()
 
 
 def _list_written(run: Run, shard: int) -> set[str]:

@@ -15,7 +15,7 @@ without a pause, and what a round asks for depends only on what the rounds befor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from dfgen.errors import RowError
 from dfgen.records import Attempt, Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair_compare import Accepted
-from dfgen.stages.repair_judging import Judge, Judges, Outcome, Waiting
+from dfgen.stages.repair_judging import Answers, Judge, Judges, Outcome, Waiting
 from dfgen.stages.repair_necessity import take_back
 from dfgen.stages.repair_parse import EDIT_SCHEMA
 from dfgen.stages.repair_plan import Purpose
@@ -98,31 +98,43 @@ class Repairer:
         self.template = load_template(config)
 
     def run_round(
-        self, tasks: Iterable[Task], judges: Judges | None = None
+        self,
+        tasks: Iterable[Task],
+        judges: Judges | None = None,
+        arrived: Callable[[Answers], None] | None = None,
     ) -> Iterator[list[Outcome]]:
-        """Do each task; what finished together comes in one list.
+        """Do each task; outcomes come as they are ready.
 
         Args:
             judges: processes that do as `judge` does; None: it does so itself, here.
+            arrived: called with answers that came together, before they are judged.
         """
         waiting: dict[str, Waiting] = {}
 
         def ask() -> Iterator[Request]:
             for task in tasks:
                 request = self.make_request(task)
-                waiting[request.key] = Waiting(
-                    task.trajectory,
-                    make_answer_key(task.prompt),
-                    task.purpose,
-                    task.index,
-                    task.place,
-                    request.seed,
-                )
+                waiting[request.key] = self.put_aside(task)
                 yield request
 
-        yield from (judges or self.judge).judge_all(
-            [(result, waiting.pop(result.key)) for result in results]
-            for results in self.engine.generate(ask())
+        def take() -> Iterator[Answers]:
+            for results in self.engine.generate(ask()):
+                answers = [(result, waiting.pop(result.key)) for result in results]
+                if arrived is not None:
+                    arrived(answers)
+                yield answers
+
+        yield from (judges or self.judge).judge_all(take())
+
+    def put_aside(self, task: Task) -> Waiting:
+        """What judging needs of a task when its answer is there."""
+        return Waiting(
+            task.trajectory,
+            make_answer_key(task.prompt),
+            task.purpose,
+            task.index,
+            task.place,
+            self._derive_seed(task),
         )
 
     def make_request(self, task: Task) -> Request:
@@ -137,16 +149,15 @@ class Repairer:
             key=_name_request(task, candidates),
             messages=build_messages(task.prompt, self.template, config.system, fields),
             sampling=to_sampling(self._choose_decoding(task)),
-            seed=derive_seed(
-                self.seed,
-                "necessity" if task.purpose == "necessity" else "repair",
-                task.trajectory.trajectory_id,
-                task.index,
-            ),
+            seed=self._derive_seed(task),
             chat_template_args=config.chat_template_args,
             with_logprobs=False,
             response_schema=EDIT_SCHEMA if structured else None,
         )
+
+    def _derive_seed(self, task: Task) -> int:
+        kind = "necessity" if task.purpose == "necessity" else "repair"
+        return derive_seed(self.seed, kind, task.trajectory.trajectory_id, task.index)
 
     def _choose_decoding(self, task: Task) -> Decoding:
         decoding = self.config.decoding

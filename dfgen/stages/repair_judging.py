@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.diff.spans import Span
-from dfgen.engines.base import Result
+from dfgen.engines.base import Result, Usage
 from dfgen.errors import RowError
 from dfgen.records import Attempt, Control, Trajectory
 from dfgen.stages.checks import find_flaw, judge_candidate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
 
 #: Characters of an answer that are kept on record; no repair that is accepted is longer.
-_KEPT = 1_000_000
+KEPT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class Judges(Protocol):
     """Who judges, in this process or in others."""
 
     def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
-        """Judge lists of answers, which come back whole and in order; empty ones may be left out.
+        """Judge lists of answers as they come; outcomes come as they are ready, in any order.
 
-        An empty list says that no answer is ready now: what was put off is done then.
+        An empty list says that no answer is ready now, and gives a chance to hand outcomes back.
         """
 
 
@@ -194,18 +194,23 @@ class Judge:
         return Outcome(name, waiting.purpose, attempt, accepted, control)
 
     def _record(self, result: Result, waiting: Waiting, reason: str, detail: str) -> Attempt:
-        usage, price = result.usage, self.price
-        cost = usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
+        usage = result.usage
         return Attempt(
             index=waiting.index,
             accepted=reason == "accepted",
             reason=reason,
             detail=detail.encode("utf-8", "replace").decode(),
             # Files hold UTF-8; a lone surrogate, which JSON can spell, is none.
-            text=result.text[:_KEPT].encode("utf-8", "replace").decode(),
+            text=result.text[:KEPT].encode("utf-8", "replace").decode(),
             finish_reason=result.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            cost_usd=cost / 1e6,
+            cost_usd=count_cost(usage, self.price),
             seed=waiting.seed,
         )
+
+
+def count_cost(usage: Usage, price: Price) -> float:
+    """Dollars for the tokens of one request; prices are per million."""
+    cost = usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
+    return cost / 1e6

@@ -1,4 +1,4 @@
-"""Judging in other processes: the same outcomes, whole lists in order, and nobody left behind."""
+"""Judging in other processes: the same outcomes, and nobody left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from dfgen.records import Prompt, Trajectory
 from dfgen.runners.judging import ROWS_WORTH_A_PROCESS, JudgePool, JudgeSetup, open_judges
 from dfgen.runners.session import Session, open_finished
 from dfgen.stages.repair import Task
-from dfgen.stages.repair_judging import Answers, Judge, Waiting
+from dfgen.stages.repair_judging import Answers, Judge, Outcome, Waiting
 from dfgen.stages.sample import make_answer_key
 from tests.support.sample_run import make_run
 
@@ -60,44 +60,76 @@ def judge(session: Session) -> Iterator[Judge]:
 
 
 def make_setup(session: Session) -> JudgeSetup:
-    return JudgeSetup(session.run.root, session.pipeline, PRICE, "m")
+    return JudgeSetup(session.pipeline, session.tokenizer, PRICE, "m")
 
 
 def test_processes_judge_like_the_one_that_asks(
     session: Session, answers: list[Answers], judge: Judge
 ) -> None:
-    here = list(judge.judge_all(answers))
-    reasons = {outcome.attempt.reason for batch in here for outcome in batch}
+    here = join(judge.judge_all(answers))
+    reasons = {outcome.attempt.reason for outcome in here}
     assert {"accepted", "unchanged"} <= reasons
-    with JudgePool(make_setup(session), 2) as pool:
-        assert list(pool.judge_all(answers)) == here
+    with JudgePool(make_setup(session), 2, judge) as pool:
+        # So many that both do some of the work.
+        there = join(pool.judge_all(answers * 40))
+    assert sorted(there, key=repr) == sorted(here * 40, key=repr)
 
 
-def test_what_is_put_off_is_done_before_a_wait(session: Session, answers: list[Answers]) -> None:
-    """An engine that is about to wait for a slow server must not keep judged repairs waiting."""
-    done: list[int] = []
+def join(outcomes: Iterable[list[Outcome]]) -> list[Outcome]:
+    return [outcome for batch in outcomes for outcome in batch]
+
+
+def test_the_caller_judges_what_is_too_much_for_the_processes(
+    session: Session, answers: list[Answers], judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes before they are up; no answer waits for them while the caller could work."""
+    here: list[str] = []
+    original = judge.judge
+
+    def count(result: Result, waiting: Waiting) -> Outcome:
+        here.append(result.key)
+        return original(result, waiting)
+
+    monkeypatch.setattr(judge, "judge", count)
+    many = answers * 40
+    with JudgePool(make_setup(session), 1, judge) as pool:
+        total = len(join(pool.judge_all(many)))
+    assert total == sum(map(len, many))
+    assert 0 < len(here) < total - 64, "both have judged"
+
+
+def test_slow_judges_do_not_keep_an_engine_from_its_server(
+    session: Session, answers: list[Answers], judge: Judge
+) -> None:
+    """An engine with no answer ready must get to its server, whatever the judges are doing."""
+    asked = []
 
     def stream() -> Iterator[Answers]:
-        yield from answers[:3]
-        yield []
-        assert len(done) == 3, "the engine waits, and answers that were paid for are not kept"
+        for batch in (answers[0], [], answers[1], []):
+            asked.append(len(batch))
+            yield batch
+        os.kill(worker, signal.SIGCONT)
 
-    with JudgePool(make_setup(session), 1) as pool:
-        for outcomes in pool.judge_all(stream()):
-            done.append(len(outcomes))
-    assert done == [len(batch) for batch in answers[:3]]
+    with JudgePool(make_setup(session), 1, judge) as pool:
+        assert join(pool.judge_all(answers[:1]))
+        [worker] = list_children(os.getpid())
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            total = len(join(pool.judge_all(stream())))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+    assert total == sum(asked) == len(answers[0]) + len(answers[1])
 
 
 def test_a_judge_that_dies_ends_the_run_with_a_way_on(
-    session: Session, answers: list[Answers]
+    session: Session, answers: list[Answers], judge: Judge
 ) -> None:
-    with JudgePool(make_setup(session), 1) as pool:
-        outcomes = pool.judge_all([answers[0], [], *answers])
-        next(outcomes)
+    with JudgePool(make_setup(session), 1, judge) as pool:
+        assert len(join(pool.judge_all(answers[:1]))) == len(answers[0])
         [worker] = list_children(os.getpid())
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(DfgenError, match="has died") as caught:
-            list(outcomes)
+            join(pool.judge_all(answers))
     assert "same command" in str(caught.value.hint)
 
 
@@ -122,8 +154,8 @@ def test_nobody_outlives_a_parent_that_was_killed(session: Session, tmp_path: Pa
         "from dfgen.runners.session import open_finished\n"
         "if __name__ == '__main__':\n"
         "    session = open_finished(Path(sys.argv[1]))\n"
-        "    setup = JudgeSetup(session.run.root, session.pipeline, Price(), 'm')\n"
-        "    with JudgePool(setup, 1) as pool:\n"
+        "    setup = JudgeSetup(session.pipeline, session.tokenizer, Price(), 'm')\n"
+        "    with JudgePool(setup, 1, None) as pool:\n"
         "        pool._pool.submit(print, 'up', flush=True).result()\n"
         "        time.sleep(60)\n"
     )

@@ -16,7 +16,7 @@ from dfgen.diff.spans import Span
 from dfgen.errors import DfgenError
 from dfgen.report.repairs import measure_repairs
 from dfgen.runners.local import run_stages
-from dfgen.runners.repairing import iter_undecided
+from dfgen.runners.repair_planning import iter_undecided
 from dfgen.runners.session import Session
 from dfgen.runners.spending import count_spent
 from dfgen.stages.repair_estimate import estimate_repairs

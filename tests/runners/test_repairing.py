@@ -18,7 +18,8 @@ from dfgen.errors import DfgenError, EngineError
 from dfgen.grade.pool import GradePool
 from dfgen.records import Repair
 from dfgen.runners.local import run_stages
-from dfgen.runners.repairing import iter_undecided, run_repair
+from dfgen.runners.repair_planning import iter_undecided
+from dfgen.runners.repairing import run_repair
 from dfgen.runners.session import Session
 from dfgen.runners.spending import count_spent
 from dfgen.stages.progress import Silence

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,34 @@ def test_a_decoder_that_hides_its_pieces() -> None:
     tokenizer.decoder = decoders.CTC()
     with pytest.raises(InputError, match="decoder is 'CTC'"):
         TextTokenizer.from_tokenizers(tokenizer)
+
+
+@pytest.mark.parametrize("family", sorted(RAW))
+def test_a_pickled_tokenizer_is_the_same(family: str) -> None:
+    tokenizer = wrap(family)
+    copy = pickle.loads(pickle.dumps(tokenizer))
+    assert (copy.name, copy.sha256, copy.table.pieces) == (
+        tokenizer.name,
+        tokenizer.sha256,
+        tokenizer.table.pieces,
+    )
+    for text in (" the cat sat. é 世", "<|end|> written out", ""):
+        assert copy.encode(text) == tokenizer.encode(text)
+        assert copy.encode_batch([text, "a"]) == tokenizer.encode_batch([text, "a"])
+
+
+def test_a_worker_gets_it_without_heavy_imports(tmp_path: Path) -> None:
+    """Importing transformers and torch takes seconds of every worker."""
+    file = tmp_path / "tokenizer.pickle"
+    model = Path(__file__).parents[2] / "dfgen" / "demo" / "models" / "policy"
+    tokenizer = load_tokenizer(str(model))
+    file.write_bytes(pickle.dumps(tokenizer))
+    script = (
+        "import pickle, sys\n"
+        "tokenizer = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(tokenizer.encode('Answer: 3'), sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{tokenizer.encode('Answer: 3')} []\n"
