@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,8 @@ class BatchWorker:
     """One process for what `grade_inline` can decide; it starts with the first batch.
 
     The calling process, which feeds an engine, would hold Python's lock a third of a millisecond
-    for each answer. If the process cannot start or dies, every verdict is None and the caller
-    grades itself, with the same outcome.
+    for each answer. If the process cannot start or dies, a `RuntimeWarning` says so, every verdict
+    is None from then on and the caller grades itself: slower, with the same outcome.
 
     Args:
         config: how to grade.
@@ -50,9 +51,15 @@ class BatchWorker:
             return verdicts
         try:
             answers = self._ask(tuple(items[index] for index in quick))
-        except (EOFError, OSError, DfgenError):
+        except (EOFError, OSError, DfgenError) as error:
             self._failed = True
             self.stop()
+            warnings.warn(
+                f"the process that grades beside the engine has died ({error!r}); answers are "
+                "graded in dfgen's own process from here, with the same verdicts.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             return verdicts
         for index, verdict in zip(quick, answers, strict=True):
             verdicts[index] = verdict

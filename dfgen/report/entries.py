@@ -63,7 +63,7 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
         "quality": mask["quality"],
         "steps": [_describe_step(step) for step in view.steps],
         "hunks": [
-            {**_describe_hunk(hunk), "needed": needed.get(tuple(hunk["wrong_bytes"]))}
+            {**_describe_hunk(hunk), **needed.get(tuple(hunk["wrong_bytes"]), _UNTESTED)}
             for hunk in view.hunks
         ],
         "repair": None
@@ -82,10 +82,20 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
     }
 
 
-def _find_needed(sample: Sample) -> dict[tuple[int, ...], bool]:
-    """Byte span of a hunk -> whether the answer is wrong without it; empty if not tested."""
+_UNTESTED = {"needed": None, "neededBy": None}
+
+
+def _find_needed(sample: Sample) -> dict[tuple[int, ...], dict[str, Any]]:
+    """Byte span of a hunk -> whether the answer is wrong without it and whose verdict that is;
+    empty if not tested."""
     tested = (sample.repair or {}).get("necessity") or ()
-    return {(entry["start"], entry["end"]): entry["needed"] for entry in tested}
+    return {
+        (entry["start"], entry["end"]): {
+            "needed": entry["needed"],
+            "neededBy": entry["decided_by"],
+        }
+        for entry in tested
+    }
 
 
 def _describe_step(step: Step) -> dict[str, Any]:

@@ -190,8 +190,11 @@ class ShardTable:
         name = (schema.metadata or {}).get(b"dfgen.schema", b"").decode(errors="replace")
         if name == self.model.SCHEMA and schema.equals(make_file_schema(self.model)):
             return
+        found = name or "of no dfgen record"
+        if name == self.model.SCHEMA:
+            found = f"{name} with other columns"
         raise DamagedFileError(
-            f"its rows are {name or 'of no dfgen record'}, not {self.model.SCHEMA}.",
+            f"its rows are {found}, not {self.model.SCHEMA}.",
             where=str(path),
             hint="Another version of dfgen, or another program, wrote it. Read it with that "
             "version, or start a new run.",

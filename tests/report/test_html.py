@@ -103,6 +103,18 @@ def test_models_from_a_folder_go_by_their_last_name() -> None:
     assert describe_details(sample, build_view(sample.mask))["repair"]["model"] == "editor"
 
 
+def test_who_found_an_edit_needed_is_told() -> None:
+    sample = make_sample("text", 0)
+    view = build_view(sample.mask)
+    first = view.hunks[0]["wrong_bytes"]
+    sample.repair["necessity"] = [  # type: ignore[index]
+        {"start": first[0], "end": first[1], "needed": False, "decided_by": "model"}
+    ]
+    hunks = describe_details(sample, view)["hunks"]
+    assert (hunks[0]["needed"], hunks[0]["neededBy"]) == (False, "model")
+    assert all(hunk["needed"] is None for hunk in hunks[1:])
+
+
 def test_rows_are_in_packs(page: str) -> None:
     packs = [
         attrs["id"]

@@ -156,7 +156,7 @@ function renderHunks(details) {
       make("td", {}, KINDS[hunk.kind] || hunk.kind),
       make("td", {}, HUNK_ROLES[hunk.role] || "–"),
       make("td", {}, hunk.inMask ? "yes" : "no"),
-      tested ? make("td", {}, { true: "yes", false: "no" }[hunk.needed] || "–") : null,
+      tested ? make("td", {}, describeNeed(hunk)) : null,
       reasons ? make("td", { class: "reason" }, hunk.reason || "–") : null,
     ),
   );
@@ -166,6 +166,12 @@ function renderHunks(details) {
     make("h2", {}, formatPlural(details.hunks.length, "edit")),
     make("div", { class: "scroll" }, renderTable(names, lines)),
   );
+}
+
+function describeNeed(hunk) {
+  if (hunk.needed === null) return "–";
+  const judge = { grader: "grader", model: "repairer" }[hunk.neededBy];
+  return `${hunk.needed ? "yes" : "no"} (${judge})`;
 }
 
 function styleOf(hunk, usual) {
