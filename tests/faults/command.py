@@ -1,15 +1,22 @@
-"""`dfgen repair` as a process of its own, in an environment that a test controls."""
+"""`dfgen repair` in an environment that a test controls: in a process of its own, or in this one.
+
+A process takes seconds to start, so it is for what only a process shows: what else writes to its
+terminal, and settings that Python or a library reads once. The rest is called here.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
 
+from dfgen.cli.main import cli
 from tests.faults.server import make_pipeline
 
 #: What decides where requests go and who is trusted.
@@ -24,13 +31,14 @@ def write_pipeline(path: Path, url: str | list[str], **repair: Any) -> Path:
     return path
 
 
+def decides(name: str) -> bool:
+    """Tell whether a variable of the environment says where requests go or who may send them."""
+    return name.upper() in NETWORK or name.startswith(("OPENAI_", "DFGEN_"))
+
+
 def start_dfgen(*arguments: str | Path, **env: str) -> subprocess.Popen[str]:
     """Start the command; of the network's settings it has only those in `env`."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() not in NETWORK and not name.startswith(("OPENAI_", "DFGEN_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not decides(name)}
     return subprocess.Popen(
         [sys.executable, "-m", "dfgen", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -53,9 +61,28 @@ def call_dfgen(*arguments: str | Path, code: int = 0, **env: str) -> str:
     return said
 
 
+def call_here(*arguments: str | Path, code: int = 0, **env: str) -> str:
+    """As `call_dfgen`, in this process; the traceback of an error is part of what is returned.
+
+    Not for TLS: aiohttp reads SSL_CERT_FILE as it is imported.
+    """
+    without = {name: None for name in os.environ if decides(name)}
+    result = CliRunner().invoke(cli, [*map(str, arguments)], env={**without, **env})
+    said = result.output
+    if result.exc_info and not isinstance(result.exception, SystemExit | None):
+        said += "".join(traceback.format_exception(*result.exc_info))
+    assert result.exit_code == code, f"exit {result.exit_code}\n{said[-4000:]}"
+    return said
+
+
 def repair(pipeline: Path, root: Path, *options: str, code: int = 0, **env: str) -> str:
     """`dfgen repair`, with options of `dfgen` itself such as --debug."""
     return call_dfgen(*options, "repair", pipeline, "--out", root, code=code, **env)
+
+
+def repair_here(pipeline: Path, root: Path, *options: str, code: int = 0, **env: str) -> str:
+    """As `repair`, in this process."""
+    return call_here(*options, "repair", pipeline, "--out", root, code=code, **env)
 
 
 def find_in_files(root: Path, text: str) -> list[Path]:
