@@ -11,6 +11,8 @@ it unique: the figures say what the protocol loses and saves, not what another m
 from __future__ import annotations
 
 import argparse
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -29,7 +31,7 @@ from dfgen.runners.session import Session, open_finished
 from dfgen.store.counts import audit
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
-from tests.faults.server import read_student
+from tests.faults.framing import read_student
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
 
 
@@ -40,7 +42,7 @@ def write_edits(wrong: str, right: str, tokenizer: TextTokenizer) -> str:
     for hunk in diff_pair(wrong, right, tokenizer).hunks:
         start, end = (len(raw[:at].decode()) for at in hunk.wrong_bytes)
         first, last = start, end
-        while wrong.count(wrong[first:last]) != 1 or first == last:
+        while first == last or wrong.find(wrong[first:last]) != wrong.rfind(wrong[first:last]):
             first, last = max(0, first - 1), min(len(wrong), last + 1)
         replace = wrong[first:start] + hunk.right_text + wrong[end:last]
         edits.append(
@@ -56,22 +58,24 @@ def write_edits(wrong: str, right: str, tokenizer: TextTokenizer) -> str:
 
 def replay(source: Run, target: Path, tokenizer: TextTokenizer) -> Run:
     """Make the repairs of a run again with `hunks`, from what its repairer answered."""
-    answers: dict[tuple[str, str], str] = {}
-    questions = {row["prompt_id"]: row["question"] for row in source.table("prompts").iter_rows()}
+    # The same question may be asked of several pictures.
+    pictures = {
+        row["prompt_id"]: row["image_info"][0]["sha256"]
+        for row in source.table("prompts").iter_rows(columns=["prompt_id", "image_info"])
+    }
     texts = {
         row["trajectory_id"]: row["completion"] for row in source.table("trajectories").iter_rows()
     }
+    answers: dict[tuple[str, str], str] = {}
     for row in source.table("repairs").iter_rows():
-        key = (questions[row["prompt_id"]], texts[row["trajectory_id"]])
-        answers[key] = row["repair"]
+        answers[pictures[row["prompt_id"]], texts[row["trajectory_id"]]] = row["repair"]
     for row in source.table("controls").iter_rows():
-        key = (questions[row["prompt_id"]], texts[row["trajectory_id"]])
-        answers[key] = row["text"] or key[1]
+        text = texts[row["trajectory_id"]]
+        answers[pictures[row["prompt_id"]], text] = row["text"] or text
 
     def answer(received: Received) -> Reply:
         student = read_student(received)
-        question = received.text.split("Question:\n")[1].split("\n", 1)[0]
-        text = write_edits(student, answers.get((question, student), student), tokenizer)
+        text = write_edits(student, answers[hash_picture(received), student], tokenizer)
         body = write_completion(text)
         body["usage"] = {
             "prompt_tokens": len(tokenizer.encode(received.text)),
@@ -97,6 +101,16 @@ def replay(source: Run, target: Path, tokenizer: TextTokenizer) -> Run:
         with run.lock():
             run_stages(Session(run, pipeline), ("repair", "mask"))
     return run
+
+
+def hash_picture(received: Received) -> str:
+    """The sha256 of a request's only picture."""
+    [url] = [
+        part["image_url"]["url"]
+        for part in received.payload["messages"][-1]["content"]
+        if part["type"] == "image_url"
+    ]
+    return hashlib.sha256(base64.b64decode(url.partition("base64,")[2])).hexdigest()
 
 
 def describe(name: str, root: Path) -> None:
