@@ -26,10 +26,9 @@ from dfgen.runners.sampling import run_sampling
 from dfgen.runners.session import Session
 from dfgen.stages.repair_necessity import take_back
 from dfgen.store.run import Run
+from tests.faults.framing import is_probe, read_student
 from tests.support.loopback import Received, Reply, write_completion
 from tests.support.sample_run import ScriptedPolicy, finish_stage, index_scenes
-
-OPEN = "<student_answer "
 
 
 def make_pipeline(url: str | list[str], prompts: int = 8, **repair: Any) -> Pipeline:
@@ -87,18 +86,6 @@ def repair_run(root: Path, pipeline: Pipeline) -> Run:
     return run
 
 
-def read_student(received: Received) -> str:
-    """The text to correct, as the request frames it."""
-    return find_student(received.text)
-
-
-def find_student(prompt: str) -> str:
-    """The text to correct, as a prompt frames it."""
-    frame = prompt.split(OPEN)[1]
-    fence, _, rest = frame.partition(">\n")
-    return rest.split(f"\n</student_answer {fence}>")[0]
-
-
 class Script:
     """Answers with the right repair, except where `fault` says otherwise.
 
@@ -128,8 +115,8 @@ class Script:
         self._lock = threading.Lock()
 
     def __call__(self, received: Received) -> Reply:
-        if OPEN not in received.text:
-            return Reply(write_completion("yes"))  # a probe
+        if is_probe(received):
+            return Reply(write_completion("yes"))
         student = read_student(received)
         with self._lock:
             before = self.asked[student]

@@ -10,7 +10,8 @@ from dfgen.runners.spending import iter_attempts
 from dfgen.store.counts import audit, count_reject_reasons, counts
 from dfgen.store.run import Run
 from tests.faults.command import repair, write_pipeline
-from tests.faults.server import Sampled, Script, read_student
+from tests.faults.framing import read_student
+from tests.faults.server import Sampled, Script
 from tests.support.loopback import LoopbackServer, Received, Reply, write_error
 
 FAST = {"max_retries": 1}

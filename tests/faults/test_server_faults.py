@@ -22,7 +22,8 @@ from dfgen.errors import DfgenError, EngineError
 from dfgen.runners.spending import iter_attempts
 from dfgen.store.counts import audit, count_reject_reasons, counts
 from dfgen.store.run import Run
-from tests.faults.server import Script, make_pipeline, read_student, repair_run, sample_run
+from tests.faults.framing import read_student
+from tests.faults.server import Script, make_pipeline, repair_run, sample_run
 from tests.support.loopback import (
     LoopbackServer,
     Received,

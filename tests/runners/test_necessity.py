@@ -24,14 +24,8 @@ from dfgen.stages.repair_necessity import take_back
 from dfgen.store.counts import audit
 from dfgen.store.run import Run
 from dfgen.tokens.loading import load_tokenizer
-from tests.faults.server import (
-    Script,
-    list_reversals,
-    make_pipeline,
-    read_student,
-    repair_run,
-    sample_run,
-)
+from tests.faults.framing import read_student
+from tests.faults.server import Script, list_reversals, make_pipeline, repair_run, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
 
 ANSWERS = ("again", "leave", "garbage", "cut", "refuse")

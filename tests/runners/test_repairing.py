@@ -26,7 +26,8 @@ from dfgen.stages.progress import Silence
 from dfgen.stages.repair import Repairer
 from dfgen.store.counts import audit, counts
 from dfgen.store.run import Run
-from tests.faults.server import Script, find_student, make_pipeline, repair_run, sample_run
+from tests.faults.framing import find_student
+from tests.faults.server import Script, make_pipeline, repair_run, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply, write_error
 
 

@@ -22,7 +22,8 @@ from dfgen.stages.repair import Repairer
 from dfgen.stages.repair_judging import Judge, Outcome, Waiting
 from dfgen.store.counts import audit
 from dfgen.store.run import Run
-from tests.faults.server import find_student, make_pipeline, sample_run
+from tests.faults.framing import find_student
+from tests.faults.server import make_pipeline, sample_run
 
 
 class PowerCut(BaseException):

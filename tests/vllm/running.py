@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +74,10 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.005)
 
 
-def count_journal_lines(run: Path) -> int:
-    """Draws in all journals of a run, nearly: headers count too."""
+def count_journal_lines(run: Path, stage: str = "sample") -> int:
+    """Draws (or attempts, of `repair`) in a stage's journals, nearly: headers count too."""
     total = 0
-    for path in (run / "journal").glob("sample-*.jsonl"):
+    for path in (run / "journal").glob(f"{stage}-*.jsonl"):
         try:
             total += path.read_bytes().count(b"\n")
         except FileNotFoundError:
@@ -93,42 +91,3 @@ def read_trajectories(run: Path) -> dict[str, Mapping[str, Any]]:
 
     rows = Run.open_or_create(run, None).table("trajectories").iter_rows()
     return {row["trajectory_id"]: row for row in rows}
-
-
-@contextmanager
-def serve_policy(port: int, *options: str) -> Iterator[str]:
-    """The real `vllm serve` on 127.0.0.1; gives its base URL."""
-    import urllib.error
-    import urllib.request
-
-    command = [
-        str(Path(sys.executable).with_name("vllm")),
-        *("serve", str(POLICY), "--host", "127.0.0.1", "--port", str(port)),
-        *("--dtype", "float32", "--enforce-eager", "--max-model-len", "256"),
-        *("--served-model-name", "policy", "--max-num-seqs", "8"),
-        *("--kv-cache-memory-bytes", "64M", "--limit-mm-per-prompt", '{"image": 1}'),
-        *options,
-    ]
-    # Its workers need a process of their own; the tests' own setting is for engines inside pytest.
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
-    )
-    try:
-        start = time.monotonic()
-        while True:
-            assert process.poll() is None, process.communicate()[0][-4000:]
-            assert time.monotonic() - start < LIMIT_S, "the server did not come up"
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()

@@ -10,16 +10,17 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
-from tests.support.loopback import find_closed_port
 from tests.vllm.asking import ask, collect, list_scenes
 from tests.vllm.conftest import POLICY
-from tests.vllm.running import read_trajectories, run_dfgen, serve_policy, write_pipeline
+from tests.vllm.running import read_trajectories, run_dfgen, write_pipeline
+from tests.vllm.serving import serve
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serve_policy(find_closed_port()) as url:
-        yield url
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    options = ("--max-model-len", "256", "--kv-cache-memory-bytes", "64M")
+    with serve(POLICY, "policy", tmp_path_factory.mktemp("serve"), *options) as served:
+        yield served.url
 
 
 def make_policy(url: str, **settings: Any) -> dict[str, Any]:

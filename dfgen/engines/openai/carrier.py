@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import openai
 
-from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.endpoint import Endpoint, write_login
 from dfgen.errors import EngineError
 from dfgen.version import VERSION
 
@@ -49,7 +49,7 @@ class _Route:
     url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     proxy: str | None = field(repr=False)
-    proxy_auth: aiohttp.BasicAuth | None = field(repr=False)
+    proxy_headers: dict[str, str] = field(repr=False)
 
 
 class Carrier:
@@ -73,7 +73,7 @@ class Carrier:
             data=data,
             headers=route.headers,
             proxy=route.proxy,
-            proxy_auth=route.proxy_auth,
+            proxy_headers=route.proxy_headers,
         ) as response:
             return Answer(response.status, response.headers, await _read(response))
 
@@ -107,8 +107,15 @@ async def open_carrier(endpoints: Sequence[Endpoint], timeout: float) -> AsyncIt
 
 def _find_route(endpoint: Endpoint) -> _Route:
     parts = urlsplit(endpoint.base_url)
-    url = parts._replace(path=parts.path.rstrip("/") + "/chat/completions").geturl()
-    with openai.OpenAI(api_key=endpoint.key, base_url=endpoint.base_url) as client:
+    # Without the login, which aiohttp would show in its own errors.
+    url = parts._replace(
+        netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/chat/completions"
+    ).geturl()
+    # It sends nothing: proxies of the environment, not all of which it knows, are not its business.
+    idle = openai.DefaultHttpxClient(trust_env=False)
+    with openai.OpenAI(
+        api_key=endpoint.key, base_url=endpoint.base_url, http_client=idle
+    ) as client:
         known: dict[str, Any] = {**client.default_headers, **client.auth_headers}
     headers = {
         name: value
@@ -117,14 +124,22 @@ def _find_route(endpoint: Endpoint) -> _Route:
         if isinstance(value, str) and not name.lower().startswith("x-stainless")
     }
     headers["User-Agent"] = f"dfgen/{VERSION}"
-    if parts.username is not None:
+    if login := write_login(parts):
         # Name and password in the address take the key's place.
-        del headers["Authorization"]
-    return _Route(url, headers, *find_proxy(endpoint.base_url))
+        headers["Authorization"] = f"Basic {login}"
+    proxy, proxy_login = find_proxy(endpoint.base_url)
+    proxy_headers = {"Proxy-Authorization": f"Basic {proxy_login}"} if proxy_login else {}
+    if parts.scheme == "http":
+        # No tunnel is opened: the proxy reads the request itself.
+        headers |= proxy_headers
+    return _Route(url, headers, proxy, proxy_headers)
 
 
-def find_proxy(url: str) -> tuple[str | None, aiohttp.BasicAuth | None]:
+def find_proxy(url: str) -> tuple[str | None, str | None]:
     """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY: the proxy for an address, if any.
+
+    Returns:
+        Its address without user name and password, and these as they travel.
 
     Raises:
         EngineError: a proxy of a kind that is not spoken (SOCKS).
@@ -140,7 +155,4 @@ def find_proxy(url: str) -> tuple[str | None, aiohttp.BasicAuth | None]:
             f"the environment names a proxy of the kind {proxy.scheme!r}, which is not supported.",
             hint="Set HTTPS_PROXY to an http:// proxy, or NO_PROXY to the server's host.",
         )
-    auth = None
-    if proxy.username is not None:
-        auth = aiohttp.BasicAuth(unquote(proxy.username), unquote(proxy.password or ""))
-    return f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}", auth
+    return f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}", write_login(proxy)

@@ -6,7 +6,7 @@ import base64
 import ipaddress
 import os
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.errors import EngineError
@@ -40,13 +40,19 @@ class Endpoint:
         parts = urlsplit(self.base_url)
         secrets = [self.key, parts.password or "", unquote(parts.password or "")]
         if parts.password:
-            # As it travels (RFC 7617).
-            login = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-            secrets.append(base64.b64encode(login.encode()).decode())
+            secrets.append(write_login(parts) or "")
         for secret in secrets:
             if secret and secret != NO_KEY:
                 text = text.replace(secret, "***")
         return text
+
+
+def write_login(address: SplitResult) -> str | None:
+    """Write an address's user name and password as they travel (RFC 7617), if it has any."""
+    if not (address.username or address.password):
+        return None
+    login = f"{unquote(address.username or '')}:{unquote(address.password or '')}"
+    return base64.b64encode(login.encode()).decode()
 
 
 def resolve_endpoints(config: OpenAIConfig) -> list[Endpoint]:

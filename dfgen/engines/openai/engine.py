@@ -77,7 +77,8 @@ class OpenAIEngine:
                     waiting += len(fresh)
                 if not background.has_done():
                     yield []
-                if waiting:
+                # Without requests, what is done is an error: no connection could be opened.
+                if waiting or background.has_done():
                     finished = background.take()
                     waiting -= len(finished)
                     yield finished
