@@ -98,6 +98,7 @@ schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the c
 
 check: lint types test ## Lint, types, generated files, documented commands, import arrows, tests
 
+# repair_stage.py says 1 where the machine is too small for its mark, as two cores are.
 bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the labelled data
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
@@ -109,10 +110,12 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
+	-$(BIN)/python tests/benchmarks/repair_stage.py
 	$(BIN)/python tests/benchmarks/sample_memory.py
 
 vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py
+	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py --own-process
 	$(VLLM_BIN)/python tests/benchmarks/sample_reuse.py
 
 clean: ## Remove environments, runs and caches
