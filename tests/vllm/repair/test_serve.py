@@ -124,8 +124,10 @@ def test_one_of_two_servers_dies_in_the_middle(
     assert min(shared) >= 2, f"both had work before one died: {shared}"
     check_same(run, reference)
     # What was in flight at the dead one was sent again, and nothing else.
+    attempts = read_attempts(run)
+    assert "error" not in {attempt["finish_reason"] for attempt in attempts}
     paid = server.count_finished() - before + shared[1]
-    assert paid <= len(read_attempts(run)) + 2 + 2
+    assert paid <= len(attempts) + 2 + 2
 
 
 def warm_up(server: Served) -> None:
