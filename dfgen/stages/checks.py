@@ -39,6 +39,7 @@ class Candidate:
         choices: texts of a multiple choice question.
         measure: compares both texts; called at most once, and only if the cheap checks pass.
         judge: grades the repaired text; called at most once.
+        answer_only: tells whether every edit lies where the final answer is stated.
     """
 
     proposal: Proposal
@@ -48,6 +49,7 @@ class Candidate:
     choices: tuple[str, ...]
     measure: Callable[[], PairDiff]
     judge: Callable[[], Verdict]
+    answer_only: Callable[[], bool]
 
     @cached_property
     def new_text(self) -> str:
@@ -159,7 +161,7 @@ def check_reasoning(candidate: Candidate, config: RepairConfig) -> str | None:  
     letter = answer.strip(" ().*").upper()
     if len(letter) == 1 and 0 <= ord(letter) - ord("A") < len(candidate.choices):
         forms.append(candidate.choices[ord(letter) - ord("A")])
-    if is_unsupported(candidate.measure(), forms):
+    if candidate.answer_only() and is_unsupported(candidate.measure(), forms):
         return "only the final answer was changed; correct the reasoning that leads to it."
     return None
 

@@ -77,6 +77,11 @@ class Comparison:
         """Whether the repaired answer is right."""
         return self._grade([self.proposal.text])[0]
 
+    @cached_property
+    def answer_only(self) -> bool:
+        """Whether every edit lies where the final answer is stated."""
+        return touches_only_answer(self.diff)
+
     def is_changed(self) -> bool:
         """Whether anything is said differently: changes of format and moves do not count."""
         if self.proposal.text == self.trajectory.completion:
@@ -93,7 +98,7 @@ class Comparison:
             verdict=describe_verdict(self.verdict),
             edit_ratio=quality.edit_ratio,
             step_edit_ratio=quality.step_edit_ratio,
-            answer_only=touches_only_answer(self.diff),
+            answer_only=self.answer_only,
             necessity=necessity,
         )
 
@@ -107,6 +112,7 @@ class Comparison:
             choices=tuple(self.key.choices),
             measure=lambda: self.diff,
             judge=lambda: self.verdict,
+            answer_only=lambda: self.answer_only,
         )
 
     def test_necessity(self, unneeded_weight: float) -> list[Necessity]:

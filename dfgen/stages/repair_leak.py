@@ -35,7 +35,7 @@ def touches_only_answer(diff: PairDiff) -> bool:
 
 
 def is_unsupported(diff: PairDiff, answers: Sequence[str]) -> bool:
-    """Whether only the answer changed, to something that the reasoning kept does not say.
+    """Whether an answer that alone was changed is something that the reasoning kept does not say.
 
     A slip in the last line (the reasoning has 5, the answer says 6) is repaired there and nowhere
     else; that is supported. An answer without reasoning needs none.
@@ -43,8 +43,6 @@ def is_unsupported(diff: PairDiff, answers: Sequence[str]) -> bool:
     Args:
         answers: the new answer in the forms it may have (a letter, and the choice it stands for).
     """
-    if not touches_only_answer(diff):
-        return False
     reasoning = _take_reasoning(diff.repair)
     if len(reasoning.split()) < _SOME_REASONING:
         return False

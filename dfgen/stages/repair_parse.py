@@ -47,6 +47,7 @@ EDIT_SCHEMA: dict[str, Any] = {
 }
 """What `hunks` asks a server for. No bounds on lengths: strict servers refuse them."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.DOTALL)
 _SHOWN = 60
@@ -78,7 +79,7 @@ def parse_output(output: str, original: str, config: RepairConfig) -> Proposal:
         output: what it wrote.
         original: the trajectory it was to correct.
     """
-    if any("\ud800" <= char <= "\udfff" for char in output):
+    if _SURROGATE.search(output):
         return Proposal(unreadable="the output is not valid Unicode (a lone surrogate).")
     body = unshield(_THINKING.sub("", output, count=1), original)
     if config.protocol == "hunks":

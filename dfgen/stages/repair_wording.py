@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 
 _META = re.compile(
     r"\b(?:original|previous|student'?s?|incorrect|initial|above) "
@@ -59,23 +60,32 @@ def find_other_language(new: str, original: str) -> str | None:
     Scripts are told apart by their letters, languages of one script by their commonest words; a
     few words are not enough to decide, and then nothing is found.
     """
-    before, after = _count_scripts(original), _count_scripts(new)
-    if after.total() >= 4 and before.total() >= 8:
+    # The new text is short: mostly it decides alone that there is nothing to compare.
+    after = _count_scripts(new)
+    if after.total() >= 4:
+        before = _count_scripts(original)
         script, count = after.most_common(1)[0]
-        if count > after.total() / 2 and before[script] < before.total() / 50:
+        foreign = count > after.total() / 2 and before[script] < before.total() / 50
+        if foreign and before.total() >= 8:
             return script.lower()
-    said, says = _count_words(original), _count_words(new)
-    if said and says:
-        known, language = max(said, key=said.__getitem__), max(says, key=says.__getitem__)
-        if said[known] >= 2 and says[language] >= 3 and language != known and not says[known]:
-            return language if said[language] < said[known] / 3 else None
+    says = _count_words(new)
+    language = max(says, key=says.__getitem__, default="")
+    if says[language] < 3:
+        return None
+    said = _count_words(original)
+    known = max(said, key=said.__getitem__, default="")
+    if said[known] >= 2 and language != known and not says[known]:
+        return language if said[language] < said[known] / 3 else None
     return None
 
 
 def _count_scripts(text: str) -> Counter[str]:
-    return Counter(
-        unicodedata.name(char, "UNKNOWN").split()[0] for char in text[:_LOOKED_AT] if char.isalpha()
-    )
+    return Counter(_name_script(char) for char in text[:_LOOKED_AT] if char.isalpha())
+
+
+@cache
+def _name_script(letter: str) -> str:
+    return unicodedata.name(letter, "UNKNOWN").split()[0]
 
 
 def _count_words(text: str) -> Counter[str]:

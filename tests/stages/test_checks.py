@@ -171,6 +171,7 @@ def judge_with(
         case.get("choices", ()),
         lambda: comparison.diff,
         lambda: comparison.verdict,
+        lambda: comparison.answer_only,
     )
     return judge_candidate(candidate, section)[0]
 
