@@ -13,6 +13,7 @@ from dfgen.runners.repair_rows import (
     read_controls,
     read_history,
     read_journal,
+    read_named,
     read_rejects,
     read_rows,
     read_trajectories,
@@ -21,7 +22,7 @@ from dfgen.runners.repair_rows import (
 )
 from dfgen.runners.session import Session
 from dfgen.stages.repair_plan import CONTROL, Plan, Undecided, plan_next
-from dfgen.stages.repair_selection import Selection, is_control, select_wrong
+from dfgen.stages.repair_selection import is_control, select_wrong
 
 
 def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
@@ -31,19 +32,11 @@ def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided
             plan_shard(session, config, shard), read_unjudged(session, shard)
         )
         wanted: dict[str, list[Trajectory]] = {}
-        for trajectory in read_trajectories(session, shard) if plans else ():
-            if trajectory.trajectory_id in plans:
-                wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
+        for trajectory in read_named(session, shard, plans) if plans else ():
+            wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
         for prompt in read_shard(session, shard) if wanted else ():
             for trajectory in wanted.get(prompt.prompt_id, []):
                 yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
-
-
-def select_shard(session: Session, config: RepairConfig, shard: int) -> Selection:
-    """The wrong trajectories of a shard, sorted by what happens to them."""
-    return select_wrong(
-        read_wrong(session, shard), config.per_group, require_answer=config.require_answer
-    )
 
 
 def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
@@ -51,7 +44,7 @@ def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, 
     log = read_journal(session, shard)
     written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
     plans = {}
-    for key in select_shard(session, config, shard).leaders:
+    for key in select_wrong(read_wrong(session, shard), config).leaders:
         if key not in written:
             plan = plan_next(read_history(log.get(key, [])), config)
             if plan.indices:

@@ -6,8 +6,8 @@ second entry stands in for the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dfgen.engines.base import Failure, Result, Usage
 from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
@@ -15,7 +15,13 @@ from dfgen.runners.session import Session
 from dfgen.stages.repair_compare import Accepted
 from dfgen.stages.repair_judging import KEPT, Outcome, Waiting
 from dfgen.stages.repair_plan import History, Purpose
-from dfgen.stages.repair_selection import needs_repair
+from dfgen.stages.repair_selection import need_repair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Nothing in this stage looks at logprobs, and they are half of a row.
+_LOOKED_AT = tuple(name for name in Trajectory.model_fields if name != "logprobs")
 
 Entries = dict[str, list[dict[str, Any]]]
 """Journal entries of a shard by trajectory, in order."""
@@ -47,15 +53,32 @@ def read_controls(session: Session, shard: int, log: Entries) -> dict[str, Contr
     return {row["trajectory_id"]: Control.model_validate(row) for row in rows}
 
 
-def read_trajectories(session: Session, shard: int) -> Iterator[Trajectory]:
-    """The trajectories of a shard, in order."""
-    for row in session.run.table("trajectories").iter_rows(shard):
-        yield Trajectory.model_validate(row)
+def read_trajectories(
+    session: Session, shard: int, where: Callable[[pa.RecordBatch], pa.Array] | None = None
+) -> Iterator[Trajectory]:
+    """The trajectories of a shard, in order, without their logprobs.
+
+    Args:
+        where: chooses the rows that are wanted, as `ShardTable.iter_rows` takes it.
+    """
+    for row in session.run.table("trajectories").iter_rows(shard, _LOOKED_AT, where):
+        yield Trajectory.model_validate({**row, "logprobs": None})
 
 
 def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
     """The trajectories of a shard that need a repair, in order."""
-    return filter(needs_repair, read_trajectories(session, shard))
+    return read_trajectories(session, shard, need_repair)
+
+
+def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[Trajectory]:
+    """The trajectories of a shard with these trajectory_ids, in order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(list(keys), pa.string())
+    return read_trajectories(
+        session, shard, lambda batch: pc.is_in(batch["trajectory_id"], value_set=wanted)
+    )
 
 
 def read_journal(session: Session, shard: int) -> Entries:

@@ -14,15 +14,15 @@ from dfgen.errors import RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.runners.judging import open_judges
 from dfgen.runners.prompts import read_shard
-from dfgen.runners.repair_planning import plan_shard, select_shard
+from dfgen.runners.repair_planning import plan_shard
 from dfgen.runners.repair_rows import (
     Entries,
     read_controls,
     read_history,
     read_journal,
+    read_named,
     read_rejects,
     read_rows,
-    read_trajectories,
     read_unjudged,
     read_wrong,
     to_answer_entry,
@@ -36,7 +36,7 @@ from dfgen.stages.repair_compare import build_repair, choose_smallest, copy_repa
 from dfgen.stages.repair_judging import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair_necessity import count_necessity
 from dfgen.stages.repair_plan import CONTROL, History, Plan, count_rounds, plan_next
-from dfgen.stages.repair_selection import Selection, needs_repair
+from dfgen.stages.repair_selection import Selection, needs_repair, select_wrong
 
 
 def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
@@ -138,11 +138,8 @@ class Repairing:
         """The undecided trajectories of a shard, and what each needs next in this round."""
         ready: dict[str, list[tuple[Trajectory, History, Plan]]] = {}
         log = read_journal(self.session, shard)
-        for trajectory in read_trajectories(self.session, shard):
-            key = trajectory.trajectory_id
-            if key not in self.open[shard]:
-                continue
-            history = read_history(log.get(key, []))
+        for trajectory in read_named(self.session, shard, self.open[shard]):
+            history = read_history(log.get(trajectory.trajectory_id, []))
             plan = plan_next(history, self.config) if needs_repair(trajectory) else CONTROL
             if round_number is None or plan.fits_round(round_number, self.config):
                 ready.setdefault(trajectory.prompt_id, []).append((trajectory, history, plan))
@@ -213,9 +210,10 @@ class Repairing:
         session = self.session
         log = read_journal(session, shard)
         rows, rejects = read_rows(session, shard), read_rejects(session, shard)
-        selection = select_shard(session, self.config, shard)
+        wrong = list(read_wrong(session, shard))
+        selection = select_wrong(wrong, self.config)
         order = []
-        for trajectory in read_wrong(session, shard):
+        for trajectory in wrong:
             key = trajectory.trajectory_id
             order.append(key)
             if key in rows or key in rejects:
@@ -231,8 +229,7 @@ class Repairing:
                 shard,
                 [
                     controls[trajectory.trajectory_id]
-                    for trajectory in read_trajectories(session, shard)
-                    if trajectory.trajectory_id in controls
+                    for trajectory in read_named(session, shard, controls)
                 ],
             )
         session.finish_shard(

@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.grade.registry import is_built_in
 from dfgen.records import Trajectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(slots=True)
@@ -29,6 +34,13 @@ class Selection:
 def needs_repair(trajectory: Trajectory) -> bool:
     """Wrong by the grader's verdict."""
     return trajectory.reward < 1.0
+
+
+def need_repair(batch: pa.RecordBatch) -> pa.BooleanArray:
+    """The same for rows with the column `reward`: bool[rows]."""
+    import pyarrow.compute as pc
+
+    return pc.less(batch["reward"], 1.0)
 
 
 def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> None:
@@ -54,9 +66,7 @@ def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> 
         raise RowError("no_answer", f"no final answer could be read: {verdict.detail}")
 
 
-def select_wrong(
-    trajectories: Iterable[Trajectory], per_group: int | None, *, require_answer: bool = True
-) -> Selection:
+def select_wrong(trajectories: Iterable[Trajectory], config: RepairConfig) -> Selection:
     """Sort the wrong trajectories of a shard.
 
     Of identical answers to a prompt the first is the leader. More samples, drawn later, never
@@ -64,8 +74,7 @@ def select_wrong(
 
     Args:
         trajectories: in order of prompts and samples; only the wrong ones.
-        per_group: different answers repaired per prompt at most.
-        require_answer: as `check_repairable` takes it.
+        config: `per_group` (different answers repaired per prompt at most) and `require_answer`.
     """
     selection = Selection()
     first: dict[tuple[str, bytes], str] = {}
@@ -73,7 +82,7 @@ def select_wrong(
     for trajectory in trajectories:
         key = trajectory.trajectory_id
         try:
-            check_repairable(trajectory, require_answer=require_answer)
+            check_repairable(trajectory, require_answer=config.require_answer)
         except RowError as error:
             selection.refused[key] = error
             continue
@@ -86,10 +95,10 @@ def select_wrong(
                 selection.copy_of[key] = leader
             continue
         count = leaders_of[trajectory.prompt_id] = leaders_of.get(trajectory.prompt_id, 0) + 1
-        if per_group is not None and count > per_group:
+        if config.per_group is not None and count > config.per_group:
             selection.refused[key] = RowError(
                 "over_group_cap",
-                f"{per_group} different wrong answers to this prompt were sent before it.",
+                f"{config.per_group} different wrong answers to this prompt were sent before it.",
             )
         else:
             selection.leaders.append(key)

@@ -9,6 +9,7 @@ viewers and range reads; row groups of about 64 MB, below the limits of the Hub'
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -25,6 +26,7 @@ _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_
 _RAW_LEAF = "bytes"
 
 
+@cache
 def make_file_schema(model: type[BaseModel]) -> pa.Schema:
     """The Arrow schema of a record as it is written to a file.
 
@@ -71,7 +73,8 @@ def _is_raw(leaf: str) -> bool:
     return leaf.rpartition(".")[2] == _RAW_LEAF
 
 
-def _list_leaves(schema: pa.Schema) -> list[str]:
+@cache
+def _list_leaves(schema: pa.Schema) -> tuple[str, ...]:
     """Parquet's own names of the leaf columns, such as `images.list.element.bytes`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,4 +82,4 @@ def _list_leaves(schema: pa.Schema) -> list[str]:
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema).close()
     columns = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
-    return [columns.column(i).path for i in range(len(columns))]
+    return tuple(columns.column(i).path for i in range(len(columns)))

@@ -114,11 +114,19 @@ class ShardTable:
             return table
 
     def iter_rows(
-        self, shard: int | None = None, columns: Sequence[str] | None = None
+        self,
+        shard: int | None = None,
+        columns: Sequence[str] | None = None,
+        where: Callable[[pa.RecordBatch], pa.Array] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the rows of one shard, or of all in order, as dictionaries of plain values.
 
         A few megabytes are in memory at a time. Raises the errors of `read`.
+
+        Args:
+            columns: that are read; all if None.
+            where: gives bool[rows] for a batch of these columns: the rows that are wanted. Others
+                never become Python objects, which is most of the cost of a row.
         """
         names = self._check_columns(columns)
         for index in self.shards() if shard is None else [shard]:
@@ -126,7 +134,7 @@ class ShardTable:
                 size, count = _choose_batch_size(file.metadata), 0
                 for batch in file.iter_batches(size, columns=names, use_threads=False):
                     count += batch.num_rows
-                    yield from batch.to_pylist()
+                    yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
 
     def remove(self, shard: int) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from dfgen.config.repair import RepairConfig
 from dfgen.records import Attempt, Trajectory, VerdictInfo
 from dfgen.stages.repair_plan import plan_attempts
-from dfgen.stages.repair_selection import is_control, select_wrong
+from dfgen.stages.repair_selection import is_control, need_repair, needs_repair, select_wrong
 
 
 def make_verdict(grader: str = "auto", extracted: str | None = "7") -> VerdictInfo:
@@ -62,15 +63,15 @@ GROUP = [
 def test_an_answer_that_cannot_be_read_is_not_sent() -> None:
     silent = make("p-0", "I do not know.", verdict=make_verdict(extracted=None))
     own = make("p-1", "whatever", verdict=make_verdict("my.module:grade", extracted=None))
-    selection = select_wrong([silent, own], None)
+    selection = select_wrong([silent, own], RepairConfig())
     assert selection.leaders == ["p-1"]
     assert selection.refused["p-0"].reason == "no_answer"
     assert "no number" in selection.refused["p-0"].detail
-    assert select_wrong([silent, own], None, require_answer=False).leaders == ["p-0", "p-1"]
+    assert select_wrong([silent, own], RepairConfig(require_answer=False)).leaders == ["p-0", "p-1"]
 
 
 def test_identical_answers_of_a_group_are_sent_once() -> None:
-    selection = select_wrong(GROUP, None)
+    selection = select_wrong(GROUP, RepairConfig(per_group=None))
     assert selection.leaders == ["p-0", "p-1", "p-5", "q-0"]
     assert selection.copy_of == {"p-2": "p-0", "p-6": "p-5"}
     reasons = {key: error.reason for key, error in selection.refused.items()}
@@ -78,7 +79,7 @@ def test_identical_answers_of_a_group_are_sent_once() -> None:
 
 
 def test_a_cap_counts_different_answers() -> None:
-    selection = select_wrong(GROUP, 2)
+    selection = select_wrong(GROUP, RepairConfig(per_group=2))
     assert selection.leaders == ["p-0", "p-1", "q-0"]
     assert selection.copy_of == {"p-2": "p-0"}
     assert selection.refused["p-5"].reason == selection.refused["p-6"].reason == "over_group_cap"
@@ -86,18 +87,27 @@ def test_a_cap_counts_different_answers() -> None:
 
 def test_every_trajectory_has_one_fate() -> None:
     for cap in (None, 1, 2, 9):
-        selection = select_wrong(GROUP, cap)
+        selection = select_wrong(GROUP, RepairConfig(per_group=cap))
         fates = [*selection.leaders, *selection.copy_of, *selection.refused]
         assert sorted(fates) == sorted(row.trajectory_id for row in GROUP)
 
 
 def test_samples_drawn_later_change_nothing() -> None:
     for cap in (None, 1, 2):
+        config = RepairConfig(per_group=cap)
         for size in range(len(GROUP)):
-            before, after = select_wrong(GROUP[:size], cap), select_wrong(GROUP, cap)
+            before, after = select_wrong(GROUP[:size], config), select_wrong(GROUP, config)
             assert after.leaders[: len(before.leaders)] == before.leaders or cap is None
             assert before.copy_of.items() <= after.copy_of.items()
             assert before.refused.keys() <= after.refused.keys()
+
+
+def test_rows_need_repair_when_their_trajectories_do() -> None:
+    rewards = [0.0, 0.999, 1.0, 1.5, float("nan")]
+    batch = pa.RecordBatch.from_pydict({"reward": pa.array(rewards, pa.float32())})
+    assert need_repair(batch).to_pylist() == [
+        needs_repair(make("p-0", "x", reward=reward)) for reward in rewards
+    ]
 
 
 def test_controls_are_right_answers_and_always_the_same() -> None:

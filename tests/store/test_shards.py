@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -181,6 +182,17 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         peak = max(peak, pool.bytes_allocated() - before)
     assert count == 120
     assert peak < 60_000_000
+
+
+def test_rows_can_be_chosen(tmp_path: Path) -> None:
+    table = ShardTable(tmp_path, Trajectory)
+    table.write(0, [make_trajectory("a", index) for index in range(3)])
+    table.write(1, [make_trajectory("b", 0)])
+    rows = table.iter_rows(
+        columns=["trajectory_id", "sample_index"],
+        where=lambda batch: pc.not_equal(batch["sample_index"], 1),
+    )
+    assert [row["trajectory_id"] for row in rows] == ["a-0", "a-2", "b-0"]
 
 
 def test_columns_can_be_chosen(tmp_path: Path) -> None:
