@@ -9,7 +9,7 @@ from dfgen.version import VERSION
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
     from dfgen.diff.pair import PairDiff, diff_pair
-    from dfgen.loading import Rows, load_groups, load_masks
+    from dfgen.export.load import Rows, load_groups, load_masks
     from dfgen.tokens.loading import load_tokenizer
 
 __all__ = [
@@ -28,10 +28,10 @@ __version__ = VERSION
 _PLACES = {
     "MaskConfig": "dfgen.config.mask",
     "PairDiff": "dfgen.diff.pair",
-    "Rows": "dfgen.loading",
+    "Rows": "dfgen.export.load",
     "diff_pair": "dfgen.diff.pair",
-    "load_groups": "dfgen.loading",
-    "load_masks": "dfgen.loading",
+    "load_groups": "dfgen.export.load",
+    "load_masks": "dfgen.export.load",
     "load_tokenizer": "dfgen.tokens.loading",
 }
 

@@ -27,17 +27,17 @@ ARROWS = {
     "prompts": GROUND | {"demo"},
     "engines": GROUND | {"prompts", "demo"},
     "demo": GROUND,
-    "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens"},
-    "runners": GROUND | {"stages", "engines", "grade", "diff", "prompts", "tokens", "store"},
-    "report": GROUND | {"runners", "stages", "engines", "diff", "store", "tokens", "demo"},
+    "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens", "store"},
+    "runners": GROUND | {"stages", "engines", "grade", "store"},
+    "validate": GROUND | {"stages", "engines", "tokens", "store"},
+    "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
+    "export": GROUND | {"stages", "engines", "store", "tokens"},
+    "publish": GROUND | {"export", "report", "stages", "store"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish"},
-    "": {"diff", "tokens", "version", "config", "loading"},
+    | {"export", "publish", "validate"},
+    "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
-    "export": GROUND | {"stages", "engines", "runners", "store"},
-    "publish": GROUND | {"export", "report", "runners", "store"},
-    "loading": GROUND | {"export", "runners", "store", "tokens", "engines"},
 }
 
 

@@ -61,7 +61,7 @@ def _read(pipeline: Pipeline) -> Any:
 
 def _render(pipeline: Pipeline, prompts: list[Prompt]) -> list[str]:
     from dfgen.stages.prompting import Template, build_messages
-    from dfgen.stages.sample import PROMPT_FIELDS
+    from dfgen.stages.sample.draws import PROMPT_FIELDS
 
     template = Template(pipeline.sample.prompt, PROMPT_FIELDS, "sample.prompt")
     return [
@@ -111,9 +111,9 @@ def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[
 def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
     """What is left to repair in a run, counted row by row."""
     from dfgen.config.engine import Price
-    from dfgen.runners.repair_planning import iter_undecided
-    from dfgen.runners.session import Session
-    from dfgen.stages.repair_estimate import estimate_repairs
+    from dfgen.stages.repair.estimate import estimate_repairs
+    from dfgen.stages.repair.remaining import iter_undecided
+    from dfgen.stages.session import Session
     from dfgen.store.run import Run
 
     config = pipeline.repair

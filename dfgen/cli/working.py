@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dfgen.config.pipeline import Pipeline
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
 
@@ -47,9 +47,9 @@ def work(
     from dfgen.report.numbers import measure_groups
     from dfgen.report.terminal import print_summary
     from dfgen.runners.local import run_stages
-    from dfgen.runners.session import Session
-    from dfgen.runners.stopping import StopSignal
-    from dfgen.store.counts import counts
+    from dfgen.stages.session import Session
+    from dfgen.stages.stopping import StopSignal
+    from dfgen.store.counts import count_rows
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -67,7 +67,7 @@ def work(
             err=True,
         )
         raise SystemExit(INTERRUPTED)
-    numbers = counts(run)
+    numbers = count_rows(run)
     groups = measure_groups(run) if with_groups else None
     if as_json:
         outcome: dict[str, Any] = {"run": str(out), "counts": numbers}

@@ -15,13 +15,13 @@ from dfgen.export.schema import make_schema
 from dfgen.export.shard import count_left_out
 from dfgen.export.tables import TableMaker
 from dfgen.export.writing import write_files
-from dfgen.store.durable import replace_file
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.atomic_files import replace_file
+from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
 
 Say = Callable[[str], None]
 
@@ -37,7 +37,7 @@ def export_tables(
     """Write tables and dfgen.json into a folder.
 
     Args:
-        session: of the run (`dfgen.runners.session.open_finished`).
+        session: of the run (`dfgen.stages.session.open_finished`).
         configs: which tables.
         out: the folder; what it holds of an earlier export is replaced.
         flat: put the files of the one table into `out` itself, not into `out/<config>`.
@@ -124,7 +124,7 @@ def _check_vacant(out: Path) -> None:
 
 
 def _name_tokenizer(session: Session) -> str | None:
-    from dfgen.runners.session import name_tokenizer
+    from dfgen.stages.session import name_tokenizer
 
     name: Any = name_tokenizer(session.pipeline)[0]
     return hide_folder(name)

@@ -41,7 +41,7 @@ def open_run(root: Path, config: Config) -> Source:
     """The table of a run, made while it is read."""
     from dfgen.export.exporting import find_tokenizer_sha256
     from dfgen.export.tables import TableMaker
-    from dfgen.runners.session import open_finished
+    from dfgen.stages.session import open_finished
 
     session = open_finished(root)
     masks = session.run.table("masks")

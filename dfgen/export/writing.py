@@ -18,9 +18,9 @@ import numpy as np
 
 from dfgen.export.names import name_shard
 from dfgen.export.sizes import measure_rows
-from dfgen.store.durable import make_directory
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.atomic_files import make_directory
 from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_writer_options
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dfgen.publish.verifying import verify_checksums, verify_round_trip
 from dfgen.store.lock import FileLock
 
 if TYPE_CHECKING:
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
 
 
 @dataclass(frozen=True)

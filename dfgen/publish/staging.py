@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dfgen.export.exporting import export_tables, write_manifest
 from dfgen.publish.options import PublishOptions, Say
 from dfgen.publish.release import ASSETS, README, Release, collect_release
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
 
 FOLDER = "publish"
 
@@ -68,9 +68,9 @@ def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
 
 def describe_rest(session: Session) -> str | None:
     """What the run still has to do, in words; None: nothing."""
-    from dfgen.store.counts import counts
+    from dfgen.store.counts import count_rows
 
-    found = counts(session.run)
+    found = count_rows(session.run)
     pending = {
         stage: numbers["pending"] for stage, numbers in found.items() if numbers["pending"] > 0
     }

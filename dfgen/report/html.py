@@ -30,7 +30,7 @@ from dfgen.version import VERSION
 
 if TYPE_CHECKING:
     from dfgen.report.gathering import Sample
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
 
 PACK_ROWS = 50
 DEFAULT_LIMIT = 200

@@ -11,7 +11,7 @@ from dfgen.report.distributions import measure_distributions
 from dfgen.report.repairs import measure_repairs
 
 if TYPE_CHECKING:
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
     from dfgen.store.run import Run
 
 HISTOGRAM_BINS = 10
@@ -19,10 +19,10 @@ HISTOGRAM_BINS = 10
 
 def collect_numbers(session: Session) -> dict[str, Any]:
     """All figures of a run; parts whose stage has not run are left out."""
-    from dfgen.store.counts import count_reject_reasons, counts
+    from dfgen.store.counts import count_reject_reasons, count_rows
 
     run = session.run
-    numbers: dict[str, Any] = {"run": str(run.root), "counts": counts(run)}
+    numbers: dict[str, Any] = {"run": str(run.root), "counts": count_rows(run)}
     numbers["rejects"] = count_reject_reasons(run)
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dfgen.stages.repair_necessity import NecessityCount
+from dfgen.stages.repair.necessity import NecessityCount
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from dfgen.config.engine import EngineConfig, Price
-from dfgen.engines.base import Engine
+from dfgen.config.engine import Price
 from dfgen.errors import ConfigError
-from dfgen.runners.session import Session, list_engine_facts
+from dfgen.stages.session import Session, list_engine_facts
+from dfgen.stages.tools import open_engine, open_graders
 
 if TYPE_CHECKING:
-    from dfgen.grade.pool import GradePool
     from dfgen.store.layout import Stage
 
 STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "mask")
@@ -26,7 +24,7 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
     Raises:
         DfgenError: the environment is at fault; everything finished is on disk.
     """
-    from dfgen.store.counts import counts
+    from dfgen.store.counts import count_rows
 
     with session.stop, closing(session):
         for stage in stages:
@@ -36,17 +34,17 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
             if session.stop.requested:
                 return False
             if stage != "prompts":
-                session.run.set_stage(stage, state="done", counts=counts(session.run)[stage])
+                session.run.set_stage(stage, state="done", counts=count_rows(session.run)[stage])
     return True
 
 
 def _ingest(session: Session) -> None:
     if session.pipeline.imports is not None:
-        from dfgen.runners.importing import run_import
+        from dfgen.stages.imports import run_import
 
         run_import(session)
     else:
-        from dfgen.runners.prompts import run_prompts
+        from dfgen.stages.ingest import run_prompts
 
         run_prompts(session)
 
@@ -54,7 +52,7 @@ def _ingest(session: Session) -> None:
 def _sample(session: Session) -> None:
     if session.pipeline.imports is not None:
         return
-    from dfgen.runners.sampling import run_sampling
+    from dfgen.stages.sample.stage import run_sampling
 
     config = session.pipeline.policy
     if config is None:
@@ -68,9 +66,9 @@ def _sample(session: Session) -> None:
 
 
 def _repair(session: Session) -> None:
-    from dfgen.runners.repairing import run_repair
-    from dfgen.stages.repair import Repairer
-    from dfgen.stages.repair_prompt import hash_template
+    from dfgen.stages.repair.prompt import hash_template
+    from dfgen.stages.repair.requests import Repairer
+    from dfgen.stages.repair.stage import run_repair
 
     config = session.pipeline.repair.engine
     if config is None:
@@ -95,7 +93,7 @@ def _repair(session: Session) -> None:
 
 
 def _mask(session: Session) -> None:
-    from dfgen.runners.masking import run_masking
+    from dfgen.stages.mask.stage import run_masking
 
     session.run.check_stage("mask", session.pipeline, {"tokenizer": session.tokenizer.sha256})
     todo = session.list_unfinished("mask", "sample")
@@ -104,21 +102,3 @@ def _mask(session: Session) -> None:
 
 
 _RUNNERS = {"prompts": _ingest, "sample": _sample, "repair": _repair, "mask": _mask}
-
-
-@contextmanager
-def open_engine(config: EngineConfig) -> Iterator[Engine]:
-    """Load an engine and close it again."""
-    from dfgen.engines.loading import load_engine
-
-    with closing(load_engine(config)) as engine:
-        yield engine
-
-
-@contextmanager
-def open_graders(session: Session) -> Iterator[GradePool]:
-    """Worker processes for graders that can hang."""
-    from dfgen.grade.pool import GradePool
-
-    with GradePool(session.pipeline.grade) as pool:
-        yield pool

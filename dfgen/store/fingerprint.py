@@ -13,15 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
 from dfgen.config.pipeline import Pipeline
-from dfgen.store.fields import CONTENT_FACT, GROWING_FIELD, RESULT_FIELDS
-from dfgen.store.flatten import ABSENT, flatten, list_defaults
-from dfgen.store.layout import Stage, list_upstream
+from dfgen.store.fields import CONTENT_FACT, CUT_FIELDS, GROWING_FIELD, RESULT_FIELDS
+from dfgen.store.layout import STAGES, Stage, list_upstream
+from dfgen.store.manifest import Manifest
+from dfgen.version import VERSION
 
 Fingerprint = dict[str, Any]
 
@@ -118,3 +124,184 @@ def _show(value: object) -> str:
     text = value if value == ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
     assert isinstance(text, str)
     return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
+
+
+ABSENT = "(not set)"
+"""Stands for a field that one of two pipelines does not have."""
+
+
+def list_fields(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Every dotted field of a model, those of optional sections and of all variants included."""
+    return {name for name, _ in _walk_fields(model, prefix)}
+
+
+def list_defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """Default of every field that has one and the same in all variants, as JSON-able values."""
+    defaults: dict[str, Any] = {}
+    ambiguous = set()
+    for name, default in _walk_fields(model, ""):
+        if default is PydanticUndefined or (name in defaults and defaults[name] != default):
+            ambiguous.add(name)
+        else:
+            defaults[name] = default
+    return {name: value for name, value in defaults.items() if name not in ambiguous}
+
+
+def flatten(section: BaseModel, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> JSON-able value of a pipeline. Sections that are unset have no entries."""
+    values: dict[str, Any] = {}
+    dumped = section.model_dump(mode="json")
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        dotted = f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            values |= flatten(value, f"{dotted}.")
+        elif value is not None or not _sections_of(type(section).model_fields[name].annotation):
+            values[dotted] = dumped[name]
+    return values
+
+
+def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        sections = _sections_of(field.annotation)
+        if not sections:
+            yield f"{prefix}{name}", list(default) if isinstance(default, tuple) else default
+        # A section's own default may differ from those of its class (`repair.decoding`).
+        given = flatten(default, f"{prefix}{name}.") if isinstance(default, BaseModel) else {}
+        for section in sections:
+            for dotted, value in _walk_fields(section, f"{prefix}{name}."):
+                yield dotted, given.get(dotted, value)
+
+
+def _sections_of(hint: Any) -> list[type[BaseModel]]:
+    """The models an annotation may hold directly: `A`, `A | None`, `Annotated[A | B, ...]`."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return [hint]
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _sections_of(typing.get_args(hint)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [found for part in typing.get_args(hint) for found in _sections_of(part)]
+    return []
+
+
+_FIELDS = ("prompt_id", "question", "choices", "answer", "answer_type", "solution", "metadata")
+
+
+class ContentHash:
+    """sha256 over prompts in their order.
+
+    Feed it every accepted prompt, then give `hexdigest()` as the fact `content` to
+    `Run.check_stage("prompts", ...)`. Pictures count with the hashes in `image_info`; the column
+    `source` does not count, so a file that has moved still holds the same prompts.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, prompt: Mapping[str, Any]) -> None:
+        """Add one prompt, as a mapping of the columns of `dfgen.records.Prompt`."""
+        parts = [prompt[name] for name in _FIELDS]
+        parts.append([info["sha256"] for info in prompt["image_info"]])
+        self._hash.update(json.dumps(parts).encode() + b"\n")
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        return self._hash.hexdigest()
+
+
+def list_differences(
+    manifest: Manifest,
+    stage: Stage,
+    pipeline: Pipeline,
+    facts: Mapping[str, str],
+    begun: Set[Stage],
+) -> list[Difference]:
+    """What keeps a stage from adding to the rows of a run, each field once.
+
+    Args:
+        begun: stages that have rows; the others have nothing to differ from.
+    """
+    found: dict[str, Difference] = {}
+    cut = manifest.get_stage("prompts").state == "done"
+    for each in (*list_upstream(stage), stage):
+        recorded = manifest.get_stage(each).fingerprint
+        if each not in begun or not recorded:
+            continue
+        given = facts if each == stage else extract_facts(each, recorded)
+        old, new = extract_own(each, recorded), compute_own(each, pipeline, given)
+        if each == stage == "prompts" and _is_same_content(old, new):
+            continue
+        for difference in compare(old, new):
+            if not (cut and difference.field in CUT_FIELDS):
+                found.setdefault(difference.field, difference)
+    recorded = manifest.get_stage(stage).fingerprint
+    if stage in begun and recorded:
+        current = _join(manifest, stage, pipeline, facts, begun)
+        for difference in compare(_without_own(stage, recorded), _without_own(stage, current)):
+            found.setdefault(difference.field, difference)
+    return list(found.values())
+
+
+def accept(
+    manifest: Manifest,
+    stage: Stage,
+    pipeline: Pipeline,
+    facts: Mapping[str, str],
+    begun: Set[Stage],
+) -> None:
+    """Note in the manifest what a stage depends on, now that it may run."""
+    record = manifest.get_stage(stage).model_copy(deep=True)
+    fingerprint = _join(manifest, stage, pipeline, facts, begun)
+    if stage in begun:
+        # A fact that was not looked at this time still holds.
+        fingerprint = {**record.fingerprint, **fingerprint}
+    else:
+        record.samples_history = []
+    record.fingerprint = fingerprint
+    record.digest = compute_digest(fingerprint)
+    record.dfgen = VERSION
+    if stage == "sample" and record.samples_history[-1:] != [fingerprint[GROWING_FIELD]]:
+        record.samples_history.append(fingerprint[GROWING_FIELD])
+        if len(record.samples_history) > 1:
+            record.state, record.finished = "running", None
+    manifest.stages[stage] = record
+    # The pipeline on record is the latest that agrees with every stage that has run.
+    if not any(
+        list_differences(manifest, each, pipeline, {}, begun) for each in STAGES if each != stage
+    ):
+        manifest.pipeline = pipeline.model_dump(mode="json")
+
+
+def find_stage(field: str, default: Stage) -> Stage:
+    """The stage to which an entry of a fingerprint belongs."""
+    for stage in STAGES:
+        if field in RESULT_FIELDS[stage] or field.startswith(f"facts.{stage}."):
+            return stage
+    return default
+
+
+def _join(
+    manifest: Manifest,
+    stage: Stage,
+    pipeline: Pipeline,
+    facts: Mapping[str, str],
+    begun: Set[Stage],
+) -> Fingerprint:
+    upstream: dict[Stage, Fingerprint] = {}
+    for each in list_upstream(stage):
+        recorded = manifest.get_stage(each).fingerprint
+        rows_exist = each in begun and recorded
+        upstream[each] = recorded if rows_exist else compute_own(each, pipeline, {})
+    return compute_fingerprint(stage, compute_own(stage, pipeline, facts), upstream)
+
+
+def _without_own(stage: Stage, fingerprint: Fingerprint) -> dict[str, Any]:
+    own = extract_own(stage, fingerprint)
+    return {name: value for name, value in fingerprint.items() if name not in own}
+
+
+def _is_same_content(old: Fingerprint, new: Fingerprint) -> bool:
+    name = f"facts.prompts.{CONTENT_FACT}"
+    return name in old and old[name] == new.get(name)

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Literal
 
 from dfgen.errors import DamagedFileError, StorageError
-from dfgen.store.durable import make_directory, sync_directory
-from dfgen.store.failures import explain_os_errors
-from dfgen.store.frames import Scan, decode_record, encode_records, read_lines, scan
-from dfgen.store.syncer import Syncer
+from dfgen.store.atomic_files import make_directory, sync_directory
+from dfgen.store.fsync_thread import Syncer
+from dfgen.store.journal_lines import Scan, decode_record, encode_records, read_lines, scan
+from dfgen.store.os_errors import explain_os_errors
 
 FORMAT = "dfgen.journal/1"
 

@@ -1,34 +1,32 @@
 """The lock of a run: a file that names who works on it.
 
-The file is created in one step (dfgen.store.durable.create_file), which also works on NFS, and a
-thread renews its modification time, so that people on other hosts can see whether the holder lives.
-A dead holder on this host is recognised by its pid, the time its process started, the boot of the
-machine and the pid namespace (containers), and its lock is taken over. A lock from anywhere else is
-respected: nothing here can tell a dead host from a slow network.
+The file is created in one step (dfgen.store.atomic_files.create_file), which also works on NFS, and
+a thread renews its modification time, so that people on other hosts can see whether the holder
+lives. A dead holder on this host is recognised by its pid, the time its process started, the boot
+of the machine and the pid namespace (containers), and its lock is taken over. A lock from anywhere
+else is respected: nothing here can tell a dead host from a slow network.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
+import shlex
+import socket
+import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dfgen.errors import RunLockedError
-from dfgen.store.durable import create_file
-from dfgen.store.failures import explain_os_errors
-from dfgen.store.holder import (
-    Holder,
-    describe_refusal,
-    describe_this_process,
-    encode_holder,
-    is_dead,
-    parse_holder,
-)
+from dfgen.store.atomic_files import create_file
 from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.manifest import format_now
+from dfgen.store.os_errors import explain_os_errors
 
 HEARTBEAT_S = 15.0
 """Seconds between renewals of the modification time."""
@@ -162,3 +160,142 @@ def _read_token(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return holder.token if holder else None
+
+
+STALE_S = 120.0
+"""Seconds without renewal after which a holder is probably dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock; `start_time` in clock ticks since boot, 0 if unknown."""
+
+    token: str
+    pid: int
+    start_time: int
+    host: str
+    boot_id: str
+    pid_namespace: str
+    since: str
+    command: str
+
+
+def describe_this_process() -> Holder:
+    """This process, with a new token."""
+    return Holder(
+        token=secrets.token_hex(16),
+        pid=os.getpid(),
+        start_time=read_start_time(os.getpid()) or 0,
+        host=socket.gethostname(),
+        boot_id=read_boot_id(),
+        pid_namespace=read_pid_namespace(),
+        since=format_now(),
+        command=shlex.join(sys.argv),
+    )
+
+
+def is_dead(holder: Holder, age: float) -> bool:
+    """Whether it is certain that the holder does not run any more."""
+    here = describe_this_process()
+    if holder.host != here.host:
+        return False
+    if holder.boot_id != here.boot_id:
+        # The machine was started anew, unless two machines bear one name: then a renewed lock
+        # shows that the other one lives.
+        return age > STALE_S
+    if holder.pid_namespace != here.pid_namespace:
+        return False
+    started = read_start_time(holder.pid)
+    if started is None:
+        return True
+    return bool(started) and holder.start_time not in (0, started)
+
+
+def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLockedError:
+    """The error for a lock that is held; `holder` is None if the file does not name one."""
+    remove = f"rm {shlex.quote(str(path))}"
+    if holder is None:
+        return RunLockedError(
+            "the run is locked, but the lock file does not say by whom.",
+            where=str(path),
+            hint=f"If no process works on this run, remove the file: {remove}",
+        )
+    what = (
+        f"another process works on this run: pid {holder.pid} on host {holder.host}, since "
+        f"{holder.since}, command: {holder.command}."
+    )
+    if age > STALE_S:
+        hint = (
+            f"It has shown no sign of life for {_format_duration(age)}. If you are sure that it "
+            f"is dead, remove its lock and give the same command again: {remove}"
+        )
+    else:
+        hint = (
+            f"Its last sign of life was {_format_duration(age)} ago. Wait until it is done, or "
+            f"stop it. Only if you are sure that it is dead, remove its lock: {remove}"
+        )
+    return RunLockedError(what, where=str(path), hint=hint)
+
+
+def _format_duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def encode_holder(holder: Holder) -> bytes:
+    """The content of a lock file."""
+    return (json.dumps(asdict(holder), indent=2) + "\n").encode()
+
+
+def parse_holder(content: bytes) -> Holder | None:
+    """The holder that a lock file names; None if it names none."""
+    try:
+        data = json.loads(content)
+        holder = Holder(**{field.name: data[field.name] for field in fields(Holder)})
+    except (ValueError, KeyError, TypeError):
+        return None
+    return holder if isinstance(holder.pid, int) and holder.pid > 0 else None
+
+
+def read_start_time(pid: int) -> int | None:
+    """Clock ticks from boot to the start of a process; 0 if unknown; None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        # No /proc, or one that hides the processes of other users (mount option hidepid).
+        return _probe(pid)
+    # The name of the command, in parentheses, may itself hold blanks and parentheses.
+    after_name = stat.rpartition(")")[2].split()
+    state, start_time = after_name[0], int(after_name[19])
+    return None if state in ("Z", "X") else start_time
+
+
+def read_boot_id() -> str:
+    """What differs each time the machine starts; empty if unknown."""
+    return _read("/proc/sys/kernel/random/boot_id")
+
+
+def read_pid_namespace() -> str:
+    """What differs between containers that count their pids apart; empty if unknown."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _probe(pid: int) -> int | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return 0
+    return 0
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

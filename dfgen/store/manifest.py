@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dfgen.errors import DamagedFileError, StorageError
-from dfgen.store.durable import create_file, make_directory, replace_file
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.layout import Stage
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.version import VERSION
 
 FORMAT_NAME = "dfgen.run"

@@ -16,11 +16,9 @@ from typing import Any
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.records import Record, Reject
-from dfgen.store.agreement import accept, find_stage, list_differences
-from dfgen.store.cells import is_complete
-from dfgen.store.durable import remove_temporary_files
-from dfgen.store.failures import explain_os_errors
-from dfgen.store.fingerprint import Difference
+from dfgen.store.atomic_files import remove_temporary_files
+from dfgen.store.expected_rows import is_complete
+from dfgen.store.fingerprint import Difference, accept, find_stage, list_differences
 from dfgen.store.journal import Journal
 from dfgen.store.layout import (
     JOURNAL,
@@ -43,6 +41,7 @@ from dfgen.store.manifest import (
     load_manifest,
     update_manifest,
 )
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.shards import ShardTable
 from dfgen.version import VERSION
 
@@ -194,7 +193,7 @@ class Run:
         Compared are the settings and facts of the stage and of those upstream. A stage without any
         file takes the new ones. `sample.num_samples` may grow; `sample` itself then adds the new
         samples to those there are. The settings of the prompts do not count when `facts` of the
-        prompts stage holds the `content` (dfgen.store.content) and it is that of the run.
+        prompts stage holds the `content` (dfgen.store.fingerprint) and it is that of the run.
 
         Args:
             stage: about to run.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
-from dfgen.store.durable import replace_file
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.atomic_files import replace_file
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
-from dfgen.store.rows import batch_rows, to_plain_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
 
 _READ_BYTES = 16 * 1024 * 1024
 
@@ -228,3 +228,52 @@ def _choose_batch_size(metadata: pq.FileMetaData) -> int:
     total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     mean = total / max(1, metadata.num_rows)
     return max(1, min(1024, int(_READ_BYTES / max(1.0, mean))))
+
+
+_BATCH_BYTES = 2 * 1024 * 1024
+"""Python's numbers take some ten times the memory of Arrow's, so batches stay small."""
+
+
+def to_plain_row(model: type[Record], row: Mapping[str, Any] | Record) -> dict[str, Any]:
+    """A row as plain values, validated; numpy arrays and numbers become lists and numbers.
+
+    Raises:
+        pydantic.ValidationError: it lacks a column, has one too many, or one of another type.
+        TypeError: it is another record.
+    """
+    if isinstance(row, Record):
+        if not isinstance(row, model):
+            raise TypeError(f"a {type(row).SCHEMA} is no {model.SCHEMA}")
+        return row.model_dump()
+    plain = {name: _to_plain(value) for name, value in row.items()}
+    return model.model_validate(plain).model_dump()
+
+
+def batch_rows(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Group rows, order kept, into batches of about two megabytes or one large row."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += _estimate_bytes(row)
+        if size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _to_plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _estimate_bytes(value: Any) -> int:
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_estimate_bytes, value.values()))
+    if isinstance(value, list):
+        if value and isinstance(value[0], (str, bytes, dict, list)):
+            return sum(map(_estimate_bytes, value))
+        return 4 * len(value)
+    return 8

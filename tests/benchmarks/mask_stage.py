@@ -24,8 +24,8 @@ from pathlib import Path
 
 from dfgen.config.load import check_pipeline
 from dfgen.records import Mask, Repair, Trajectory, VerdictInfo
-from dfgen.runners.masking import mask_shard, run_masking
-from dfgen.runners.session import Session
+from dfgen.stages.mask.stage import mask_shard, run_masking
+from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 

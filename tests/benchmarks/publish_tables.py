@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dfgen.export.load import load_groups
 from dfgen.export.schema import make_schema
 from dfgen.export.writing import write_files
-from dfgen.loading import load_groups
 
 TOKENS, SAMPLES, PICTURE = 512, 8, 200_000
 VOCABULARY = 150_000

@@ -27,11 +27,11 @@ from dfgen.diff.pair import diff_pair
 from dfgen.diff.spans import Span
 from dfgen.records import Necessity, Prompt, Repair, Trajectory
 from dfgen.report.repairs import measure_repairs
-from dfgen.runners.local import open_engine, open_graders
-from dfgen.runners.session import Session, open_finished
-from dfgen.stages.repair import Repairer, Task, make_test
-from dfgen.stages.repair_compare import Accepted
-from dfgen.stages.repair_necessity import is_changed_at, take_back
+from dfgen.stages.repair.compare import Accepted
+from dfgen.stages.repair.necessity import is_changed_at, take_back
+from dfgen.stages.repair.requests import Repairer, Task, make_test
+from dfgen.stages.session import Session, open_finished
+from dfgen.stages.tools import open_engine, open_graders
 
 
 def find_truth(session: Session, text: str, place: Span, truth: dict[str, Any]) -> bool | None:

@@ -27,10 +27,10 @@ from dfgen.diff.pair import diff_pair
 from dfgen.report.numbers import measure_truth
 from dfgen.report.repairs import measure_repairs
 from dfgen.runners.local import run_stages
-from dfgen.runners.session import Session, open_finished
-from dfgen.store.counts import audit
+from dfgen.stages.session import Session, open_finished
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
+from dfgen.validate.audit import audit
 from tests.faults.framing import read_student
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
 

@@ -29,13 +29,13 @@ from dfgen.engines.base import derive_seed
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.grade.pool import GradePool
 from dfgen.records import Trajectory
-from dfgen.runners.prompts import run_prompts
-from dfgen.runners.repairing import run_repair
-from dfgen.runners.sampling import run_sampling
-from dfgen.runners.session import Session
-from dfgen.stages.repair import Repairer
-from dfgen.stages.repair_prompt import hash_template
-from dfgen.stages.repair_selection import needs_repair
+from dfgen.stages.ingest import run_prompts
+from dfgen.stages.repair.prompt import hash_template
+from dfgen.stages.repair.requests import Repairer
+from dfgen.stages.repair.select import needs_repair
+from dfgen.stages.repair.stage import run_repair
+from dfgen.stages.sample.stage import run_sampling
+from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from tests.benchmarks.repair_speed import start_server
 from tests.support.sample_run import ScriptedPolicy, finish_stage, index_scenes

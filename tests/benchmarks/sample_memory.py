@@ -33,8 +33,8 @@ def make(cells: int) -> Any:
 
 
 def ingest(root: Path, cells: int) -> None:
-    from dfgen.runners.prompts import run_prompts
-    from dfgen.runners.session import Session
+    from dfgen.stages.ingest import run_prompts
+    from dfgen.stages.session import Session
     from dfgen.store.run import Run
 
     pipeline = make(cells)
@@ -46,10 +46,10 @@ def ingest(root: Path, cells: int) -> None:
 def sample(root: Path, cells: int) -> None:
     """Sample the whole run, then print this process's peak memory in MiB."""
     from dfgen.engines.base import Request
-    from dfgen.runners.local import open_graders
-    from dfgen.runners.sampling import run_sampling
-    from dfgen.runners.session import Session
-    from dfgen.store.counts import counts
+    from dfgen.stages.sample.stage import run_sampling
+    from dfgen.stages.session import Session
+    from dfgen.stages.tools import open_graders
+    from dfgen.store.counts import count_rows
     from dfgen.store.run import Run
     from tests.support.stub_engine import StubEngine
 
@@ -66,10 +66,14 @@ def sample(root: Path, cells: int) -> None:
         with open_graders(session) as pool:
             run_sampling(session, engine, pool, session.list_unfinished("sample", "prompts"))
         session.close()
-    assert counts(run)["sample"]["pending"] == 0
+    assert count_rows(run)["sample"]["pending"] == 0
     status = Path("/proc/self/status").read_text("ascii")
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"rows": counts(run)["sample"]["output"], "mib": int(peak.split()[1]) / 1024}))
+    print(
+        json.dumps(
+            {"rows": count_rows(run)["sample"]["output"], "mib": int(peak.split()[1]) / 1024}
+        )
+    )
 
 
 def call(*arguments: str) -> str:

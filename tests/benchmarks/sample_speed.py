@@ -43,11 +43,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import Request
-from dfgen.runners.local import open_graders
-from dfgen.runners.prompts import read_shard, run_prompts
-from dfgen.runners.sampling import run_sampling
-from dfgen.runners.session import Session
-from dfgen.stages.sample import make_requests, name_trajectory
+from dfgen.stages.ingest import read_shard, run_prompts
+from dfgen.stages.sample.draws import make_requests, name_trajectory
+from dfgen.stages.sample.stage import run_sampling
+from dfgen.stages.session import Session
+from dfgen.stages.tools import open_graders
 from dfgen.store.run import Run
 
 MODEL = Path(__file__).parents[2] / "dfgen" / "demo" / "models" / "policy"

@@ -12,10 +12,10 @@ import yaml
 from click.testing import CliRunner
 
 from dfgen.cli.main import cli
-from dfgen.runners.session import Session
-from dfgen.runners.spending import count_spent
-from dfgen.store.counts import audit
+from dfgen.stages.repair.spending import count_spent
+from dfgen.stages.session import Session
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
 from tests.support.loopback import LoopbackServer
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from dfgen.cli.main import cli
-from dfgen.store.counts import audit
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 
 pytest.importorskip("torch", reason="the demo's policy runs in torch: dfgen[local]")
 

@@ -13,7 +13,7 @@ from dfgen.errors import InputError, StorageError
 from dfgen.export.exporting import export_tables
 from dfgen.export.names import CONFIGS
 from dfgen.export.schema import make_schema
-from dfgen.runners.session import Session, open_finished
+from dfgen.stages.session import Session, open_finished
 from tests.support.sample_run import make_pipeline
 
 

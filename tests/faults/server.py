@@ -21,10 +21,10 @@ from dfgen.demo.scenes import iter_scenes
 from dfgen.diff.pair import diff_pair
 from dfgen.grade.pool import GradePool
 from dfgen.runners.local import run_stages
-from dfgen.runners.prompts import run_prompts
-from dfgen.runners.sampling import run_sampling
-from dfgen.runners.session import Session
-from dfgen.stages.repair_necessity import take_back
+from dfgen.stages.ingest import run_prompts
+from dfgen.stages.repair.necessity import take_back
+from dfgen.stages.sample.stage import run_sampling
+from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from tests.faults.framing import is_probe, read_student
 from tests.support.loopback import Received, Reply, write_completion

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.runners.spending import iter_attempts
-from dfgen.store.counts import audit, count_reject_reasons, counts
+from dfgen.stages.repair.spending import iter_attempts
+from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.command import repair, write_pipeline
 from tests.faults.framing import read_student
 from tests.faults.server import Sampled, Script
@@ -67,7 +68,7 @@ def test_a_server_that_fails_everything_loses_no_row(
         assert server.count < 60
     run = Run.open_or_create(copied.root, None)
     assert count_reject_reasons(run).get("repair", {}).get("server_error", 0) == 0
-    assert counts(run)["repair"]["pending"] > 0
+    assert count_rows(run)["repair"]["pending"] > 0
     with LoopbackServer(script) as server:
         repair(write_pipeline(pipeline, server.url, engine=FAST), copied.root)
     run = Run.open_or_create(copied.root, None)

@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from dfgen.demo.scenes import iter_scenes
-from dfgen.stages.repair_prompt import shield
-from dfgen.store.counts import audit, count_reject_reasons, counts
+from dfgen.stages.repair.prompt import shield
+from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.command import call_here
 from tests.faults.framing import find_student, read_student
-from tests.stages.test_repair_adversarial import ATTACKS
+from tests.stages.repair.test_adversarial import ATTACKS
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
 
 WRONG = "17"
@@ -98,7 +99,7 @@ def test_attacks_reach_the_repairer_framed_and_are_judged(
         call_here("repair", recipe, "--out", run, "-q")
     opened = Run.open_or_create(run, None)
     assert audit(opened) == []
-    numbers = counts(opened)["repair"]
+    numbers = count_rows(opened)["repair"]
     assert numbers["input"] == len(ATTACKS) and numbers["pending"] == 0
     # Every character arrived, inside the frame and nowhere else.
     completions = [row["completion"] for row in opened.table("trajectories").iter_rows()]

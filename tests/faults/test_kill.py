@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dfgen.runners.session import Session
-from dfgen.runners.spending import iter_attempts
-from dfgen.store.counts import audit, counts
+from dfgen.stages.repair.spending import iter_attempts
+from dfgen.stages.session import Session
+from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply
 
@@ -74,7 +75,7 @@ def test_kills_cost_at_most_what_was_in_flight(
     assert killed >= KILLS * 3 // 4, "the runs ended before they could be killed: make them longer"
     run = Run.open_or_create(root, None)
     assert audit(run) == []
-    assert counts(run)["repair"]["pending"] == 0
+    assert count_rows(run)["repair"]["pending"] == 0
     if necessity == "model":
         assert tests_before_the_end > 0, "no test was killed: make the run shorter"
         check_tests(run)

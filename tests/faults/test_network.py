@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.store.counts import audit, count_reject_reasons
+from dfgen.store.counts import count_reject_reasons
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.command import find_in_files, repair, repair_here, write_pipeline
 from tests.faults.server import Sampled, Script
 from tests.support.loopback import LoopbackServer, find_closed_port

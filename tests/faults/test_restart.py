@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from dfgen.runners.spending import iter_attempts
-from dfgen.store.counts import audit, count_reject_reasons
+from dfgen.stages.repair.spending import iter_attempts
+from dfgen.store.counts import count_reject_reasons
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.command import start_dfgen, write_pipeline
 from tests.faults.lasting_server import read_paid
 from tests.faults.server import Sampled

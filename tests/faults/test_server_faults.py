@@ -19,9 +19,10 @@ import pytest
 from dfgen.engines.openai.backoff import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import DfgenError, EngineError
-from dfgen.runners.spending import iter_attempts
-from dfgen.store.counts import audit, count_reject_reasons, counts
+from dfgen.stages.repair.spending import iter_attempts
+from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.faults.framing import read_student
 from tests.faults.server import Script, make_pipeline, repair_run, sample_run
 from tests.support.loopback import (
@@ -179,7 +180,7 @@ def test_fault(name: str, fresh: Any) -> None:
             victims.clear()
         run = repair_run(root, pipeline)
     assert audit(run) == []
-    numbers = counts(run)["repair"]
+    numbers = count_rows(run)["repair"]
     assert numbers["pending"] == 0
     assert numbers["input"] == numbers["output"] + numbers["rejects"]
     reasons = count_reject_reasons(run)["repair"]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.store.counts import audit, count_reject_reasons, counts
+from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.layout import STAGES
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.store.examples import (
     make_finished_run,
     make_mask,
@@ -31,7 +32,7 @@ def write_samples(run: Run, *cells: tuple[str, int]) -> None:
 def test_a_finished_run_is_sound_and_adds_up(tmp_path: Path) -> None:
     run = make_finished_run(tmp_path)
     assert audit(run) == []
-    assert counts(run) == {
+    assert count_rows(run) == {
         "prompts": {"input": 5, "output": 4, "rejects": 1, "pending": 0},
         "sample": {"input": 8, "output": 7, "rejects": 1, "pending": 0},
         "repair": {"input": 3, "output": 2, "rejects": 1, "pending": 0},
@@ -48,7 +49,7 @@ def test_a_finished_run_is_sound_and_adds_up(tmp_path: Path) -> None:
 def test_an_empty_run_is_sound(tmp_path: Path) -> None:
     run = Run.open_or_create(tmp_path, make_pipeline())
     assert audit(run) == []
-    assert set(counts(run)["mask"].values()) == {0}
+    assert set(count_rows(run)["mask"].values()) == {0}
 
 
 def test_a_run_in_work_has_pending_rows(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_run_in_work_has_pending_rows(tmp_path: Path) -> None:
         run.output(stage).remove(1)
     run.rejects("mask").remove(1)
     assert audit(run) == []
-    assert counts(run) == {
+    assert count_rows(run) == {
         "prompts": {"input": 5, "output": 4, "rejects": 1, "pending": 0},
         "sample": {"input": 8, "output": 3, "rejects": 1, "pending": 4},
         "repair": {"input": 1, "output": 0, "rejects": 1, "pending": 0},
@@ -73,7 +74,7 @@ def test_without_a_repairer_wrong_rows_stay_pending(tmp_path: Path) -> None:
         run.rejects("repair").remove(shard)
     run.set_stage("repair", state="pending", counts={})
     assert audit(run) == []
-    assert counts(run)["repair"]["pending"] == 3
+    assert count_rows(run)["repair"]["pending"] == 3
 
 
 def test_a_run_without_a_repairer_may_be_done(tmp_path: Path) -> None:
@@ -82,9 +83,9 @@ def test_a_run_without_a_repairer_may_be_done(tmp_path: Path) -> None:
     run.finish_shard("sample", 0, [make_trajectory("p", n) for n in range(2)])
     run.finish_shard("mask", 0, [make_mask("p", n, "outcome") for n in range(2)])
     for stage in STAGES:
-        run.set_stage(stage, state="done", counts=counts(run)[stage])
+        run.set_stage(stage, state="done", counts=count_rows(run)[stage])
     assert audit(run) == []
-    assert counts(run)["repair"]["pending"] == 2
+    assert count_rows(run)["repair"]["pending"] == 2
 
 
 def test_an_imported_run_has_the_cells_it_was_given(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_an_imported_run_has_the_cells_it_was_given(tmp_path: Path) -> None:
     run.finish_shard("sample", 0, rows, [make_reject("sample", "answers.jsonl:4")])
     run.set_stage("sample", state="done", counts={"output": 4, "rejects": 1}, cells=5)
     assert audit(run) == []
-    assert counts(run)["sample"] == {"input": 5, "output": 4, "rejects": 1, "pending": 0}
+    assert count_rows(run)["sample"] == {"input": 5, "output": 4, "rejects": 1, "pending": 0}
     assert run.is_done("sample", 0)
     run.set_stage("sample", state="done", counts={}, cells=6)
     assert "1 rows are pending" in audit(run)[0]
@@ -113,7 +114,7 @@ def test_an_import_that_has_not_reported_yet_is_sound(tmp_path: Path) -> None:
     run.finish_shard("sample", 0, [make_trajectory("p", n) for n in range(3)])
     assert audit(run) == []
     assert run.is_done("sample", 0)
-    assert counts(run)["sample"]["input"] == 3
+    assert count_rows(run)["sample"]["input"] == 3
 
 
 def lose_prompts(run: Run) -> None:

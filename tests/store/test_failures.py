@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import StorageError
-from dfgen.store.counts import audit
-from dfgen.store.failures import explain_os_errors
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.store.examples import make_pipeline, make_prompt, make_trajectory
 
 

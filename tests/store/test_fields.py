@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
-from dfgen.store.flatten import flatten, list_defaults, list_fields
+from dfgen.store.fingerprint import flatten, list_defaults, list_fields
 from tests.store.examples import make_pipeline
 
 

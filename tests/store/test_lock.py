@@ -15,8 +15,7 @@ import pytest
 
 from dfgen.errors import RunLockedError
 from dfgen.store import lock as lock_module
-from dfgen.store.lock import FileLock
-from dfgen.store.process import read_start_time
+from dfgen.store.lock import FileLock, read_start_time
 
 HOLD = """
 import sys, time

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from dfgen.errors import DamagedFileError, RunLockedError, StorageError
-from dfgen.store.content import ContentHash
-from dfgen.store.counts import audit
-from dfgen.store.durable import replace_file
+from dfgen.store.atomic_files import replace_file
+from dfgen.store.fingerprint import ContentHash
 from dfgen.store.layout import STAGES
 from dfgen.store.run import Run
+from dfgen.validate.audit import audit
 from tests.store.examples import (
     finish_example_shard,
     make_finished_run,

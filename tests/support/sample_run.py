@@ -24,14 +24,14 @@ from dfgen.demo.questions import SORTS, Wording, write_answer
 from dfgen.demo.scenes import Scene, iter_scenes
 from dfgen.engines.base import EngineInfo, Request, Result, Usage
 from dfgen.grade.pool import GradePool
-from dfgen.runners.masking import run_masking
-from dfgen.runners.prompts import run_prompts
-from dfgen.runners.repairing import run_repair
-from dfgen.runners.sampling import run_sampling
-from dfgen.runners.session import Session
-from dfgen.stages.repair import Repairer
-from dfgen.stages.repair_prompt import hash_template
-from dfgen.store.counts import counts
+from dfgen.stages.ingest import run_prompts
+from dfgen.stages.mask.stage import run_masking
+from dfgen.stages.repair.prompt import hash_template
+from dfgen.stages.repair.requests import Repairer
+from dfgen.stages.repair.stage import run_repair
+from dfgen.stages.sample.stage import run_sampling
+from dfgen.stages.session import Session
+from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 
@@ -96,7 +96,7 @@ def make_pipeline(prompts: int, samples: int, seed: int) -> Pipeline:
 
 def finish_stage(run: Run, stage: Any) -> None:
     """Note in the manifest that a stage is done, as `run_stages` does."""
-    run.set_stage(stage, state="done", counts=counts(run)[stage])
+    run.set_stage(stage, state="done", counts=count_rows(run)[stage])
 
 
 def index_scenes(session: Session, prompts: int, seed: int) -> dict[str, Scene]:

@@ -17,8 +17,8 @@ import PIL.Image
 import pytest
 
 from dfgen.export.exporting import export_tables
-from dfgen.loading import load_groups
-from dfgen.runners.session import open_finished
+from dfgen.export.load import load_groups
+from dfgen.stages.session import open_finished
 from tests.support.sample_run import make_run
 
 ROOT = Path(__file__).parents[2]

@@ -71,7 +71,7 @@ def command(
         return
     from dfgen.cli.pairing import make_mask_config, make_pairs_config
     from dfgen.cli.progress import make_progress
-    from dfgen.runners.pairs import Job, run_pairs
+    from dfgen.stages.mask.pairs import Job, run_pairs
 
     assert pairs is not None
     config = make_pairs_config(pairs, mapping, limit)

@@ -33,7 +33,7 @@ def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) 
     """
     from dfgen.cli.progress import make_progress
     from dfgen.engines.loading import resolve_model
-    from dfgen.runners.retokenizing import run_retokenize
+    from dfgen.stages.mask.retokenize import run_retokenize
     from dfgen.tokens.loading import load_tokenizer
 
     with make_progress(quiet) as progress:

@@ -12,7 +12,7 @@ from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.working import work
 
 if TYPE_CHECKING:
-    from dfgen.runners.session import Session
+    from dfgen.stages.session import Session
 
 
 @click.command(
@@ -60,7 +60,7 @@ def command(
         return
 
     def draw_again(session: Session) -> bool:
-        from dfgen.runners.retrying import retry_truncated
+        from dfgen.stages.sample.retry import retry_truncated
 
         return retry_truncated(session, retry_max_tokens or 2 * effective.sample.max_tokens)
 

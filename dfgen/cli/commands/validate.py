@@ -33,7 +33,7 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
     For a run: every input row of every stage is in exactly one of output, rejects or pending. For
     masks: lengths, decoding, hunks that rebuild the repair byte by byte, equal tokens outside them.
     """
-    from dfgen.report.validation import validate_path
+    from dfgen.validate.path import validate_path
 
     findings = validate_path(path, tokenizer)
     if as_json:

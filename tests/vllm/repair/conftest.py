@@ -108,7 +108,7 @@ def read_repairs(run: Path) -> dict[str, Mapping[str, Any]]:
 
 def read_attempts(run: Path) -> list[Mapping[str, Any]]:
     """Every attempt on record."""
-    from dfgen.runners.spending import iter_attempts
+    from dfgen.stages.repair.spending import iter_attempts
     from dfgen.store.run import Run
 
     return list(iter_attempts(Run.open_or_create(run, None)))
@@ -116,12 +116,13 @@ def read_attempts(run: Path) -> list[Mapping[str, Any]]:
 
 def check_decided(run: Path) -> dict[str, int]:
     """Every wrong trajectory is in exactly one of repairs and rejects; returns the reasons."""
-    from dfgen.store.counts import audit, count_reject_reasons, counts
+    from dfgen.store.counts import count_reject_reasons, count_rows
     from dfgen.store.run import Run
+    from dfgen.validate.audit import audit
 
     opened = Run.open_or_create(run, None)
     assert audit(opened) == []
-    numbers = counts(opened)["repair"]
+    numbers = count_rows(opened)["repair"]
     assert numbers["pending"] == 0
     assert numbers["input"] == numbers["output"] + numbers["rejects"]
     return dict(count_reject_reasons(opened).get("repair", {}))

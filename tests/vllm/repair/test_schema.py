@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
-from dfgen.stages.repair_parse import EDIT_SCHEMA
+from dfgen.stages.repair.parse import EDIT_SCHEMA
 from tests.faults.command import call_here
 from tests.vllm.repair.conftest import (
     KEY,

@@ -1,0 +1,1 @@
+"""Making masks of trajectories and repairs, of pairs, and for other tokenizers."""

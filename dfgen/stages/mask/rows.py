@@ -1,0 +1,167 @@
+"""The mask stage: trajectories and their repairs in, mask rows out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from dfgen.config.mask import MaskConfig
+from dfgen.diff.marks import find_step_ids
+from dfgen.diff.pair import PairDiff, diff_pair
+from dfgen.diff.side import read_side
+from dfgen.errors import RowError
+from dfgen.records import Mask, Quality, Reject, Repair, Trajectory
+from dfgen.stages.mask.weights import read_edits, weigh_tokens
+from dfgen.stages.rejecting import make_reject
+
+if TYPE_CHECKING:
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+#: Makes a mask of which everything is known. Left for the moment at which the row is written,
+#: because lists of Python's numbers are ten times as large as the arrays they are made of.
+MaskMaker = Callable[[], Mask]
+
+
+def prepare_masks(
+    trajectories: Iterable[Trajectory],
+    repairs: Mapping[str, Repair],
+    tokenizer: TextTokenizer,
+    config: MaskConfig,
+) -> Iterator[MaskMaker | Reject]:
+    """One mask (or reject) per trajectory, in order.
+
+    Args:
+        trajectories: graded; right ones too, since a trainer needs the whole group.
+        repairs: accepted repairs by trajectory id.
+        tokenizer: the policy's own.
+        config: refinements of the alignment, and what trajectories without a repair get.
+    """
+    for trajectory in trajectories:
+        repair = repairs.get(trajectory.trajectory_id)
+        try:
+            if repair is not None:
+                yield prepare_repaired(trajectory, repair, tokenizer, config)
+            else:
+                yield prepare_unrepaired(trajectory, tokenizer, config)
+        except RowError as error:
+            yield make_reject("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
+
+
+def prepare_repaired(
+    trajectory: Trajectory, repair: Repair, tokenizer: TextTokenizer, config: MaskConfig
+) -> MaskMaker:
+    """Gate the gradient to what the repair changed.
+
+    Raises:
+        RowError: the token ids and the text do not belong together.
+    """
+    diff = diff_pair(
+        trajectory.completion,
+        repair.repair,
+        tokenizer,
+        config,
+        completion_ids=trajectory.completion_ids,
+        edits=read_edits(repair),
+    )
+    diff = replace(diff, weights=weigh_tokens(diff, repair, trajectory, tokenizer, config))
+    return partial(build_mask, _identity(trajectory), diff, repair.answer_only)
+
+
+def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -> Mask:
+    """The mask row of a difference.
+
+    Args:
+        identity: the columns that say which trajectory it is.
+        diff: of the trajectory and its repair.
+        answer_only: whether the repair changed only the final answer.
+    """
+    # Not validated, which takes as long as a third of the difference itself: every value was made
+    # here or validated on its way in, and Arrow checks the types as the row is written.
+    return Mask.model_construct(
+        **identity,
+        mask_source="repair",
+        loss_mask=diff.loss_mask.tolist(),
+        token_ops=diff.token_ops.tolist(),
+        gap_mask=diff.gap_mask.tolist(),
+        repair=diff.repair,
+        repair_ids=diff.repair_ids.tolist(),
+        repair_mask=diff.repair_mask.tolist(),
+        repair_logprobs=None,
+        token_bytes=diff.token_bytes.tolist(),
+        step_ids=diff.step_ids.tolist(),
+        step_labels=diff.step_labels.tolist(),
+        step_changed=diff.step_changed.tolist(),
+        step_roles=list(diff.step_roles),
+        first_error_step=diff.first_error_step,
+        weights=None if diff.weights is None else diff.weights.tolist(),
+        hunks=json.dumps([hunk.to_json() for hunk in diff.hunks], ensure_ascii=False),
+        quality=Quality(
+            edit_ratio=diff.quality.edit_ratio,
+            step_edit_ratio=diff.quality.step_edit_ratio,
+            n_hunks=diff.quality.n_hunks,
+            ambiguous=diff.quality.ambiguous,
+            approximate=diff.quality.approximate,
+            format_only_share=diff.quality.format_only_share,
+            answer_only=answer_only,
+        ),
+    )
+
+
+def prepare_unrepaired(
+    trajectory: Trajectory, tokenizer: TextTokenizer, config: MaskConfig
+) -> MaskMaker:
+    """A trajectory without a repair: everything or nothing, as configured, never by silence.
+
+    Raises:
+        RowError: the token ids and the text do not belong together, or the row is configured to
+            be dropped (`outcome_dropped`).
+    """
+    source: Literal["correct", "outcome"] = "correct" if trajectory.reward >= 1.0 else "outcome"
+    policy = config.correct if source == "correct" else config.outcome
+    if policy == "drop":
+        raise RowError(f"{source}_dropped", f"mask.{source} is set to drop.")
+    side = read_side(
+        trajectory.completion_ids, tokenizer, canonical=True, atoms=False, steps=config.steps
+    )
+    if side.text != trajectory.completion:
+        raise RowError("text_differs", "decoding the token ids does not give the completion.")
+    token_bytes, step_ids = side.edges, find_step_ids(side)
+    return lambda: Mask(
+        **_identity(trajectory),
+        mask_source=source,
+        loss_mask=[policy == "all"] * len(trajectory.completion_ids),
+        token_ops=None,
+        gap_mask=None,
+        repair=None,
+        repair_ids=None,
+        repair_mask=None,
+        repair_logprobs=None,
+        token_bytes=token_bytes.tolist(),
+        step_ids=step_ids.tolist(),
+        step_labels=None,
+        step_changed=None,
+        step_roles=None,
+        first_error_step=None,
+        weights=None,
+        hunks=None,
+        quality=None,
+    )
+
+
+def _identity(trajectory: Trajectory) -> dict[str, Any]:
+    names = (
+        "trajectory_id",
+        "prompt_id",
+        "sample_index",
+        "completion",
+        "completion_ids",
+        "ids_source",
+        "logprobs",
+        "finish_reason",
+        "reward",
+    )
+    return {name: getattr(trajectory, name) for name in names}

@@ -1,0 +1,216 @@
+"""What is made of an answer: a repair that is accepted or refused, a control, or a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from dfgen.config.engine import Price
+from dfgen.config.repair import RepairConfig
+from dfgen.diff.spans import Span
+from dfgen.engines.base import Result, Usage
+from dfgen.errors import RowError
+from dfgen.records import Attempt, Control, Trajectory
+from dfgen.stages.repair.checks import find_flaw, judge_candidate
+from dfgen.stages.repair.compare import Accepted, Comparison
+from dfgen.stages.repair.necessity import NEEDED, UNNEEDED, is_changed_at
+from dfgen.stages.repair.parse import parse_output
+from dfgen.stages.repair.plan import Purpose
+from dfgen.stages.sample.draws import AnswerKey
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
+    from dfgen.grade.pool import GradePool
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+#: Characters of an answer that are kept on record; no repair that is accepted is longer.
+KEPT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One finished request; `accepted` is set when a repair was, `control` when it was one.
+
+    `by_schema` says whether the answer was as the JSON schema asked; None for none at all.
+    """
+
+    trajectory_id: str
+    purpose: Purpose
+    attempt: Attempt
+    accepted: Accepted | None = None
+    control: Control | None = None
+    by_schema: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What judging needs of a task; its pictures are let go of while the request is out.
+
+    Attributes are those of the task; `key` says what is right, `seed` is the request's.
+    """
+
+    trajectory: Trajectory
+    key: AnswerKey
+    purpose: Purpose
+    index: int
+    place: Span
+    seed: int
+
+
+Answers = Sequence[tuple[Result, Waiting]]
+"""Results that finished together."""
+
+
+class Judges(Protocol):
+    """Who judges, in this process or in others."""
+
+    def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
+        """Judge lists of answers as they come; outcomes come as they are ready, in any order.
+
+        An empty list says that no answer is ready now, and gives a chance to hand outcomes back.
+        """
+
+
+class Judge:
+    """Reads results and compares them with the texts they were asked about.
+
+    Args:
+        config: the repair section.
+        tokenizer: of the policy: budgets are counted in its tokens.
+        pool: grades repaired answers.
+        mask: how texts are compared.
+        price: what the repairer charges.
+        model: the repairer's name.
+    """
+
+    def __init__(
+        self,
+        config: RepairConfig,
+        tokenizer: TextTokenizer,
+        pool: GradePool,
+        mask: MaskConfig,
+        price: Price,
+        model: str,
+    ) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.pool = pool
+        self.mask = mask
+        self.price = price
+        self.model = model
+
+    def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
+        """Judge lists of answers as they come."""
+        for batch in answers:
+            yield [self.judge(result, waiting) for result, waiting in batch]
+
+    def judge(self, result: Result, waiting: Waiting) -> Outcome:
+        """Say what came of a request; an answer that cannot be used is an outcome like others."""
+        trajectory = waiting.trajectory
+        proposal = parse_output(result.text, trajectory.completion, self.config)
+        comparison = Comparison(
+            trajectory, proposal, waiting.key, self.tokenizer, self.pool, self.mask
+        )
+        judge = {
+            "repair": self._judge_repair,
+            "control": self._judge_control,
+            "necessity": self._judge_necessity,
+        }[waiting.purpose]
+        outcome = judge(result, comparison, waiting)
+        if result.failure is None and result.finish_reason == "stop":
+            return replace(outcome, by_schema=proposal.by_schema)
+        return outcome
+
+    def _judge_repair(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+        """Accept a repair of a wrong trajectory, or say what refuses it."""
+        accepted = None
+        try:
+            if result.failure is not None:
+                reason, detail = result.failure.reason, result.failure.detail
+            else:
+                candidate = comparison.as_candidate(result.finish_reason)
+                reason, detail = judge_candidate(candidate, self.config)
+            if reason == "accepted":
+                tested = self.config.necessity != "off"
+                accepted = comparison.accept(
+                    comparison.test_necessity(self.config.unneeded_weight) if tested else None
+                )
+        except RowError as error:
+            reason, detail = error.reason, error.detail
+        return self._finish(waiting, self._record(result, waiting, reason, detail), accepted)
+
+    def _judge_necessity(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+        """Say whether the repairer changed the hunk that was taken back."""
+        reason, detail = self._find_flaw(result, comparison) or (UNNEEDED, "")
+        try:
+            if reason == UNNEEDED and is_changed_at(comparison.diff.hunks, waiting.place):
+                reason = NEEDED
+        except RowError as error:
+            reason, detail = error.reason, error.detail
+        return self._finish(waiting, self._record(result, waiting, reason, detail))
+
+    def _judge_control(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+        """Say what the repairer did to a right answer."""
+        changed, text, reward, ratio = False, None, None, None
+        reason, detail = self._find_flaw(result, comparison) or ("unchanged", "")
+        try:
+            if reason == "unchanged":
+                changed = comparison.is_changed()
+                ratio = comparison.diff.quality.edit_ratio
+                reward = comparison.verdict.reward
+                text = comparison.proposal.text
+                reason = "changed" if changed else "unchanged"
+        except RowError as error:
+            reason, detail = error.reason, error.detail
+        trajectory, attempt = waiting.trajectory, self._record(result, waiting, reason, detail)
+        control = Control(
+            trajectory_id=trajectory.trajectory_id,
+            prompt_id=trajectory.prompt_id,
+            sample_index=trajectory.sample_index,
+            changed=changed,
+            text=text,
+            reward=reward,
+            edit_ratio=ratio,
+            attempt=attempt,
+            model=self.model,
+        )
+        return self._finish(waiting, attempt, control=control)
+
+    def _find_flaw(self, result: Result, comparison: Comparison) -> tuple[str, str] | None:
+        """Why there is nothing to compare, or None."""
+        if result.failure is not None:
+            return result.failure.reason, result.failure.detail
+        return find_flaw(comparison.as_candidate(result.finish_reason), self.config)
+
+    def _finish(
+        self,
+        waiting: Waiting,
+        attempt: Attempt,
+        accepted: Accepted | None = None,
+        control: Control | None = None,
+    ) -> Outcome:
+        name = waiting.trajectory.trajectory_id
+        return Outcome(name, waiting.purpose, attempt, accepted, control)
+
+    def _record(self, result: Result, waiting: Waiting, reason: str, detail: str) -> Attempt:
+        usage = result.usage
+        return Attempt(
+            index=waiting.index,
+            accepted=reason == "accepted",
+            reason=reason,
+            detail=detail.encode("utf-8", "replace").decode(),
+            # Files hold UTF-8; a lone surrogate, which JSON can spell, is none.
+            text=result.text[:KEPT].encode("utf-8", "replace").decode(),
+            finish_reason=result.finish_reason,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost_usd=count_cost(usage, self.price),
+            seed=waiting.seed,
+        )
+
+
+def count_cost(usage: Usage, price: Price) -> float:
+    """Dollars for the tokens of one request; prices are per million."""
+    cost = usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
+    return cost / 1e6

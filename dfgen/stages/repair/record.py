@@ -1,0 +1,167 @@
+"""What the repair stage of a run has on disk: finished rows, and the journals of open shards.
+
+An answer is journalled twice: when it arrives, because it is paid for, and when it is judged. The
+second entry stands in for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dfgen.engines.base import Failure, Result, Usage
+from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
+from dfgen.stages.repair.compare import Accepted
+from dfgen.stages.repair.judge import KEPT, Outcome, Waiting
+from dfgen.stages.repair.plan import History, Purpose
+from dfgen.stages.repair.select import need_repair
+from dfgen.stages.session import Session
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Nothing in this stage looks at logprobs, and they are half of a row.
+_LOOKED_AT = tuple(name for name in Trajectory.model_fields if name != "logprobs")
+
+Entries = dict[str, list[dict[str, Any]]]
+"""Journal entries of a shard by trajectory, in order."""
+
+
+Answered = dict[str, dict[tuple[Purpose, int], Result]]
+"""Answers that nobody has judged yet: by trajectory, purpose and index."""
+
+
+def read_rows(session: Session, shard: int) -> dict[str, Repair]:
+    """Repairs already in the shard's file: there are some when `num_samples` has grown."""
+    table = session.run.table("repairs")
+    rows = table.iter_rows(shard) if table.exists(shard) else ()
+    return {row["trajectory_id"]: Repair.model_validate(row) for row in rows}
+
+
+def read_rejects(session: Session, shard: int) -> dict[str, Reject]:
+    """Refused trajectories already in the shard's ledger."""
+    ledger = session.run.rejects("repair")
+    rows = ledger.iter_rows(shard) if ledger.exists(shard) else ()
+    return {row["row_id"]: Reject.model_validate(row) for row in rows}
+
+
+def read_controls(session: Session, shard: int, log: Entries) -> dict[str, Control]:
+    """Controls of a shard that are done, in its file or its journal."""
+    table = session.run.table("controls")
+    rows = list(table.iter_rows(shard)) if table.exists(shard) else []
+    rows += [e["control"] for entries in log.values() for e in entries if e["control"] is not None]
+    return {row["trajectory_id"]: Control.model_validate(row) for row in rows}
+
+
+def read_trajectories(
+    session: Session, shard: int, where: Callable[[pa.RecordBatch], pa.Array] | None = None
+) -> Iterator[Trajectory]:
+    """The trajectories of a shard, in order, without their logprobs.
+
+    Args:
+        where: chooses the rows that are wanted, as `ShardTable.iter_rows` takes it.
+    """
+    for row in session.run.table("trajectories").iter_rows(shard, _LOOKED_AT, where):
+        yield Trajectory.model_validate({**row, "logprobs": None})
+
+
+def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
+    """The trajectories of a shard that need a repair, in order."""
+    return read_trajectories(session, shard, need_repair)
+
+
+def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[Trajectory]:
+    """The trajectories of a shard with these trajectory_ids, in order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(list(keys), pa.string())
+    return read_trajectories(
+        session, shard, lambda batch: pc.is_in(batch["trajectory_id"], value_set=wanted)
+    )
+
+
+def read_journal(session: Session, shard: int) -> Entries:
+    """The judged requests of a shard by trajectory, in order."""
+    log: Entries = {}
+    for entry in session.journal("repair", shard).replay():
+        if is_judged(entry):
+            log.setdefault(entry["trajectory_id"], []).append(entry)
+    return log
+
+
+def read_unjudged(session: Session, shard: int) -> Answered:
+    """What a start that was killed has paid for and did not get to."""
+    answers: Answered = {}
+    for entry in session.journal("repair", shard).replay():
+        key, attempt = entry["trajectory_id"], entry["attempt"]
+        name = (entry["purpose"], attempt["index"])
+        if is_judged(entry):
+            answers.get(key, {}).pop(name, None)
+        else:
+            answers.setdefault(key, {})[name] = _read_answer(key, attempt)
+    return {key: of_one for key, of_one in answers.items() if of_one}
+
+
+def _read_answer(key: str, attempt: Mapping[str, Any]) -> Result:
+    failed = attempt["finish_reason"] == "error"
+    return Result(
+        key,
+        attempt["text"],
+        None,
+        None,
+        attempt["finish_reason"],
+        usage=Usage(attempt["prompt_tokens"], attempt["completion_tokens"]),
+        failure=Failure(attempt["reason"], attempt["detail"]) if failed else None,
+    )
+
+
+def read_history(entries: Sequence[dict[str, Any]]) -> History:
+    """What the journal says of one wrong trajectory, in the order of the indices."""
+    history = History()
+    for entry in sorted(entries, key=lambda entry: int(entry["attempt"]["index"])):
+        accepted = entry["accepted"]
+        history.add(
+            entry["purpose"],
+            Attempt.model_validate(entry["attempt"]),
+            None if accepted is None else Accepted.model_validate(accepted),
+        )
+    return history
+
+
+def is_judged(entry: Mapping[str, Any]) -> bool:
+    """Whether a journal entry is an outcome; an answer that has just arrived is none."""
+    return bool(entry.get("judged", True))
+
+
+def to_answer_entry(result: Result, waiting: Waiting, cost_usd: float) -> dict[str, Any]:
+    """An answer as the journal keeps it until it is judged; `attempt` is an `Attempt` to be."""
+    failure = result.failure
+    return {
+        "trajectory_id": waiting.trajectory.trajectory_id,
+        "purpose": waiting.purpose,
+        "judged": False,
+        "attempt": {
+            "index": waiting.index,
+            "accepted": False,
+            "reason": "unjudged" if failure is None else failure.reason,
+            "detail": "" if failure is None else failure.detail,
+            "text": result.text[:KEPT],
+            "finish_reason": result.finish_reason,
+            "prompt_tokens": result.usage.prompt_tokens,
+            "completion_tokens": result.usage.completion_tokens,
+            "cost_usd": cost_usd,
+            "seed": waiting.seed,
+        },
+    }
+
+
+def to_entry(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as the journal keeps it."""
+    return {
+        "trajectory_id": outcome.trajectory_id,
+        "purpose": outcome.purpose,
+        "attempt": outcome.attempt.model_dump(),
+        "accepted": None if outcome.accepted is None else outcome.accepted.model_dump(),
+        "control": None if outcome.control is None else outcome.control.model_dump(),
+    }

@@ -1,0 +1,68 @@
+"""Which trajectories of a run's shards have requests left, from what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dfgen.config.repair import RepairConfig
+from dfgen.records import Trajectory
+from dfgen.stages.ingest import read_shard
+from dfgen.stages.repair.plan import CONTROL, Plan, Undecided, plan_next
+from dfgen.stages.repair.record import (
+    Answered,
+    read_controls,
+    read_history,
+    read_journal,
+    read_named,
+    read_rejects,
+    read_rows,
+    read_trajectories,
+    read_unjudged,
+    read_wrong,
+)
+from dfgen.stages.repair.select import is_control, select_wrong
+from dfgen.stages.session import Session
+
+
+def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
+    """What a start of the stage would still send, controls included; nothing is written."""
+    for shard in session.run.table("trajectories").shards():
+        plans = _leave_answered_out(
+            plan_shard(session, config, shard), read_unjudged(session, shard)
+        )
+        wanted: dict[str, list[Trajectory]] = {}
+        for trajectory in read_named(session, shard, plans) if plans else ():
+            wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
+        for prompt in read_shard(session, shard) if wanted else ():
+            for trajectory in wanted.get(prompt.prompt_id, []):
+                yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
+
+
+def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
+    """The trajectories of a shard that have requests left, by trajectory_id, with the next ones."""
+    log = read_journal(session, shard)
+    written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
+    plans = {}
+    for key in select_wrong(read_wrong(session, shard), config).leaders:
+        if key not in written:
+            plan = plan_next(read_history(log.get(key, [])), config)
+            if plan.indices:
+                plans[key] = plan
+    if config.controls:
+        known = read_controls(session, shard, log).keys()
+        for trajectory in read_trajectories(session, shard):
+            if is_control(trajectory, config.controls) and trajectory.trajectory_id not in known:
+                plans[trajectory.trajectory_id] = CONTROL
+    return plans
+
+
+def _leave_answered_out(plans: dict[str, Plan], answers: Answered) -> dict[str, Plan]:
+    """The requests of plans that have no answer yet, judged or not."""
+    left = {}
+    for key, plan in plans.items():
+        answered = answers.get(key, {})
+        indices = tuple(i for i in plan.indices if (plan.purpose, i) not in answered)
+        if indices:
+            left[key] = replace(plan, indices=indices)
+    return left

@@ -1,0 +1,208 @@
+"""The repair stage: wrong trajectories in, verified small edits of them out.
+
+Work is done in rounds: round 1 asks for repairs of every wrong trajectory, round 2 asks again where
+round 1 was refused, and so on; with `necessity: model` a round also asks about the hunks of what
+the rounds before it accepted, and one such round follows the last. Within a round requests stream
+without a pause, and what a round asks for depends only on what the rounds before it left on disk.
+
+- ``repair_selection``: what is sent; ``repair_plan``: what a trajectory needs next.
+- ``repair_prompt``, ``repair_parse``: what the repairer is told, and what it says.
+- ``repair_compare``, ``checks``: what changed, and whether that is accepted.
+- ``repair_judging``: what is made of an answer, by what was asked for.
+- ``repair_necessity``: what is learned by taking single hunks back.
+- ``repair_weights``: what several repairs, and hunks taken back, say about single tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dfgen.config.engine import Price
+from dfgen.config.repair import RepairConfig
+from dfgen.config.sample import Decoding
+from dfgen.diff.spans import Span
+from dfgen.engines.base import Engine, Request, derive_seed
+from dfgen.errors import RowError
+from dfgen.records import Attempt, Prompt, Trajectory
+from dfgen.stages.prompting import build_messages
+from dfgen.stages.repair.compare import Accepted
+from dfgen.stages.repair.judge import Answers, Judge, Judges, Outcome, Waiting
+from dfgen.stages.repair.necessity import take_back
+from dfgen.stages.repair.parse import EDIT_SCHEMA
+from dfgen.stages.repair.plan import Purpose
+from dfgen.stages.repair.prompt import fill_fields, load_template
+from dfgen.stages.sample.draws import make_answer_key, to_sampling
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
+    from dfgen.grade.pool import GradePool
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+_NOWHERE = Span(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request to make.
+
+    Attributes:
+        trajectory: the text that the repairer is given: a wrong one, a right one (control), or a
+            repair with one hunk taken back (necessity).
+        purpose: why it is asked.
+        index: of the attempt; of the hunk that was taken back.
+        earlier: the attempts of the rounds before.
+        place: of the hunk that was taken back, in the bytes of the text.
+    """
+
+    trajectory: Trajectory
+    prompt: Prompt
+    purpose: Purpose = "repair"
+    index: int = 0
+    earlier: tuple[Attempt, ...] = ()
+    place: Span = _NOWHERE
+
+
+class Repairer:
+    """Turns tasks into requests and results into judged outcomes.
+
+    Args:
+        config: the repair section.
+        engine: who generates.
+        tokenizer: of the policy: budgets are counted in its tokens.
+        pool: grades repaired answers.
+        mask: how texts are compared.
+        seed: the run's seed.
+        price: what the repairer charges.
+
+    Attributes:
+        judge: reads and compares in this process.
+    """
+
+    def __init__(
+        self,
+        config: RepairConfig,
+        engine: Engine,
+        tokenizer: TextTokenizer,
+        pool: GradePool,
+        mask: MaskConfig,
+        seed: int,
+        price: Price,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.seed = seed
+        self.judge = Judge(config, tokenizer, pool, mask, price, engine.info.model)
+        self.template = load_template(config)
+
+    def run_round(
+        self,
+        tasks: Iterable[Task],
+        judges: Judges | None = None,
+        arrived: Callable[[Answers], None] | None = None,
+    ) -> Iterator[list[Outcome]]:
+        """Do each task; outcomes come as they are ready.
+
+        Args:
+            judges: processes that do as `judge` does; None: it does so itself, here.
+            arrived: called with answers that came together, before they are judged.
+        """
+        waiting: dict[str, Waiting] = {}
+
+        def ask() -> Iterator[Request]:
+            for task in tasks:
+                request = self.make_request(task)
+                waiting[request.key] = self.put_aside(task)
+                yield request
+
+        def take() -> Iterator[Answers]:
+            for results in self.engine.generate(ask()):
+                answers = [(result, waiting.pop(result.key)) for result in results]
+                if arrived is not None:
+                    arrived(answers)
+                yield answers
+
+        yield from (judges or self.judge).judge_all(take())
+
+    def put_aside(self, task: Task) -> Waiting:
+        """What judging needs of a task when its answer is there."""
+        return Waiting(
+            task.trajectory,
+            make_answer_key(task.prompt),
+            task.purpose,
+            task.index,
+            task.place,
+            self._derive_seed(task),
+        )
+
+    def make_request(self, task: Task) -> Request:
+        """The request of a task."""
+        config = self.config
+        candidates = 1 if task.purpose == "necessity" else config.candidates
+        last_round = task.index // candidates - 1
+        refusals = [a for a in task.earlier if a.index // candidates == last_round]
+        fields = fill_fields(task.trajectory, task.prompt, refusals, config)
+        structured = config.protocol == "hunks" and config.structured_output == "auto"
+        return Request(
+            key=_name_request(task, candidates),
+            messages=build_messages(task.prompt, self.template, config.system, fields),
+            sampling=to_sampling(self._choose_decoding(task)),
+            seed=self._derive_seed(task),
+            chat_template_args=config.chat_template_args,
+            with_logprobs=False,
+            response_schema=EDIT_SCHEMA if structured else None,
+        )
+
+    def _derive_seed(self, task: Task) -> int:
+        kind = "necessity" if task.purpose == "necessity" else "repair"
+        return derive_seed(self.seed, kind, task.trajectory.trajectory_id, task.index)
+
+    def _choose_decoding(self, task: Task) -> Decoding:
+        decoding = self.config.decoding
+        if task.purpose == "necessity":
+            # A verdict should not depend on a draw.
+            return decoding.model_copy(update={"temperature": 0.0})
+        if task.index > 0:
+            return decoding.model_copy(update={"temperature": self.config.retry_temperature})
+        return decoding
+
+
+def make_test(
+    trajectory: Trajectory, prompt: Prompt, repair: Accepted, hunk: int, tokenizer: TextTokenizer
+) -> Task:
+    """The task that asks whether a hunk of a repair is needed.
+
+    Args:
+        trajectory: the wrong one.
+        repair: of it; its necessity was graded.
+        hunk: index among the hunks that were.
+    """
+    entry = (repair.necessity or [])[hunk]
+    text, place = take_back(
+        trajectory.completion,
+        repair.text,
+        Span(entry.start, entry.end),
+        Span(entry.repair_start, entry.repair_end),
+    )
+    changes = {"completion": text, "completion_ids": tokenizer.encode(text)}
+    return Task(trajectory.model_copy(update=changes), prompt, "necessity", index=hunk, place=place)
+
+
+def _name_request(task: Task, candidates: int) -> str:
+    """A name that no other request of the same round has."""
+    name = task.trajectory.trajectory_id
+    if task.purpose == "necessity":
+        return f"{name}~{task.index}"
+    candidate = task.index % candidates
+    return name if candidate == 0 else f"{name}#{candidate}"
+
+
+def explain_refusal(attempts: Sequence[Attempt]) -> RowError:
+    """Why a trajectory has no repair: the last attempt's reason, all attempts as evidence."""
+    return RowError(
+        attempts[-1].reason,
+        attempts[-1].detail,
+        {"attempts": [attempt.model_dump() for attempt in attempts]},
+    )

@@ -1,0 +1,288 @@
+"""Runs the repair stage over the shards of a run, round by round.
+
+Every answer is journalled when it arrives, and again when it is judged. All that a round needs to
+know is on disk: a killed run goes on in the middle of a round, after judging what it has paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dfgen.errors import RowError
+from dfgen.records import Prompt, Reject, Repair, Trajectory
+from dfgen.stages.ingest import read_shard
+from dfgen.stages.rejecting import make_reject
+from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
+from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
+from dfgen.stages.repair.judge_pool import open_judges
+from dfgen.stages.repair.necessity import count_necessity
+from dfgen.stages.repair.plan import CONTROL, History, Plan, count_rounds, plan_next
+from dfgen.stages.repair.record import (
+    Entries,
+    read_controls,
+    read_history,
+    read_journal,
+    read_named,
+    read_rejects,
+    read_rows,
+    read_unjudged,
+    read_wrong,
+    to_answer_entry,
+    to_entry,
+)
+from dfgen.stages.repair.remaining import plan_shard
+from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
+from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
+from dfgen.stages.repair.spending import Spending, count_spent
+from dfgen.stages.session import Session, describe_engine
+
+
+def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
+    """Repair every wrong trajectory of these shards that is not decided yet.
+
+    Raises:
+        DfgenError: a limit on cost or requests is reached; what was in flight is on disk.
+    """
+    session.run.set_stage(
+        "repair", state="running", counts={}, engine=describe_engine(repairer.engine)
+    )
+    rows = sum(session.run.table("trajectories").num_rows(shard) for shard in todo)
+    with open_judges(session, repairer.judge, rows) as judges:
+        Repairing(session, repairer, judges).execute(todo)
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a trajectory stands that has requests out in this round; without texts."""
+
+    shard: int
+    history: History
+    out: int
+
+
+class Repairing:
+    """One pass over the unfinished shards."""
+
+    def __init__(self, session: Session, repairer: Repairer, judges: Judges) -> None:
+        self.session = session
+        self.repairer = repairer
+        self.judges = judges
+        self.config = repairer.config
+        self.open: dict[int, set[str]] = {}
+        self.standing: dict[str, Standing] = {}
+        self.by_schema = {True: 0, False: 0}
+        self.spending = Spending(self.config, *count_spent(session.run))
+
+    def execute(self, todo: list[int]) -> None:
+        """Run rounds until every trajectory of these shards is repaired or given up."""
+        for shard in todo:
+            self._open(shard)
+        undecided = sum(map(len, self.open.values()))
+        self.session.progress.start("repair", undecided, 0)
+        for shard in list(self.open):
+            self._judge_left(shard)
+        for round_number in range(count_rounds(self.config)):
+            self._run_round(round_number)
+            while self.spending.held_back and not self.session.stop.requested:
+                self.spending.check()
+                self._run_round(round_number)
+            if self.session.stop.requested:
+                return
+        self._note_facts()
+        self.session.progress.finish("repair")
+
+    def _run_round(self, round_number: int) -> None:
+        feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
+        for outcomes in self.repairer.run_round(feed, self.judges, self._note):
+            self._keep(outcomes)
+
+    def _open(self, shard: int) -> None:
+        """Find out which trajectories of a shard are undecided; finish the shard if none is."""
+        self.open[shard] = set(plan_shard(self.session, self.config, shard))
+        if not self.open[shard]:
+            self._finish(shard)
+
+    def _judge_left(self, shard: int) -> None:
+        """Judge the answers of a shard that an earlier start paid for and did not get to."""
+        left = read_unjudged(self.session, shard)
+        if not left:
+            return
+        judge = self.repairer.judge
+        outcomes = []
+        for trajectory, prompt, history, plan in self._iter_plans(shard):
+            answers = left.get(trajectory.trajectory_id, {})
+            tasks = [
+                task
+                for task in self._make_tasks(trajectory, prompt, history, plan)
+                if (task.purpose, task.index) in answers
+            ]
+            if tasks:
+                self._stand(shard, trajectory, history, len(tasks))
+            for task in tasks:
+                result = answers[task.purpose, task.index]
+                outcomes.append(judge.judge(result, self.repairer.put_aside(task)))
+        self._keep(outcomes)
+
+    def _feed(self, round_number: int) -> Iterator[Task]:
+        """The requests that a round has still to make, in the order of the shards' rows."""
+        for shard in list(self.open):
+            for trajectory, prompt, history, plan in self._iter_plans(shard, round_number):
+                self._stand(shard, trajectory, history, len(plan.indices))
+                yield from self._make_tasks(trajectory, prompt, history, plan)
+
+    def _iter_plans(
+        self, shard: int, round_number: int | None = None
+    ) -> Iterator[tuple[Trajectory, Prompt, History, Plan]]:
+        """The undecided trajectories of a shard, and what each needs next in this round."""
+        ready: dict[str, list[tuple[Trajectory, History, Plan]]] = {}
+        log = read_journal(self.session, shard)
+        for trajectory in read_named(self.session, shard, self.open[shard]):
+            history = read_history(log.get(trajectory.trajectory_id, []))
+            plan = plan_next(history, self.config) if needs_repair(trajectory) else CONTROL
+            if round_number is None or plan.fits_round(round_number, self.config):
+                ready.setdefault(trajectory.prompt_id, []).append((trajectory, history, plan))
+        for prompt in read_shard(self.session, shard) if ready else ():
+            for trajectory, history, plan in ready.get(prompt.prompt_id, []):
+                yield trajectory, prompt, history, plan
+
+    def _stand(self, shard: int, trajectory: Trajectory, history: History, out: int) -> None:
+        self.standing[trajectory.trajectory_id] = Standing(shard, history.without_texts(), out)
+
+    def _make_tasks(
+        self, trajectory: Trajectory, prompt: Prompt, history: History, plan: Plan
+    ) -> Iterator[Task]:
+        for index in plan.indices:
+            if plan.purpose == "necessity":
+                repair = choose_smallest(history.accepted)
+                yield make_test(trajectory, prompt, repair, index, self.repairer.judge.tokenizer)
+            else:
+                yield Task(trajectory, prompt, plan.purpose, index, tuple(history.attempts))
+
+    def _note(self, answers: Answers) -> None:
+        """Write down what was paid for, before it is judged."""
+        by_shard: dict[int, list[dict[str, Any]]] = {}
+        for result, waiting in answers:
+            cost = count_cost(result.usage, self.repairer.judge.price)
+            self.spending.add(cost)
+            shard = self.standing[waiting.trajectory.trajectory_id].shard
+            by_shard.setdefault(shard, []).append(to_answer_entry(result, waiting, cost))
+        for shard, entries in by_shard.items():
+            self.session.journal("repair", shard).append(entries)
+
+    def _keep(self, outcomes: list[Outcome]) -> None:
+        by_shard: dict[int, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_shard.setdefault(self.standing[outcome.trajectory_id].shard, []).append(outcome)
+            if outcome.by_schema is not None:
+                self.by_schema[outcome.by_schema] += 1
+        for shard, fresh in by_shard.items():
+            self.session.journal("repair", shard).append([to_entry(item) for item in fresh])
+            for outcome in fresh:
+                self._count(outcome)
+            if not self.open[shard]:
+                self._finish(shard)
+
+    def _count(self, outcome: Outcome) -> None:
+        """Note that a request is finished, and its trajectory if it is decided by that."""
+        key = outcome.trajectory_id
+        standing = self.standing[key]
+        standing.out -= 1
+        is_one = outcome.purpose == "control"
+        if not is_one:
+            standing.history.add(outcome.purpose, outcome.attempt, outcome.accepted)
+        if standing.out:
+            return
+        del self.standing[key]
+        if not is_one and plan_next(standing.history, self.config).indices:
+            return
+        self.open[standing.shard].discard(key)
+        accepted = bool(standing.history.accepted)
+        self.session.progress.advance(
+            1,
+            accepted=accepted,
+            rejected=not accepted and not is_one,
+            note=self.spending.describe(),
+        )
+
+    def _finish(self, shard: int) -> None:
+        session = self.session
+        log = read_journal(session, shard)
+        rows, rejects = read_rows(session, shard), read_rejects(session, shard)
+        wrong = list(read_wrong(session, shard))
+        selection = select_wrong(wrong, self.config)
+        order = []
+        for trajectory in wrong:
+            key = trajectory.trajectory_id
+            order.append(key)
+            if key in rows or key in rejects:
+                continue
+            try:
+                rows[key] = self._take_repair(trajectory, selection, log, rows, rejects)
+            except RowError as error:
+                rejects[key] = make_reject("repair", key, trajectory.prompt_id, error)
+        controls = read_controls(session, shard, log)
+        if controls:
+            # Before the shard is finished, while the journal still has them.
+            session.run.table("controls").write(
+                shard,
+                [
+                    controls[trajectory.trajectory_id]
+                    for trajectory in read_named(session, shard, controls)
+                ],
+            )
+        session.finish_shard(
+            "repair",
+            shard,
+            [rows[key] for key in order if key in rows],
+            [rejects[key] for key in order if key in rejects],
+        )
+        del self.open[shard]
+
+    def _take_repair(
+        self,
+        trajectory: Trajectory,
+        selection: Selection,
+        log: Entries,
+        rows: Mapping[str, Repair],
+        rejects: Mapping[str, Reject],
+    ) -> Repair:
+        """The repair of a trajectory whose leader, if it is a copy, is decided.
+
+        Raises:
+            RowError: it has none.
+        """
+        key = trajectory.trajectory_id
+        if key in selection.refused:
+            raise selection.refused[key]
+        leader = selection.copy_of.get(key)
+        if leader is not None and leader in rejects:
+            refusal = rejects[leader]
+            raise RowError(refusal.reason, refusal.detail, {"copy_of": leader})
+        if leader is not None:
+            judge = self.repairer.judge
+            return copy_repair(trajectory, rows[leader], judge.tokenizer, judge.mask)
+        history = read_history(log.get(key, []))
+        if not history.accepted:
+            raise explain_refusal(history.attempts)
+        return build_repair(
+            trajectory,
+            history.attempts,
+            history.accepted,
+            history.tests,
+            self.config,
+            self.repairer.engine.info.model,
+        )
+
+    def _note_facts(self) -> None:
+        """Say in the manifest how the server treated its schema, and what tests found out."""
+        facts: dict[str, Any] = {}
+        if self.config.protocol == "hunks" and self.config.structured_output == "auto":
+            kept, ignored = (self.by_schema[flag] for flag in (True, False))
+            facts["schema"] = {"obeyed": kept, "ignored": ignored}
+        if self.config.necessity != "off":
+            rows = self.session.run.table("repairs").iter_rows(columns=["copy_of", "necessity"])
+            facts["necessity"] = asdict(count_necessity(rows))
+        if facts:
+            self.session.run.set_stage("repair", state="running", counts={}, **facts)

@@ -1,0 +1,222 @@
+"""Runs the sample stage over the shards of a run.
+
+Requests stream through the engine without a pause between shards. A draw goes to its shard's
+journal the moment it is finished; another thread grades it (`Grading`) and writes the shard's files
+when the last draw is in, while the engine goes on.
+
+With `sample.stop_early_after` a shard is asked for in two halves: the first samples of every
+prompt, then, once these are graded, the rest of those prompts that are neither all right nor all
+wrong. The second half of one shard streams behind the first halves of the next ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import Engine, Request
+from dfgen.errors import ConfigError, EngineError
+from dfgen.records import Prompt
+from dfgen.stages.ingest import read_shard
+from dfgen.stages.sample.draws import (
+    Draw,
+    draw_samples,
+    make_answer_key,
+    make_requests,
+    name_trajectory,
+    order_for_batches,
+)
+from dfgen.stages.sample.grading import Grading
+from dfgen.stages.sample.shard import OpenShard, read_written
+from dfgen.stages.session import Session, describe_engine
+
+if TYPE_CHECKING:
+    from dfgen.grade.pool import GradePool
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+def run_sampling(session: Session, engine: Engine, pool: GradePool, todo: list[int]) -> None:
+    """Draw and grade every cell of these shards that is not on disk yet."""
+    retokenizer = choose_retokenizer(session)
+    session.run.set_stage("sample", state="running", counts={}, engine=describe_engine(engine))
+    with Grading(session, pool, engine.info.model) as grading:
+        Sampling(session, engine, grading, retokenizer).execute(todo)
+
+
+def choose_retokenizer(session: Session) -> TextTokenizer | None:
+    """What encodes texts that come without ids; None where they are refused.
+
+    Raises:
+        ConfigError: the policy's section asks its server for no token ids, and does not say that
+            encoding the text again will do.
+    """
+    policy = session.pipeline.policy
+    if not isinstance(policy, OpenAIConfig):
+        return None
+    if policy.retokenize:
+        return session.tokenizer
+    if not policy.return_token_ids:
+        raise ConfigError(
+            "sampling needs token ids, and return_token_ids is false.",
+            where="policy",
+            hint="Set it to true for a server that gives them (`vllm serve`, SGLang), or "
+            "`retokenize: true` to encode the text again.",
+        )
+    return None
+
+
+class Sampling:
+    """One pass over the unfinished shards.
+
+    Args:
+        session: of the run.
+        engine: who draws.
+        grading: who grades and writes, entered.
+        retokenizer: see `draw_samples`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        engine: Engine,
+        grading: Grading,
+        retokenizer: TextTokenizer | None = None,
+    ) -> None:
+        self.session = session
+        self.engine = engine
+        self.grading = grading
+        self.retokenizer = retokenizer
+        self.config = session.pipeline.sample
+        self.open: dict[int, OpenShard] = {}
+        self.shard_of: dict[str, int] = {}
+        self.unopened: deque[int] = deque()
+        self.halfway: deque[int] = deque()
+        self.drawn = {"cells": 0, "tokens": 0}
+
+    def execute(self, todo: list[int]) -> None:
+        """Draw the cells of these shards and finish the shards in the order they fill up.
+
+        Raises:
+            EngineError: the engine has failed. If a stop was asked for, that is no error: an engine
+                in a process of its own got the same signal.
+        """
+        run, progress = self.session.run, self.session.progress
+        prompts = run.table("prompts")
+        rows = {shard: prompts.num_rows(shard) for shard in prompts.shards()}
+        size = self.config.num_samples
+        finished = sum(rows[shard] for shard in rows if shard not in todo)
+        progress.start("sample", sum(rows.values()) * size, finished * size)
+        self.unopened.extend(todo)
+        started = time.monotonic()
+        try:
+            # More than one round only if the last shards' first halves had to be graded.
+            while (self.unopened or self.halfway) and not self.session.stop.requested:
+                self._draw()
+                self.grading.wait(0)
+        except EngineError:
+            if not self.session.stop.requested:
+                raise
+        self._note_speed(time.monotonic() - started)
+        if not self.session.stop.requested:
+            progress.finish("sample")
+
+    def _draw(self) -> None:
+        requests = self.session.until_stopped(self._feed())
+        for draws in draw_samples(self.engine, requests, self.retokenizer):
+            for shard in self._keep(draws):
+                self._complete(shard)
+            self.session.progress.advance(
+                len(draws), rejected=sum(draw.reason is not None for draw in draws)
+            )
+            self.grading.check()
+
+    def _feed(self) -> Iterator[Request]:
+        while self.unopened or self.halfway:
+            if self.halfway:
+                shard = self.halfway.popleft()
+            else:
+                self.grading.wait()
+                shard = self.unopened.popleft()
+            prompts = order_for_batches(read_shard(self.session, shard))
+            if shard not in self.open:
+                self._open(shard, prompts)
+            wanted = self._list_wanted(self.open[shard])
+            self.open[shard].missing = len(wanted)
+            if not wanted:
+                self._complete(shard)
+                continue
+            self.shard_of.update((key, shard) for key in wanted)
+            yield from make_requests(prompts, self.config, self.session.pipeline.seed, wanted)
+
+    def _open(self, shard: int, prompts: list[Prompt]) -> None:
+        """Take stock of a shard."""
+        first, size = self.config.stop_early_after, self.config.num_samples
+        written = read_written(self.session, shard)
+        state = self.open[shard] = OpenShard(
+            {prompt.prompt_id: make_answer_key(prompt) for prompt in prompts},
+            deciding=first is not None and first < size,
+            done=written.cells,
+            graded=written,
+        )
+        journal = self.session.journal("sample", shard)
+        state.add([Draw.model_validate(record) for record in journal.replay()])
+        self.grading.take(state)
+        cells = {name_trajectory(each, index) for each in state.keys for index in range(size)}
+        self.session.progress.advance(len(state.done & cells))
+
+    def _list_wanted(self, state: OpenShard) -> set[str]:
+        """The cells of a shard to ask for now."""
+        limit = self.config.stop_early_after if state.deciding else self.config.num_samples
+        return {
+            name_trajectory(prompt_id, index)
+            for prompt_id in state.keys
+            if prompt_id not in state.decided
+            for index in range(limit or 0)
+        } - state.done
+
+    def _complete(self, shard: int) -> None:
+        """All that was asked for is drawn: judge the groups, or finish the shard."""
+        state = self.open[shard]
+        if not state.deciding:
+            del self.open[shard]
+            self.grading.finish(shard, state)
+            return
+
+        def go_on() -> None:
+            state.deciding = False
+            self.halfway.append(shard)
+
+        self.grading.decide(state, go_on)
+
+    def _keep(self, draws: list[Draw]) -> list[int]:
+        """Journal draws; returns the shards that they complete."""
+        by_shard: dict[int, list[Draw]] = {}
+        for draw in draws:
+            by_shard.setdefault(self.shard_of.pop(draw.trajectory_id), []).append(draw)
+            self.drawn["cells"] += 1
+            self.drawn["tokens"] += len(draw.completion_ids)
+        complete = []
+        for shard, fresh in by_shard.items():
+            self.session.journal("sample", shard).append(
+                [draw.model_dump(exclude_defaults=True) for draw in fresh]
+            )
+            state = self.open[shard]
+            state.add(fresh)
+            state.missing -= len(fresh)
+            if state.missing:
+                self.grading.take(state)
+            else:
+                complete.append(shard)
+        return complete
+
+    def _note_speed(self, seconds: float) -> None:
+        """Add this pass to what the manifest says of the time that drawing took."""
+        run = self.session.run
+        record = run.manifest.get_stage("sample")
+        before = record.facts.get("drawn", {})
+        drawn = {**self.drawn, "seconds": round(seconds, 3)}
+        total = {name: before.get(name, 0) + value for name, value in drawn.items()}
+        run.set_stage("sample", state=record.state, counts=record.counts, drawn=total)

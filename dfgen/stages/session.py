@@ -1,0 +1,129 @@
+"""What every stage's runner is given: the run, its pipeline, and how to report and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dfgen.config.load import check_pipeline
+from dfgen.config.pipeline import Pipeline
+from dfgen.errors import ConfigError, InputError
+from dfgen.records import Record, Reject
+from dfgen.stages.progress import Progress, Silence
+from dfgen.stages.stopping import StopSignal
+
+if TYPE_CHECKING:
+    from dfgen.engines.base import Engine
+    from dfgen.store.journal import Journal
+    from dfgen.store.layout import Stage
+    from dfgen.store.run import Run
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+T = TypeVar("T")
+
+
+@dataclass
+class Session:
+    """One process working on one run, which it has locked."""
+
+    run: Run
+    pipeline: Pipeline
+    progress: Progress = field(default_factory=Silence)
+    stop: StopSignal = field(default_factory=StopSignal)
+    _journals: dict[tuple[str, int], Journal] = field(default_factory=dict)
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """The policy's tokenizer, in whose tokens everything is counted and masked."""
+        from dfgen.engines.loading import resolve_model
+        from dfgen.tokens.loading import load_tokenizer
+
+        name, revision = name_tokenizer(self.pipeline)
+        return load_tokenizer(resolve_model(name), revision)
+
+    def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
+        """Pass items on until a stop is asked for; what is in flight then still finishes."""
+        for item in items:
+            if self.stop.requested:
+                return
+            yield item
+
+    def list_unfinished(self, stage: Stage, upstream: Stage) -> list[int]:
+        """Shards in which a stage has something left to do.
+
+        Raises:
+            InputError: the stage before it has finished none.
+        """
+        ready = self.run.output(upstream).shards()
+        if not ready:
+            raise InputError(
+                f"there is nothing to {stage}: the {upstream} stage has not finished any shard.",
+                where=str(self.run.root),
+                hint="`dfgen run` does all stages in order.",
+            )
+        return [shard for shard in ready if not self.run.is_done(stage, shard)]
+
+    def journal(self, stage: Stage, shard: int) -> Journal:
+        """The journal of a shard in work, kept open between writes."""
+        key = (stage, shard)
+        if key not in self._journals:
+            self._journals[key] = self.run.journal(stage, shard)
+        return self._journals[key]
+
+    def finish_shard(
+        self, stage: Stage, shard: int, rows: Iterable[Record], rejects: Iterable[Reject]
+    ) -> None:
+        """Write a shard's files and let go of its journal."""
+        journal = self._journals.pop((stage, shard), None)
+        if journal is not None:
+            journal.close()
+        self.run.finish_shard(stage, shard, rows, rejects)
+
+    def close(self) -> None:
+        """Close the journals that are still open."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+
+
+def open_finished(root: Path) -> Session:
+    """A session for reading only, with the pipeline that the run itself recorded."""
+    from dfgen.store.run import Run
+
+    run = Run.open_or_create(root, None)
+    return Session(run, check_pipeline(run.manifest.pipeline, str(root / "run.json")))
+
+
+def describe_engine(engine: Engine) -> dict[str, Any]:
+    """What makes the results, for the manifest."""
+    return asdict(engine.info)
+
+
+def list_engine_facts(engine: Engine) -> dict[str, str]:
+    """What a stage's rows depend on and only the loaded engine knows: hashes of its tokenizer,
+    processor and chat template."""
+    return dict(engine.info.hashes)
+
+
+def name_tokenizer(pipeline: Pipeline) -> tuple[str, str | None]:
+    """Where the policy's tokenizer comes from: directory or Hub id, and revision.
+
+    Raises:
+        ConfigError: the policy is behind a server and no tokenizer is named.
+    """
+    if pipeline.imports is not None:
+        return pipeline.imports.tokenizer, None
+    policy = pipeline.policy
+    if policy is None:
+        raise ConfigError("there is no policy section, so there is no tokenizer.")
+    if policy.engine != "openai":
+        return policy.model, policy.revision
+    if policy.tokenizer is None:
+        raise ConfigError(
+            "policy.tokenizer is missing: a server does not say which tokenizer its ids belong to.",
+            hint="Set it to the directory or Hub id of the served model.",
+        )
+    return policy.tokenizer, None

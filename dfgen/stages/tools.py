@@ -1,0 +1,32 @@
+"""What a stage works with besides the run directory: an engine, and processes that grade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from dfgen.config.engine import EngineConfig
+from dfgen.engines.base import Engine
+from dfgen.stages.session import Session
+
+if TYPE_CHECKING:
+    from dfgen.grade.pool import GradePool
+
+
+@contextmanager
+def open_engine(config: EngineConfig) -> Iterator[Engine]:
+    """Load an engine and close it again."""
+    from dfgen.engines.loading import load_engine
+
+    with closing(load_engine(config)) as engine:
+        yield engine
+
+
+@contextmanager
+def open_graders(session: Session) -> Iterator[GradePool]:
+    """Worker processes for graders that can hang."""
+    from dfgen.grade.pool import GradePool
+
+    with GradePool(session.pipeline.grade) as pool:
+        yield pool

@@ -1,0 +1,104 @@
+"""Which rows a stage has to account for in a shard: its cells.
+
+prompts   the rows of the source
+sample    every prompt x num_samples; in an imported run, the imported rows
+repair    every trajectory with reward < 1
+mask      every trajectory
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dfgen.store.layout import Stage, Table
+from dfgen.store.manifest import Manifest
+from dfgen.store.shards import ShardTable
+
+CELLS_FACT = "cells"
+"""Fact of `sample` in the manifest: number of imported rows."""
+
+
+class Tables(Protocol):
+    """What is looked at of a run (`dfgen.store.run.Run`, which itself asks these functions)."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the run is."""
+        ...
+
+    def table(self, name: Table) -> ShardTable:
+        """The shards of a table."""
+        ...
+
+    def output(self, stage: Stage) -> ShardTable:
+        """The table that a stage writes."""
+        ...
+
+    def rejects(self, stage: Stage) -> ShardTable:
+        """The rejects of a stage."""
+        ...
+
+
+def read_num_samples(run: Tables) -> list[int]:
+    """The group sizes that a run had, ascending; the last one holds. Empty if it is imported."""
+    record = run.manifest.get_stage("sample")
+    if CELLS_FACT in record.facts or run.manifest.pipeline.get("imports"):
+        return []
+    if record.samples_history:
+        return record.samples_history
+    return [int(run.manifest.pipeline["sample"]["num_samples"])]
+
+
+def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
+    """Number of cells of a stage in a shard; None if it cannot be known from the files.
+
+    That is so for prompts, whose source is not in the run, and for imported trajectories.
+    Raises `StorageError` if a file cannot be read.
+    """
+    if stage == "prompts":
+        return None
+    if stage == "sample":
+        history = read_num_samples(run)
+        prompts = run.table("prompts")
+        return prompts.num_rows(shard) * history[-1] if history and prompts.exists(shard) else None
+    trajectories = run.table("trajectories")
+    if not trajectories.exists(shard):
+        return None
+    if stage == "mask":
+        return trajectories.num_rows(shard)
+    return sum(is_wrong(row["reward"]) for row in trajectories.iter_rows(shard, ["reward"]))
+
+
+def is_complete(run: Tables, stage: Stage, shard: int) -> bool:
+    """Whether output and rejects of a shard account for all its cells."""
+    output, rejects = run.output(stage), run.rejects(stage)
+    if not output.exists(shard):
+        return False
+    inputs = count_inputs(run, stage, shard)
+    refused = rejects.num_rows(shard) if rejects.exists(shard) else 0
+    if inputs is not None and output.num_rows(shard) + refused < inputs:
+        return False
+    return stage != "mask" or not find_unused_repairs(run, shard)
+
+
+def find_unused_repairs(run: Tables, shard: int) -> set[str]:
+    """Repaired trajectories whose mask was made without the repair, by trajectory_id.
+
+    There are some if `mask` ran before `repair`.
+    """
+    repairs, masks, rejects = run.table("repairs"), run.table("masks"), run.rejects("mask")
+    if not repairs.exists(shard):
+        return set()
+    used = {
+        row["trajectory_id"]
+        for row in masks.iter_rows(shard, ["trajectory_id", "mask_source"])
+        if row["mask_source"] == "repair"
+    }
+    if rejects.exists(shard):
+        used |= {row["row_id"] for row in rejects.iter_rows(shard, ["row_id"])}
+    return {row["trajectory_id"] for row in repairs.iter_rows(shard, ["trajectory_id"])} - used
+
+
+def is_wrong(reward: float) -> bool:
+    """Whether a trajectory needs a repair."""
+    return not reward >= 1.0

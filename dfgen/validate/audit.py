@@ -1,0 +1,90 @@
+"""Proves that every row of every stage of a run is in one place: output, rejects or pending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfgen.errors import StorageError
+from dfgen.store.counts import count_stage
+from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
+from dfgen.store.layout import OUTPUTS, STAGES, Stage
+from dfgen.validate.keys import KeyChecker
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
+
+
+def audit(run: Run) -> list[str]:
+    """Prove that no row is lost, doubled or of unknown origin; return what contradicts it.
+
+    Keys are compared, not only numbers: every key of every stage's input is once in its output or
+    its rejects, or pending; no shard that is written lacks a key (except samples that
+    `sample.num_samples` has been raised to); rows have their one order; stages that say they are
+    done have nothing pending and hold as many rows as they reported. An empty list means that all
+    of this holds.
+    """
+    violations = KeyChecker(run).check() + _check_journals(run)
+    if violations:
+        return violations
+    for stage in STAGES:
+        violations += _check_report(run, stage)
+    return violations + _check_masks(run)
+
+
+def _check_report(run: Run, stage: Stage) -> list[str]:
+    """Compare what a stage reported when it was done with what there is."""
+    record = run.manifest.get_stage(stage)
+    try:
+        found = count_stage(run, stage)
+    except StorageError as error:
+        return [str(error)]
+    violations = []
+    if found["pending"] < 0:
+        violations.append(
+            f"{stage}: {found['output']} rows and {found['rejects']} rejects were made of "
+            f"{found['input']} input rows"
+        )
+    if record.state != "done":
+        return violations
+    if found["pending"] > 0 and not _may_be_pending(run, stage):
+        violations.append(f"{stage}: is said to be done, but {found['pending']} rows are pending")
+    for name in ("output", "rejects"):
+        reported = record.counts.get(name, found[name])
+        if reported != found[name]:
+            violations.append(
+                f"{stage}: reported {reported} {name}, but the files hold {found[name]}"
+            )
+    return violations
+
+
+def _may_be_pending(run: Run, stage: Stage) -> bool:
+    """Whether a stage that is done may have rows left: samples were added, or nobody repairs."""
+    if stage == "repair" and run.manifest.pipeline["repair"]["engine"] is None:
+        return True
+    return stage in ("repair", "mask") and len(read_num_samples(run)) > 1
+
+
+def _check_masks(run: Run) -> list[str]:
+    if run.manifest.get_stage("mask").state != "done":
+        return []
+    masks = run.table(OUTPUTS["mask"])
+    violations = []
+    for shard in masks.shards():
+        unused = sorted(find_unused_repairs(run, shard))
+        if unused:
+            violations.append(
+                f"{masks.path(shard)}: {len(unused)} accepted repairs have no mask made of them, "
+                f"such as that of {unused[0]}"
+            )
+    return violations
+
+
+def _check_journals(run: Run) -> list[str]:
+    violations = []
+    for stage, shard in run.list_journals():
+        try:
+            for _ in run.journal(stage, shard).replay():
+                pass
+        except StorageError as error:
+            violations.append(str(error))
+    return violations
