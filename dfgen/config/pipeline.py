@@ -14,6 +14,7 @@ from dfgen.config.prompts import PromptsConfig
 from dfgen.config.repair import RepairConfig
 from dfgen.config.sample import SampleConfig
 from dfgen.config.section import Section
+from dfgen.errors import ConfigError
 
 
 class Pipeline(Section):
@@ -47,3 +48,24 @@ class Pipeline(Section):
         if self.imports is None and (self.prompts is None or self.policy is None):
             raise ValueError("prompts and policy are needed (or imports, for existing answers)")
         return self
+
+
+def name_tokenizer(pipeline: Pipeline) -> tuple[str, str | None]:
+    """Where the policy's tokenizer comes from: directory or Hub id, and revision.
+
+    Raises:
+        ConfigError: the policy is behind a server and no tokenizer is named.
+    """
+    if pipeline.imports is not None:
+        return pipeline.imports.tokenizer, None
+    policy = pipeline.policy
+    if policy is None:
+        raise ConfigError("there is no policy section, so there is no tokenizer.")
+    if policy.engine != "openai":
+        return policy.model, policy.revision
+    if policy.tokenizer is None:
+        raise ConfigError(
+            "policy.tokenizer is missing: a server does not say which tokenizer its ids belong to.",
+            hint="Set it to the directory or Hub id of the served model.",
+        )
+    return policy.tokenizer, None

@@ -21,13 +21,13 @@ from dfgen.store.os_errors import explain_os_errors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dfgen.stages.session import Session
+    from dfgen.store.finished import FinishedRun
 
 Say = Callable[[str], None]
 
 
 def export_tables(
-    session: Session,
+    finished: FinishedRun,
     configs: Sequence[Config],
     out: Path,
     *,
@@ -37,7 +37,7 @@ def export_tables(
     """Write tables and dfgen.json into a folder.
 
     Args:
-        session: of the run (`dfgen.stages.session.open_finished`).
+        finished: the run (`dfgen.store.finished.open_finished`).
         configs: which tables.
         out: the folder; what it holds of an earlier export is replaced.
         flat: put the files of the one table into `out` itself, not into `out/<config>`.
@@ -47,7 +47,7 @@ def export_tables(
         InputError: the run has no masks yet.
         StorageError: it cannot be written, or something else is there.
     """
-    run = session.run
+    run = finished.run
     if not run.table("masks").shards():
         raise InputError(
             "there is nothing to export: the mask stage has not finished any shard.",
@@ -55,20 +55,20 @@ def export_tables(
             hint="`dfgen run` does all stages in order.",
         )
     _check_vacant(out)
-    sha256 = find_tokenizer_sha256(session)
-    maker = TableMaker(session.pipeline, sha256)
+    sha256 = find_tokenizer_sha256(finished)
+    maker = TableMaker(finished.pipeline, sha256)
     tables: dict[Config, TableEntry] = {}
     for config in configs:
         say(f"writing {config}")
         folder = out if flat else out / config
-        tables[config] = _write_table(maker, session, config, folder, out)
+        tables[config] = _write_table(maker, finished, config, folder, out)
     manifest = DatasetManifest(
-        name=session.pipeline.name,
+        name=finished.pipeline.name,
         run_created=run.manifest.created,
-        tokenizer={"name": _name_tokenizer(session), "sha256": sha256},
+        tokenizer={"name": _name_tokenizer(finished), "sha256": sha256},
         tables=tables,
         prompts_left_out=count_left_out(run),
-        origin=describe_origin(run, session.pipeline),
+        origin=describe_origin(run, finished.pipeline),
     )
     write_manifest(manifest, out)
     return manifest
@@ -81,19 +81,19 @@ def write_manifest(manifest: DatasetManifest, out: Path) -> None:
         temporary.write_bytes(manifest.encode())
 
 
-def find_tokenizer_sha256(session: Session) -> str:
+def find_tokenizer_sha256(finished: FinishedRun) -> str:
     """The hash that the mask stage noted; where it did not, the tokenizer is loaded."""
-    noted = session.run.manifest.get_stage("mask").facts.get("tokenizer")
-    return noted if isinstance(noted, str) else session.tokenizer.sha256
+    noted = finished.run.manifest.get_stage("mask").facts.get("tokenizer")
+    return noted if isinstance(noted, str) else finished.tokenizer.sha256
 
 
 def _write_table(
-    maker: TableMaker, session: Session, config: Config, folder: Path, out: Path
+    maker: TableMaker, finished: FinishedRun, config: Config, folder: Path, out: Path
 ) -> TableEntry:
     digest = MaskDigest(config)
 
     def hashed() -> Iterator[pa.Table]:
-        for table in maker.iter_tables(session.run, config):
+        for table in maker.iter_tables(finished.run, config):
             digest.update(table)
             yield table
 
@@ -123,8 +123,8 @@ def _check_vacant(out: Path) -> None:
         )
 
 
-def _name_tokenizer(session: Session) -> str | None:
-    from dfgen.stages.session import name_tokenizer
+def _name_tokenizer(finished: FinishedRun) -> str | None:
+    from dfgen.config.pipeline import name_tokenizer
 
-    name: Any = name_tokenizer(session.pipeline)[0]
+    name: Any = name_tokenizer(finished.pipeline)[0]
     return hide_folder(name)

@@ -41,20 +41,20 @@ def open_run(root: Path, config: Config) -> Source:
     """The table of a run, made while it is read."""
     from dfgen.export.exporting import find_tokenizer_sha256
     from dfgen.export.tables import TableMaker
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
-    session = open_finished(root)
-    masks = session.run.table("masks")
+    finished = open_finished(root)
+    masks = finished.run.table("masks")
     if not masks.shards():
         raise InputError(
             "the run has no masks yet.", where=str(root), hint="`dfgen run` does all stages."
         )
-    sha256 = find_tokenizer_sha256(session)
-    maker = TableMaker(session.pipeline, sha256)
+    sha256 = find_tokenizer_sha256(finished)
+    maker = TableMaker(finished.pipeline, sha256)
     count = sum(map(masks.num_rows, masks.shards())) if config == "trajectories" else None
 
     def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        for table in maker.iter_tables(session.run, config):
+        for table in maker.iter_tables(finished.run, config):
             yield from _select(table, columns).combine_chunks().to_batches()
 
     return Source(str(root), sha256, count, read)

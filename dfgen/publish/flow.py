@@ -16,7 +16,7 @@ from dfgen.publish.verifying import verify_checksums, verify_round_trip
 from dfgen.store.lock import FileLock
 
 if TYPE_CHECKING:
-    from dfgen.stages.session import Session
+    from dfgen.store.finished import FinishedRun
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Published:
     release: Release
 
 
-def publish_run(session: Session, options: PublishOptions, say: Say) -> Published:
+def publish_run(finished: FinishedRun, options: PublishOptions, say: Say) -> Published:
     """Publish a run; see `dfgen.publish` for the steps.
 
     Raises:
@@ -50,12 +50,12 @@ def publish_run(session: Session, options: PublishOptions, say: Say) -> Publishe
     refuse_offline()
     hub = open_hub(options.repo_id)
     options = replace(options, repo_id=hub.repo_id)
-    folder = find_folder(session, options.repo_id)
+    folder = find_folder(finished, options.repo_id)
     folder.parent.mkdir(exist_ok=True)
     lock = FileLock(folder.with_name(f"{folder.name}.lock"))
     lock.acquire()
     try:
-        release = rehearse(session, options, say)
+        release = rehearse(finished, options, say)
         published = _publish(hub, release, options, say)
         shutil.rmtree(folder)
     finally:
@@ -63,12 +63,12 @@ def publish_run(session: Session, options: PublishOptions, say: Say) -> Publishe
     return published
 
 
-def rehearse(session: Session, options: PublishOptions, say: Say) -> Release:
+def rehearse(finished: FinishedRun, options: PublishOptions, say: Say) -> Release:
     """Stage and check everything without a word to the Hub."""
-    folder = find_folder(session, options.repo_id)
-    release = stage_release(session, options, folder, say)
+    folder = find_folder(finished, options.repo_id)
+    release = stage_release(finished, options, folder, say)
     say("checking for secrets, local paths and positions")
-    check_release(release, options.license, describe_rest(session), options.allow)
+    check_release(release, options.license, describe_rest(finished), options.allow)
     return release
 
 

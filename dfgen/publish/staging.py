@@ -12,17 +12,19 @@ from dfgen.publish.release import ASSETS, README, Release, collect_release
 from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
-    from dfgen.stages.session import Session
+    from dfgen.store.finished import FinishedRun
 
 FOLDER = "publish"
 
 
-def find_folder(session: Session, repo_id: str) -> Path:
+def find_folder(finished: FinishedRun, repo_id: str) -> Path:
     """Where the files of a repository are staged."""
-    return session.run.root / FOLDER / repo_id.replace("/", "--")
+    return finished.run.root / FOLDER / repo_id.replace("/", "--")
 
 
-def stage_release(session: Session, options: PublishOptions, folder: Path, say: Say) -> Release:
+def stage_release(
+    finished: FinishedRun, options: PublishOptions, folder: Path, say: Say
+) -> Release:
     """Write tables, manifest, card and plots; equal runs and options give equal files.
 
     Raises:
@@ -35,9 +37,9 @@ def stage_release(session: Session, options: PublishOptions, folder: Path, say: 
     with explain_os_errors(folder, "clear"):
         if folder.exists():
             shutil.rmtree(folder)
-    manifest = export_tables(session, options.configs, folder, say=say)
+    manifest = export_tables(finished, options.configs, folder, say=say)
     say("writing the card")
-    numbers = collect_numbers(session)
+    numbers = collect_numbers(finished)
     del numbers["run"]  # the folder's name on this machine
     manifest = manifest.model_copy(update={"numbers": numbers})
     write_manifest(manifest, folder)
@@ -66,15 +68,15 @@ def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
     return {name if name.endswith(".png") else f"{name}.png": drawn[name] for name in drawn}
 
 
-def describe_rest(session: Session) -> str | None:
+def describe_rest(finished: FinishedRun) -> str | None:
     """What the run still has to do, in words; None: nothing."""
     from dfgen.store.counts import count_rows
 
-    found = count_rows(session.run)
+    found = count_rows(finished.run)
     pending = {
         stage: numbers["pending"] for stage, numbers in found.items() if numbers["pending"] > 0
     }
-    if session.pipeline.repair.engine is None:
+    if finished.pipeline.repair.engine is None:
         pending.pop("repair", None)
     if not pending:
         return None

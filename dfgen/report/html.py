@@ -30,7 +30,7 @@ from dfgen.version import VERSION
 
 if TYPE_CHECKING:
     from dfgen.report.gathering import Sample
-    from dfgen.stages.session import Session
+    from dfgen.store.finished import FinishedRun
 
 PACK_ROWS = 50
 DEFAULT_LIMIT = 200
@@ -56,11 +56,11 @@ class WrittenReport:
     total: int
 
 
-def write_report(session: Session, out: Path, limit: int = DEFAULT_LIMIT) -> WrittenReport:
+def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -> WrittenReport:
     """Write the report of a run; an older one of the same name is replaced at once, or not at all.
 
     Args:
-        session: of a run with masks.
+        finished: a run with masks.
         out: the HTML file.
         limit: trajectories in it at most; more than the run has means all.
 
@@ -68,29 +68,29 @@ def write_report(session: Session, out: Path, limit: int = DEFAULT_LIMIT) -> Wri
         InputError: the run has no masks yet.
         StorageError: the file cannot be written.
     """
-    numbers = collect_numbers(session)
+    numbers = collect_numbers(finished)
     total = numbers["counts"]["mask"]["output"]
     if not total:
         raise InputError(
             "there is nothing to report on: the run has no masks yet.",
-            where=str(session.run.root),
+            where=str(finished.run.root),
             hint="`dfgen run` makes them; `dfgen stats` shows how far the run is.",
         )
-    wanted = pick_trajectories(session.run, limit)
-    samples = gather_samples(session.run, wanted)
-    text = write_page(samples, numbers, describe_run(session, len(wanted), total))
+    wanted = pick_trajectories(finished.run, limit)
+    samples = gather_samples(finished.run, wanted)
+    text = write_page(samples, numbers, describe_run(finished, len(wanted), total))
     # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
     data = text.encode(errors="replace")
     _replace(out, data)
     return WrittenReport(out, len(data), len(wanted), total)
 
 
-def describe_run(session: Session, shown: int, total: int) -> dict[str, Any]:
+def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any]:
     """What the top of the page says about the run. Paths of this machine stay out of it."""
-    pipeline, manifest = session.pipeline, session.run.manifest
+    pipeline, manifest = finished.pipeline, finished.run.manifest
     policy, repairer = pipeline.policy, pipeline.repair.engine
     return {
-        "name": session.run.root.resolve().name,
+        "name": finished.run.root.resolve().name,
         "pipeline": pipeline.name,
         "created": manifest.created,
         "version": VERSION,

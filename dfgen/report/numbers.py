@@ -11,30 +11,30 @@ from dfgen.report.distributions import measure_distributions
 from dfgen.report.repairs import measure_repairs
 
 if TYPE_CHECKING:
-    from dfgen.stages.session import Session
+    from dfgen.store.finished import FinishedRun
     from dfgen.store.run import Run
 
 HISTOGRAM_BINS = 10
 
 
-def collect_numbers(session: Session) -> dict[str, Any]:
+def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     """All figures of a run; parts whose stage has not run are left out."""
     from dfgen.store.counts import count_reject_reasons, count_rows
 
-    run = session.run
+    run = finished.run
     numbers: dict[str, Any] = {"run": str(run.root), "counts": count_rows(run)}
     numbers["rejects"] = count_reject_reasons(run)
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)
     if run.table("repairs").shards():
-        numbers["repairs"] = measure_repairs(run, session.tokenizer)
+        numbers["repairs"] = measure_repairs(run, finished.tokenizer)
     if run.table("masks").shards():
         numbers["masks"] = measure_masks(run)
         numbers["distributions"] = measure_distributions(run)
-    people = measure_agreement(session)
+    people = measure_agreement(finished)
     if people is not None:
         numbers["people"] = people
-    truth = measure_truth(session)
+    truth = measure_truth(finished)
     if truth is not None:
         numbers["demo_truth"] = truth
     return numbers
@@ -106,14 +106,14 @@ def measure_masks(run: Run) -> dict[str, Any]:
     }
 
 
-def measure_agreement(session: Session) -> dict[str, Any] | None:
+def measure_agreement(finished: FinishedRun) -> dict[str, Any] | None:
     """How often the grader agrees with people's verdicts on imported answers; None without any."""
-    imports = session.pipeline.imports
+    imports = finished.pipeline.imports
     if imports is None or imports.columns.verdict is None:
         return None
     pairs: Counter[tuple[bool, bool]] = Counter()
     columns = ["reward", "metadata"]
-    for row in session.run.table("trajectories").iter_rows(columns=columns):
+    for row in finished.run.table("trajectories").iter_rows(columns=columns):
         said = json.loads(row["metadata"]).get(imports.columns.verdict)
         if said is not None:
             pairs[row["reward"] >= 1.0, bool(said)] += 1
@@ -126,13 +126,13 @@ def measure_agreement(session: Session) -> dict[str, Any] | None:
     }
 
 
-def measure_truth(session: Session) -> dict[str, Any] | None:
+def measure_truth(finished: FinishedRun) -> dict[str, Any] | None:
     """Compare masks with the known truth of drawn scenes; None for a run of other prompts.
 
     A mask is exact when it equals the mask of the ideal repair, which corrects every false value
     and leaves every other word.
     """
-    run = session.run
+    run = finished.run
     truths = dict(_read_truths(run))
     if not truths or not run.table("masks").shards():
         return None
@@ -149,8 +149,8 @@ def measure_truth(session: Session) -> dict[str, Any] | None:
         mask = diff_pair(
             row["completion"],
             ideal,
-            session.tokenizer,
-            session.pipeline.mask,
+            finished.tokenizer,
+            finished.pipeline.mask,
             completion_ids=row["completion_ids"],
         ).loss_mask.tolist()
         exact += mask == row["loss_mask"]

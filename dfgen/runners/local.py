@@ -60,7 +60,7 @@ def _sample(session: Session) -> None:
     session.run.check_stage("sample", session.pipeline, {})
     todo = session.list_unfinished("sample", "prompts")
     if todo:
-        with open_engine(config) as engine, open_graders(session) as pool:
+        with open_engine(config) as engine, open_graders(session.pipeline.grade) as pool:
             session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
             run_sampling(session, engine, pool, todo)
 
@@ -78,7 +78,7 @@ def _repair(session: Session) -> None:
     todo = session.list_unfinished("repair", "sample")
     if not todo:
         return
-    with open_engine(config) as engine, open_graders(session) as pool:
+    with open_engine(config) as engine, open_graders(session.pipeline.grade) as pool:
         session.run.check_stage("repair", session.pipeline, facts | list_engine_facts(engine))
         repairer = Repairer(
             session.pipeline.repair,

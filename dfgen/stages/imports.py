@@ -41,7 +41,7 @@ def run_import(session: Session) -> None:
     # The number of cells is not known before the end; the fact itself says that rows are imported.
     run.set_stage("sample", state="running", counts={}, cells=0)
     session.progress.start("import", config.limit, 0)
-    with open_graders(session) as pool:
+    with open_graders(session.pipeline.grade) as pool:
         writer = ImportShards(session, pool, config.shard_size)
         for row in session.until_stopped(read_trajectories(config)):
             if isinstance(row, Reject):

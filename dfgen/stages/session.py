@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dfgen.config.load import check_pipeline
-from dfgen.config.pipeline import Pipeline
-from dfgen.errors import ConfigError, InputError
+from dfgen.config.pipeline import Pipeline, name_tokenizer
+from dfgen.errors import InputError
 from dfgen.records import Record, Reject
 from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.stopping import StopSignal
@@ -89,14 +87,6 @@ class Session:
         self._journals.clear()
 
 
-def open_finished(root: Path) -> Session:
-    """A session for reading only, with the pipeline that the run itself recorded."""
-    from dfgen.store.run import Run
-
-    run = Run.open_or_create(root, None)
-    return Session(run, check_pipeline(run.manifest.pipeline, str(root / "run.json")))
-
-
 def describe_engine(engine: Engine) -> dict[str, Any]:
     """What makes the results, for the manifest."""
     return asdict(engine.info)
@@ -106,24 +96,3 @@ def list_engine_facts(engine: Engine) -> dict[str, str]:
     """What a stage's rows depend on and only the loaded engine knows: hashes of its tokenizer,
     processor and chat template."""
     return dict(engine.info.hashes)
-
-
-def name_tokenizer(pipeline: Pipeline) -> tuple[str, str | None]:
-    """Where the policy's tokenizer comes from: directory or Hub id, and revision.
-
-    Raises:
-        ConfigError: the policy is behind a server and no tokenizer is named.
-    """
-    if pipeline.imports is not None:
-        return pipeline.imports.tokenizer, None
-    policy = pipeline.policy
-    if policy is None:
-        raise ConfigError("there is no policy section, so there is no tokenizer.")
-    if policy.engine != "openai":
-        return policy.model, policy.revision
-    if policy.tokenizer is None:
-        raise ConfigError(
-            "policy.tokenizer is missing: a server does not say which tokenizer its ids belong to.",
-            hint="Set it to the directory or Hub id of the served model.",
-        )
-    return policy.tokenizer, None

@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dfgen.config.engine import EngineConfig
+from dfgen.config.grade import GradeConfig
 from dfgen.engines.base import Engine
-from dfgen.stages.session import Session
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
@@ -24,9 +24,9 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
 
 
 @contextmanager
-def open_graders(session: Session) -> Iterator[GradePool]:
+def open_graders(config: GradeConfig) -> Iterator[GradePool]:
     """Worker processes for graders that can hang."""
     from dfgen.grade.pool import GradePool
 
-    with GradePool(session.pipeline.grade) as pool:
+    with GradePool(config) as pool:
         yield pool

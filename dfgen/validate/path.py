@@ -54,16 +54,16 @@ def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
 
 
 def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
     from dfgen.validate.audit import audit
 
-    session = open_finished(path)
+    finished = open_finished(path)
     findings = Findings()
-    findings.problems.extend(audit(session.run))
+    findings.problems.extend(audit(finished.run))
     findings.checked.append("every row of every stage: one of output, rejects, pending")
-    if session.run.table("masks").shards():
-        tokenizer = _load(tokenizer_name) or session.tokenizer
-        _check_rows(session.run.table("masks").iter_rows(), tokenizer, findings)
+    if finished.run.table("masks").shards():
+        tokenizer = _load(tokenizer_name) or finished.tokenizer
+        _check_rows(finished.run.table("masks").iter_rows(), tokenizer, findings)
     return findings
 
 

@@ -30,23 +30,23 @@ from dfgen.report.repairs import measure_repairs
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.necessity import is_changed_at, take_back
 from dfgen.stages.repair.requests import Repairer, Task, make_test
-from dfgen.stages.session import Session, open_finished
 from dfgen.stages.tools import open_engine, open_graders
+from dfgen.store.finished import FinishedRun, open_finished
 
 
-def find_truth(session: Session, text: str, place: Span, truth: dict[str, Any]) -> bool | None:
+def find_truth(finished: FinishedRun, text: str, place: Span, truth: dict[str, Any]) -> bool | None:
     """Whether a place of a text is false; None if the text is not in the demo's grammar."""
     ideal = true_repair(text, truth)
     if ideal is None:
         return None
-    hunks = diff_pair(text, ideal, session.tokenizer, session.pipeline.mask).hunks
+    hunks = diff_pair(text, ideal, finished.tokenizer, finished.pipeline.mask).hunks
     return is_changed_at(hunks, place)
 
 
 def measure(root: Path) -> None:
     """Print how often each judge agrees with the truth, by the role of the hunk."""
-    session = open_finished(root)
-    run = session.run
+    finished = open_finished(root)
+    run = finished.run
     truths = {
         row["prompt_id"]: json.loads(row["metadata"])["demo_truth"]
         for row in run.table("prompts").iter_rows(columns=["prompt_id", "metadata"])
@@ -60,13 +60,13 @@ def measure(root: Path) -> None:
         if row["copy_of"] is not None:
             continue
         completion = completions[row["trajectory_id"]]
-        diff = diff_pair(completion, row["repair"], session.tokenizer, session.pipeline.mask)
+        diff = diff_pair(completion, row["repair"], finished.tokenizer, finished.pipeline.mask)
         roles = {tuple(hunk.wrong_bytes): hunk.role or "none" for hunk in diff.hunks}
         for entry in row["necessity"] or ():
             wrong = Span(entry["start"], entry["end"])
             right = Span(entry["repair_start"], entry["repair_end"])
             text, place = take_back(completion, row["repair"], wrong, right)
-            truth = find_truth(session, text, place, truths[row["prompt_id"]])
+            truth = find_truth(finished, text, place, truths[row["prompt_id"]])
             said = "undecided" if is_undecided(entry) else name(entry["needed"])
             seen[roles.get(tuple(wrong), "none"), entry["decided_by"], said, name(truth)] += 1
     print(f"{'role':<12} {'decided by':<10} {'verdict':<10} {'truth':<10} hunks")
@@ -97,23 +97,23 @@ def name(needed: bool | None) -> str:
 
 def measure_rewordings(root: Path, count: int) -> None:
     """Ask the run's own repairer about changes of wording alone; all of them are unneeded."""
-    session = open_finished(root)
-    config = session.pipeline.repair
+    finished = open_finished(root)
+    config = finished.pipeline.repair
     assert config.engine is not None
-    with open_engine(config.engine) as engine, open_graders(session) as pool:
+    with open_engine(config.engine) as engine, open_graders(finished.pipeline.grade) as pool:
         repairer = Repairer(
-            config, engine, session.tokenizer, pool, session.pipeline.mask, 0, Price()
+            config, engine, finished.tokenizer, pool, finished.pipeline.mask, 0, Price()
         )
-        tasks = islice(list_rewordings(session), count)
+        tasks = islice(list_rewordings(finished), count)
         said = Counter(
             outcome.attempt.reason for group in repairer.run_round(tasks) for outcome in group
         )
     print(f"rewordings taken back: {dict(said)}")
 
 
-def list_rewordings(session: Session) -> Iterator[Task]:
+def list_rewordings(finished: FinishedRun) -> Iterator[Task]:
     """For every repair one that words a step in another way too, with that hunk taken back."""
-    run = session.run
+    run = finished.run
     prompts = {
         row["prompt_id"]: Prompt.model_validate(row) for row in run.table("prompts").iter_rows()
     }
@@ -149,7 +149,7 @@ def list_rewordings(session: Session) -> Iterator[Task]:
             answer_only=False,
             necessity=[entry],
         )
-        yield make_test(trajectory, prompts[row.prompt_id], accepted, 0, session.tokenizer)
+        yield make_test(trajectory, prompts[row.prompt_id], accepted, 0, finished.tokenizer)
 
 
 if __name__ == "__main__":

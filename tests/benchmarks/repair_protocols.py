@@ -27,7 +27,8 @@ from dfgen.diff.pair import diff_pair
 from dfgen.report.numbers import measure_truth
 from dfgen.report.repairs import measure_repairs
 from dfgen.runners.local import run_stages
-from dfgen.stages.session import Session, open_finished
+from dfgen.stages.session import Session
+from dfgen.store.finished import open_finished
 from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 from dfgen.validate.audit import audit

@@ -63,7 +63,7 @@ def sample(root: Path, cells: int) -> None:
     with run.lock():
         session = Session(run, pipeline)
         run.check_stage("sample", pipeline, {})
-        with open_graders(session) as pool:
+        with open_graders(session.pipeline.grade) as pool:
             run_sampling(session, engine, pool, session.list_unfinished("sample", "prompts"))
         session.close()
     assert count_rows(run)["sample"]["pending"] == 0

@@ -154,7 +154,7 @@ class Contest:
         session = self.make_session()
         run = session.run
         self.empty_caches(self.engine.binding.engine)
-        with run.lock(), open_graders(session) as pool:
+        with run.lock(), open_graders(session.pipeline.grade) as pool:
             warm_up(pool)
             assert session.tokenizer
             todo = session.list_unfinished("sample", "prompts")

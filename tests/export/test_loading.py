@@ -13,7 +13,7 @@ import pytest
 import dfgen
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.export.exporting import export_tables
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 
 
 @pytest.fixture(scope="module")

@@ -13,19 +13,19 @@ from dfgen.errors import InputError, StorageError
 from dfgen.export.exporting import export_tables
 from dfgen.export.names import CONFIGS
 from dfgen.export.schema import make_schema
-from dfgen.stages.session import Session, open_finished
+from dfgen.store.finished import FinishedRun, open_finished
 from tests.support.sample_run import make_pipeline
 
 
 @pytest.fixture(scope="module")
-def session(run: Path) -> Session:
+def finished(run: Path) -> FinishedRun:
     return open_finished(run)
 
 
 @pytest.fixture(scope="module")
-def tables(session: Session, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+def tables(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     folder = tmp_path_factory.mktemp("tables")
-    manifest = export_tables(session, CONFIGS, folder)
+    manifest = export_tables(finished, CONFIGS, folder)
     found = {}
     for config, table in manifest.tables.items():
         found[config] = [
@@ -35,15 +35,15 @@ def tables(session: Session, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
-def test_groups_hold_every_prompt_and_every_mask_in_order(session, tables) -> None:
-    masks = list(session.run.table("masks").iter_rows())
+def test_groups_hold_every_prompt_and_every_mask_in_order(finished, tables) -> None:
+    masks = list(finished.run.table("masks").iter_rows())
     nested = [t for row in tables["groups"] for t in row["trajectories"]]
     assert [t["trajectory_id"] for t in nested] == [mask["trajectory_id"] for mask in masks]
     for trajectory, mask in zip(nested, masks, strict=True):
         mask["completion_text"] = mask.pop("completion")
         del mask["prompt_id"]
         assert trajectory == mask
-    prompts = {row["prompt_id"]: row for row in session.run.table("prompts").iter_rows()}
+    prompts = {row["prompt_id"]: row for row in finished.run.table("prompts").iter_rows()}
     for row in tables["groups"]:
         assert row["images"] == prompts[row["prompt_id"]]["images"]
         assert all(t["trajectory_id"].startswith(row["prompt_id"]) for t in row["trajectories"])
@@ -130,20 +130,20 @@ def test_system_message_choices_and_literal_placeholders() -> None:
     ]
 
 
-def test_equal_runs_give_equal_files(session, tmp_path: Path) -> None:
-    first = export_tables(session, CONFIGS, tmp_path / "a")
-    assert export_tables(session, CONFIGS, tmp_path / "b") == first
+def test_equal_runs_give_equal_files(finished, tmp_path: Path) -> None:
+    first = export_tables(finished, CONFIGS, tmp_path / "a")
+    assert export_tables(finished, CONFIGS, tmp_path / "b") == first
     assert (tmp_path / "a/dfgen.json").read_bytes() == (tmp_path / "b/dfgen.json").read_bytes()
 
 
-def test_exporting_again_replaces_and_strangers_are_left_alone(session, tmp_path: Path) -> None:
-    export_tables(session, ["groups"], tmp_path / "out", flat=True)
-    export_tables(session, ["trajectories"], tmp_path / "out", flat=True)
+def test_exporting_again_replaces_and_strangers_are_left_alone(finished, tmp_path: Path) -> None:
+    export_tables(finished, ["groups"], tmp_path / "out", flat=True)
+    export_tables(finished, ["trajectories"], tmp_path / "out", flat=True)
     assert len(list((tmp_path / "out").glob("*.parquet"))) == 1
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
     with pytest.raises(StorageError, match="holds no data set"):
-        export_tables(session, ["groups"], tmp_path / "mine")
+        export_tables(finished, ["groups"], tmp_path / "mine")
 
 
 def test_a_run_without_masks_is_refused(tmp_path: Path) -> None:
@@ -154,6 +154,6 @@ def test_a_run_without_masks_is_refused(tmp_path: Path) -> None:
         export_tables(open_finished(tmp_path / "run"), ["groups"], tmp_path / "out")
 
 
-def test_no_path_of_this_machine_is_in_the_manifest(session, tmp_path: Path) -> None:
-    export_tables(session, ["groups"], tmp_path / "out")
-    assert str(session.run.root) not in (tmp_path / "out/dfgen.json").read_text()
+def test_no_path_of_this_machine_is_in_the_manifest(finished, tmp_path: Path) -> None:
+    export_tables(finished, ["groups"], tmp_path / "out")
+    assert str(finished.run.root) not in (tmp_path / "out/dfgen.json").read_text()

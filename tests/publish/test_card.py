@@ -12,7 +12,7 @@ from dfgen.publish.flow import rehearse
 from dfgen.publish.options import PublishOptions
 from dfgen.publish.release import Release
 from dfgen.report.card_numbers import escape
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 
 
 @pytest.fixture(scope="module")

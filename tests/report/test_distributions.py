@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dfgen.report.distributions import measure_distributions
 from dfgen.report.numbers import collect_numbers
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 
 
 def test_distributions_add_up_to_the_totals(sample_run: Path) -> None:

@@ -14,7 +14,7 @@ from dfgen.report.embedding import hash_source
 from dfgen.report.entries import describe_details, name_model
 from dfgen.report.html import PACK_ROWS, write_page, write_report
 from dfgen.report.view import build_view
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 from dfgen.store.run import Run
 from tests.report.hostile import NUMBERS, describe_hostile_run, make_sample, make_samples
 from tests.store.examples import make_pipeline

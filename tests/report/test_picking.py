@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfgen.report.picking import SHARES, pick_trajectories, share_out, spread
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 
 COUNTS = st.fixed_dictionaries({name: st.integers(0, 500) for name in SHARES})
 

@@ -7,7 +7,7 @@ import PIL.Image
 
 from dfgen.report.numbers import collect_numbers
 from dfgen.report.plots import WIDTH, draw_plots
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 
 
 def test_plots_are_small_pictures_and_always_the_same(sample_run: Path) -> None:

@@ -14,7 +14,7 @@ from dfgen.report.figures import format_figure, print_numbers
 from dfgen.report.gathering import gather_samples
 from dfgen.report.marking import disarm
 from dfgen.report.trajectory import SampleView
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 from tests.report.hostile import ESCAPES, make_mask_row, make_sample
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dfgen.report.gathering import gather_samples
 from dfgen.report.picking import pick_trajectories
 from dfgen.report.view import View, build_view
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 from tests.report.hostile import make_mask_row
 
 WORDS = (

@@ -18,7 +18,7 @@ import pytest
 
 from dfgen.export.exporting import export_tables
 from dfgen.export.load import load_groups
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 from tests.support.sample_run import make_run
 
 ROOT = Path(__file__).parents[2]

@@ -40,7 +40,7 @@ def command(out: Path, count: int | None, as_json: bool) -> None:
     if as_json:
         return
     from dfgen.report.terminal import print_examples
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     print_examples(open_finished(out).run, 3, one_per_prompt=True)
     click.echo(f"\nThe data set: {out}/masks/*.parquet   (datasets.load_dataset reads it as it is)")

@@ -42,7 +42,7 @@ def command(run: Path, config: Config, out: Path, as_json: bool) -> None:
     stepwise      answers cut into steps with a label each, for process reward models
     """
     from dfgen.export.exporting import export_tables
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     manifest = export_tables(open_finished(run), [config], out, flat=True)
     if as_json:

@@ -48,7 +48,7 @@ def command(
     if wrong and source is not None:
         raise click.UsageError("--wrong and --source exclude each other.")
     from dfgen.report import terminal
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     opened = open_finished(run).run
     if rejects:

@@ -71,7 +71,7 @@ def command(
     """
     from dfgen.publish.flow import publish_run, rehearse
     from dfgen.publish.options import PublishOptions
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     def say(line: str) -> None:
         if not quiet:

@@ -47,7 +47,7 @@ def print_outcome(out: Path) -> None:
     """The table of what was accepted, refused and paid."""
     from dfgen.report.figures import print_numbers
     from dfgen.report.repairs import measure_repairs
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     session = open_finished(out)
     if session.run.table("repairs").shards():

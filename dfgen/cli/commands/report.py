@@ -39,7 +39,7 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     plots are of the whole run; the trajectories in it are a choice of --limit.
     """
     from dfgen.report.html import write_report
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     written = write_report(open_finished(run), out or run / "report.html", limit)
     if as_json:

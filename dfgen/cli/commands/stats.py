@@ -20,7 +20,7 @@ def command(run: Path, as_json: bool) -> None:
     """
     from dfgen.report.figures import print_numbers
     from dfgen.report.numbers import collect_numbers
-    from dfgen.stages.session import open_finished
+    from dfgen.store.finished import open_finished
 
     numbers = collect_numbers(open_finished(run))
     if as_json:

@@ -68,7 +68,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
         return True
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
-        with open_graders(session) as pool:
+        with open_graders(session.pipeline.grade) as pool:
             Retrying(session, engine, pool, limit).execute(todo)
     return not session.stop.requested
 

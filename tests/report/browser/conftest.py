@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dfgen.report.html import write_page, write_report
-from dfgen.stages.session import open_finished
+from dfgen.store.finished import open_finished
 from tests.report.hostile import NUMBERS, describe_hostile_run, make_samples
 from tests.support.sample_run import make_run
 

@@ -21,7 +21,8 @@ from dfgen.stages.repair.judge import Answers, Judge, Outcome, Waiting
 from dfgen.stages.repair.judge_pool import ROWS_WORTH_A_PROCESS, JudgePool, JudgeSetup, open_judges
 from dfgen.stages.repair.requests import Task
 from dfgen.stages.sample.draws import make_answer_key
-from dfgen.stages.session import Session, open_finished
+from dfgen.stages.session import Session
+from dfgen.store.finished import open_finished
 from tests.support.sample_run import make_run
 
 PRICE = Price(prompt=1.0, completion=2.0)
@@ -151,7 +152,7 @@ def test_nobody_outlives_a_parent_that_was_killed(session: Session, tmp_path: Pa
         "from pathlib import Path\n"
         "from dfgen.config.engine import Price\n"
         "from dfgen.stages.repair.judge_pool import JudgePool, JudgeSetup\n"
-        "from dfgen.stages.session import open_finished\n"
+        "from dfgen.store.finished import open_finished\n"
         "if __name__ == '__main__':\n"
         "    session = open_finished(Path(sys.argv[1]))\n"
         "    setup = JudgeSetup(session.pipeline, session.tokenizer, Price(), 'm')\n"

@@ -31,7 +31,7 @@ def sample(root: Path, pipeline: Pipeline, engine: StubEngine) -> Run:
             run_prompts(session)
             run.check_stage("sample", pipeline, {})
             todo = session.list_unfinished("sample", "prompts")
-            with open_graders(session) as pool:
+            with open_graders(session.pipeline.grade) as pool:
                 run_sampling(session, engine, pool, todo)
             run.set_stage("sample", state="done", counts=count_rows(run)["sample"])
         finally:

@@ -1,0 +1,57 @@
+"""A run that nobody works on, to read: its tables, its settings, and the tokenizer of its ids.
+
+Reports, exports, checks and publishing stand on this. A process at work on a run has a `Session`
+(dfgen.stages.session) instead, which holds the run's lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfgen.config.load import check_pipeline
+from dfgen.config.pipeline import Pipeline, name_tokenizer
+from dfgen.store.run import Run
+
+if TYPE_CHECKING:
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run directory opened for reading.
+
+    Attributes:
+        run: its tables and manifest.
+        pipeline: the settings that the run itself recorded.
+    """
+
+    run: Run
+    pipeline: Pipeline
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer that all ids of the run belong to, loaded when first asked for.
+
+        Raises:
+            ConfigError: the run does not say which it is.
+            InputError: it cannot be loaded.
+        """
+        from dfgen.engines.loading import resolve_model
+        from dfgen.tokens.loading import load_tokenizer
+
+        name, revision = name_tokenizer(self.pipeline)
+        return load_tokenizer(resolve_model(name), revision)
+
+
+def open_finished(root: Path) -> FinishedRun:
+    """Open a run directory for reading.
+
+    Raises:
+        StorageError: there is no run, or it cannot be read.
+        DamagedFileError: run.json is damaged.
+    """
+    run = Run.open_or_create(root, None)
+    return FinishedRun(run, check_pipeline(run.manifest.pipeline, str(root / "run.json")))
