@@ -10,12 +10,15 @@ computed", which is never the same as zero.
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import BaseModel, ConfigDict
+
+from dfgen.errors import RowError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -285,7 +288,8 @@ class Reject(Record):
     """A row that went no further, and why. Nothing is dropped without one."""
 
     SCHEMA: ClassVar[str] = "dfgen.reject/1"
-    stage: Literal["prompts", "sample", "repair", "mask"]
+    stage: str
+    """prompts, sample, repair, mask, or the name of a side stage."""
     row_id: str
     """trajectory_id, prompt_id, or `file:row` of a source row."""
     prompt_id: str | None
@@ -293,6 +297,42 @@ class Reject(Record):
     detail: str
     evidence: str
     """JSON object."""
+
+
+def is_right(reward: float) -> bool:
+    """Whether an answer with this reward is right: it needs no repair, and a repair is accepted.
+
+    The one meaning of right in dfgen. A partial reward is that of a wrong answer which is worth
+    something: it is repaired, and its group's advantages use the partial value.
+    """
+    return reward >= 1.0
+
+
+def make_trajectory_id(prompt_id: str, sample_index: int) -> str:
+    """The key of a cell: `<prompt_id>-<sample_index>`."""
+    return f"{prompt_id}-{sample_index}"
+
+
+def split_trajectory_id(trajectory_id: str) -> tuple[str, int]:
+    """Prompt and sample index of a key that `make_trajectory_id` made.
+
+    Raises:
+        ValueError: it did not.
+    """
+    prompt_id, _, index = trajectory_id.rpartition("-")
+    return prompt_id, int(index)
+
+
+def make_reject(stage: str, row_id: str, prompt_id: str | None, error: RowError) -> Reject:
+    """Turn the error of one row into its entry in the rejects ledger."""
+    return Reject(
+        stage=stage,
+        row_id=row_id,
+        prompt_id=prompt_id,
+        reason=error.reason,
+        detail=error.detail,
+        evidence=json.dumps(error.evidence, ensure_ascii=False, sort_keys=True, default=str),
+    )
 
 
 RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)

@@ -99,5 +99,5 @@ def read_pipeline(path: Path, settings: tuple[str, ...], limit: int | None) -> P
     pipeline = load_pipeline(path, settings)
     if limit is None:
         return pipeline
-    section = "prompts" if pipeline.imports is None else "imports"
+    section = {"imported": "imports", "pairs": "pairs"}.get(pipeline.kind, "prompts")
     return load_pipeline(path, (*settings, f"{section}.limit={limit}"))

@@ -100,3 +100,8 @@ class OpenAIConfig(Section):
 EngineConfig = Annotated[
     TransformersConfig | VllmConfig | OpenAIConfig, Field(discriminator="engine")
 ]
+
+
+def find_price(config: TransformersConfig | VllmConfig | OpenAIConfig | None) -> Price:
+    """Return what an engine charges; nothing where it computes here, or where there is none."""
+    return config.price if isinstance(config, OpenAIConfig) else Price()

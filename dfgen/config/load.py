@@ -16,6 +16,8 @@ from dfgen.errors import ConfigError
 
 ENV_PREFIX = "DFGEN_SET_"
 
+PARQUET_ENDINGS = (".parquet", ".pq")
+
 
 def load_pipeline(
     path: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
@@ -34,12 +36,54 @@ def load_pipeline(
     tree = _read_yaml(path)
     for dotted, value in _environment_settings(os.environ if environ is None else environ):
         _assign(tree, dotted, value)
-    for item in overrides:
-        dotted, equals, text = item.partition("=")
-        if not equals or not dotted:
-            raise ConfigError(f"--set {item!r} is not of the form name.of.field=value.")
-        _assign(tree, dotted, _parse_value(text, f"--set {dotted}"))
+    _override(tree, overrides)
     return check_pipeline(tree, str(path))
+
+
+def make_pairs_pipeline(
+    path: Path,
+    tokenizer: str,
+    mapping: Sequence[str] = (),
+    limit: int | None = None,
+    overrides: Sequence[str] = (),
+    workers: int = 0,
+) -> Pipeline:
+    """The pipeline of a file of pairs, for people who have no pipeline file.
+
+    Args:
+        path: of the pairs; its ending tells whether it is Parquet, else it is JSONL.
+        tokenizer: directory or Hub id of the policy's.
+        mapping: `field=column` strings.
+        limit: only the first rows.
+        overrides: as for `load_pipeline`.
+        workers: processes; 0: one per core.
+
+    Raises:
+        ConfigError: names the option and, for a misspelt field, the likely one.
+    """
+    columns: dict[str, Any] = {}
+    for item in mapping:
+        field, equals, column = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
+        columns[field] = column
+    source = "parquet" if path.is_dir() or path.suffix in PARQUET_ENDINGS else "jsonl"
+    pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
+    tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
+    _override(tree, overrides)
+    return check_pipeline(tree, "the options")
+
+
+def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
+    """The pipeline that carries masks over to another tokenizer.
+
+    Args:
+        path: a run directory, or a folder of mask files.
+        tokenizer: directory or Hub id of the new one.
+    """
+    return check_pipeline(
+        {"retokenize": {"path": str(path), "tokenizer": tokenizer}}, "the options"
+    )
 
 
 def check_pipeline(tree: Mapping[str, Any], origin: str) -> Pipeline:
@@ -87,6 +131,14 @@ def _environment_settings(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
         for name in sorted(environ)
         if name.startswith(ENV_PREFIX)
     ]
+
+
+def _override(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    for item in overrides:
+        dotted, equals, text = item.partition("=")
+        if not equals or not dotted:
+            raise ConfigError(f"--set {item!r} is not of the form name.of.field=value.")
+        _assign(tree, dotted, _parse_value(text, f"--set {dotted}"))
 
 
 def _parse_value(text: str, origin: str) -> Any:

@@ -33,6 +33,8 @@ class PairsConfig(SourceConfig):
     """A source of pairs and its columns."""
 
     source: Literal["parquet", "jsonl"] = "jsonl"
+    tokenizer: str
+    """Directory or Hub id of the policy's tokenizer, in whose tokens the masks are made."""
     columns: PairColumns = PairColumns()
     shard_size: int = Field(default=2000, gt=0)
     """Rows per shard file."""

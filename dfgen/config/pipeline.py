@@ -10,8 +10,10 @@ from dfgen.config.engine import EngineConfig
 from dfgen.config.grade import GradeConfig
 from dfgen.config.imports import ImportConfig
 from dfgen.config.mask import MaskConfig
+from dfgen.config.pairs import PairsConfig
 from dfgen.config.prompts import PromptsConfig
 from dfgen.config.repair import RepairConfig
+from dfgen.config.retokenize import RetokenizeConfig
 from dfgen.config.sample import SampleConfig
 from dfgen.config.section import Section
 from dfgen.errors import ConfigError
@@ -32,6 +34,10 @@ class Pipeline(Section):
     """The model that is trained, which answers the questions."""
     imports: ImportConfig | None = None
     """Existing answers of other models, instead of `prompts` and `policy`."""
+    pairs: PairsConfig | None = None
+    """Wrong and corrected texts that are there already, instead of all of the above."""
+    retokenize: RetokenizeConfig | None = None
+    """Masks of another run, for another tokenizer, instead of all of the above."""
     sample: SampleConfig = SampleConfig()
     grade: GradeConfig = GradeConfig()
     repair: RepairConfig = RepairConfig()
@@ -41,11 +47,23 @@ class Pipeline(Section):
     max_reject_ratio: float = Field(default=1.0, ge=0, le=1)
     """A stage that rejects more than this share of its rows ends the run with exit code 3."""
 
+    @property
+    def kind(self) -> Literal["sampled", "imported", "pairs", "retokenized"]:
+        """Where the wrong answers of a run with this file come from."""
+        if self.imports is not None:
+            return "imported"
+        if self.pairs is not None:
+            return "pairs"
+        return "sampled" if self.retokenize is None else "retokenized"
+
     @model_validator(mode="after")
     def _check_source(self) -> Pipeline:
-        if self.imports is not None and (self.prompts is not None or self.policy is not None):
-            raise ValueError("imports stands instead of prompts and policy; leave those out")
-        if self.imports is None and (self.prompts is None or self.policy is None):
+        instead = [name for name in ("imports", "pairs", "retokenize") if getattr(self, name)]
+        if len(instead) > 1:
+            raise ValueError(f"{' and '.join(instead)} exclude each other; leave out all but one")
+        if instead and (self.prompts is not None or self.policy is not None):
+            raise ValueError(f"{instead[0]} stands instead of prompts and policy; leave those out")
+        if not instead and (self.prompts is None or self.policy is None):
             raise ValueError("prompts and policy are needed (or imports, for existing answers)")
         return self
 
@@ -56,8 +74,9 @@ def name_tokenizer(pipeline: Pipeline) -> tuple[str, str | None]:
     Raises:
         ConfigError: the policy is behind a server and no tokenizer is named.
     """
-    if pipeline.imports is not None:
-        return pipeline.imports.tokenizer, None
+    for source in (pipeline.imports, pipeline.pairs, pipeline.retokenize):
+        if source is not None:
+            return source.tokenizer, None
     policy = pipeline.policy
     if policy is None:
         raise ConfigError("there is no policy section, so there is no tokenizer.")

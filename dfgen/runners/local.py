@@ -1,19 +1,13 @@
-"""Runs stages on this machine, in order, each where the one before it left off."""
+"""Runs the stages of a run on this machine, in order, each where the one before it left off."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
 
-from dfgen.config.engine import Price
-from dfgen.errors import ConfigError
-from dfgen.stages.session import Session, list_engine_facts
-from dfgen.stages.tools import open_engine, open_graders
-
-if TYPE_CHECKING:
-    from dfgen.store.layout import Stage
-
-STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "mask")
+from dfgen.stages.registry import find_work
+from dfgen.stages.session import Session
+from dfgen.stages.work import StageWork, run_shards
+from dfgen.store.layout import STAGES, Stage
 
 
 def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
@@ -24,81 +18,77 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
     Raises:
         DfgenError: the environment is at fault; everything finished is on disk.
     """
-    from dfgen.store.counts import count_rows
+    from dfgen.store.counts import count_stage
 
     with session.stop, closing(session):
         for stage in stages:
-            if stage == "repair" and session.pipeline.repair.engine is None:
-                continue  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
-            _RUNNERS[stage](session)
+            if stage == "prompts":
+                read_source(session)
+            elif is_wanted(session, stage):
+                run_stage(session, find_work(stage))
+            else:
+                continue
             if session.stop.requested:
                 return False
             if stage != "prompts":
-                session.run.set_stage(stage, state="done", counts=count_rows(session.run)[stage])
+                counts = count_stage(session.run, stage)
+                session.run.set_stage(stage, state="done", counts=counts)
     return True
 
 
-def _ingest(session: Session) -> None:
-    if session.pipeline.imports is not None:
+def read_source(session: Session) -> None:
+    """Read what the user gave into the run's first tables.
+
+    Answers and pairs that are there already come with their prompts, so reading them does the
+    work of the stages after it, too.
+    """
+    kind = session.pipeline.kind
+    if kind == "imported":
         from dfgen.stages.imports import run_import
 
         run_import(session)
+    elif kind == "pairs":
+        from dfgen.stages.mask.pairs import run_pairs
+
+        run_pairs(session)
+    elif kind == "retokenized":
+        from dfgen.stages.mask.retokenize import run_retokenize
+
+        run_retokenize(session)
     else:
         from dfgen.stages.ingest import run_prompts
 
         run_prompts(session)
 
 
-def _sample(session: Session) -> None:
-    if session.pipeline.imports is not None:
-        return
-    from dfgen.stages.sample.stage import run_sampling
-
-    config = session.pipeline.policy
-    if config is None:
-        raise ConfigError("the pipeline has no policy section.")
-    session.run.check_stage("sample", session.pipeline, {})
-    todo = session.list_unfinished("sample", "prompts")
-    if todo:
-        with open_engine(config) as engine, open_graders(session.pipeline.grade) as pool:
-            session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
-            run_sampling(session, engine, pool, todo)
+def is_wanted(session: Session, stage: Stage) -> bool:
+    """Whether a stage has anything to do in a run of this kind."""
+    kind = session.pipeline.kind
+    if stage == "repair" and session.pipeline.repair.engine is None:
+        return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
+    return kind == "sampled" or (kind == "imported" and stage != "sample")
 
 
-def _repair(session: Session) -> None:
-    from dfgen.stages.repair.prompt import hash_template
-    from dfgen.stages.repair.requests import Repairer
-    from dfgen.stages.repair.stage import run_repair
+def run_stage(session: Session, work: StageWork) -> None:
+    """Do all of a stage that is left to do; one set of tools serves all shards.
 
-    config = session.pipeline.repair.engine
-    if config is None:
-        return
-    facts = {"template": hash_template(session.pipeline.repair)}
-    session.run.check_stage("repair", session.pipeline, facts)
-    todo = session.list_unfinished("repair", "sample")
+    Raises:
+        RunMismatchError: the run was made with other settings.
+        DfgenError: the environment is at fault; everything finished is on disk.
+    """
+    run, pipeline = session.run, session.pipeline
+    run.check_stage(work.stage, pipeline, work.list_facts(session))
+    todo = session.list_unfinished(work.stage)
     if not todo:
         return
-    with open_engine(config) as engine, open_graders(session.pipeline.grade) as pool:
-        session.run.check_stage("repair", session.pipeline, facts | list_engine_facts(engine))
-        repairer = Repairer(
-            session.pipeline.repair,
-            engine,
+    with work.open_tools(session) as tools:
+        run.check_stage(work.stage, pipeline, tools.facts)
+        run.set_stage(work.stage, state="running", counts={}, **tools.notes)
+        tools.progress, tools.stop, tools.tokenizer = (
+            session.progress,
+            session.stop,
             session.tokenizer,
-            pool,
-            session.pipeline.mask,
-            session.pipeline.seed,
-            config.price if config.engine == "openai" else Price(),
         )
-        run_repair(session, repairer, todo)
-
-
-def _mask(session: Session) -> None:
-    from dfgen.stages.mask.stage import run_masking
-
-    session.run.check_stage("mask", session.pipeline, {"tokenizer": session.tokenizer.sha256})
-    todo = session.list_unfinished("mask", "sample")
-    if todo:
-        run_masking(session, todo)
-
-
-_RUNNERS = {"prompts": _ingest, "sample": _sample, "repair": _repair, "mask": _mask}
+        run_shards(run, work, todo, tools)
+    if not session.stop.requested:
+        work.close(session)

@@ -7,21 +7,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError, RowError
-from dfgen.records import Prompt, Reject, Trajectory
-from dfgen.stages.rejecting import make_reject
-from dfgen.stages.sample.draws import (
-    describe_verdict,
-    grade_texts,
-    make_answer_key,
-    name_trajectory,
-)
+from dfgen.records import Prompt, Reject, Trajectory, make_reject, make_trajectory_id
+from dfgen.stages.chunks import Chunk, cut_chunks
+from dfgen.stages.sample.draws import describe_verdict, grade_texts, make_answer_key
 from dfgen.stages.session import Session
-from dfgen.stages.tools import open_graders
+from dfgen.stages.work import open_graders
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
     from dfgen.grade.verdict import Verdict
-    from dfgen.prompts.importing import ImportedResponse
+    from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 
 
 def run_import(session: Session) -> None:
@@ -41,86 +36,83 @@ def run_import(session: Session) -> None:
     # The number of cells is not known before the end; the fact itself says that rows are imported.
     run.set_stage("sample", state="running", counts={}, cells=0)
     session.progress.start("import", config.limit, 0)
+    writer = ImportShards(session)
+    rows = session.until_stopped(read_trajectories(config))
     with open_graders(session.pipeline.grade) as pool:
-        writer = ImportShards(session, pool, config.shard_size)
-        for row in session.until_stopped(read_trajectories(config)):
-            if isinstance(row, Reject):
-                writer.refuse(row)
-            else:
-                writer.add(*row)
-        if session.stop.requested:
-            return
-        writer.close()
+        for chunk in cut_chunks(run, ("prompts", "sample"), rows, config.shard_size, is_group):
+            if session.stop.requested:
+                return
+            writer.add(chunk, pool)
+    writer.close()
     session.progress.finish("import")
 
 
-class ImportShards:
-    """Collects prompts with their answers into shards."""
+def is_group(row: ImportedGroup | Reject) -> bool:
+    """Whether a row of the source, or several of one prompt, count for the size of a shard."""
+    return not isinstance(row, Reject)
 
-    def __init__(self, session: Session, pool: GradePool, size: int) -> None:
+
+class ImportShards:
+    """Writes chunks of prompts with their answers as shards of both tables, and counts them."""
+
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.pool = pool
-        self.size = size
-        self.shard = 0
-        self.prompts: list[Prompt] = []
-        self.rejects: list[Reject] = []
-        self.answers: list[tuple[Prompt, int, ImportedResponse]] = []
         self.counts = {"input": 0, "output": 0, "rejects": 0}
         self.cells = {"input": 0, "output": 0, "rejects": 0}
 
-    def refuse(self, row: Reject) -> None:
-        """Keep a row that could not be read."""
-        self.rejects.append(row)
-        self.counts["input"] += 1
-        self.counts["rejects"] += 1
-        self.session.progress.advance(1, rejected=1)
-
-    def add(self, prompt: Prompt, responses: list[ImportedResponse]) -> None:
-        """Take a prompt with all its answers."""
-        self.prompts.append(prompt)
-        self.answers.extend((prompt, index, item) for index, item in enumerate(responses))
-        self.counts["input"] += 1
-        self.counts["output"] += 1
-        self.cells["input"] += len(responses)
-        self.session.progress.advance(len(responses), accepted=len(responses))
-        if len(self.prompts) == self.size:
-            self._flush()
+    def add(self, chunk: Chunk[ImportedGroup | Reject], pool: GradePool) -> None:
+        """Take the rows of one shard; its answers are graded and written unless they are there."""
+        groups = [row for row in chunk.rows if not isinstance(row, Reject)]
+        refused = [row for row in chunk.rows if isinstance(row, Reject)]
+        answers = [
+            (prompt, index, item) for prompt, items in groups for index, item in enumerate(items)
+        ]
+        self.counts["input"] += len(chunk.rows)
+        self.counts["output"] += len(groups)
+        self.counts["rejects"] += len(refused)
+        self.cells["input"] += len(answers)
+        if chunk.written:
+            run = self.session.run
+            graded = run.table("trajectories").num_rows(chunk.shard)
+            self._count(graded, len(answers) - graded, len(refused))
+            return
+        rows, rejects = self._grade(answers, pool)
+        prompts = [prompt for prompt, _ in groups]
+        self.session.finish_shard("prompts", chunk.shard, prompts, refused, source=chunk.source)
+        self.session.finish_shard("sample", chunk.shard, rows, rejects)
+        self._count(len(rows), len(rejects), len(refused))
 
     def close(self) -> None:
-        """Write what is left and close both stages.
+        """Say of both stages that they are done.
 
         Raises:
             InputError: no row could be used.
         """
-        if self.prompts or self.rejects:
-            self._flush()
         if not self.counts["output"]:
             raise InputError(f"none of the {self.counts['input']} rows became a prompt.")
         run = self.session.run
         run.set_stage("prompts", state="done", counts=self.counts)
         run.set_stage("sample", state="done", counts=self.cells, cells=self.cells["input"])
 
-    def _flush(self) -> None:
-        run = self.session.run
-        rows, rejects = self._grade()
-        self.cells["output"] += len(rows)
-        self.cells["rejects"] += len(rejects)
-        if not run.table("trajectories").exists(self.shard):
-            self.session.finish_shard("prompts", self.shard, self.prompts, self.rejects)
-            self.session.finish_shard("sample", self.shard, rows, rejects)
-        self.shard += 1
-        self.prompts, self.rejects, self.answers = [], [], []
+    def _count(self, rows: int, rejects: int, refused: int) -> None:
+        self.cells["output"] += rows
+        self.cells["rejects"] += rejects
+        self.session.progress.advance(
+            rows + rejects + refused, accepted=rows, rejected=rejects + refused
+        )
 
-    def _grade(self) -> tuple[list[Trajectory], list[Reject]]:
-        items = [(answer.text, make_answer_key(prompt)) for prompt, _, answer in self.answers]
+    def _grade(
+        self, answers: list[tuple[Prompt, int, ImportedResponse]], pool: GradePool
+    ) -> tuple[list[Trajectory], list[Reject]]:
+        items = [(answer.text, make_answer_key(prompt)) for prompt, _, answer in answers]
         rows: list[Trajectory] = []
         rejects: list[Reject] = []
-        verdicts = grade_texts(items, self.pool)
-        for (prompt, index, answer), verdict in zip(self.answers, verdicts, strict=True):
+        verdicts = grade_texts(items, pool)
+        for (prompt, index, answer), verdict in zip(answers, verdicts, strict=True):
             try:
                 rows.append(self._encode(prompt, index, answer, verdict))
             except RowError as error:
-                key = name_trajectory(prompt.prompt_id, index)
+                key = make_trajectory_id(prompt.prompt_id, index)
                 rejects.append(make_reject("sample", key, prompt.prompt_id, error))
         return rows, rejects
 
@@ -143,7 +135,7 @@ class ImportShards:
             "logprobs": None,
         }
         return Trajectory(
-            trajectory_id=name_trajectory(prompt.prompt_id, index),
+            trajectory_id=make_trajectory_id(prompt.prompt_id, index),
             prompt_id=prompt.prompt_id,
             sample_index=index,
             completion=answer.text,

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from dfgen.errors import InputError
 from dfgen.records import Prompt, Reject
+from dfgen.stages.chunks import Chunk, cut_chunks
 from dfgen.stages.session import Session
+from dfgen.store.fingerprint import ContentHash
 
 
 def run_prompts(session: Session) -> None:
@@ -39,12 +41,13 @@ def run_prompts(session: Session) -> None:
         remove_shards(session)
     run.set_stage("prompts", state="running", counts={}, source=source)
     session.progress.start("prompts", config.limit, 0)
-    writer = PromptShards(session, config.shard_size)
-    for row in session.until_stopped(read_prompts(config)):
-        writer.add(row)
-    if session.stop.requested:
-        return
-    counts, content = writer.close()
+    writer = PromptShards(session)
+    rows = session.until_stopped(report(session, read_prompts(config)))
+    for chunk in cut_chunks(run, ("prompts",), rows, config.shard_size, is_prompt):
+        if session.stop.requested:
+            return
+        writer.add(chunk)
+    counts, content = writer.counts, writer.content.hexdigest()
     if not counts["output"]:
         raise InputError(
             f"none of the {counts['input']} rows became a prompt.",
@@ -57,45 +60,41 @@ def run_prompts(session: Session) -> None:
 
 
 class PromptShards:
-    """Collects rows into shards of a fixed number of prompts."""
+    """Writes chunks of a source as shards of prompts, and counts them.
 
-    def __init__(self, session: Session, size: int) -> None:
-        from dfgen.store.fingerprint import ContentHash
+    Attributes:
+        counts: `input`, `output` and `rejects` of all chunks so far.
+        content: hash over all prompts in order.
+    """
 
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.size = size
-        self.shard = 0
-        self.prompts: list[Prompt] = []
-        self.rejects: list[Reject] = []
         self.counts = {"input": 0, "output": 0, "rejects": 0}
         self.content = ContentHash()
 
-    def add(self, row: Prompt | Reject) -> None:
-        """Take one row of the source; writes a shard when it is full."""
-        self.counts["input"] += 1
-        if isinstance(row, Reject):
-            self.counts["rejects"] += 1
-            self.rejects.append(row)
-            self.session.progress.advance(1, rejected=1)
-            return
-        self.counts["output"] += 1
-        self.content.update(row.model_dump())
-        self.prompts.append(row)
-        self.session.progress.advance(1, accepted=1)
-        if len(self.prompts) == self.size:
-            self._flush()
+    def add(self, chunk: Chunk[Prompt | Reject]) -> None:
+        """Take the rows of one shard; it is written unless it is there."""
+        prompts = [row for row in chunk.rows if isinstance(row, Prompt)]
+        rejects = [row for row in chunk.rows if isinstance(row, Reject)]
+        for prompt in prompts:
+            self.content.update(prompt.model_dump())
+        for name, rows in (("input", chunk.rows), ("output", prompts), ("rejects", rejects)):
+            self.counts[name] += len(rows)
+        if not chunk.written:
+            self.session.finish_shard("prompts", chunk.shard, prompts, rejects, source=chunk.source)
 
-    def close(self) -> tuple[dict[str, int], str]:
-        """Write what is left; returns the counts and the hash of all prompts in order."""
-        if self.prompts or self.rejects:
-            self._flush()
-        return self.counts, self.content.hexdigest()
 
-    def _flush(self) -> None:
-        if not self.session.run.table("prompts").exists(self.shard):
-            self.session.finish_shard("prompts", self.shard, self.prompts, self.rejects)
-        self.shard += 1
-        self.prompts, self.rejects = [], []
+def is_prompt(row: Prompt | Reject) -> bool:
+    """Whether a row of the source counts for the size of a shard."""
+    return isinstance(row, Prompt)
+
+
+def report(session: Session, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
+    """Tell the progress of each row that is read."""
+    for row in rows:
+        accepted = isinstance(row, Prompt)
+        session.progress.advance(1, accepted=accepted, rejected=not accepted)
+        yield row
 
 
 def remove_shards(session: Session) -> None:
@@ -112,8 +111,6 @@ def read_shard(session: Session, shard: int) -> Iterator[Prompt]:
 
 
 def _hash_content(rows: Iterable[Prompt | Reject]) -> str:
-    from dfgen.store.fingerprint import ContentHash
-
     content = ContentHash()
     for row in rows:
         if isinstance(row, Prompt):

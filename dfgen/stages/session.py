@@ -1,8 +1,8 @@
-"""What every stage's runner is given: the run, its pipeline, and how to report and stop."""
+"""A process at work on a run: the run, its settings, its journals, and how to report and stop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,11 +12,13 @@ from dfgen.errors import InputError
 from dfgen.records import Record, Reject
 from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.stopping import StopSignal
+from dfgen.store.finishing import finish_shard
+from dfgen.store.layout import Stage, Table, find_writer, list_inputs
 
 if TYPE_CHECKING:
     from dfgen.engines.base import Engine
+    from dfgen.store.entries import SourceRows
     from dfgen.store.journal import Journal
-    from dfgen.store.layout import Stage
     from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
 
@@ -49,14 +51,16 @@ class Session:
                 return
             yield item
 
-    def list_unfinished(self, stage: Stage, upstream: Stage) -> list[int]:
+    def list_unfinished(self, stage: Stage) -> list[int]:
         """Shards in which a stage has something left to do.
 
         Raises:
             InputError: the stage before it has finished none.
         """
-        ready = self.run.output(upstream).shards()
+        source = list_inputs(stage)[0]
+        ready = self.run.table(source).shards()
         if not ready:
+            upstream = find_writer(source)
             raise InputError(
                 f"there is nothing to {stage}: the {upstream} stage has not finished any shard.",
                 where=str(self.run.root),
@@ -72,13 +76,25 @@ class Session:
         return self._journals[key]
 
     def finish_shard(
-        self, stage: Stage, shard: int, rows: Iterable[Record], rejects: Iterable[Reject]
+        self,
+        stage: Stage,
+        shard: int,
+        rows: Iterable[Record],
+        rejects: Iterable[Reject],
+        *,
+        beside: Mapping[Table, Sequence[Record]] | None = None,
+        source: SourceRows | None = None,
     ) -> None:
-        """Write a shard's files and let go of its journal."""
+        """Write a shard's files and let go of its journal (`dfgen.store.finishing`)."""
         journal = self._journals.pop((stage, shard), None)
         if journal is not None:
             journal.close()
-        self.run.finish_shard(stage, shard, rows, rejects)
+        finish_shard(self.run, stage, shard, rows, rejects, beside=beside, source=source)
+
+    def note(self, stage: Stage, **facts: Any) -> None:
+        """Add to what the manifest says of a stage, its state and counts left as they are."""
+        record = self.run.manifest.get_stage(stage)
+        self.run.set_stage(stage, state=record.state, counts=record.counts, **facts)
 
     def close(self) -> None:
         """Close the journals that are still open."""

@@ -11,7 +11,7 @@
             with run.journal("sample", shard) as journal:
                 for record in journal.replay(): ...       # paid for by an earlier start
                 for results in ...: journal.append(...)   # durable as soon as it is finished
-            run.finish_shard("sample", shard, rows, rejects)
+            finish_shard(run, "sample", shard, rows, rejects)
         run.set_stage("sample", state="done", counts=counts(run)["sample"])
 
 Rows that an open shard already holds (`run.output(stage)`, `run.rejects(stage)`) count as finished

@@ -13,10 +13,14 @@ from dfgen.store.expected_rows import (
     count_inputs,
     read_num_samples,
 )
-from dfgen.store.layout import STAGES, Stage
+from dfgen.store.layout import Kind, Stage
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
+
+WITHOUT_TRAJECTORIES: tuple[Kind, ...] = ("pairs", "retokenized")
+"""Kinds of runs whose masks are not made of trajectories of their own. How many rows there are to
+mask is known when all are read; the manifest has it then."""
 
 
 def count_rows(run: Run) -> dict[Stage, dict[str, int]]:
@@ -28,7 +32,7 @@ def count_rows(run: Run) -> dict[Stage, dict[str, int]]:
     Raises:
         StorageError: a file cannot be read.
     """
-    return {stage: count_stage(run, stage) for stage in STAGES}
+    return {stage: count_stage(run, stage) for stage in run.stages}
 
 
 def count_reject_reasons(run: Run) -> dict[Stage, dict[str, int]]:
@@ -39,17 +43,15 @@ def count_reject_reasons(run: Run) -> dict[Stage, dict[str, int]]:
                 row["reason"] for row in run.rejects(stage).iter_rows(columns=["reason"])
             ).most_common()
         )
-        for stage in STAGES
+        for stage in run.stages
     }
 
 
 def count_stage(run: Run, stage: Stage) -> dict[str, int]:
     """Rows of one stage, as `count_rows` gives them for all."""
-    output, rejects = run.output(stage), run.rejects(stage)
-    written = sum(map(output.num_rows, output.shards()))
-    refused = sum(map(rejects.num_rows, rejects.shards()))
+    written, refused = _count_written(run, stage), _count_refused(run, stage)
     record = run.manifest.get_stage(stage)
-    if stage == "prompts":
+    if stage == "prompts" or run.manifest.kind in WITHOUT_TRAJECTORIES:
         inputs = record.counts.get("input", written + refused)
     elif stage == "sample" and not read_num_samples(run):
         # Rows are counted while they are imported; how many there are is known at the end.
@@ -65,3 +67,17 @@ def count_stage(run: Run, stage: Stage) -> dict[str, int]:
         "rejects": refused,
         "pending": inputs - written - refused,
     }
+
+
+def _count_written(run: Run, stage: Stage) -> int:
+    if run.manifest.kind == "pairs" and stage == "prompts":
+        # Every row that could be read is a pair, but only some have a question or pictures, and
+        # several may share them; the table holds these.
+        return _count_written(run, "mask") + _count_refused(run, "mask")
+    output = run.output(stage)
+    return sum(map(output.num_rows, output.shards()))
+
+
+def _count_refused(run: Run, stage: Stage) -> int:
+    rejects = run.rejects(stage)
+    return sum(map(rejects.num_rows, rejects.shards()))

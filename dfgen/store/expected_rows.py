@@ -2,7 +2,7 @@
 
 prompts   the rows of the source
 sample    every prompt x num_samples; in an imported run, the imported rows
-repair    every trajectory with reward < 1
+repair    every trajectory that is not right
 mask      every trajectory
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dfgen.store.layout import Stage, Table
+from dfgen.records import is_right
+from dfgen.store.entries import ShardEntry
+from dfgen.store.layout import STAGES, Stage, Table
 from dfgen.store.manifest import Manifest
 from dfgen.store.shards import ShardTable
 
@@ -36,6 +38,10 @@ class Tables(Protocol):
 
     def rejects(self, stage: Stage) -> ShardTable:
         """The rejects of a stage."""
+        ...
+
+    def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
+        """What is remembered of a finished shard."""
         ...
 
 
@@ -66,19 +72,29 @@ def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
         return None
     if stage == "mask":
         return trajectories.num_rows(shard)
-    return sum(is_wrong(row["reward"]) for row in trajectories.iter_rows(shard, ["reward"]))
+    return sum(not is_right(row["reward"]) for row in trajectories.iter_rows(shard, ["reward"]))
 
 
 def is_complete(run: Tables, stage: Stage, shard: int) -> bool:
-    """Whether output and rejects of a shard account for all its cells."""
+    """Whether output and rejects of a shard account for all its cells.
+
+    That it was made from the inputs there are now is another question (`Run.is_current`); only of
+    masks that an earlier dfgen made, without an entry, it is asked here.
+    """
     output, rejects = run.output(stage), run.rejects(stage)
     if not output.exists(shard):
         return False
+    if stage not in STAGES:  # a side stage says something of every row or refuses it at the end
+        return True
     inputs = count_inputs(run, stage, shard)
     refused = rejects.num_rows(shard) if rejects.exists(shard) else 0
     if inputs is not None and output.num_rows(shard) + refused < inputs:
         return False
-    return stage != "mask" or not find_unused_repairs(run, shard)
+    return (
+        stage != "mask"
+        or run.entry(stage, shard) is not None
+        or not find_unused_repairs(run, shard)
+    )
 
 
 def find_unused_repairs(run: Tables, shard: int) -> set[str]:
@@ -97,8 +113,3 @@ def find_unused_repairs(run: Tables, shard: int) -> set[str]:
     if rejects.exists(shard):
         used |= {row["row_id"] for row in rejects.iter_rows(shard, ["row_id"])}
     return {row["trajectory_id"] for row in repairs.iter_rows(shard, ["trajectory_id"])} - used
-
-
-def is_wrong(reward: float) -> bool:
-    """Whether a trajectory needs a repair."""
-    return not reward >= 1.0

@@ -172,6 +172,8 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.steps",
         "mask.ties",
         "mask.whole_atoms",
+        "pairs.tokenizer",
+        "retokenize.tokenizer",
     ),
 }
 """Fields that change results, under the first stage whose rows they change."""
@@ -181,10 +183,17 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.start_timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
+    # The rows themselves are compared, shard by shard: more of them may come, others may not.
+    *_under("pairs", _SOURCE_RESULT),
+    "pairs.columns.completion_ids",
+    "pairs.columns.id",
+    "pairs.columns.right",
+    "pairs.columns.wrong",
     *_under("policy", _ENGINE_NEUTRAL),
     *_under("repair.engine", _ENGINE_NEUTRAL),
     "repair.max_cost_usd",  # when to stop, not what to make
     "repair.max_requests",
+    "retokenize.path",  # the masks there are compared, shard by shard
     "version",
     "workers",
 )

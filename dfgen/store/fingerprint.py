@@ -25,7 +25,7 @@ from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.store.fields import CONTENT_FACT, CUT_FIELDS, GROWING_FIELD, RESULT_FIELDS
-from dfgen.store.layout import STAGES, Stage, list_upstream
+from dfgen.store.layout import Stage, list_stages, list_upstream
 from dfgen.store.manifest import Manifest
 from dfgen.version import VERSION
 
@@ -47,7 +47,7 @@ class Difference:
 def compute_own(stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]) -> Fingerprint:
     """The part of a fingerprint that belongs to the stage itself."""
     values = flatten(pipeline)
-    own = {name: values[name] for name in RESULT_FIELDS[stage] if name in values}
+    own = {name: values[name] for name in RESULT_FIELDS.get(stage, ()) if name in values}
     return own | {f"facts.{stage}.{name}": facts[name] for name in sorted(facts)}
 
 
@@ -66,7 +66,7 @@ def compute_fingerprint(
 
 def extract_own(stage: Stage, fingerprint: Fingerprint) -> Fingerprint:
     """The stage's own part of a joined fingerprint."""
-    names = frozenset(RESULT_FIELDS[stage])
+    names = frozenset(RESULT_FIELDS.get(stage, ()))
     prefix = f"facts.{stage}."
     return {
         name: value
@@ -269,15 +269,17 @@ def accept(
     manifest.stages[stage] = record
     # The pipeline on record is the latest that agrees with every stage that has run.
     if not any(
-        list_differences(manifest, each, pipeline, {}, begun) for each in STAGES if each != stage
+        list_differences(manifest, each, pipeline, {}, begun)
+        for each in list_stages()
+        if each != stage
     ):
         manifest.pipeline = pipeline.model_dump(mode="json")
 
 
 def find_stage(field: str, default: Stage) -> Stage:
     """The stage to which an entry of a fingerprint belongs."""
-    for stage in STAGES:
-        if field in RESULT_FIELDS[stage] or field.startswith(f"facts.{stage}."):
+    for stage in list_stages():
+        if field in RESULT_FIELDS.get(stage, ()) or field.startswith(f"facts.{stage}."):
             return stage
     return default
 

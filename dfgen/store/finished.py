@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from dfgen.config.load import check_pipeline
 from dfgen.config.pipeline import Pipeline, name_tokenizer
+from dfgen.records import Prompt
 from dfgen.store.run import Run
+from dfgen.store.shards import ShardTable
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -44,6 +46,19 @@ class FinishedRun:
 
         name, revision = name_tokenizer(self.pipeline)
         return load_tokenizer(resolve_model(name), revision)
+
+    @property
+    def prompts(self) -> ShardTable | None:
+        """The questions and pictures to read; None where the run has none.
+
+        Masks that were carried over to another tokenizer have those of the run they came from, as
+        long as that is where it was.
+        """
+        table = self.run.table("prompts")
+        if self.run.manifest.kind == "retokenized":
+            source = self.run.manifest.get_stage("mask").facts.get("source")
+            table = ShardTable(Path(source) / "prompts", Prompt) if source else table
+        return table if table.shards() else None
 
 
 def open_finished(root: Path) -> FinishedRun:

@@ -8,39 +8,34 @@
                                         them, and a shard without any has no file
     RUN/rejects/sample-00000.parquet    rows of a stage and shard that went no further
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
+    RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
+                                        until the stage is done and run.json takes it in
 
 Shard i of every table holds the rows that descend from shard i of `prompts`, in one order: that of
 the prompts, then sample_index.
+
+A *side stage* computes something about trajectories that are there already (teacher-forced scores,
+say) and writes a table of its own, keyed by trajectory_id. The mask stage takes up the columns of
+every side table that a mask has, too, and makes a shard anew when a side table of it changes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from dfgen.records import Control, Mask, Prompt, Record, Repair, Trajectory
 
-Stage = Literal["prompts", "sample", "repair", "mask"]
-Table = Literal["prompts", "trajectories", "repairs", "controls", "masks"]
+Stage = str
+"""Name of a stage: one of `STAGES`, or of a side stage."""
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In the order in which rows flow."""
+Table = str
+"""Name of a table, which is that of its folder."""
 
-OUTPUTS: dict[Stage, Table] = {
-    "prompts": "prompts",
-    "sample": "trajectories",
-    "repair": "repairs",
-    "mask": "masks",
-}
-"""The table that a stage writes."""
-
-TABLES: dict[Table, type[Record]] = {
-    "prompts": Prompt,
-    "trajectories": Trajectory,
-    "repairs": Repair,
-    "controls": Control,
-    "masks": Mask,
-}
-"""The record of each table's rows."""
+Kind = Literal["sampled", "imported", "pairs", "retokenized"]
+"""Where the wrong answers of a run come from."""
 
 MANIFEST = "run.json"
 LOCK = "run.lock"
@@ -51,11 +46,102 @@ TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""
 
 
+@dataclass(frozen=True, slots=True)
+class StageLayout:
+    """Where a stage stands in a run directory.
+
+    Attributes:
+        stage: its name.
+        output: the table that it writes.
+        record: of a row of that table.
+        reads: the tables that it is made from; when a shard of one changes, that shard of the
+            output is to be made anew.
+    """
+
+    stage: Stage
+    output: Table
+    record: type[Record]
+    reads: tuple[Table, ...]
+
+
+_FLOW = (
+    StageLayout("prompts", "prompts", Prompt, ()),
+    StageLayout("sample", "trajectories", Trajectory, ("prompts",)),
+    StageLayout("repair", "repairs", Repair, ("trajectories",)),
+    StageLayout("mask", "masks", Mask, ("trajectories", "repairs")),
+)
+
+_SIDE: dict[Stage, StageLayout] = {}
+
+STAGES: tuple[Stage, ...] = tuple(layout.stage for layout in _FLOW)
+"""In the order in which rows flow."""
+
+OUTPUTS: dict[Stage, Table] = {layout.stage: layout.output for layout in _FLOW}
+"""The table that a stage writes."""
+
+TABLES: dict[Table, type[Record]] = {
+    **{layout.output: layout.record for layout in _FLOW},
+    "controls": Control,
+}
+"""The record of each table's rows."""
+
+BESIDE: dict[Stage, tuple[Table, ...]] = {"repair": ("controls",)}
+"""Tables that a stage writes beside its output."""
+
+TABLES_OF_KIND: dict[Kind, tuple[Table, ...]] = {
+    "sampled": (*TABLES, REJECTS),
+    "imported": (*TABLES, REJECTS),
+    "pairs": ("prompts", "masks", REJECTS),
+    "retokenized": ("masks", REJECTS),
+}
+"""The tables that a run of a kind may have, side tables left out."""
+
+
+@contextmanager
+def add_side_stage(layout: StageLayout) -> Iterator[None]:
+    """Make a side stage known, for good or, as a context, for a while.
+
+    Raises:
+        ValueError: its name, or that of its table, is taken.
+    """
+    if layout.stage in OUTPUTS or layout.output in TABLES:
+        raise ValueError(f"a stage {layout.stage} or a table {layout.output} is there already")
+    _SIDE[layout.stage] = layout
+    OUTPUTS[layout.stage], TABLES[layout.output] = layout.output, layout.record
+    try:
+        yield
+    finally:
+        del _SIDE[layout.stage], OUTPUTS[layout.stage], TABLES[layout.output]
+
+
+def list_stages() -> tuple[Stage, ...]:
+    """All stages, the side stages last."""
+    return (*STAGES, *_SIDE)
+
+
+def list_side_tables() -> tuple[Table, ...]:
+    """The tables of the side stages."""
+    return tuple(layout.output for layout in _SIDE.values())
+
+
+def list_inputs(stage: Stage) -> tuple[Table, ...]:
+    """The tables that a stage is made from; for masks, whatever side tables there are, too."""
+    reads = next(layout.reads for layout in (*_FLOW, *_SIDE.values()) if layout.stage == stage)
+    return (*reads, *list_side_tables()) if stage == "mask" else reads
+
+
+def list_downstream(stage: Stage) -> tuple[Stage, ...]:
+    """The stages that are made from what a stage writes, directly."""
+    return tuple(each for each in list_stages() if OUTPUTS[stage] in list_inputs(each))
+
+
+def find_writer(table: Table) -> Stage:
+    """The stage that writes a table."""
+    return next(stage for stage, output in OUTPUTS.items() if output == table)
+
+
 def list_upstream(stage: Stage) -> tuple[Stage, ...]:
-    """Stages whose rows a stage reads, in order, itself left out."""
+    """Stages whose settings the rows of a stage depend on, in order, itself left out."""
+    if stage in _SIDE:
+        return STAGES[: STAGES.index("mask")]
     return STAGES[: STAGES.index(stage)]
-
-
-def make_trajectory_id(prompt_id: str, sample_index: int) -> str:
-    """The key of a cell: `<prompt_id>-<sample_index>`."""
-    return f"{prompt_id}-{sample_index}"

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
-from dfgen.store.layout import Stage
+from dfgen.store.entries import ShardEntry
+from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.version import VERSION
 
@@ -60,7 +61,23 @@ class Manifest(BaseModel):
     """Version of dfgen that created the run."""
     pipeline: dict[str, Any]
     """The effective pipeline file, defaults filled in; the latest that agreed with all stages."""
+    kind: Kind = "sampled"
+    """Where the wrong answers come from: drawn from a policy; imported; pairs of texts; or masks of
+    another run, carried over to another tokenizer."""
+    tables: list[Table] = Field(default_factory=list)
+    """The tables that a run of this kind may have, each a folder; and the side tables it has."""
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
+    shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
+    """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
+
+    @model_validator(mode="after")
+    def _fill_in_kind(self) -> Manifest:
+        # Manifests of before there were kinds are those of runs, sampled or imported.
+        if "kind" not in self.model_fields_set and self.pipeline.get("imports"):
+            self.kind = "imported"
+        if not self.tables:
+            self.tables = list(TABLES_OF_KIND[self.kind])
+        return self
 
     def get_stage(self, stage: Stage) -> StageRecord:
         """Return the record of a stage; an empty one if it never ran."""

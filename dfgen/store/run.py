@@ -1,36 +1,46 @@
 """A run directory: the way into everything that a run keeps on disk.
 
-A stage of a shard is finished in three steps: its rejects are written, then its output file, then
-its journal is deleted. The output file is what makes it done, so a crash between any two steps
-leaves either a shard that is still open, with all it needs in its journal, or one that is done with
-a journal to spare, which the next start removes. No row is lost, none is paid for twice.
+A shard is open again when it lacks rows, or when a shard that it was made from is a newer one now.
+It is then made anew (`dfgen.store.finishing`); until its new file is in place, the old one stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
-from dfgen.records import Record, Reject
+from dfgen.records import Reject
 from dfgen.store.atomic_files import remove_temporary_files
+from dfgen.store.entries import (
+    ShardEntry,
+    find_entry_file,
+    hash_file,
+    is_current,
+    read_entry,
+)
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import Difference, accept, find_stage, list_differences
 from dfgen.store.journal import Journal
 from dfgen.store.layout import (
+    BESIDE,
     JOURNAL,
     LOCK,
     MANIFEST,
     OUTPUTS,
     REJECTS,
-    STAGES,
     TABLES,
     TEMPORARY_PREFIX,
+    Kind,
     Stage,
     Table,
+    find_writer,
+    list_inputs,
+    list_side_tables,
+    list_stages,
 )
 from dfgen.store.lock import FileLock
 from dfgen.store.manifest import (
@@ -44,6 +54,13 @@ from dfgen.store.manifest import (
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.shards import ShardTable
 from dfgen.version import VERSION
+
+_KINDS: dict[Kind, str] = {
+    "sampled": "answers drawn from a policy",
+    "imported": "imported answers",
+    "pairs": "pairs of wrong and corrected texts",
+    "retokenized": "masks carried over to another tokenizer",
+}
 
 
 class Run:
@@ -66,6 +83,7 @@ class Run:
 
         Raises:
             StorageError: it is no run and not empty; or it cannot be read or written.
+            RunMismatchError: it is a run of another kind.
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
@@ -77,14 +95,34 @@ class Run:
                     where=str(root),
                     hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
                 )
-            manifest = Manifest(created=format_now(), pipeline=pipeline.model_dump(mode="json"))
+            manifest = Manifest(
+                created=format_now(),
+                kind=pipeline.kind,
+                pipeline=pipeline.model_dump(mode="json"),
+            )
             try:
                 create_manifest(path, manifest)
             except FileExistsError:
                 pass  # another process began the same run at this moment; its manifest holds
             else:
                 return cls(root, manifest)
-        return cls(root, load_manifest(path))
+        run = cls(root, load_manifest(path))
+        if pipeline is not None and run.manifest.kind != pipeline.kind:
+            raise RunMismatchError(
+                f"this directory holds a run of another kind: {_KINDS[run.manifest.kind]}, not "
+                f"{_KINDS[pipeline.kind]}.",
+                where=str(root),
+                hint="Choose another directory.",
+            )
+        return run
+
+    def refresh(self) -> None:
+        """Read run.json again: other processes, and other objects of this one, may have written it.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        self.manifest = load_manifest(self.root / MANIFEST)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -99,7 +137,7 @@ class Run:
         lock.acquire()
         self._lock = lock
         try:
-            self.manifest = load_manifest(self.root / MANIFEST)
+            self.refresh()
             self._clear_leftovers()
             yield
         finally:
@@ -107,7 +145,7 @@ class Run:
             lock.release()
 
     def table(self, name: Table) -> ShardTable:
-        """The shards of `prompts`, `trajectories`, `repairs` or `masks`."""
+        """The shards of a table: `prompts`, `trajectories`, ..., or a side table."""
         return ShardTable(self.root / name, TABLES[name], guard=self._check_lock)
 
     def output(self, stage: Stage) -> ShardTable:
@@ -123,6 +161,36 @@ class Run:
         path = self.root / JOURNAL / f"{stage}-{shard:05d}.jsonl"
         return Journal(path, stage=stage, shard=shard, guard=self._check_lock)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that a run of this kind has, side stages last."""
+        tables = {*self.manifest.tables, *list_side_tables()}
+        return tuple(stage for stage in list_stages() if OUTPUTS[stage] in tables)
+
+    def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
+        """What is remembered of a finished shard; None if nothing is.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        fresh = read_entry(self.root / JOURNAL, stage, shard)
+        return fresh or self.manifest.shards.get(stage, {}).get(shard)
+
+    def generation(self, table: Table, shard: int) -> int:
+        """Which version of a shard of a table is there; 0: none is."""
+        if not self.table(table).exists(shard):
+            return 0
+        entry = self.entry(find_writer(table), shard)
+        return 1 if entry is None else entry.generation
+
+    def generations(self, stage: Stage, shard: int) -> dict[Table, int]:
+        """The versions that the inputs of a stage have now in a shard."""
+        return {table: self.generation(table, shard) for table in list_inputs(stage)}
+
+    def is_current(self, stage: Stage, shard: int) -> bool:
+        """Whether a shard was made from the inputs that there are now."""
+        return is_current(self.entry(stage, shard), self.generations(stage, shard))
+
     def retry_journal(self, shard: int) -> Journal:
         """The journal of a shard whose truncated samples are being drawn again.
 
@@ -137,44 +205,25 @@ class Run:
         for path in sorted((self.root / JOURNAL).glob("*.jsonl")):
             name, _, number = path.stem.rpartition("-")
             found += [
-                (stage, int(number)) for stage in STAGES if name == stage and number.isdigit()
+                (stage, int(number))
+                for stage in list_stages()
+                if name == stage and number.isdigit()
             ]
         return found
 
     def is_done(self, stage: Stage, shard: int) -> bool:
         """Whether a stage has nothing left to do in a shard.
 
-        Its output file must be there, and account, together with the rejects, for every row that
-        the stage has to work on. A file that does not is open again (`sample.num_samples` has
-        grown, or the stage before it gave more rows): the stage keeps the rows it holds, makes the
-        missing ones, and writes it anew with `finish_shard`.
+        Its output file must be there, be made from the inputs that there are now, and account,
+        together with the rejects, for every row that the stage has to work on. A file that does not
+        is open again (`sample.num_samples` has grown, a stage upstream has written other rows): the
+        stage keeps of it what still holds and writes it anew (`dfgen.store.finishing`).
         """
-        return is_complete(self, stage, shard)
-
-    def finish_shard(
-        self,
-        stage: Stage,
-        shard: int,
-        rows: Iterable[Mapping[str, Any] | Record],
-        rejects: Iterable[Mapping[str, Any] | Record] = (),
-    ) -> None:
-        """Write a shard's rejects, then its rows, then delete its journal: it is done.
-
-        Args:
-            rows: all rows of the shard, in the order of the prompts, then sample_index.
-            rejects: all rejects of the stage in this shard, likewise.
-
-        Raises:
-            StorageError: something cannot be written; the journal is kept.
-        """
-        refused = list(rejects)
-        ledger = self.rejects(stage)
-        if refused:
-            ledger.write(shard, refused)
-        else:
-            ledger.remove(shard)
-        self.output(stage).write(shard, rows)
-        self.journal(stage, shard).delete()
+        return (
+            self.output(stage).exists(shard)
+            and self.is_current(stage, shard)
+            and is_complete(self, stage, shard)
+        )
 
     def find_differences(
         self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]
@@ -184,7 +233,7 @@ class Run:
         The prompts stage asks this first, without facts, to learn whether it has to read its source
         again: see `check_stage`.
         """
-        self.manifest = load_manifest(self.root / MANIFEST)
+        self.refresh()
         return list_differences(self.manifest, stage, pipeline, facts, self._list_begun())
 
     def check_stage(self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]) -> None:
@@ -242,6 +291,48 @@ class Run:
             manifest.stages[stage] = record
 
         self._update(change)
+        if state == "done":
+            self._take_in_entries(stage)
+
+    def name_file(self, table: ShardTable, shard: int) -> str:
+        """Path of a shard's file in the run directory, as entries name it."""
+        return table.path(shard).relative_to(self.root).as_posix()
+
+    def _take_in_entries(self, stage: Stage) -> None:
+        """Move the entries of a stage's finished shards from their files into run.json."""
+        folder = self.root / JOURNAL
+        fresh = {}
+        for shard in self.output(stage).shards():
+            entry = read_entry(folder, stage, shard)
+            if entry is None and shard not in self.manifest.shards.get(stage, {}):
+                entry = self._describe_shard(stage, shard)
+            if entry is not None:
+                fresh[shard] = entry
+        if not fresh:
+            return
+
+        def change(manifest: Manifest) -> None:
+            shards = manifest.shards.get(stage, {}) | fresh
+            manifest.shards[stage] = dict(sorted(shards.items()))
+            if OUTPUTS[stage] not in manifest.tables:
+                manifest.tables.append(OUTPUTS[stage])
+
+        self._update(change)
+        with explain_os_errors(folder, "clean up"):
+            for shard in fresh:
+                find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+
+    def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
+        """The entry of a shard that has none: of an earlier dfgen, or a crash came before it."""
+        entry = ShardEntry(made_from=self.generations(stage, shard))
+        output, rejects = self.output(stage), self.rejects(stage)
+        beside = [self.table(name) for name in BESIDE.get(stage, ())]
+        for table in (output, rejects, *beside):
+            if table.exists(shard):
+                entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
+        entry.rows = output.num_rows(shard)
+        entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
+        return entry
 
     def _update(self, change: Callable[[Manifest], None]) -> None:
         self._check_lock()
@@ -256,7 +347,7 @@ class Run:
         journals = {stage for stage, _ in self.list_journals()}
         return frozenset(
             stage
-            for stage in STAGES
+            for stage in list_stages()
             if stage in journals or self.output(stage).shards() or self.rejects(stage).shards()
         )
 
@@ -264,17 +355,18 @@ class Run:
         with explain_os_errors(self.root, "clean up"):
             # Processes that wait for the lock write in the root; theirs must stay.
             remove_temporary_files(self.root, older_than_s=3600.0)
-            for name in (REJECTS, *TABLES):
+            for name in (REJECTS, JOURNAL, *TABLES):
                 remove_temporary_files(self.root / name)
         for stage, shard in self.list_journals():
             if self.is_done(stage, shard):
                 self.journal(stage, shard).delete()
 
     def _advise(self, stage: Stage, differences: list[Difference]) -> str:
+        order = list_stages()
         first = min(
-            (find_stage(difference.field, stage) for difference in differences), key=STAGES.index
+            (find_stage(difference.field, stage) for difference in differences), key=order.index
         )
-        redo = STAGES[STAGES.index(first) :]
+        redo = order[order.index(first) :]
         files = [f"{OUTPUTS[each]}/" for each in redo]
         files += [f"{folder}/{each}-*" for each in redo for folder in (REJECTS, JOURNAL)]
         advice = "Put the old values back to go on, or choose another directory for a new run."

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
 from dfgen.store.atomic_files import replace_file
+from dfgen.store.columns import fill_in, find_mismatch
+from dfgen.store.entries import HashingFile
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
 
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 
 _READ_BYTES = 16 * 1024 * 1024
+
+
+class Written(NamedTuple):
+    """What was written of a shard."""
+
+    rows: int
+    sha256: str
 
 
 class ShardTable:
@@ -77,10 +86,13 @@ class ShardTable:
         with self._open(shard) as file:
             return int(file.metadata.num_rows)
 
-    def write(self, shard: int, rows: Iterable[Mapping[str, Any] | Record]) -> None:
+    def write(self, shard: int, rows: Iterable[Mapping[str, Any] | Record]) -> Written:
         """Write a shard in the order of `rows`, replacing it if it is there.
 
         Rows are validated against the record and streamed; about one row group is in memory.
+
+        Returns:
+            How many rows there were, and the checksum of the file.
 
         Raises:
             StorageError: the disk is full, read-only, ...; the shard is as it was before.
@@ -92,7 +104,7 @@ class ShardTable:
             self._guard()
         path = self.path(shard)
         with explain_os_errors(path, "write"), replace_file(path) as temporary:
-            written = self._write_rows(temporary, rows)
+            written, sha256 = self._write_rows(temporary, rows)
             # The journal of the shard is deleted next, so look once whether the file is readable.
             if pq.read_metadata(temporary).num_rows != written:
                 raise DamagedFileError(
@@ -100,6 +112,7 @@ class ShardTable:
                     where=str(path),
                     hint="Check the disk, then give the same command again.",
                 )
+        return Written(written, sha256)
 
     def read(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a shard whole, or some top-level columns of it.
@@ -109,9 +122,13 @@ class ShardTable:
             DamagedFileError: it is not the Parquet file that was written.
         """
         with self._open(shard) as file:
-            table = file.read(columns=self._check_columns(columns))
+            import pyarrow as pa
+
+            schema = self._choose_schema(columns)
+            table = file.read(columns=_list_present(file, schema))
             _check_count(table.num_rows, file.metadata)
-            return table
+            batches = [fill_in(batch, schema) for batch in table.to_batches()]
+            return pa.Table.from_batches(batches, schema)
 
     def iter_rows(
         self,
@@ -128,12 +145,14 @@ class ShardTable:
             where: gives bool[rows] for a batch of these columns: the rows that are wanted. Others
                 never become Python objects, which is most of the cost of a row.
         """
-        names = self._check_columns(columns)
+        schema = self._choose_schema(columns)
         for index in self.shards() if shard is None else [shard]:
             with self._open(index) as file:
                 size, count = _choose_batch_size(file.metadata), 0
-                for batch in file.iter_batches(size, columns=names, use_threads=False):
-                    count += batch.num_rows
+                present = _list_present(file, schema)
+                for part in file.iter_batches(size, columns=present, use_threads=False):
+                    count += part.num_rows
+                    batch = fill_in(part, schema)
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
 
@@ -142,14 +161,17 @@ class ShardTable:
         with explain_os_errors(self.path(shard), "remove"):
             self.path(shard).unlink(missing_ok=True)
 
-    def _write_rows(self, target: Path, rows: Iterable[Mapping[str, Any] | Record]) -> int:
+    def _write_rows(
+        self, target: Path, rows: Iterable[Mapping[str, Any] | Record]
+    ) -> tuple[int, str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         schema = make_file_schema(self.model)
         written, pending, pending_bytes = 0, list[Any](), 0
         plain = (to_plain_row(self.model, row) for row in rows)
-        with target.open("wb") as sink:
+        with target.open("wb") as file:
+            sink = HashingFile(file)
             writer = pq.ParquetWriter(sink, schema, **make_writer_options(schema))
             try:
                 for batch in chain(batch_rows(plain), [None]):
@@ -163,7 +185,7 @@ class ShardTable:
                         pending, pending_bytes = [], 0
             finally:
                 writer.close()
-        return written
+        return written, sink.hexdigest()
 
     @contextmanager
     def _open(self, shard: int) -> Iterator[pq.ParquetFile]:
@@ -196,25 +218,45 @@ class ShardTable:
 
     def _check_schema(self, schema: pa.Schema, path: Path) -> None:
         name = (schema.metadata or {}).get(b"dfgen.schema", b"").decode(errors="replace")
-        if name == self.model.SCHEMA and schema.equals(make_file_schema(self.model)):
-            return
-        found = name or "of no dfgen record"
+        mismatch = None
         if name == self.model.SCHEMA:
-            found = f"{name} with other columns"
+            mismatch = find_mismatch(schema, make_file_schema(self.model))
+            if mismatch is None:
+                return
         raise DamagedFileError(
-            f"its rows are {found}, not {self.model.SCHEMA}.",
+            f"its rows are {name or 'of no dfgen record'}"
+            f"{f' with other columns ({mismatch})' if mismatch else ''}, not {self.model.SCHEMA}.",
             where=str(path),
-            hint="Another version of dfgen, or another program, wrote it. Read it with that "
-            "version, or start a new run.",
+            hint=_advise(name, self.model.SCHEMA),
         )
 
-    def _check_columns(self, columns: Sequence[str] | None) -> list[str] | None:
+    def _choose_schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        import pyarrow as pa
+
+        schema = make_file_schema(self.model)
         if columns is None:
-            return None
+            return schema
         unknown = [name for name in columns if name not in self.model.model_fields]
         if unknown:
             raise ValueError(f"{self.model.SCHEMA} has no columns {unknown}")
-        return list(columns)
+        return pa.schema([schema.field(name) for name in columns])
+
+
+def _list_present(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    """The columns of a schema that a file has."""
+    names = set(file.schema_arrow.names)
+    return [name for name in schema.names if name in names]
+
+
+def _advise(found: str, known: str) -> str:
+    record, _, number = found.partition("/")
+    same, _, current = known.partition("/")
+    if record == same and number.isdigit() and int(number) > int(current):
+        return "A newer dfgen wrote it. Update dfgen, or read it with that version."
+    return (
+        "Another version of dfgen, or another program, wrote it. Read it with that version, or "
+        "start a new run."
+    )
 
 
 def _check_count(count: int, metadata: pq.FileMetaData) -> None:

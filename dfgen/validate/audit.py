@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from dfgen.errors import StorageError
 from dfgen.store.counts import count_stage
 from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
-from dfgen.store.layout import OUTPUTS, STAGES, Stage
+from dfgen.store.layout import OUTPUTS, Stage
+from dfgen.validate.files import check_files
 from dfgen.validate.keys import KeyChecker
 
 if TYPE_CHECKING:
@@ -19,16 +20,18 @@ def audit(run: Run) -> list[str]:
 
     Keys are compared, not only numbers: every key of every stage's input is once in its output or
     its rejects, or pending; no shard that is written lacks a key (except samples that
-    `sample.num_samples` has been raised to); rows have their one order; stages that say they are
-    done have nothing pending and hold as many rows as they reported. An empty list means that all
+    `sample.num_samples` has been raised to); rows have their one order; every file has the checksum
+    that it was written with; stages that say they are done have nothing pending, hold as many rows
+    as they reported, and were made from the shards that are there now. An empty list means that all
     of this holds.
     """
+    run.refresh()
     violations = KeyChecker(run).check() + _check_journals(run)
-    if violations:
-        return violations
-    for stage in STAGES:
+    if violations:  # counts that do not add up would only say it again
+        return violations + check_files(run)
+    for stage in run.stages:
         violations += _check_report(run, stage)
-    return violations + _check_masks(run)
+    return violations + _check_masks(run) + check_files(run)
 
 
 def _check_report(run: Run, stage: Stage) -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfgen.errors import StorageError
-from dfgen.store.expected_rows import is_wrong, read_num_samples
-from dfgen.store.layout import STAGES, Stage, make_trajectory_id
+from dfgen.records import is_right, make_trajectory_id
+from dfgen.store.counts import WITHOUT_TRAJECTORIES
+from dfgen.store.expected_rows import read_num_samples
+from dfgen.store.layout import STAGES, Stage
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
@@ -32,6 +34,8 @@ class KeyChecker:
 
     def check(self) -> list[str]:
         """Return what is wrong; empty if nothing."""
+        if self._run.manifest.kind in WITHOUT_TRAJECTORIES:
+            return self._check_masks_alone()
         known = set(self._run.table("prompts").shards())
         for stage in STAGES:
             table, rejects = self._run.output(stage), self._run.rejects(stage)
@@ -47,6 +51,26 @@ class KeyChecker:
         for shard in sorted(known | set(self._run.rejects("prompts").shards())):
             try:
                 self._check_shard(shard)
+            except StorageError as error:
+                self._violations.append(str(error))
+        return self._violations
+
+    def _check_masks_alone(self) -> list[str]:
+        """Masks of pairs, or carried over: each key once, in the masks or the rejects."""
+        masks, ledger = self._run.table("masks"), self._run.rejects("mask")
+        seen: set[str] = set()
+        for shard in sorted({*masks.shards(), *ledger.shards()}):
+            try:
+                keys = self._read_rejects("mask", shard)
+                if masks.exists(shard):
+                    keys += [
+                        row["trajectory_id"] for row in masks.iter_rows(shard, ["trajectory_id"])
+                    ]
+                else:
+                    self._report(ledger.path(shard), f"there is no shard {shard} of the masks")
+                self._check_once(masks.path(shard), keys)
+                self._report_some(masks.path(shard), seen & set(keys), "in another shard, too")
+                seen.update(keys)
             except StorageError as error:
                 self._violations.append(str(error))
         return self._violations
@@ -139,6 +163,8 @@ class KeyChecker:
     ) -> None:
         """Hold the keys of a stage against those it had to work on."""
         table, ledger = self._run.output(stage), self._run.rejects(stage)
+        if table.exists(shard) and not self._run.is_current(stage, shard):
+            return  # made from rows that have changed: it is to be made anew
         refused = self._read_rejects(stage, shard)
         self._check_once(ledger.path(shard), refused)
         written, refused_keys = {key for key, _ in output}, set(refused)
@@ -162,7 +188,7 @@ class KeyChecker:
 
     def _read_wrong(self, shard: int) -> set[str]:
         rows = self._run.table("trajectories").iter_rows(shard, ["trajectory_id", "reward"])
-        return {row["trajectory_id"] for row in rows if is_wrong(row["reward"])}
+        return {row["trajectory_id"] for row in rows if not is_right(row["reward"])}
 
     def _read_rejects(self, stage: Stage, shard: int) -> list[str]:
         ledger = self._run.rejects(stage)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from dfgen.records import is_right
+
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
 
@@ -79,7 +81,7 @@ def _check_source(row: Row) -> Iterator[str]:
             yield f"{column} is {state}, but mask_source is {row['mask_source']}."
     if not repaired and len(set(row["loss_mask"])) > 1:
         yield "loss_mask is neither all true nor all false, but there is no repair."
-    if (row["mask_source"] == "correct") != (row["reward"] >= 1.0):
+    if (row["mask_source"] == "correct") != is_right(row["reward"]):
         yield f"mask_source is {row['mask_source']}, but the reward is {row['reward']}."
 
 

@@ -30,7 +30,7 @@ from dfgen.report.repairs import measure_repairs
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.necessity import is_changed_at, take_back
 from dfgen.stages.repair.requests import Repairer, Task, make_test
-from dfgen.stages.tools import open_engine, open_graders
+from dfgen.stages.work import open_engine, open_graders
 from dfgen.store.finished import FinishedRun, open_finished
 
 

@@ -70,7 +70,7 @@ def sample(session: Session, pool: GradePool, prompts: int) -> None:
     run_prompts(session)
     policy = ScriptedPolicy(session.tokenizer, index_scenes(session, prompts, 5), 5)
     session.run.check_stage("sample", session.pipeline, {})
-    run_sampling(session, policy, pool, session.list_unfinished("sample", "prompts"))
+    run_sampling(session, policy, pool, session.list_unfinished("sample"))
     finish_stage(session.run, "sample")
 
 
@@ -107,7 +107,7 @@ def repair(session: Session, pool: GradePool) -> tuple[float, float, int]:
         Price(),
     )
     start, cpu = time.monotonic(), time.process_time()
-    run_repair(session, repairer, session.list_unfinished("repair", "sample"))
+    run_repair(session, repairer, session.list_unfinished("repair"))
     taken = time.monotonic() - start, time.process_time() - cpu
     return *taken, sum(1 for _ in session.run.table("repairs").iter_rows(columns=["prompt_id"]))
 

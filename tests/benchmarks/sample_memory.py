@@ -48,7 +48,7 @@ def sample(root: Path, cells: int) -> None:
     from dfgen.engines.base import Request
     from dfgen.stages.sample.stage import run_sampling
     from dfgen.stages.session import Session
-    from dfgen.stages.tools import open_graders
+    from dfgen.stages.work import open_graders
     from dfgen.store.counts import count_rows
     from dfgen.store.run import Run
     from tests.support.stub_engine import StubEngine
@@ -64,7 +64,7 @@ def sample(root: Path, cells: int) -> None:
         session = Session(run, pipeline)
         run.check_stage("sample", pipeline, {})
         with open_graders(session.pipeline.grade) as pool:
-            run_sampling(session, engine, pool, session.list_unfinished("sample", "prompts"))
+            run_sampling(session, engine, pool, session.list_unfinished("sample"))
         session.close()
     assert count_rows(run)["sample"]["pending"] == 0
     status = Path("/proc/self/status").read_text("ascii")

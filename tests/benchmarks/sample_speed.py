@@ -43,11 +43,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import Request
+from dfgen.records import make_trajectory_id
 from dfgen.stages.ingest import read_shard, run_prompts
-from dfgen.stages.sample.draws import make_requests, name_trajectory
+from dfgen.stages.sample.draws import make_requests
 from dfgen.stages.sample.stage import run_sampling
 from dfgen.stages.session import Session
-from dfgen.stages.tools import open_graders
+from dfgen.stages.work import open_graders
 from dfgen.store.run import Run
 
 MODEL = Path(__file__).parents[2] / "dfgen" / "demo" / "models" / "policy"
@@ -110,7 +111,9 @@ class Contest:
         for shard in session.run.table("prompts").shards():
             prompts = list(read_shard(session, shard))
             cells = {
-                name_trajectory(p.prompt_id, i) for p in prompts for i in range(config.num_samples)
+                make_trajectory_id(p.prompt_id, i)
+                for p in prompts
+                for i in range(config.num_samples)
             }
             requests += make_requests(prompts, config, self.pipeline.seed, cells)
         return requests
@@ -157,7 +160,7 @@ class Contest:
         with run.lock(), open_graders(session.pipeline.grade) as pool:
             warm_up(pool)
             assert session.tokenizer
-            todo = session.list_unfinished("sample", "prompts")
+            todo = session.list_unfinished("sample")
             start = time.perf_counter()
             run_sampling(session, self.engine, pool, todo)
             taken = time.perf_counter() - start

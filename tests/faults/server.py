@@ -73,7 +73,7 @@ def sample_run(root: Path, pipeline: Pipeline) -> Sampled:
         assert len(list(iter_scenes(count, seed))) == count
         policy = ScriptedPolicy(session.tokenizer, index_scenes(session, count, seed), 0)
         run.check_stage("sample", pipeline, {})
-        run_sampling(session, policy, pool, session.list_unfinished("sample", "prompts"))
+        run_sampling(session, policy, pool, session.list_unfinished("sample"))
         finish_stage(run, "sample")
     return Sampled(root, {policy.wrong[key]: policy.ideal[key] for key in policy.wrong})
 

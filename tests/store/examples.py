@@ -19,6 +19,7 @@ from dfgen.records import (
     Trajectory,
     VerdictInfo,
 )
+from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import STAGES, Stage
 from dfgen.store.run import Run
 
@@ -199,17 +200,17 @@ def finish_example_shard(run: Run, stage: Stage, shard: int, names: list[str]) -
     cells = [(name, index) for name in names for index in range(2)]
     if stage == "prompts":
         rejects = [make_reject("prompts", "questions.jsonl:3", "image_corrupt")] if shard else []
-        run.finish_shard("prompts", shard, [make_prompt(name) for name in names], rejects)
+        finish_shard(run, "prompts", shard, [make_prompt(name) for name in names], rejects)
     elif stage == "sample":
         drawn = [cell for cell in cells if cell != ("p0", 0)]
         rows = [make_trajectory(*cell, right=cell[1] == 1) for cell in drawn]
-        run.finish_shard("sample", shard, rows, [make_reject("sample", "p0-0")][: 1 - shard])
+        finish_shard(run, "sample", shard, rows, [make_reject("sample", "p0-0")][: 1 - shard])
     elif stage == "repair":
         wrong = [(name, 0) for name in names if name not in ("p0", "p1")]
         rejects = [make_reject("repair", "p1-0")][: 1 - shard]
-        run.finish_shard("repair", shard, [make_repair(*cell) for cell in wrong], rejects)
+        finish_shard(run, "repair", shard, [make_repair(*cell) for cell in wrong], rejects)
     else:
         kept = [cell for cell in cells if cell not in (("p0", 0), ("p2", 1))]
         sources = {"p1-0": "outcome", "p2-0": "repair", "p3-0": "repair"}
         masks = [make_mask(n, i, sources.get(f"{n}-{i}", "correct")) for n, i in kept]
-        run.finish_shard("mask", shard, masks, [make_reject("mask", "p2-1")][:shard])
+        finish_shard(run, "mask", shard, masks, [make_reject("mask", "p2-1")][:shard])

@@ -9,6 +9,7 @@ import pytest
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError
 from dfgen.store.fingerprint import compare, compute_digest
+from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import STAGES, Stage
 from dfgen.store.run import Run
 from tests.store.examples import (
@@ -32,9 +33,9 @@ def run(tmp_path: Path) -> Run:
     """A run with prompts and trajectories, nothing repaired."""
     run = Run.open_or_create(tmp_path / "run", make_pipeline())
     run.check_stage("prompts", make_pipeline(), FACTS["prompts"])
-    run.finish_shard("prompts", 0, [make_prompt("p")])
+    finish_shard(run, "prompts", 0, [make_prompt("p")])
     run.check_stage("sample", make_pipeline(), FACTS["sample"])
-    run.finish_shard("sample", 0, [make_trajectory("p", 0), make_trajectory("p", 1)])
+    finish_shard(run, "sample", 0, [make_trajectory("p", 0), make_trajectory("p", 1)])
     return run
 
 
@@ -152,7 +153,7 @@ def test_rows_made_from_replaced_ones_are_noticed(tmp_path: Path) -> None:
         run.table("trajectories").remove(shard)
         run.rejects("sample").remove(shard)
     run.check_stage("sample", changed, {})
-    run.finish_shard("sample", 0, [make_trajectory("p0", 0)])
+    finish_shard(run, "sample", 0, [make_trajectory("p0", 0)])
     assert "sample.temperature: 1.0 -> 0.5" in refuse(run, "repair", changed, {})
     assert run.manifest.pipeline["sample"]["temperature"] == 1.0
 
@@ -160,7 +161,7 @@ def test_rows_made_from_replaced_ones_are_noticed(tmp_path: Path) -> None:
 def test_repairs_added_to_a_run_without_a_repairer(run: Run) -> None:
     without = make_pipeline(repair={"engine": None})
     run.check_stage("mask", without, {})
-    run.finish_shard("mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "outcome")])
+    finish_shard(run, "mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "outcome")])
     message = refuse(run, "mask", make_pipeline())
     assert 'repair.engine.model: (not set) -> "strong"' in message
 

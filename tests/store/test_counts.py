@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.store.counts import count_reject_reasons, count_rows
+from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import STAGES
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -72,6 +73,9 @@ def test_without_a_repairer_wrong_rows_stay_pending(tmp_path: Path) -> None:
     for shard in (0, 1):
         run.output("repair").remove(shard)
         run.rejects("repair").remove(shard)
+        ledger = run.rejects("mask")
+        refused = list(ledger.iter_rows(shard)) if ledger.exists(shard) else []
+        finish_shard(run, "mask", shard, list(run.table("masks").iter_rows(shard)), refused)
     run.set_stage("repair", state="pending", counts={})
     assert audit(run) == []
     assert count_rows(run)["repair"]["pending"] == 3
@@ -79,9 +83,9 @@ def test_without_a_repairer_wrong_rows_stay_pending(tmp_path: Path) -> None:
 
 def test_a_run_without_a_repairer_may_be_done(tmp_path: Path) -> None:
     run = Run.open_or_create(tmp_path, make_pipeline(repair={"engine": None}))
-    run.finish_shard("prompts", 0, [make_prompt("p")])
-    run.finish_shard("sample", 0, [make_trajectory("p", n) for n in range(2)])
-    run.finish_shard("mask", 0, [make_mask("p", n, "outcome") for n in range(2)])
+    finish_shard(run, "prompts", 0, [make_prompt("p")])
+    finish_shard(run, "sample", 0, [make_trajectory("p", n) for n in range(2)])
+    finish_shard(run, "mask", 0, [make_mask("p", n, "outcome") for n in range(2)])
     for stage in STAGES:
         run.set_stage(stage, state="done", counts=count_rows(run)[stage])
     assert audit(run) == []
@@ -90,9 +94,9 @@ def test_a_run_without_a_repairer_may_be_done(tmp_path: Path) -> None:
 
 def test_an_imported_run_has_the_cells_it_was_given(tmp_path: Path) -> None:
     run = Run.open_or_create(tmp_path, make_pipeline())
-    run.finish_shard("prompts", 0, [make_prompt("p"), make_prompt("q")])
+    finish_shard(run, "prompts", 0, [make_prompt("p"), make_prompt("q")])
     rows = [make_trajectory("p", n) for n in range(3)] + [make_trajectory("q", 0)]
-    run.finish_shard("sample", 0, rows, [make_reject("sample", "answers.jsonl:4")])
+    finish_shard(run, "sample", 0, rows, [make_reject("sample", "answers.jsonl:4")])
     run.set_stage("sample", state="done", counts={"output": 4, "rejects": 1}, cells=5)
     assert audit(run) == []
     assert count_rows(run)["sample"] == {"input": 5, "output": 4, "rejects": 1, "pending": 0}
@@ -110,8 +114,8 @@ def test_an_import_that_has_not_reported_yet_is_sound(tmp_path: Path) -> None:
     run.check_stage("prompts", pipeline, {})
     run.check_stage("sample", pipeline, {})
     run.set_stage("sample", state="running", counts={}, cells=0)
-    run.finish_shard("prompts", 0, [make_prompt("p")])
-    run.finish_shard("sample", 0, [make_trajectory("p", n) for n in range(3)])
+    finish_shard(run, "prompts", 0, [make_prompt("p")])
+    finish_shard(run, "sample", 0, [make_trajectory("p", n) for n in range(3)])
     assert audit(run) == []
     assert run.is_done("sample", 0)
     assert count_rows(run)["sample"]["input"] == 3

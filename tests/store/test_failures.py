@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import StorageError
+from dfgen.store.finishing import finish_shard
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -56,7 +57,7 @@ def test_full_disk_and_on_again(small_disk: Path) -> None:
         ballast = fill(small_disk, leave=40_000)
         before = {path: path.stat().st_size for path in root.rglob("*")}
         with pytest.raises(StorageError, match="disk is full") as caught:
-            run.finish_shard("sample", 0, rows)
+            finish_shard(run, "sample", 0, rows)
         assert str(run.table("trajectories").path(0)) in str(caught.value)
         assert "same command again" in str(caught.value)
         after = {path: path.stat().st_size for path in root.rglob("*")}
@@ -69,7 +70,7 @@ def test_full_disk_and_on_again(small_disk: Path) -> None:
             run.set_stage("sample", state="done", counts={}, text="x" * 100_000)
         assert list(run.journal("sample", 0).replay()) == [{"paid": True}]
         ballast.unlink()
-        run.finish_shard("sample", 0, rows)
+        finish_shard(run, "sample", 0, rows)
     assert audit(Run.open_or_create(root, None)) == []
 
 
@@ -96,12 +97,13 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from dfgen.errors import StorageError
+from dfgen.store.finishing import finish_shard
 from dfgen.store.run import Run
 from tests.store.examples import make_prompt
 run = Run.open_or_create(Path(sys.argv[1]), None)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    run.finish_shard("prompts", 0, [make_prompt("p", bytes(100_000))])
+    finish_shard(run, "prompts", 0, [make_prompt("p", bytes(100_000))])
 except StorageError as error:
     assert "exceed the size" in str(error), error
 else:

@@ -15,6 +15,7 @@ import pytest
 from dfgen.errors import DamagedFileError, RunLockedError, StorageError
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.fingerprint import ContentHash
+from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import STAGES
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -147,7 +148,8 @@ def test_order_of_finishing_and_every_crash_between(
                     paid.append(n)
                     journal.append([{"n": n}])
             journal.close()
-            run.finish_shard(
+            finish_shard(
+                run,
                 "sample",
                 0,
                 [make_trajectory("p", n) for n in (0, 2)],
@@ -162,7 +164,7 @@ def test_order_of_finishing_and_every_crash_between(
     while True:
         root = tmp_path / str(steps)
         run = Run.open_or_create(root, make_pipeline(sample={"num_samples": 3}))
-        run.finish_shard("prompts", 0, [make_prompt("p")])
+        finish_shard(run, "prompts", 0, [make_prompt("p")])
         left = [steps]
         paid: list[int] = []
 
@@ -188,10 +190,9 @@ def test_order_of_finishing_and_every_crash_between(
         assert paid == [0, 1, 2]
         assert audit(Run.open_or_create(root, None)) == []
         files = sorted(path for path in root.rglob("[!.]*") if path.is_file())
-        assert [str(path.relative_to(root)) for path in files] == [
+        assert [str(path.relative_to(root)) for path in files if path.suffix != ".json"] == [
             "prompts/part-00000.parquet",
             "rejects/sample-00000.parquet",
-            "run.json",
             "trajectories/part-00000.parquet",
         ]
         contents.append([path.read_bytes() for path in files if path.suffix == ".parquet"])
@@ -212,20 +213,20 @@ def test_growth_opens_the_shards_again(tmp_path: Path) -> None:
     kept = list(run.table("trajectories").iter_rows(1))
     new = [make_trajectory(name, 2).model_dump() for name in ("p2", "p3")]
     rows = [*kept[:2], new[0], *kept[2:], new[1]]
-    run.finish_shard("sample", 1, rows)
+    finish_shard(run, "sample", 1, rows)
     assert run.is_done("sample", 1) and not run.is_done("repair", 1) and not run.is_done("mask", 1)
     assert audit(run) == []
 
 
 def test_masks_made_before_the_repairs_are_open_again(tmp_path: Path) -> None:
     run = Run.open_or_create(tmp_path, make_pipeline())
-    run.finish_shard("prompts", 0, [make_prompt("p")])
-    run.finish_shard("sample", 0, [make_trajectory("p", n) for n in range(2)])
-    run.finish_shard("mask", 0, [make_mask("p", n, "outcome") for n in range(2)])
+    finish_shard(run, "prompts", 0, [make_prompt("p")])
+    finish_shard(run, "sample", 0, [make_trajectory("p", n) for n in range(2)])
+    finish_shard(run, "mask", 0, [make_mask("p", n, "outcome") for n in range(2)])
     assert run.is_done("mask", 0)
-    run.finish_shard("repair", 0, [make_repair("p", 1)], [make_reject("repair", "p-0")])
+    finish_shard(run, "repair", 0, [make_repair("p", 1)], [make_reject("repair", "p-0")])
     assert not run.is_done("mask", 0)
-    run.finish_shard("mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "repair")])
+    finish_shard(run, "mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "repair")])
     assert run.is_done("mask", 0)
 
 
@@ -233,7 +234,7 @@ def test_rejects_that_are_gone_lose_their_file(tmp_path: Path) -> None:
     run = make_finished_run(tmp_path)
     assert run.rejects("sample").exists(0)
     rows = [make_trajectory(name, n) for name in ("p0", "p1") for n in range(2)]
-    run.finish_shard("sample", 0, rows)
+    finish_shard(run, "sample", 0, rows)
     assert not run.rejects("sample").exists(0)
 
 
@@ -303,6 +304,7 @@ def test_example_shards_are_sound(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
+from dfgen.store.finishing import finish_shard
 from dfgen.store.run import Run
 from tests.store.examples import make_prompt
 run = Run.open_or_create(Path(sys.argv[1]), None)
@@ -313,7 +315,7 @@ def rows():
     time.sleep(600)
 with run.lock():
     run.journal("prompts", 0).append([{"n": 1}])
-    run.finish_shard("prompts", 0, rows())
+    finish_shard(run, "prompts", 0, rows())
 """
 
 

@@ -262,7 +262,7 @@ def test_rows_of_another_record_are_refused(tmp_path: Path) -> None:
 def test_rows_with_the_columns_of_another_version_are_refused(tmp_path: Path) -> None:
     table = ShardTable(tmp_path, Repair)
     table.write(0, [make_repair("a", 0)])
-    pq.write_table(pq.read_table(table.path(0)).drop_columns(["copy_of"]), table.path(0))
+    pq.write_table(pq.read_table(table.path(0)).drop_columns(["protocol"]), table.path(0))
     with pytest.raises(DamagedFileError, match=r"dfgen\.repair/1 with other columns") as caught:
         table.num_rows(0)
     assert "Another version of dfgen" in str(caught.value.hint)

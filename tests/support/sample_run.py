@@ -51,7 +51,7 @@ def make_run(root: Path, prompts: int = 12, samples: int = 4, seed: int = 0) -> 
         run_prompts(session)
         policy = ScriptedPolicy(session.tokenizer, index_scenes(session, prompts, seed), seed)
         run.check_stage("sample", pipeline, {})
-        run_sampling(session, policy, pool, session.list_unfinished("sample", "prompts"))
+        run_sampling(session, policy, pool, session.list_unfinished("sample"))
         finish_stage(run, "sample")
         run.check_stage("repair", pipeline, {"template": hash_template(pipeline.repair)})
         repairer = Repairer(
@@ -63,10 +63,10 @@ def make_run(root: Path, prompts: int = 12, samples: int = 4, seed: int = 0) -> 
             seed,
             PRICE,
         )
-        run_repair(session, repairer, session.list_unfinished("repair", "sample"))
+        run_repair(session, repairer, session.list_unfinished("repair"))
         finish_stage(run, "repair")
         run.check_stage("mask", pipeline, {"tokenizer": session.tokenizer.sha256})
-        run_masking(session, session.list_unfinished("mask", "sample"))
+        run_masking(session, session.list_unfinished("mask"))
         finish_stage(run, "mask")
     return root
 

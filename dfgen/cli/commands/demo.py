@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.options import examples
-from dfgen.cli.working import work
+from dfgen.cli.run_command import work
 
 
 @click.command(

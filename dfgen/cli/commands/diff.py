@@ -14,17 +14,16 @@ from dfgen.errors import InputError
 
 @click.command(
     epilog=examples(
-        "dfgen diff wrong.txt right.txt",
+        "dfgen diff wrong.txt right.txt --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
         "dfgen diff wrong.txt right.txt --tokenizer Qwen/Qwen2.5-VL-7B-Instruct --json",
-        "echo '3 + 2 = 6' | dfgen diff - right.txt",
+        "echo '3 + 2 = 6' | dfgen diff - right.txt --tokenizer demo:policy",
     )
 )
 @click.argument("wrong", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.argument("right", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
 @click.option(
     "--tokenizer",
-    default="demo:policy",
-    show_default=True,
+    required=True,
     help="Directory or Hub id of the tokenizer in whose tokens the mask is made.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print masks, steps and hunks as JSON.")
@@ -41,7 +40,8 @@ def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     loaded = load_tokenizer(resolve_model(tokenizer))
     diff = diff_pair(_read(wrong), _read(right), loaded)
     if as_json:
-        click.echo(json.dumps(to_json(diff), ensure_ascii=False))
+        said = {"tokenizer": loaded.name, "tokenizer_sha256": loaded.sha256, **to_json(diff)}
+        click.echo(json.dumps(said, ensure_ascii=False))
     else:
         print_difference(diff)
 

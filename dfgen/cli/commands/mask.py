@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from dfgen.cli.options import examples, read_pipeline
+from dfgen.cli.run_command import make_masks, work
 
 
 @click.command(
@@ -28,9 +28,7 @@ from dfgen.cli.options import examples, read_pipeline
 @click.option("--pairs", type=click.Path(path_type=Path), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
-    default="demo:policy",
-    show_default=True,
-    help="With --pairs: directory or Hub id of the policy's tokenizer.",
+    help="With --pairs, required: directory or Hub id of the policy's tokenizer.",
 )
 @click.option(
     "--map",
@@ -48,7 +46,7 @@ def command(
     pipeline: Path | None,
     out: Path,
     pairs: Path | None,
-    tokenizer: str,
+    tokenizer: str | None,
     mapping: tuple[str, ...],
     settings: tuple[str, ...],
     limit: int | None,
@@ -64,21 +62,21 @@ def command(
     if (pipeline is None) == (pairs is None):
         raise click.UsageError("Give either PIPELINE, for a run, or --pairs FILE.")
     if pipeline is not None:
-        from dfgen.cli.working import work
-
-        effective = read_pipeline(pipeline, settings, limit)
-        work(effective, out, ("mask",), quiet=quiet, as_json=as_json)
+        given = {"--tokenizer": tokenizer, "--map": mapping, "--workers": workers}
+        for option, value in given.items():
+            if value:
+                raise click.UsageError(
+                    f"{option} is for --pairs; a run has its own (see `dfgen config show`)."
+                )
+        work(read_pipeline(pipeline, settings, limit), out, ("mask",), quiet=quiet, as_json=as_json)
         return
-    from dfgen.cli.pairing import make_mask_config, make_pairs_config
-    from dfgen.cli.progress import make_progress
-    from dfgen.stages.mask.pairs import Job, run_pairs
+    if tokenizer is None:
+        raise click.UsageError(
+            "--pairs needs --tokenizer: the policy's, as a directory or Hub id. Masks are made in "
+            "its tokens."
+        )
+    from dfgen.config.load import make_pairs_pipeline
 
     assert pairs is not None
-    config = make_pairs_config(pairs, mapping, limit)
-    job = Job(out, tokenizer, make_mask_config(settings))
-    with make_progress(quiet) as progress:
-        counts = run_pairs(config, job, progress, workers)
-    if as_json:
-        click.echo(json.dumps({"out": str(out), "counts": counts}))
-    else:
-        click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")
+    effective = make_pairs_pipeline(pairs, tokenizer, mapping, limit, settings, workers)
+    make_masks(effective, out, quiet=quiet, as_json=as_json)

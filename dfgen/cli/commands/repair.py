@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
 from dfgen.cli.rehearsing import rehearse
-from dfgen.cli.working import work
+from dfgen.cli.run_command import work
 
 
 @click.command(

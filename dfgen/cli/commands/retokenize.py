@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from dfgen.cli.options import examples
+from dfgen.cli.run_command import make_masks
 
 
 @click.command(
@@ -22,7 +22,7 @@ from dfgen.cli.options import examples
     "-o",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the new mask files.",
+    help="Run directory for the new masks.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
@@ -31,14 +31,7 @@ def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) 
 
     MASKS is a run, or a folder of mask files. Logprobs belong to the old tokens and become null.
     """
-    from dfgen.cli.progress import make_progress
-    from dfgen.engines.loading import resolve_model
-    from dfgen.stages.mask.retokenize import run_retokenize
-    from dfgen.tokens.loading import load_tokenizer
+    from dfgen.config.load import make_retokenize_pipeline
 
-    with make_progress(quiet) as progress:
-        counts = run_retokenize(masks, out, load_tokenizer(resolve_model(tokenizer)), progress)
-    if as_json:
-        click.echo(json.dumps({"out": str(out), "counts": counts}))
-    else:
-        click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")
+    effective = make_retokenize_pipeline(masks, tokenizer)
+    make_masks(effective, out, quiet=quiet, as_json=as_json)

@@ -1,4 +1,8 @@
-"""Runs `dfgen mask --pairs`: chunks of pairs to mask files, one process per core."""
+"""Makes masks of pairs that people already have: a wrong text and its correction in each row.
+
+Nothing is sampled and nobody repairs. A chunk of the source becomes a shard of prompts (where rows
+have a question or pictures) and a shard of masks; several processes work on several chunks.
+"""
 
 from __future__ import annotations
 
@@ -7,155 +11,130 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfgen.config.mask import MaskConfig
-from dfgen.config.pairs import PairsConfig
+from dfgen.config.pipeline import Pipeline
 from dfgen.diff.pair import diff_pair
-from dfgen.errors import RowError, StorageError
+from dfgen.errors import InputError, RowError
 from dfgen.prompts.pairs import Pair
-from dfgen.records import Mask, Prompt, Reject
+from dfgen.records import Mask, Reject, make_reject
+from dfgen.stages.chunks import Chunk, cut_chunks
 from dfgen.stages.mask.rows import build_mask
-from dfgen.stages.progress import Progress
-from dfgen.stages.rejecting import make_reject
 from dfgen.stages.repair.leak import touches_only_answer
+from dfgen.stages.session import Session
 from dfgen.stages.workers import follow_parent
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
 
-
-Chunk = list[Pair | Reject]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker needs to know."""
-
-    out: Path
-    tokenizer: str
-    mask: MaskConfig
+PairChunk = Chunk[Pair | Reject]
 
 
-def run_pairs(
-    config: PairsConfig, job: Job, progress: Progress, workers: int = 0
-) -> dict[str, int]:
-    """Mask every pair of the source; writes OUT/masks, OUT/prompts and OUT/rejects.
+def run_pairs(session: Session) -> None:
+    """Mask every pair of the source that is not masked yet.
 
-    Shards whose masks are already there are kept. Returns the counts: input, output, rejects.
-
-    Args:
-        config: the source of pairs.
-        job: where to write, tokenizer, mask settings.
-        progress: told how far it is.
-        workers: processes; 0: one per core.
+    Rows that were added to the source since become new shards.
 
     Raises:
         InputError: the source cannot be read.
-        StorageError: `out` holds something else.
+        RunMismatchError: the run was made with other settings, another tokenizer or other rows.
     """
     from dfgen.prompts.pairs import read_pairs
 
-    if (job.out / "run.json").exists():
-        raise StorageError(
-            "this directory holds a run.",
-            where=str(job.out),
-            hint="Choose another --out for the masks of pairs.",
-        )
-    counts = {"input": 0, "output": 0, "rejects": 0}
-    progress.start("mask", config.limit, 0)
-    for written, rejected in _mask_chunks(
-        _cut(read_pairs(config), config.shard_size), job, workers
-    ):
-        counts["input"] += written + rejected
-        counts["output"] += written
-        counts["rejects"] += rejected
-        progress.advance(written + rejected, rejected=rejected)
-    progress.finish("mask")
-    return counts
-
-
-def _cut(rows: Iterator[Pair | Reject], size: int) -> Iterator[Chunk]:
-    while chunk := list(islice(rows, size)):
-        yield chunk
-
-
-def _mask_chunks(chunks: Iterable[Chunk], job: Job, workers: int) -> Iterator[tuple[int, int]]:
-    """Counts of each chunk in order, with a bounded number of chunks in work."""
-    from dfgen.engines.loading import resolve_model
-    from dfgen.tokens.loading import load_tokenizer
-
-    chunks = iter(chunks)
-    first = list(islice(chunks, 2))
-    workers = workers or os.cpu_count() or 1
-    tokenizer = load_tokenizer(resolve_model(job.tokenizer))
-    if len(first) < 2 or workers == 1:  # starting processes would cost more than the work
-        _WORKER[:] = [(job, tokenizer)]
-        for shard, chunk in enumerate([*first, *chunks]):
-            yield _mask_chunk(shard, chunk)
+    run, config = session.run, session.pipeline.pairs
+    if config is None:
+        raise InputError("the pipeline has no pairs section.")
+    facts = {"tokenizer": session.tokenizer.sha256}
+    run.check_stage("mask", session.pipeline, facts)
+    for stage in ("prompts", "mask"):
+        run.set_stage(stage, state="running", counts={})
+    session.progress.start("mask", config.limit, 0)
+    counts = {
+        "prompts": {"input": 0, "output": 0, "rejects": 0},
+        "mask": {"input": 0, "output": 0, "rejects": 0},
+    }
+    rows = session.until_stopped(read_pairs(config))
+    chunks = cut_chunks(run, ("mask",), rows, config.shard_size)
+    for unread, masked, refused in _mask_chunks(session, chunks):
+        for name, numbers in (
+            ("prompts", (unread + masked + refused, masked + refused, unread)),
+            ("mask", (masked + refused, masked, refused)),
+        ):
+            for key, number in zip(("input", "output", "rejects"), numbers, strict=True):
+                counts[name][key] += number
+        session.progress.advance(unread + masked + refused, rejected=unread + refused)
+    if session.stop.requested:
         return
+    for stage, numbers_of_stage in counts.items():
+        run.set_stage(stage, state="done", counts=numbers_of_stage, **facts)
+    session.progress.finish("mask")
+
+
+def mask_chunk(session: Session, chunk: PairChunk) -> tuple[int, int, int]:
+    """Write the masks of one chunk; returns rows unread, masked and refused."""
+    run, shard = session.run, chunk.shard
+    unread = [row for row in chunk.rows if isinstance(row, Reject)]
+    pairs = [row for row in chunk.rows if isinstance(row, Pair)]
+    if chunk.written:
+        masked = run.table("masks").num_rows(shard)
+        return len(unread), masked, len(pairs) - masked
+    rows: list[Mask] = []
+    refused: list[Reject] = []
+    for row in mask_pairs(pairs, session.tokenizer, session.pipeline.mask):
+        if isinstance(row, Reject):
+            refused.append(row)
+        else:
+            rows.append(row)
+    prompts = {
+        pair.prompt.prompt_id: pair.prompt
+        for pair in pairs
+        if pair.prompt.question or pair.prompt.images
+    }
+    session.finish_shard("prompts", shard, list(prompts.values()), unread)
+    session.finish_shard("mask", shard, rows, refused, source=chunk.source)
+    return len(unread), len(rows), len(refused)
+
+
+def _mask_chunks(session: Session, chunks: Iterator[PairChunk]) -> Iterator[tuple[int, int, int]]:
+    """Counts of each chunk in order, with a bounded number of chunks in work."""
+    first = list(islice(chunks, 2))
+    workers = session.pipeline.workers or os.cpu_count() or 1
+    if len(first) < 2 or workers == 1:  # starting processes would cost more than the work
+        for chunk in chain(first, chunks):
+            yield mask_chunk(session, chunk)
+        return
+    arguments = (session.run.root, session.pipeline, session.tokenizer)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=(job, tokenizer)
+        workers, mp_context=context, initializer=_open_worker, initargs=arguments
     ) as pool:
-        waiting: deque[Future[tuple[int, int]]] = deque()
-        for shard, chunk in enumerate(_chain(first, chunks)):
-            waiting.append(pool.submit(_mask_chunk, shard, chunk))
+        waiting: deque[Future[tuple[int, int, int]]] = deque()
+        for chunk in chain(first, chunks):
+            waiting.append(pool.submit(_mask_in_worker, chunk))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _chain(first: list[Chunk], rest: Iterator[Chunk]) -> Iterator[Chunk]:
-    yield from first
-    yield from rest
+_WORKER: list[Session] = []
 
 
-_WORKER: list[tuple[Job, TextTokenizer]] = []
+def _open_worker(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
+    from dfgen.store.run import Run
 
-
-def _open_worker(job: Job, tokenizer: TextTokenizer) -> None:
     follow_parent()
-    _WORKER[:] = [(job, tokenizer)]
+    # The parent holds the run's lock; a worker only writes the shards that it is given.
+    session = Session(Run.open_or_create(root, None), pipeline)
+    session.tokenizer = tokenizer
+    _WORKER[:] = [session]
 
 
-def _mask_chunk(shard: int, chunk: Chunk) -> tuple[int, int]:
-    from dfgen.store.shards import ShardTable
-
-    job, tokenizer = _WORKER[0]
-    masks = ShardTable(job.out / "masks", Mask)
-    unread = [row for row in chunk if isinstance(row, Reject)]
-    pairs = [row for row in chunk if isinstance(row, Pair)]
-    if masks.exists(shard):
-        written = masks.num_rows(shard)
-        return written, len(chunk) - written
-    rows: list[Mask] = []
-    refused: list[Reject] = []
-    for row in mask_pairs(pairs, tokenizer, job.mask):
-        (refused if isinstance(row, Reject) else rows).append(row)  # type: ignore[arg-type]
-    _write_prompts(job.out, shard, pairs)
-    for stage, rejects in (("prompts", unread), ("mask", refused)):
-        if rejects:
-            ShardTable(job.out / "rejects", Reject, prefix=stage).write(shard, rejects)
-    masks.write(shard, rows)
-    return len(rows), len(unread) + len(refused)
-
-
-def _write_prompts(out: Path, shard: int, pairs: list[Pair]) -> None:
-    """Questions and pictures, once each, if the source has any."""
-    from dfgen.store.shards import ShardTable
-
-    prompts = {
-        pair.prompt.prompt_id: pair.prompt
-        for pair in pairs
-        if pair.prompt.question or pair.prompt.images
-    }
-    if prompts:
-        ShardTable(out / "prompts", Prompt).write(shard, prompts.values())
+def _mask_in_worker(chunk: PairChunk) -> tuple[int, int, int]:
+    return mask_chunk(_WORKER[0], chunk)
 
 
 def mask_pairs(

@@ -1,4 +1,4 @@
-"""Runs `dfgen retokenize`: mask files in, mask files out, one for one."""
+"""Carries masks over to another tokenizer, exact by bytes: a mask file in, a mask file out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,54 +17,75 @@ from dfgen.diff.marks import Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
 from dfgen.diff.side import Side, read_side
-from dfgen.errors import InputError, RowError
-from dfgen.records import Mask, Reject
-from dfgen.stages.progress import Progress
-from dfgen.stages.rejecting import make_reject
+from dfgen.errors import InputError, RowError, RunMismatchError
+from dfgen.records import Mask, Reject, make_reject
+from dfgen.stages.session import Session
+from dfgen.store.entries import SourceRows, hash_file
+from dfgen.store.shards import ShardTable
 from dfgen.tokens.tokenizer import TextTokenizer
 
-if TYPE_CHECKING:
-    from dfgen.store.shards import ShardTable
 
+def run_retokenize(session: Session) -> None:
+    """Carry every mask file of the source over to the pipeline's tokenizer.
 
-def run_retokenize(
-    source: Path, out: Path, tokenizer: TextTokenizer, progress: Progress
-) -> dict[str, int]:
-    """Carry every mask file under `source` over to `tokenizer`; returns input, output, rejects.
+    A file of the source that has changed since is carried over anew.
 
     Raises:
-        InputError: `source` holds no mask files, or is `out`.
+        InputError: the source holds no mask files, or is this run.
+        RunMismatchError: the run was made for another tokenizer, or files of the source are gone.
     """
-    from dfgen.store.shards import ShardTable
-
-    table, target = find_masks(source), ShardTable(out / "masks", Mask)
-    if table.directory.resolve() == target.directory.resolve():
-        raise InputError("--out is the same folder as the masks to read.", where=str(out))
-    ledger = ShardTable(out / "rejects", Reject, prefix="mask")
+    run, config = session.run, session.pipeline.retokenize
+    if config is None:
+        raise InputError("the pipeline has no retokenize section.")
+    path = Path(config.path).expanduser()
+    table = find_masks(path)
+    if table.directory.resolve() == run.table("masks").directory.resolve():
+        raise InputError(
+            "--out is the same folder as the masks to read.", where=str(table.directory)
+        )
+    facts = {"tokenizer": session.tokenizer.sha256}
+    run.check_stage("mask", session.pipeline, facts)
+    gone = set(run.table("masks").shards()) - set(table.shards())
+    if gone:
+        raise RunMismatchError(
+            f"the source has no shard {min(gone)} any more, which this run was made from.",
+            where=str(table.directory),
+            hint="Choose another directory for the masks of another source.",
+        )
+    run.set_stage("mask", state="running", counts={}, source=str(path.resolve()))
     total = sum(map(table.num_rows, table.shards()))
     counts = {"input": total, "output": 0, "rejects": 0}
-    progress.start("retokenize", total, 0)
-    for shard in table.shards():
-        rejects: list[Reject] = []
-        rows = list(_convert(table.iter_rows(shard), tokenizer, rejects))
-        if rejects:
-            ledger.write(shard, rejects)
-        target.write(shard, rows)
-        counts["output"] += len(rows)
-        counts["rejects"] += len(rejects)
-        progress.advance(len(rows) + len(rejects), rejected=len(rejects))
-    progress.finish("retokenize")
-    return counts
+    session.progress.start("retokenize", total, 0)
+    for shard in session.until_stopped(table.shards()):
+        written, refused = retokenize_shard(session, table, shard)
+        counts["output"] += written
+        counts["rejects"] += refused
+        session.progress.advance(written + refused, rejected=refused)
+    if session.stop.requested:
+        return
+    run.set_stage("mask", state="done", counts=counts, **facts)
+    session.progress.finish("retokenize")
+
+
+def retokenize_shard(session: Session, table: ShardTable, shard: int) -> tuple[int, int]:
+    """Carry one mask file over unless that was done; returns rows written and refused."""
+    run = session.run
+    source = SourceRows(rows=table.num_rows(shard), sha256=hash_file(table.path(shard)))
+    entry = run.entry("mask", shard)
+    if entry is not None and entry.source == source and run.output("mask").exists(shard):
+        return entry.rows, entry.rejects
+    rejects: list[Reject] = []
+    rows = list(_convert(table.iter_rows(shard), session.tokenizer, rejects))
+    session.finish_shard("mask", shard, rows, rejects, source=source)
+    return len(rows), len(rejects)
 
 
 def find_masks(path: Path) -> ShardTable:
-    """The mask files of a run, of the output of `dfgen mask --pairs`, or of a folder itself.
+    """The mask files of a run or of a folder of masks.
 
     Raises:
         InputError: there are none.
     """
-    from dfgen.store.shards import ShardTable
-
     for folder in (path / "masks", path):
         table = ShardTable(folder, Mask)
         if table.shards():

@@ -12,10 +12,9 @@ from dfgen.config.mask import MaskConfig
 from dfgen.diff.marks import find_step_ids
 from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.diff.side import read_side
-from dfgen.errors import RowError
-from dfgen.records import Mask, Quality, Reject, Repair, Trajectory
+from dfgen.errors import InvalidDataError, RowError
+from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right, make_reject
 from dfgen.stages.mask.weights import read_edits, weigh_tokens
-from dfgen.stages.rejecting import make_reject
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -26,11 +25,19 @@ if TYPE_CHECKING:
 MaskMaker = Callable[[], Mask]
 
 
+#: What side tables say of trajectories: values of a mask's columns by trajectory_id and column.
+Sides = dict[str, dict[str, Any]]
+
+FOLDED = frozenset(Mask.model_fields) - frozenset(Trajectory.model_fields)
+"""Columns of a mask that a side table may fill: those that are not the trajectory's own."""
+
+
 def prepare_masks(
     trajectories: Iterable[Trajectory],
     repairs: Mapping[str, Repair],
     tokenizer: TextTokenizer,
     config: MaskConfig,
+    sides: Sides | None = None,
 ) -> Iterator[MaskMaker | Reject]:
     """One mask (or reject) per trajectory, in order.
 
@@ -39,14 +46,17 @@ def prepare_masks(
         repairs: accepted repairs by trajectory id.
         tokenizer: the policy's own.
         config: refinements of the alignment, and what trajectories without a repair get.
+        sides: what later stages found out about trajectories and their repairs.
     """
     for trajectory in trajectories:
         repair = repairs.get(trajectory.trajectory_id)
         try:
             if repair is not None:
-                yield prepare_repaired(trajectory, repair, tokenizer, config)
+                make = prepare_repaired(trajectory, repair, tokenizer, config)
             else:
-                yield prepare_unrepaired(trajectory, tokenizer, config)
+                make = prepare_unrepaired(trajectory, tokenizer, config)
+            said = (sides or {}).get(trajectory.trajectory_id)
+            yield partial(_fold_in, make, said) if said else make
         except RowError as error:
             yield make_reject("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
 
@@ -120,7 +130,7 @@ def prepare_unrepaired(
         RowError: the token ids and the text do not belong together, or the row is configured to
             be dropped (`outcome_dropped`).
     """
-    source: Literal["correct", "outcome"] = "correct" if trajectory.reward >= 1.0 else "outcome"
+    source: Literal["correct", "outcome"] = "correct" if is_right(trajectory.reward) else "outcome"
     policy = config.correct if source == "correct" else config.outcome
     if policy == "drop":
         raise RowError(f"{source}_dropped", f"mask.{source} is set to drop.")
@@ -150,6 +160,24 @@ def prepare_unrepaired(
         hunks=None,
         quality=None,
     )
+
+
+def _fold_in(make: MaskMaker, said: Mapping[str, Any]) -> Mask:
+    """Make a mask and take over what side tables say of its trajectory."""
+    mask = make()
+    lengths = {
+        "weights": len(mask.completion_ids),
+        "repair_logprobs": None if mask.repair_ids is None else len(mask.repair_ids),
+    }
+    for name, value in said.items():
+        if name in lengths and len(value) != lengths[name]:
+            raise InvalidDataError(
+                f"{name} of {mask.trajectory_id} has {len(value)} values in a side table, and the "
+                f"mask has place for {lengths[name]}.",
+                hint="The side table belongs to other rows; delete its folder and make it anew.",
+            )
+        setattr(mask, name, value)
+    return mask
 
 
 def _identity(trajectory: Trajectory) -> dict[str, Any]:

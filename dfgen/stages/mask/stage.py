@@ -10,25 +10,53 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.records import Reject, Repair, Trajectory
+from dfgen.stages.mask.rows import FOLDED, Sides
 from dfgen.stages.session import Session
+from dfgen.stages.work import Tools
 from dfgen.stages.workers import follow_parent
+from dfgen.store.layout import find_writer, list_side_tables
+from dfgen.store.run import Run
 from dfgen.tokens.tokenizer import TextTokenizer
 
 # Starting a process takes a second; below this it does not pay.
 ROWS_WORTH_A_PROCESS = 20_000
 
 
+class MaskStage:
+    """Trajectories and repairs become masks (`dfgen.stages.work.StageWork`)."""
+
+    stage = "mask"
+
+    def list_facts(self, session: Session) -> dict[str, str]:
+        """The tokenizer, in whose tokens the masks are."""
+        return {"tokenizer": session.tokenizer.sha256}
+
+    @contextmanager
+    def open_tools(self, session: Session) -> Iterator[Tools]:
+        """The tokenizer is all that it takes."""
+        facts = self.list_facts(session)
+        yield Tools(session.pipeline, tokenizer=session.tokenizer, facts=facts, notes=facts)
+
+    def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:  # noqa: ARG002
+        """Make the masks of these shards."""
+        run_masking(session, shards)
+
+    def close(self, session: Session) -> None:
+        """Nothing is left to say."""
+
+
 def run_masking(session: Session, todo: list[int]) -> None:
     """Make the masks of these shards."""
     trajectories = session.run.table("trajectories")
-    rows = {shard: trajectories.num_rows(shard) for shard in trajectories.shards()}
-    left = sum(rows[shard] for shard in todo)
-    session.run.set_stage("mask", state="running", counts={}, tokenizer=session.tokenizer.sha256)
-    session.progress.start("mask", sum(rows.values()), sum(rows.values()) - left)
+    rows = {shard: trajectories.num_rows(shard) for shard in todo}
+    left = sum(rows.values())
+    total = max(left, session.run.manifest.get_stage("sample").counts.get("output", 0))
+    session.progress.start("mask", total, total - left)
     workers = _choose_workers(session.pipeline.workers, len(todo), left)
     for shard, rejected in _mask_all(session, todo, workers):
         session.progress.advance(rows[shard], rejected=rejected)
@@ -44,6 +72,7 @@ def mask_shard(session: Session, shard: int) -> int:
     trajectories = (
         Trajectory.model_validate(row) for row in run.table("trajectories").iter_rows(shard)
     )
+    sides = read_sides(run, shard)
     repairs: dict[str, Repair] = {}
     if run.table("repairs").exists(shard):
         for row in run.table("repairs").iter_rows(shard):
@@ -51,13 +80,33 @@ def mask_shard(session: Session, shard: int) -> int:
             repairs[repair.trajectory_id] = repair
     makers: list[MaskMaker] = []
     rejects: list[Reject] = []
-    for made in prepare_masks(trajectories, repairs, session.tokenizer, session.pipeline.mask):
+    for made in prepare_masks(
+        trajectories, repairs, session.tokenizer, session.pipeline.mask, sides
+    ):
         if isinstance(made, Reject):
             rejects.append(made)
         else:
             makers.append(made)
     session.finish_shard("mask", shard, (make() for make in makers), rejects)
     return len(rejects)
+
+
+def read_sides(run: Run, shard: int) -> Sides:
+    """What the side tables say of the trajectories of a shard, by trajectory_id and column.
+
+    Only columns that a mask has, too, and only shards that were made from what is there now: an
+    older one says something of rows that have changed since.
+    """
+    sides: Sides = {}
+    for name in list_side_tables():
+        table, stage = run.table(name), find_writer(name)
+        columns = [name for name in table.model.model_fields if name in FOLDED]
+        if not columns or not table.exists(shard) or not run.is_current(stage, shard):
+            continue
+        for row in table.iter_rows(shard, ["trajectory_id", *columns]):
+            said = {name: row[name] for name in columns if row[name] is not None}
+            sides.setdefault(row["trajectory_id"], {}).update(said)
+    return sides
 
 
 def _choose_workers(wanted: int, shards: int, rows: int) -> int:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dfgen.config.repair import RepairConfig
+from dfgen.records import is_right
 from dfgen.stages.repair.leak import find_leak, is_unsupported
 from dfgen.stages.repair.wording import find_meta_talk, find_odd_character, find_other_language
 
@@ -143,7 +144,7 @@ def check_characters(candidate: Candidate, config: RepairConfig) -> str | None: 
 def check_answer(candidate: Candidate, config: RepairConfig) -> str | None:  # noqa: ARG001
     """The repaired answer is right."""
     verdict = candidate.judge()
-    if verdict.correct:
+    if is_right(verdict.reward):
         return None
     found = (
         "no answer was found"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from dfgen.config.repair import RepairConfig
-from dfgen.records import Attempt, Necessity, Repair, Trajectory, VerdictInfo
+from dfgen.records import Attempt, Necessity, Repair, Trajectory, VerdictInfo, is_right
 from dfgen.stages.repair.checks import Candidate
 from dfgen.stages.repair.leak import touches_only_answer
 from dfgen.stages.repair.necessity import record_verdicts, settle, take_back
@@ -126,7 +126,7 @@ class Comparison:
             take_back(self.diff.completion, self.diff.repair, hunk.wrong_bytes, hunk.right_bytes)[0]
             for hunk in hunks
         ]
-        right = [verdict.correct for verdict in self._grade(texts)]
+        right = [is_right(verdict.reward) for verdict in self._grade(texts)]
         return record_verdicts(hunks, right, unneeded_weight)
 
     def _grade(self, texts: Sequence[str]) -> list[Verdict]:

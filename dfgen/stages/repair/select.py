@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.grade.registry import is_built_in
-from dfgen.records import Trajectory
+from dfgen.records import Trajectory, is_right
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,14 +33,14 @@ class Selection:
 
 def needs_repair(trajectory: Trajectory) -> bool:
     """Wrong by the grader's verdict."""
-    return trajectory.reward < 1.0
+    return not is_right(trajectory.reward)
 
 
 def need_repair(batch: pa.RecordBatch) -> pa.BooleanArray:
     """The same for rows with the column `reward`: bool[rows]."""
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
-    return pc.less(batch["reward"], 1.0)
+    return pa.array([not is_right(reward) for reward in batch["reward"].to_pylist()], pa.bool_())
 
 
 def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> None:

@@ -7,18 +7,20 @@ know is on disk: a killed run goes on in the middle of a round, after judging wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dfgen.errors import RowError
-from dfgen.records import Prompt, Reject, Repair, Trajectory
+from dfgen.config.engine import find_price
+from dfgen.errors import ConfigError, RowError
+from dfgen.records import Prompt, Reject, Repair, Trajectory, make_reject
 from dfgen.stages.ingest import read_shard
-from dfgen.stages.rejecting import make_reject
 from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair.judge_pool import open_judges
 from dfgen.stages.repair.necessity import count_necessity
 from dfgen.stages.repair.plan import CONTROL, History, Plan, count_rounds, plan_next
+from dfgen.stages.repair.prompt import hash_template
 from dfgen.stages.repair.record import (
     Entries,
     read_controls,
@@ -36,7 +38,60 @@ from dfgen.stages.repair.remaining import plan_shard
 from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
 from dfgen.stages.repair.spending import Spending, count_spent
-from dfgen.stages.session import Session, describe_engine
+from dfgen.stages.session import Session, describe_engine, list_engine_facts
+from dfgen.stages.work import Tools, open_engine, open_graders
+
+
+class RepairStage:
+    """A stronger model repairs wrong trajectories (`dfgen.stages.work.StageWork`)."""
+
+    stage = "repair"
+
+    def list_facts(self, session: Session) -> dict[str, str]:
+        """The text of the prompt template."""
+        return {"template": hash_template(session.pipeline.repair)}
+
+    @contextmanager
+    def open_tools(self, session: Session) -> Iterator[Tools]:
+        """Load or reach the repairer, and start processes that grade.
+
+        Raises:
+            ConfigError: the pipeline names no repairer.
+        """
+        config = session.pipeline.repair.engine
+        if config is None:
+            raise ConfigError("the pipeline has no repair.engine section.")
+        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+            yield Tools(
+                session.pipeline,
+                engine,
+                graders,
+                facts=self.list_facts(session) | list_engine_facts(engine),
+                notes={"engine": describe_engine(engine)},
+            )
+
+    def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
+        """Repair every wrong trajectory of these shards that is not decided yet."""
+        assert tools.engine is not None
+        assert tools.graders is not None
+        pipeline = session.pipeline
+        repairer = Repairer(
+            pipeline.repair,
+            tools.engine,
+            session.tokenizer,
+            tools.graders,
+            pipeline.mask,
+            pipeline.seed,
+            find_price(pipeline.repair.engine),
+        )
+        run_repair(session, repairer, shards)
+
+    def close(self, session: Session) -> None:
+        """Say what the tests of necessity found out."""
+        run = session.run
+        if session.pipeline.repair.necessity != "off":
+            rows = run.table("repairs").iter_rows(columns=["copy_of", "necessity"])
+            session.note("repair", necessity=asdict(count_necessity(rows)))
 
 
 def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
@@ -45,9 +100,6 @@ def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
     Raises:
         DfgenError: a limit on cost or requests is reached; what was in flight is on disk.
     """
-    session.run.set_stage(
-        "repair", state="running", counts={}, engine=describe_engine(repairer.engine)
-    )
     rows = sum(session.run.table("trajectories").num_rows(shard) for shard in todo)
     with open_judges(session, repairer.judge, rows) as judges:
         Repairing(session, repairer, judges).execute(todo)
@@ -90,7 +142,7 @@ class Repairing:
                 self._run_round(round_number)
             if self.session.stop.requested:
                 return
-        self._note_facts()
+        self._note_schema()
         self.session.progress.finish("repair")
 
     def _run_round(self, round_number: int) -> None:
@@ -223,20 +275,13 @@ class Repairing:
             except RowError as error:
                 rejects[key] = make_reject("repair", key, trajectory.prompt_id, error)
         controls = read_controls(session, shard, log)
-        if controls:
-            # Before the shard is finished, while the journal still has them.
-            session.run.table("controls").write(
-                shard,
-                [
-                    controls[trajectory.trajectory_id]
-                    for trajectory in read_named(session, shard, controls)
-                ],
-            )
+        named = read_named(session, shard, controls) if controls else ()
         session.finish_shard(
             "repair",
             shard,
             [rows[key] for key in order if key in rows],
             [rejects[key] for key in order if key in rejects],
+            beside={"controls": [controls[trajectory.trajectory_id] for trajectory in named]},
         )
         del self.open[shard]
 
@@ -275,14 +320,8 @@ class Repairing:
             self.repairer.engine.info.model,
         )
 
-    def _note_facts(self) -> None:
-        """Say in the manifest how the server treated its schema, and what tests found out."""
-        facts: dict[str, Any] = {}
+    def _note_schema(self) -> None:
+        """Say in the manifest how the server treated the schema of its answers."""
         if self.config.protocol == "hunks" and self.config.structured_output == "auto":
-            kept, ignored = (self.by_schema[flag] for flag in (True, False))
-            facts["schema"] = {"obeyed": kept, "ignored": ignored}
-        if self.config.necessity != "off":
-            rows = self.session.run.table("repairs").iter_rows(columns=["copy_of", "necessity"])
-            facts["necessity"] = asdict(count_necessity(rows))
-        if facts:
-            self.session.run.set_stage("repair", state="running", counts={}, **facts)
+            obeyed, ignored = (self.by_schema[flag] for flag in (True, False))
+            self.session.note("repair", schema={"obeyed": obeyed, "ignored": ignored})

@@ -14,9 +14,16 @@ from pydantic import BaseModel
 from dfgen.config.sample import Decoding, SampleConfig
 from dfgen.engines.base import Engine, Request, Result, Sampling, derive_seed
 from dfgen.errors import EngineError, RowError
-from dfgen.records import Prompt, Reject, Trajectory, VerdictInfo
+from dfgen.records import (
+    Prompt,
+    Reject,
+    Trajectory,
+    VerdictInfo,
+    make_reject,
+    make_trajectory_id,
+    split_trajectory_id,
+)
 from dfgen.stages.prompting import Template, build_messages
-from dfgen.stages.rejecting import make_reject
 
 if TYPE_CHECKING:
     from dfgen.grade.item import GradeItem
@@ -58,11 +65,6 @@ def make_answer_key(prompt: Prompt) -> AnswerKey:
     return AnswerKey(answer=prompt.answer, answer_type=prompt.answer_type, choices=prompt.choices)
 
 
-def name_trajectory(prompt_id: str, sample_index: int) -> str:
-    """The key of one cell."""
-    return f"{prompt_id}-{sample_index}"
-
-
 def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
     """Prompts of one shard with those of like length together, for engines that pad.
 
@@ -80,7 +82,7 @@ def make_requests(
     for prompt in prompts:
         messages = build_messages(prompt, template, config.system)
         for index in range(config.num_samples):
-            key = name_trajectory(prompt.prompt_id, index)
+            key = make_trajectory_id(prompt.prompt_id, index)
             if key in wanted:
                 yield Request(
                     key=key,
@@ -129,11 +131,11 @@ def draw_samples(
 
 
 def _to_draw(result: Result, seed: int, retokenizer: TextTokenizer | None) -> Draw:
-    prompt_id, _, index = result.key.rpartition("-")
+    prompt_id, index = split_trajectory_id(result.key)
     cell: dict[str, Any] = {
         "trajectory_id": result.key,
         "prompt_id": prompt_id,
-        "sample_index": int(index),
+        "sample_index": index,
         "finish_reason": result.finish_reason,
         "seed": seed,
     }

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dfgen.errors import RowError
-from dfgen.records import Reject
-from dfgen.stages.rejecting import make_reject
-from dfgen.stages.sample.draws import name_trajectory
+from dfgen.records import Reject, make_reject, make_trajectory_id
 
 
 def find_decided(
@@ -24,7 +22,7 @@ def find_decided(
     """
     decided = {}
     for prompt_id in prompt_ids:
-        verdicts = {right.get(name_trajectory(prompt_id, index)) for index in range(first)}
+        verdicts = {right.get(make_trajectory_id(prompt_id, index)) for index in range(first)}
         if len(verdicts) == 1 and None not in verdicts:
             decided[prompt_id] = True in verdicts
     return decided
@@ -38,4 +36,4 @@ def refuse_decided(prompt_id: str, index: int, first: int, right: bool) -> Rejec
         f"not drawn: the first {first} samples of the prompt are all {word}.",
         {"first": first, "right": right},
     )
-    return make_reject("sample", name_trajectory(prompt_id, index), prompt_id, error)
+    return make_reject("sample", make_trajectory_id(prompt_id, index), prompt_id, error)

@@ -13,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dfgen.stages.sample.draws import Draw, grade_draws, name_trajectory
+from dfgen.records import is_right, make_trajectory_id
+from dfgen.stages.sample.draws import Draw, grade_draws
 from dfgen.stages.sample.early_stop import find_decided, refuse_decided
 from dfgen.stages.sample.shard import OpenShard
 from dfgen.stages.session import Session
@@ -70,10 +71,19 @@ class Grading:
         self.take(state, all_in=True)
         self._submit(lambda: self._decide(state, then))
 
-    def finish(self, shard: int, state: OpenShard) -> None:
-        """Write a shard of which every cell is drawn or left out."""
+    def finish(
+        self,
+        shard: int,
+        state: OpenShard,
+        write: Callable[[int, OpenShard], None] | None = None,
+    ) -> None:
+        """Write a shard of which every cell is drawn or left out.
+
+        Args:
+            write: does it with all verdicts in; None: as the rows of the sample stage.
+        """
         self.take(state, all_in=True)
-        self._submit(lambda: self._finish(shard, state))
+        self._submit(lambda: (write or self._finish)(shard, state))
 
     def check(self) -> None:
         """Raise what went wrong: a shard that could not be written must end the run at once."""
@@ -105,7 +115,7 @@ class Grading:
     def _decide(self, state: OpenShard, then: Callable[[], None]) -> None:
         first = self.config.stop_early_after
         assert first is not None
-        right = {key: row.reward >= 1.0 for key, row in state.graded.rows.items()}
+        right = {key: is_right(row.reward) for key, row in state.graded.rows.items()}
         state.decided = find_decided(state.keys, first, right)
         then()
 
@@ -117,12 +127,12 @@ class Grading:
         ]
         left_out = 0
         for prompt_id, index in cells:
-            key = name_trajectory(prompt_id, index)
+            key = make_trajectory_id(prompt_id, index)
             if prompt_id in state.decided and key not in rows and key not in rejects:
                 first, right = self.config.stop_early_after or 0, state.decided[prompt_id]
                 rejects[key] = refuse_decided(prompt_id, index, first, right)
                 left_out += 1
-        order = [name_trajectory(*cell) for cell in cells]
+        order = [make_trajectory_id(*cell) for cell in cells]
         self.session.finish_shard(
             "sample",
             shard,

@@ -2,15 +2,14 @@
 
 The run's own limit stays what it is: a cell is drawn with the seed it had, so the new completion is
 what a larger limit would have given in the first place, and the row says what it replaced. What
-repair and mask made of the old rows is taken back before the new ones are written, so the run is
-sound at every moment: those stages find these rows to do.
+repair made of the old rows is taken back before the new ones are written, and the new generation of
+the shard opens its masks again, so those stages find these rows to do.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +20,24 @@ from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
-    grade_draws,
     make_answer_key,
     make_requests,
 )
+from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
 from dfgen.stages.sample.stage import choose_retokenizer
 from dfgen.stages.session import Session, list_engine_facts
-from dfgen.stages.tools import open_engine, open_graders
+from dfgen.stages.work import open_engine, open_graders
+from dfgen.store.finishing import finish_shard, take_back
 
 if TYPE_CHECKING:
-    from dfgen.grade.pool import GradePool
     from dfgen.store.journal import Journal
-    from dfgen.store.layout import Stage
+
+
+LIMIT = "retried_up_to"
+"""In a row's metadata: the largest `max_tokens` that it was drawn or refused with."""
+EARLIER = "earlier_draws"
+"""In a row's metadata: the draws that this one replaced, oldest first."""
 
 
 def retry_truncated(session: Session, limit: int) -> bool:
@@ -68,8 +72,11 @@ def retry_truncated(session: Session, limit: int) -> bool:
         return True
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
-        with open_graders(session.pipeline.grade) as pool:
-            Retrying(session, engine, pool, limit).execute(todo)
+        with (
+            open_graders(session.pipeline.grade) as pool,
+            Grading(session, pool, engine.info.model) as grading,
+        ):
+            Retrying(session, engine, grading, limit).execute(todo)
     return not session.stop.requested
 
 
@@ -80,128 +87,119 @@ def list_truncated(session: Session, shard: int, limit: int) -> set[str]:
 
 
 class Retrying:
-    """One pass over the shards that hold truncated rows."""
+    """One pass over the shards that hold truncated rows.
 
-    def __init__(self, session: Session, engine: Engine, pool: GradePool, limit: int) -> None:
+    Args:
+        session: of the run.
+        engine: who draws.
+        grading: who grades, entered.
+        limit: `max_tokens` of the new draws.
+    """
+
+    def __init__(self, session: Session, engine: Engine, grading: Grading, limit: int) -> None:
         self.session = session
         self.engine = engine
-        self.pool = pool
+        self.grading = grading
         self.limit = limit
         self.config = session.pipeline.sample.model_copy(update={"max_tokens": limit})
         self.open: dict[int, OpenShard] = {}
         self.journals: dict[int, Journal] = {}
         self.shard_of: dict[str, int] = {}
-        self.working: list[Future[None]] = []
         self.outcome = {"cells": 0, "still_truncated": 0, "refused": 0}
 
     def execute(self, todo: list[int]) -> None:
-        """Draw and write, shard by shard, without a pause between them."""
-        self._reopen_stages()
+        """Draw and write, shard by shard, without a pause between them.
+
+        Raises:
+            EngineError: the engine has failed, and no stop was asked for.
+        """
         total = sum(len(list_truncated(self.session, shard, self.limit)) for shard in todo)
         self.session.progress.start("retry", total, 0)
         retokenizer = choose_retokenizer(self.session)
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="dfgen-grade") as grader:
-                requests = self.session.until_stopped(self._feed(todo, grader))
-                for draws in draw_samples(self.engine, requests, retokenizer):
-                    self._keep(draws, grader)
-                    self.session.progress.advance(len(draws))
+            requests = self.session.until_stopped(self._feed(todo))
+            for draws in draw_samples(self.engine, requests, retokenizer):
+                self._keep(draws)
+                self.session.progress.advance(len(draws))
+                self.grading.check()
+            self.grading.wait(0)
         except EngineError:
             # An engine in a process of its own got the same signal.
             if not self.session.stop.requested:
                 raise
+            self.grading.wait(0)
         finally:
             for journal in self.journals.values():
                 journal.close()
-        for future in self.working:
-            future.result()
         self._note()
 
-    def _feed(self, todo: list[int], grader: ThreadPoolExecutor) -> Iterator[Request]:
+    def _feed(self, todo: list[int]) -> Iterator[Request]:
         for shard in todo:
+            self.grading.wait()
             wanted = list_truncated(self.session, shard, self.limit)
             journal = self.journals[shard] = self.session.run.retry_journal(shard)
-            draws = {
-                entry["draw"]["trajectory_id"]: Draw.model_validate(entry["draw"])
+            draws = [
+                Draw.model_validate(entry["draw"])
                 for entry in journal.replay()
                 if entry["limit"] == self.limit
-            }
+            ]
             prompts = list(read_shard(self.session, shard))
             keys = {prompt.prompt_id: make_answer_key(prompt) for prompt in prompts}
-            missing = wanted - draws.keys()
-            self.session.progress.advance(len(wanted) - len(missing))
-            self.open[shard] = OpenShard(keys, len(missing), ungraded=list(draws.values()))
+            known = {draw.trajectory_id: draw for draw in draws if draw.trajectory_id in wanted}
+            missing = wanted - known.keys()
+            self.session.progress.advance(len(known))
+            state = self.open[shard] = OpenShard(keys, len(missing))
+            state.add(list(known.values()))
             if not missing:
-                self.working.append(grader.submit(self._finish, shard))
+                self._complete(shard)
                 continue
+            self.grading.take(state)
             self.shard_of.update((key, shard) for key in missing)
             yield from make_requests(prompts, self.config, self.session.pipeline.seed, missing)
 
-    def _keep(self, draws: list[Draw], grader: ThreadPoolExecutor) -> None:
+    def _keep(self, draws: list[Draw]) -> None:
+        by_shard: dict[int, list[Draw]] = {}
         for draw in draws:
-            shard = self.shard_of.pop(draw.trajectory_id)
-            record = {"limit": self.limit, "draw": draw.model_dump(exclude_defaults=True)}
-            self.journals[shard].append([record])
+            by_shard.setdefault(self.shard_of.pop(draw.trajectory_id), []).append(draw)
+        for shard, fresh in by_shard.items():
+            self.journals[shard].append(
+                [
+                    {"limit": self.limit, "draw": draw.model_dump(exclude_defaults=True)}
+                    for draw in fresh
+                ]
+            )
             state = self.open[shard]
-            state.ungraded.append(draw)
-            state.missing -= 1
-            if not state.missing:
-                self.working.append(grader.submit(self._finish, shard))
+            state.add(fresh)
+            state.missing -= len(fresh)
+            if state.missing:
+                self.grading.take(state)
+            else:
+                self._complete(shard)
 
-    def _finish(self, shard: int) -> None:
-        state, run = self.open.pop(shard), self.session.run
-        rows = read_written(self.session, shard).rows
-        fresh = [draw for draw in state.ungraded if draw.trajectory_id in rows]
-        model, replaced = self.engine.info.model, set()
-        for new in grade_draws(fresh, state.keys, self.session.tokenizer, self.pool, model):
-            key = new.row_id if isinstance(new, Reject) else new.trajectory_id
+    def _complete(self, shard: int) -> None:
+        self.grading.finish(shard, self.open.pop(shard), self._write)
+
+    def _write(self, shard: int, state: OpenShard) -> None:
+        """Put the new rows in the places of the old ones, and reopen what was made of those."""
+        run, written = self.session.run, read_written(self.session, shard)
+        rows = written.rows
+        fresh: dict[str, Trajectory | Reject] = {**state.graded.rows, **state.graded.rejects}
+        for key, new in fresh.items():
             rows[key] = replace_draw(rows[key], new, self.limit)
             self.outcome["cells"] += 1
             if isinstance(new, Reject):
                 self.outcome["refused"] += 1
             else:
-                replaced.add(key)
                 self.outcome["still_truncated"] += new.finish_reason == "length"
-        self._take_back(shard, replaced)
-        run.output("sample").write(shard, rows.values())
+        # A truncated row is never repaired, so of its old self repair has only a refusal.
+        take_back(run, "repair", shard, state.graded.rows.keys())
+        finish_shard(run, "sample", shard, rows.values(), written.rejects.values())
         self.journals.pop(shard).delete()
-
-    def _take_back(self, shard: int, keys: set[str]) -> None:
-        """Remove what later stages made of rows that are about to change.
-
-        A truncated row is never repaired, so repair has only its refusal.
-        """
-        run = self.session.run
-        for table in (run.table("masks"), run.rejects("mask")):
-            table.remove(shard)
-        ledger = run.rejects("repair")
-        if ledger.exists(shard):
-            kept = [row for row in ledger.iter_rows(shard) if row["row_id"] not in keys]
-            if kept:
-                ledger.write(shard, kept)
-            else:
-                ledger.remove(shard)
-
-    def _reopen_stages(self) -> None:
-        """Later stages that were done have rows to do again."""
-        stages: tuple[Stage, ...] = ("repair", "mask")
-        for stage in stages:
-            if self.session.run.manifest.get_stage(stage).state == "done":
-                self.session.run.set_stage(stage, state="running", counts={})
 
     def _note(self) -> None:
         record = self.session.run.manifest.get_stage("sample")
         entry = {"reason": "length", "max_tokens": self.limit, **self.outcome}
-        retries = [*record.facts.get("retries", []), entry]
-        self.session.run.set_stage(
-            "sample", state=record.state, counts=record.counts, retries=retries
-        )
-
-
-LIMIT = "retried_up_to"
-"""In a row's metadata: the largest `max_tokens` that it was drawn or refused with."""
-EARLIER = "earlier_draws"
-"""In a row's metadata: the draws that this one replaced, oldest first."""
+        self.session.note("sample", retries=[*record.facts.get("retries", []), entry])
 
 
 def select_truncated(rows: Iterable[Trajectory], limit: int) -> list[Trajectory]:

@@ -14,34 +14,72 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError
-from dfgen.records import Prompt
+from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
     make_answer_key,
     make_requests,
-    name_trajectory,
     order_for_batches,
 )
 from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
-from dfgen.stages.session import Session, describe_engine
+from dfgen.stages.session import Session, describe_engine, list_engine_facts
+from dfgen.stages.work import Tools, open_engine, open_graders
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
     from dfgen.tokens.tokenizer import TextTokenizer
 
 
+class SampleStage:
+    """The policy draws completions, and they are graded (`dfgen.stages.work.StageWork`)."""
+
+    stage = "sample"
+
+    def list_facts(self, session: Session) -> dict[str, str]:  # noqa: ARG002
+        """Nothing is known before the policy is loaded."""
+        return {}
+
+    @contextmanager
+    def open_tools(self, session: Session) -> Iterator[Tools]:
+        """Load the policy, and start processes that grade.
+
+        Raises:
+            ConfigError: the pipeline names no policy.
+        """
+        config = session.pipeline.policy
+        if config is None:
+            raise ConfigError("the pipeline has no policy section.")
+        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+            yield Tools(
+                session.pipeline,
+                engine,
+                graders,
+                facts=list_engine_facts(engine),
+                notes={"engine": describe_engine(engine)},
+            )
+
+    def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
+        """Draw and grade every cell of these shards that is not on disk yet."""
+        assert tools.engine is not None
+        assert tools.graders is not None
+        run_sampling(session, tools.engine, tools.graders, shards)
+
+    def close(self, session: Session) -> None:
+        """Nothing is left to say."""
+
+
 def run_sampling(session: Session, engine: Engine, pool: GradePool, todo: list[int]) -> None:
     """Draw and grade every cell of these shards that is not on disk yet."""
     retokenizer = choose_retokenizer(session)
-    session.run.set_stage("sample", state="running", counts={}, engine=describe_engine(engine))
     with Grading(session, pool, engine.info.model) as grading:
         Sampling(session, engine, grading, retokenizer).execute(todo)
 
@@ -104,11 +142,10 @@ class Sampling:
                 in a process of its own got the same signal.
         """
         run, progress = self.session.run, self.session.progress
-        prompts = run.table("prompts")
-        rows = {shard: prompts.num_rows(shard) for shard in prompts.shards()}
-        size = self.config.num_samples
-        finished = sum(rows[shard] for shard in rows if shard not in todo)
-        progress.start("sample", sum(rows.values()) * size, finished * size)
+        prompts, size = run.table("prompts"), self.config.num_samples
+        left = sum(map(prompts.num_rows, todo))
+        total = max(left, run.manifest.get_stage("prompts").counts.get("output", 0))
+        progress.start("sample", total * size, (total - left) * size)
         self.unopened.extend(todo)
         started = time.monotonic()
         try:
@@ -164,14 +201,14 @@ class Sampling:
         journal = self.session.journal("sample", shard)
         state.add([Draw.model_validate(record) for record in journal.replay()])
         self.grading.take(state)
-        cells = {name_trajectory(each, index) for each in state.keys for index in range(size)}
+        cells = {make_trajectory_id(each, index) for each in state.keys for index in range(size)}
         self.session.progress.advance(len(state.done & cells))
 
     def _list_wanted(self, state: OpenShard) -> set[str]:
         """The cells of a shard to ask for now."""
         limit = self.config.stop_early_after if state.deciding else self.config.num_samples
         return {
-            name_trajectory(prompt_id, index)
+            make_trajectory_id(prompt_id, index)
             for prompt_id in state.keys
             if prompt_id not in state.decided
             for index in range(limit or 0)
@@ -214,9 +251,7 @@ class Sampling:
 
     def _note_speed(self, seconds: float) -> None:
         """Add this pass to what the manifest says of the time that drawing took."""
-        run = self.session.run
-        record = run.manifest.get_stage("sample")
-        before = record.facts.get("drawn", {})
+        before = self.session.run.manifest.get_stage("sample").facts.get("drawn", {})
         drawn = {**self.drawn, "seconds": round(seconds, 3)}
         total = {name: before.get(name, 0) + value for name, value in drawn.items()}
-        run.set_stage("sample", state=record.state, counts=record.counts, drawn=total)
+        self.session.note("sample", drawn=total)

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dfgen.cli.main import cli
+from dfgen.store.finished import open_finished
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "wrong": "I see 3 cats.", "right": "I see 4 cats."},
@@ -30,10 +31,12 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def mask_pairs(source: Path, out: Path, *options: str) -> Result:
-    return CliRunner().invoke(
-        cli, ["mask", "--pairs", str(source), "--out", str(out), "--json", *options]
-    )
+def mask_pairs(
+    source: Path, out: Path, *options: str, tokenizer: str | None = "demo:policy"
+) -> Result:
+    named = () if tokenizer is None else ("--tokenizer", tokenizer)
+    command = ["mask", "--pairs", str(source), "--out", str(out), "--json", *named, *options]
+    return CliRunner().invoke(cli, command)
 
 
 def read(out: Path, folder: str) -> list[dict[str, Any]]:
@@ -103,7 +106,6 @@ def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
         (("--map", "worng=x"), "did you mean 'wrong'?"),
         (("--map", "wrong=gone"), "no column 'gone'"),
         (("--set", "mask.crums=false"), "did you mean 'crumbs'?"),
-        (("--tokenizer", "/nowhere"), "/nowhere"),
     ],
 )
 def test_wrong_options(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
@@ -112,6 +114,132 @@ def test_wrong_options(tmp_path: Path, options: tuple[str, ...], message: str) -
     assert result.exit_code == 1, result.output
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_tokenizer_is_required_and_recorded(tmp_path: Path) -> None:
+    source, out = write_jsonl(tmp_path / "p.jsonl", ROWS[:1]), tmp_path / "out"
+    result = mask_pairs(source, out, tokenizer=None)
+    assert result.exit_code == 2
+    assert "--pairs needs --tokenizer" in result.output
+    assert not out.exists()
+    result = mask_pairs(source, out, tokenizer="/nowhere")
+    assert result.exit_code == 1
+    assert "/nowhere" in result.output
+    assert mask_pairs(source, tmp_path / "good").exit_code == 0
+    manifest = json.loads((tmp_path / "good" / "run.json").read_text())
+    assert manifest["kind"] == "pairs"
+    assert manifest["tables"] == ["prompts", "masks", "rejects"]
+    assert manifest["pipeline"]["pairs"]["tokenizer"] == "demo:policy"
+    assert len(manifest["stages"]["mask"]["facts"]["tokenizer"]) == 64
+
+
+NUMBERED = [{"id": str(i), "wrong": f"it is {i}", "right": f"it is {i + 1}"} for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("--set", "mask.crumbs=false"), "mask.crumbs: true -> false"),
+        (("--set", "mask.insertion_anchor=both"), "mask.insertion_anchor"),
+        (("--tokenizer", "demo:repairer"), "pairs.tokenizer"),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    tmp_path: Path, change: tuple[str, ...], named: str
+) -> None:
+    source, out = write_jsonl(tmp_path / "p.jsonl", NUMBERED), tmp_path / "out"
+    assert mask_pairs(source, out).exit_code == 0
+    before = (out / "masks" / "part-00000.parquet").read_bytes()
+    result = mask_pairs(source, out, *change)
+    assert result.exit_code == 1, result.output
+    assert named in result.output
+    assert (out / "masks" / "part-00000.parquet").read_bytes() == before
+    assert mask_pairs(source, out).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: [{**rows[0], "right": "it is 7"}, *rows[1:]],
+        lambda rows: [rows[1], rows[0], *rows[2:]],
+        lambda rows: [{**rows[0], "id": "another"}, *rows[1:]],
+        lambda rows: rows[:-1],
+    ],
+    ids=["a text", "the order", "an id", "a row is gone"],
+)
+def test_changed_pairs_are_refused(tmp_path: Path, change: Any) -> None:
+    source, out = write_jsonl(tmp_path / "p.jsonl", NUMBERED), tmp_path / "out"
+    assert mask_pairs(source, out).exit_code == 0
+    before = read(out, "masks")
+    result = mask_pairs(write_jsonl(source, change(NUMBERED)), out)
+    assert result.exit_code == 1, result.output
+    assert "the source is not the one that this run was made with" in result.output
+    assert read(out, "masks") == before
+
+
+def test_added_pairs_become_new_shards(tmp_path: Path) -> None:
+    """Rows at the end of the source are masked; the shards there are stay as they are."""
+    source, out = write_jsonl(tmp_path / "p.jsonl", NUMBERED[:3]), tmp_path / "out"
+    assert mask_pairs(source, out, "--limit", "2").exit_code == 0
+    first = (out / "masks" / "part-00000.parquet").read_bytes()
+    assert [row["trajectory_id"] for row in read(out, "masks")] == ["0", "1"]
+    assert mask_pairs(source, out).exit_code == 0
+    moved = write_jsonl(tmp_path / "moved.jsonl", NUMBERED)
+    result = mask_pairs(moved, out)
+    assert json.loads(result.stdout)["counts"] == {"input": 5, "output": 5, "rejects": 0}
+    assert [row["trajectory_id"] for row in read(out, "masks")] == list("01234")
+    assert (out / "masks" / "part-00000.parquet").read_bytes() == first
+    assert CliRunner().invoke(cli, ["validate", str(out)]).exit_code == 0
+
+
+def test_a_run_takes_no_options_of_pairs(tmp_path: Path) -> None:
+    recipe = tmp_path / "x.yaml"
+    recipe.write_text("")
+    for option in (("--tokenizer", "demo:policy"), ("--map", "a=b"), ("--workers", "2")):
+        command = ["mask", str(recipe), "--out", str(tmp_path / "run"), *option]
+        result = CliRunner().invoke(cli, command)
+        assert result.exit_code == 2, result.output
+        assert f"{option[0]} is for --pairs" in result.output
+
+
+def test_runs_of_another_kind_are_refused(tmp_path: Path) -> None:
+    source, out = write_jsonl(tmp_path / "p.jsonl", NUMBERED), tmp_path / "out"
+    assert mask_pairs(source, out).exit_code == 0
+    arguments = ["retokenize", str(out), "--tokenizer", "demo:repairer", "--out", str(out)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert "pairs of wrong and corrected texts" in result.output
+
+
+def test_masks_are_carried_over_once(tmp_path: Path) -> None:
+    """A retokenized run knows where it comes from, goes on, and follows what has changed."""
+    source, pairs, out = tmp_path / "p.jsonl", tmp_path / "pairs", tmp_path / "out"
+    rows = [{**row, "question": f"question {row['id']}?"} for row in NUMBERED]
+    assert mask_pairs(write_jsonl(source, rows[:3]), pairs).exit_code == 0
+    command = ["retokenize", str(pairs), "--tokenizer", "demo:repairer", "--out", str(out)]
+    for expected in (3, 3):
+        result = CliRunner().invoke(cli, [*command, "--json"])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["counts"]["output"] == expected
+    manifest = json.loads((out / "run.json").read_text())
+    assert manifest["kind"] == "retokenized"
+    assert manifest["tables"] == ["masks", "rejects"]
+    prompts = open_finished(out).prompts
+    assert prompts is not None
+    assert len(list(prompts.iter_rows())) == 3
+    assert mask_pairs(write_jsonl(source, rows), pairs).exit_code == 0
+    result = CliRunner().invoke(cli, [*command, "--json"])
+    assert json.loads(result.stdout)["counts"]["output"] == 5
+    assert CliRunner().invoke(cli, ["validate", str(out)]).exit_code == 0
+    for options, message in (
+        (["--tokenizer", "demo:policy"], "retokenize.tokenizer"),
+        ([], "the source has no shard 1 any more"),
+    ):
+        if not options:
+            (pairs / "masks" / "part-00001.parquet").unlink()
+        result = CliRunner().invoke(cli, [*command, *options])
+        assert result.exit_code == 1, result.output
+        assert message in result.output
 
 
 def test_pairs_or_pipeline_but_not_both(tmp_path: Path) -> None:

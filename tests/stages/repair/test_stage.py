@@ -9,7 +9,6 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from dfgen.config.engine import Price
@@ -25,6 +24,7 @@ from dfgen.stages.repair.spending import count_spent
 from dfgen.stages.repair.stage import run_repair
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_rows
+from dfgen.store.finishing import finish_shard
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.framing import find_student
@@ -41,9 +41,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_copies(root: Path) -> dict[str, list[str]]:
     """Give every wrong trajectory of a prompt the text and ids of the first; return the groups."""
     groups: dict[str, list[str]] = {}
-    for path in sorted((root / "trajectories").glob("*.parquet")):
-        table = pq.read_table(path)
-        rows = table.to_pylist()
+    run = Run.open_or_create(root, None)
+    for shard in run.table("trajectories").shards():
+        rows = list(run.table("trajectories").iter_rows(shard))
         first: dict[str, dict] = {}
         for row in rows:
             if row["reward"] < 1 and row["finish_reason"] == "stop":
@@ -51,7 +51,7 @@ def make_copies(root: Path) -> dict[str, list[str]]:
                 for name in ("completion", "completion_ids", "logprobs", "verdict"):
                     row[name] = like[name]
                 groups.setdefault(row["prompt_id"], []).append(row["trajectory_id"])
-        pq.write_table(table.from_pylist(rows, schema=table.schema), path)
+        finish_shard(run, "sample", shard, rows)
     return groups
 
 
@@ -145,7 +145,7 @@ def test_a_limit_holds_nothing_back_that_has_a_place_after_all(tmp_path: Path) -
         repairer = Repairer(
             pipeline.repair, engine, session.tokenizer, pool, pipeline.mask, 0, Price(prompt=1.0)
         )
-        run_repair(session, repairer, session.list_unfinished("repair", "sample"))
+        run_repair(session, repairer, session.list_unfinished("repair"))
     assert audit(run) == []
     assert count_rows(run)["repair"]["pending"] == 0
     assert count_spent(run) == (engine.done, pytest.approx(0.4))

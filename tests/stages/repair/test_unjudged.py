@@ -67,7 +67,7 @@ def repair(root: Path, pipeline: Pipeline, engine: Fours) -> Run:
         repairer = Repairer(
             pipeline.repair, engine, session.tokenizer, pool, pipeline.mask, 0, Price(prompt=1.0)
         )
-        run_repair(session, repairer, session.list_unfinished("repair", "sample"))
+        run_repair(session, repairer, session.list_unfinished("repair"))
     return run
 
 

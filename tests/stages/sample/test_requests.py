@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dfgen.config.sample import SampleConfig
 from dfgen.engines.base import derive_seed
-from dfgen.stages.sample.draws import make_requests, name_trajectory, order_for_batches
+from dfgen.records import make_trajectory_id
+from dfgen.stages.sample.draws import make_requests, order_for_batches
 from tests.store.examples import make_prompt
 
 
@@ -22,7 +23,7 @@ def make_prompts(count: int) -> list:
 @given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 7))))
 def test_exactly_the_wanted_cells_are_asked_for(cells: set[tuple[int, int]]) -> None:
     prompts = make_prompts(5)
-    wanted = {name_trajectory(prompts[p].prompt_id, i) for p, i in cells}
+    wanted = {make_trajectory_id(prompts[p].prompt_id, i) for p, i in cells}
     requests = list(make_requests(prompts, SampleConfig(num_samples=8), 0, wanted))
     assert sorted(request.key for request in requests) == sorted(wanted)
 
@@ -30,7 +31,7 @@ def test_exactly_the_wanted_cells_are_asked_for(cells: set[tuple[int, int]]) -> 
 def test_the_cells_of_a_prompt_follow_one_another_with_one_chat() -> None:
     """So that engines prepare it once."""
     prompts = make_prompts(3)
-    wanted = {name_trajectory(prompt.prompt_id, i) for prompt in prompts for i in range(4)}
+    wanted = {make_trajectory_id(prompt.prompt_id, i) for prompt in prompts for i in range(4)}
     requests = list(make_requests(prompts, SampleConfig(num_samples=4), 0, wanted))
     for first in range(0, 12, 4):
         group = requests[first : first + 4]
@@ -39,7 +40,7 @@ def test_the_cells_of_a_prompt_follow_one_another_with_one_chat() -> None:
 
 def test_seeds_belong_to_cells_not_to_positions() -> None:
     prompts = make_prompts(3)
-    wanted = {name_trajectory(prompt.prompt_id, i) for prompt in prompts for i in range(4)}
+    wanted = {make_trajectory_id(prompt.prompt_id, i) for prompt in prompts for i in range(4)}
     config = SampleConfig(num_samples=4)
     seeds = {r.key: r.seed for r in make_requests(prompts, config, 7, wanted)}
     assert len(set(seeds.values())) == 12

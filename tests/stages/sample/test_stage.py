@@ -15,7 +15,7 @@ from dfgen.grade.pool import GradePool
 from dfgen.stages.ingest import run_prompts
 from dfgen.stages.sample.stage import run_sampling
 from dfgen.stages.session import Session
-from dfgen.stages.tools import open_graders
+from dfgen.stages.work import open_graders
 from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -30,7 +30,7 @@ def sample(root: Path, pipeline: Pipeline, engine: StubEngine) -> Run:
         try:
             run_prompts(session)
             run.check_stage("sample", pipeline, {})
-            todo = session.list_unfinished("sample", "prompts")
+            todo = session.list_unfinished("sample")
             with open_graders(session.pipeline.grade) as pool:
                 run_sampling(session, engine, pool, todo)
             run.set_stage("sample", state="done", counts=count_rows(run)["sample"])

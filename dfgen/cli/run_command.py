@@ -22,34 +22,26 @@ REJECTED_TOO_MUCH = 3
 INTERRUPTED = 130
 
 
-def work(
+def drive(
     pipeline: Pipeline,
     out: Path,
     stages: tuple[Stage, ...],
     *,
     quiet: bool,
-    as_json: bool,
-    with_groups: bool = False,
     after: Callable[[Session], bool] | None = None,
-) -> None:
-    """Run stages and print what came of them; leaves by SystemExit when that is not success.
+) -> Run:
+    """Run stages on a run directory; leaves by SystemExit when a stop was asked for.
 
     Args:
         pipeline: the effective one.
         out: the run directory.
         stages: in order.
-        quiet: print errors only.
-        as_json: print JSON on stdout.
-        with_groups: show what the sampled groups are good for, too.
+        quiet: no progress.
         after: further work on the locked run; returns False when a stop was asked for.
     """
-    from dfgen.report.groups import print_groups
-    from dfgen.report.numbers import measure_groups
-    from dfgen.report.terminal import print_summary
     from dfgen.runners.local import run_stages
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
-    from dfgen.store.counts import count_rows
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -67,6 +59,32 @@ def work(
             err=True,
         )
         raise SystemExit(INTERRUPTED)
+    return run
+
+
+def work(
+    pipeline: Pipeline,
+    out: Path,
+    stages: tuple[Stage, ...],
+    *,
+    quiet: bool,
+    as_json: bool,
+    with_groups: bool = False,
+    after: Callable[[Session], bool] | None = None,
+) -> None:
+    """Run stages and print what came of them; leaves by SystemExit when that is not success.
+
+    Args:
+        pipeline, out, stages, quiet, after: see `drive`; quiet prints errors only.
+        as_json: print JSON on stdout.
+        with_groups: show what the sampled groups are good for, too.
+    """
+    from dfgen.report.groups import print_groups
+    from dfgen.report.numbers import measure_groups
+    from dfgen.report.terminal import print_summary
+    from dfgen.store.counts import count_rows
+
+    run = drive(pipeline, out, stages, quiet=quiet, after=after)
     numbers = count_rows(run)
     groups = measure_groups(run) if with_groups else None
     if as_json:
@@ -76,6 +94,30 @@ def work(
         print_summary(run, numbers)
         if groups is not None:
             print_groups(groups)
+    refuse_excess(run, pipeline, numbers)
+
+
+def make_masks(pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool) -> None:
+    """Make masks of rows that need no other stage, and say how many there are."""
+    from dfgen.store.counts import count_rows
+
+    run = drive(pipeline, out, ("prompts",), quiet=quiet)
+    numbers = count_rows(run)
+    first = numbers.get("prompts", numbers["mask"])
+    counts = {
+        "input": first["input"],
+        "output": numbers["mask"]["output"],
+        "rejects": sum(stage["rejects"] for stage in numbers.values()),
+    }
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "counts": counts}))
+    else:
+        click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")
+    refuse_excess(run, pipeline, numbers)
+
+
+def refuse_excess(run: Run, pipeline: Pipeline, numbers: Mapping[Stage, dict[str, int]]) -> None:
+    """Leave with exit code 3 when a stage rejected more rows than the pipeline allows."""
     worst = find_excess(numbers, pipeline.max_reject_ratio, count_wanted_rejects(run))
     if worst:
         click.echo(f"Error: {worst}", err=True)

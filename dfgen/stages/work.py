@@ -1,0 +1,129 @@
+"""The unit of work: all of a stage for one shard, with nothing but the run directory and tools.
+
+    run_shard(run, "mask", 7, tools)
+
+Whoever runs shards, on this machine or on many, opens a stage's tools once, gives it shards, and
+closes it when all are done. A runner that has many shards at hand gives them together
+(`run_shards`), so that one engine is fed from all of them without a pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dfgen.config.engine import EngineConfig
+from dfgen.config.grade import GradeConfig
+from dfgen.config.pipeline import Pipeline
+from dfgen.engines.base import Engine
+from dfgen.stages.progress import Progress, Silence
+from dfgen.stages.session import Session
+from dfgen.stages.stopping import StopSignal
+from dfgen.store.layout import Stage
+
+if TYPE_CHECKING:
+    from dfgen.grade.pool import GradePool
+    from dfgen.store.run import Run
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+
+@dataclass
+class Tools:
+    """What a stage works with besides the run directory; a stage uses some of it.
+
+    Attributes:
+        pipeline: the effective settings.
+        engine: who draws, repairs or scores.
+        graders: processes that grade.
+        tokenizer: the policy's; None: loaded when it is needed.
+        facts: what the rows depend on and only the tools know, for the run's fingerprint.
+        notes: JSON-able, for people, in the manifest.
+        progress: told how far the work is.
+        stop: asked between rows whether to stop.
+    """
+
+    pipeline: Pipeline
+    engine: Engine | None = None
+    graders: GradePool | None = None
+    tokenizer: TextTokenizer | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Silence)
+    stop: StopSignal = field(default_factory=StopSignal)
+
+
+class StageWork(Protocol):
+    """A stage as a runner sees it."""
+
+    @property
+    def stage(self) -> Stage:
+        """Its name; `dfgen.store.layout` says what it reads and writes."""
+        ...
+
+    def list_facts(self, session: Session) -> dict[str, str]:
+        """What its rows depend on besides settings, as far as it is known without tools."""
+        ...
+
+    def open_tools(self, session: Session) -> AbstractContextManager[Tools]:
+        """Load what it works with.
+
+        Raises:
+            DfgenError: something cannot be loaded.
+        """
+        ...
+
+    def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
+        """Do all that is left to do in these shards, or until a stop is asked for.
+
+        Raises:
+            DfgenError: the environment is at fault; everything finished is on disk.
+        """
+        ...
+
+    def close(self, session: Session) -> None:
+        """Note in the manifest what is known only when every shard is done."""
+        ...
+
+
+def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -> None:
+    """Do all of a stage for some shards. The caller holds the run's lock, or their claims.
+
+    Raises:
+        DfgenError: the environment is at fault; everything finished is on disk.
+    """
+    session = Session(run, tools.pipeline, tools.progress, tools.stop)
+    if tools.tokenizer is not None:
+        session.tokenizer = tools.tokenizer
+    with closing(session):
+        work.run_shards(session, tools, list(shards))
+
+
+def run_shard(run: Run, stage: Stage, shard: int, tools: Tools) -> None:
+    """Do all of a stage for one shard; see `run_shards`.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    from dfgen.stages.registry import find_work
+
+    run_shards(run, find_work(stage), [shard], tools)
+
+
+@contextmanager
+def open_engine(config: EngineConfig) -> Iterator[Engine]:
+    """Load an engine and close it again."""
+    from dfgen.engines.loading import load_engine
+
+    with closing(load_engine(config)) as engine:
+        yield engine
+
+
+@contextmanager
+def open_graders(config: GradeConfig) -> Iterator[GradePool]:
+    """Worker processes for graders that can hang."""
+    from dfgen.grade.pool import GradePool
+
+    with GradePool(config) as pool:
+        yield pool
