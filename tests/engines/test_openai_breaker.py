@@ -9,7 +9,7 @@ import pytest
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Request, Result
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request

@@ -15,11 +15,11 @@ from PIL import Image
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import ImageData
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
+from dfgen.engines.openai.concurrency import Server
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.engine import OpenAIEngine
-from dfgen.engines.openai.lanes import Lane
-from dfgen.engines.openai.pacing import Pace
+from dfgen.engines.openai.rate_limit import RateLimit
 from tests.engines.making import make_request
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion, write_error
 
@@ -67,25 +67,26 @@ def test_a_server_with_few_places_is_not_hammered() -> None:
 
 
 def test_a_window_shrinks_once_for_all_that_was_out() -> None:
-    lane = Lane(Endpoint("http://127.0.0.1:1/v1", "k"), most=64)
-    lane.in_flight = 15
+    server = Server(Endpoint("http://127.0.0.1:1/v1", "k"), most=64)
+    server.in_flight = 15
     for at in range(10):
-        lane.note_refusal(sent_at=0.0, now=1.0 + at, connected=True)
-    assert lane.window == pytest.approx(14.4)
-    lane.note_refusal(sent_at=2.0, now=3.0, connected=False)
-    assert lane.window == pytest.approx(14.4 * 0.9)
-    assert lane.trouble == 1
+        server.note_refusal(sent_at=0.0, now=1.0 + at, connected=True)
+    assert server.window == pytest.approx(14.4)
+    server.note_refusal(sent_at=2.0, now=3.0, connected=False)
+    assert server.window == pytest.approx(14.4 * 0.9)
+    assert server.trouble == 1
     for _ in range(200):
-        lane.note_refusal(sent_at=lane._shrunk_at + 1, now=lane._shrunk_at + 2, connected=True)
-        lane.in_flight = 0
-    assert lane.window == 1.0
+        last = server._shrunk_at
+        server.note_refusal(sent_at=last + 1, now=last + 2, connected=True)
+        server.in_flight = 0
+    assert server.window == 1.0
 
 
 def test_requests_per_minute_are_kept() -> None:
     async def measure() -> float:
-        pace = Pace(requests_per_minute=6000, tokens_per_minute=None)
+        limit = RateLimit(requests_per_minute=6000, tokens_per_minute=None)
         start = asyncio.get_running_loop().time()
-        await asyncio.gather(*(pace.wait(1) for _ in range(31)))
+        await asyncio.gather(*(limit.wait(1) for _ in range(31)))
         return asyncio.get_running_loop().time() - start
 
     assert asyncio.run(measure()) == pytest.approx(0.3, abs=0.15)
@@ -93,11 +94,11 @@ def test_requests_per_minute_are_kept() -> None:
 
 def test_tokens_per_minute_are_learned() -> None:
     async def measure(used: int) -> float:
-        pace = Pace(requests_per_minute=None, tokens_per_minute=600_000)
+        limit = RateLimit(requests_per_minute=None, tokens_per_minute=600_000)
         start = asyncio.get_running_loop().time()
         for _ in range(31):
-            await pace.wait(100)
-            pace.note_usage(100, used)
+            await limit.wait(100)
+            limit.note_usage(100, used)
         return asyncio.get_running_loop().time() - start
 
     assert asyncio.run(measure(200)) > 1.4 * asyncio.run(measure(100))

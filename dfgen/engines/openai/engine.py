@@ -1,4 +1,4 @@
-"""The OpenAI engine: many requests in flight behind a plain iterator."""
+"""Generates on a server that speaks the OpenAI chat protocol, many requests in flight at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from itertools import islice
 
-import openai
-
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
-from dfgen.engines.openai.background import Background
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
+from dfgen.engines.openai.loop_thread import LoopThread
 from dfgen.engines.openai.session import open_session
+from dfgen.version import VERSION
 
 # Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
 # more than a request itself when both have work; the first must not wait for many others, either.
@@ -45,7 +44,7 @@ class OpenAIEngine:
         """What made the results, as far as a client can know."""
         return EngineInfo(
             name="openai",
-            version=openai.__version__,
+            version=VERSION,
             model=self._config.model,
             revision=None,
             dtype=None,
@@ -68,18 +67,18 @@ class OpenAIEngine:
         source = iter(requests)
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
         waiting, more = 0, True
-        with Background(self._open_work) as background:
+        with LoopThread(self._open_work) as thread:
             while more or waiting:
-                while more and waiting < window and not background.has_done():
+                while more and waiting < window and not thread.has_done():
                     fresh = list(islice(source, min(_HANDED_OVER, window - waiting)))
                     more = bool(fresh)
-                    background.submit(fresh)
+                    thread.submit(fresh)
                     waiting += len(fresh)
-                if not background.has_done():
+                if not thread.has_done():
                     yield []
                 # Without requests, what is done is an error: no connection could be opened.
-                if waiting or background.has_done():
-                    finished = background.take()
+                if waiting or thread.has_done():
+                    finished = thread.take()
                     waiting -= len(finished)
                     yield finished
 

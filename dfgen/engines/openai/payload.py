@@ -1,4 +1,4 @@
-"""What is sent: one chat completion request."""
+"""Writes the JSON body of a chat completion request."""
 
 from __future__ import annotations
 

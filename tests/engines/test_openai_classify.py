@@ -13,9 +13,8 @@ import pytest
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Failure, Result
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff, read_retry_after
 from dfgen.engines.openai.engine import OpenAIEngine
-from dfgen.engines.openai.faults import read_retry_after
 from dfgen.errors import EngineError
 from tests.engines.making import make_request
 from tests.support.loopback import (
