@@ -33,7 +33,7 @@ from dfgen.stages.repair_necessity import take_back
 from dfgen.stages.repair_parse import EDIT_SCHEMA
 from dfgen.stages.repair_plan import Purpose
 from dfgen.stages.repair_prompt import fill_fields, load_template
-from dfgen.stages.sample import make_answer_key, to_sampling
+from dfgen.stages.sample import make_answer_key
 
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
@@ -148,7 +148,7 @@ class Repairer:
         return Request(
             key=_name_request(task, candidates),
             messages=build_messages(task.prompt, self.template, config.system, fields),
-            sampling=to_sampling(self._choose_decoding(task)),
+            decoding=self._choose_decoding(task),
             seed=self._derive_seed(task),
             chat_template_args=config.chat_template_args,
             with_logprobs=False,

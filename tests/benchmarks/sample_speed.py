@@ -80,9 +80,9 @@ class Contest:
         from vllm import LLM
 
         from dfgen.engines.loading import load_engine
+        from dfgen.engines.processor.loading import load_processor
         from dfgen.engines.vllm.arguments import build_arguments
         from dfgen.engines.vllm.binding import list_arguments, to_sampling_params
-        from dfgen.engines.vllm.model import load_processor
         from dfgen.engines.vllm.prompts import VllmPrompt, VllmPromptReader
 
         assert pipeline.policy is not None and pipeline.policy.engine == "vllm"

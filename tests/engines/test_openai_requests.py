@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import Request, Result
+from dfgen.engines.base import Request, Result, require_scoring
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
+from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
 from tests.support.loopback import Answer, LoopbackServer, Received, Reply, write_completion
 
@@ -289,3 +291,14 @@ def test_without_an_account_nothing_is_said_of_one() -> None:
     [_], server = run(echo, make_request("a", "Hi"))
     names = {name.lower() for name in server.received[0].headers}
     assert not {name for name in names if name.startswith(("openai-", "x-stainless"))}
+
+
+def test_given_ids_of_a_turn_are_refused_and_nothing_is_sent() -> None:
+    with LoopbackServer(echo) as server:
+        engine = open_engine(server)
+        assert engine.info.features == ()
+        with pytest.raises(EngineError, match="prefix_ids"):
+            list(engine.generate([replace(make_request("a", "Hi"), prefix_ids=(5,))]))
+        with pytest.raises(EngineError, match="cannot score"):
+            require_scoring(engine)
+    assert server.count == 0

@@ -12,6 +12,7 @@ from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.loop_thread import LoopThread
 from dfgen.engines.openai.session import open_session
+from dfgen.errors import EngineError
 from dfgen.version import VERSION
 
 # Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
@@ -19,8 +20,26 @@ from dfgen.version import VERSION
 _HANDED_OVER = 8
 
 
+def _refuse_prefix(request: Request) -> Request:
+    """Refuse what the protocol has no words for: ids of the assistant's turn.
+
+    Some servers continue a last message of the assistant, but as text: its tokens would be those of
+    a new encoding, not the ones that were given, and nothing would show it.
+    """
+    if request.prefix_ids:
+        raise EngineError(
+            "a server of the OpenAI protocol cannot go on after given token ids (prefix_ids).",
+            where=f"request {request.key}",
+            hint="Use `engine: vllm` or `engine: transformers` with the same model.",
+        )
+    return request
+
+
 class OpenAIEngine:
     """Generates on a server that speaks the OpenAI chat protocol.
+
+    It has none of dfgen's optional features, neither `Request.prefix_ids` nor `score`: a server is
+    sent a chat as text and encodes it itself, so nothing can be said of ids that were given.
 
     Requests are pulled in the thread that iterates, only as places in flight come free (and a few
     ahead, so that no place is idle while the caller writes results down). Results come as they
@@ -62,9 +81,9 @@ class OpenAIEngine:
 
         Raises:
             EngineError: the key is refused, the model is unknown, or the server is gone. Results
-                that finished before are yielded first.
+                that finished before are yielded first. Or a request has `prefix_ids`.
         """
-        source = iter(requests)
+        source = map(_refuse_prefix, requests)
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
         waiting, more = 0, True
         with LoopThread(self._open_work) as thread:

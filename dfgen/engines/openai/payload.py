@@ -31,7 +31,7 @@ def build_payload(
     Args:
         with_schema: False leaves the request's `response_schema` out, for servers that refuse it.
     """
-    sampling = request.sampling
+    sampling = request.decoding
     payload: dict[str, Any] = {
         "model": config.model,
         "messages": to_openai_messages(fit_pictures(request.messages, config.max_image_bytes)),

@@ -192,7 +192,7 @@ def _guess(request: Request) -> float:
     parts = [part for message in request.messages for part in message.content]
     pictures = sum(isinstance(part, ImageData) for part in parts)
     characters = sum(len(part) for part in parts if isinstance(part, str))
-    return guess_tokens(characters, pictures, request.sampling.max_tokens)
+    return guess_tokens(characters, pictures, request.decoding.max_tokens)
 
 
 @asynccontextmanager
