@@ -1,4 +1,4 @@
-"""Who generates text: one section per engine, told apart by `engine`."""
+"""Settings of whatever generates text: one section per engine, told apart by `engine`."""
 
 from __future__ import annotations
 
@@ -100,3 +100,8 @@ class OpenAIConfig(Section):
 EngineConfig = Annotated[
     TransformersConfig | VllmConfig | OpenAIConfig, Field(discriminator="engine")
 ]
+
+
+def find_price(config: TransformersConfig | VllmConfig | OpenAIConfig | None) -> Price:
+    """Return what an engine charges; nothing where it computes here, or where there is none."""
+    return config.price if isinstance(config, OpenAIConfig) else Price()

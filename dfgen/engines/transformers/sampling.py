@@ -76,7 +76,7 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is n
         )
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
-    def tail(self, row: int, length: int) -> list[int]:
+    def read_tail(self, row: int, length: int) -> list[int]:
         """Return the last `length` ids drawn for a row."""
         return [int(step[row]) for step in self._chosen[-length:]]
 

@@ -98,8 +98,8 @@ class RowStops(StoppingCriteria):  # type: ignore[misc]  # transformers is not t
         # A tail may decode differently at its start than the whole does (a cut character, a
         # leading space), so a hit counts only if the whole text confirms it.
         decode = self._decoders[row]
-        text = decode(self._sampler.tail(row, self._tails[row]))
+        text = decode(self._sampler.read_tail(row, self._tails[row]))
         if not any(stop in text for stop in stops):
             return False
-        whole = decode(self._sampler.tail(row, self._sampler.steps))
+        whole = decode(self._sampler.read_tail(row, self._sampler.steps))
         return any(stop in whole for stop in stops)

@@ -1,4 +1,4 @@
-"""Makes vLLM's `EngineArgs` of the pipeline file, checked against vLLM's own list of them."""
+"""Turns the pipeline file's vLLM section into vLLM's own arguments, and checks their names."""
 
 from __future__ import annotations
 

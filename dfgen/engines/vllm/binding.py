@@ -139,7 +139,7 @@ class Binding:
             raise LostImagesError(str(error)) from error
 
     def step(self) -> list[Any]:
-        """Compute on; returns the `RequestOutput`s that finished, often none."""
+        """Compute one step; returns the `RequestOutput`s that finished, often none."""
         return [output for output in self.engine.step() if output.finished]
 
     def abort(self, names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What differs between generating and scoring with vLLM; the queue in `engine` serves both."""
+"""Says what differs between generating and scoring with vLLM; the queue in `engine` serves both."""
 
 from __future__ import annotations
 
