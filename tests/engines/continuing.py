@@ -8,25 +8,9 @@ from typing import Any
 
 import pytest
 
-from dfgen.engines.base import ImageData, Request, Result, ScoreRequest, ScoreResult
+from dfgen.engines.base import ImageData, Request, ScoreRequest, ScoreResult
 from tests.engines.making import draw_image, make_request
-
-Scene = tuple[str, ImageData]
-
-
-def list_scenes(count: int, seed: int = 3) -> list[Scene]:
-    """Questions of the demo with their pictures."""
-    import hashlib
-
-    from dfgen.demo.scenes import iter_scenes
-
-    return [
-        (
-            scene.question,
-            ImageData(scene.image_png, hashlib.sha256(scene.image_png).hexdigest(), "image/png"),
-        )
-        for scene in iter_scenes(count, seed)
-    ]
+from tests.vllm.asking import collect, list_scenes
 
 
 def list_requests(**decoding: Any) -> list[Request]:
@@ -41,11 +25,6 @@ def list_requests(**decoding: Any) -> list[Request]:
     requests.append(make_request("two", first, "and", second, "which?", seed=7, **options))
     requests.append(make_request("none", "How many circles are there?", seed=8, **options))
     return requests
-
-
-def generate(engine: Any, requests: Iterable[Request]) -> dict[str, Result]:
-    """All results by key."""
-    return {result.key: result for results in engine.generate(requests) for result in results}
 
 
 def score(engine: Any, requests: Iterable[ScoreRequest]) -> dict[str, ScoreResult]:
@@ -67,7 +46,7 @@ def to_score(request: Request, ids: Sequence[int]) -> ScoreRequest:
 def check_second_halves(engine: Any) -> None:
     """Greedy decoding goes on after any part of its own completion as if it had never stopped."""
     requests = list_requests(temperature=0.0)
-    wholes = generate(engine, requests)
+    wholes = collect(engine, requests)
     halves = []
     for request in requests:
         ids = wholes[request.key].token_ids or ()
@@ -75,7 +54,7 @@ def check_second_halves(engine: Any) -> None:
             decoding = request.decoding.model_copy(update={"max_tokens": max(1, len(ids) - cut)})
             key = f"{request.key}@{cut}"
             halves.append(replace(request, key=key, prefix_ids=tuple(ids[:cut]), decoding=decoding))
-    results = generate(engine, halves)
+    results = collect(engine, halves)
     for half in halves:
         whole, result, cut = wholes[half.key.split("@")[0]], results[half.key], len(half.prefix_ids)
         assert result.failure is None
@@ -94,7 +73,7 @@ def check_second_halves(engine: Any) -> None:
 def check_scores_of_samples(engine: Any, **decoding: Any) -> None:
     """What was sampled, at whatever temperature, scores as its own logprobs."""
     requests = list_requests(**{"temperature": 1.3, "top_k": 20, **decoding})
-    drawn = generate(engine, requests)
+    drawn = collect(engine, requests)
     asked = [to_score(request, drawn[request.key].token_ids or ()) for request in requests]
     scored = score(engine, asked)
     assert scored.keys() == drawn.keys()
@@ -110,7 +89,7 @@ def check_scores_depend_on_the_picture(engine: Any) -> None:
     """The same completion is less probable beside another picture."""
     (question, right), (_, other) = list_scenes(2)
     request = make_request("x", right, question, temperature=0.0, max_tokens=64)
-    ids = generate(engine, [request])["x"].token_ids or ()
+    ids = collect(engine, [request])["x"].token_ids or ()
     wrong = make_request("y", other, question)
     scored = score(engine, [to_score(request, ids), to_score(wrong, ids)])
     assert sum(scored["x"].logprobs or ()) > sum(scored["y"].logprobs or ()) + 0.1
@@ -146,7 +125,7 @@ def check_bad_ids(engine: Any, *, placeholder: int, vocabulary: int, limit: int)
     prefixed = [
         replace(request, key=key, prefix_ids=ids) for key, (ids, _) in bad.items() if key != "empty"
     ]
-    results = generate(engine, [request, *prefixed])
+    results = collect(engine, [request, *prefixed])
     assert results["good"].failure is None
     for each in prefixed:
         failure = results[each.key].failure
@@ -160,7 +139,7 @@ def check_bad_ids(engine: Any, *, placeholder: int, vocabulary: int, limit: int)
 def check_the_context_is_used_to_its_end(engine: Any, limit: int) -> None:
     """A completion that fills the context is scored; one token more is too long."""
     request = make_request("x", draw_image("red"), "Count.", max_tokens=1, temperature=0.0)
-    prompt = generate(engine, [request])["x"].usage.prompt_tokens
+    prompt = collect(engine, [request])["x"].usage.prompt_tokens
     fits, not_quite = (5,) * (limit - prompt), (5,) * (limit - prompt + 1)
     scored = score(engine, [to_score(request, fits)])["x"]
     assert scored.failure is None and len(scored.logprobs or ()) == len(fits)

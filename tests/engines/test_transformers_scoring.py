@@ -15,6 +15,7 @@ from dfgen.engines.loading import load_engine
 from dfgen.errors import EngineError
 from tests.engines import continuing
 from tests.engines.making import draw_image, make_request
+from tests.vllm.asking import collect, list_scenes
 
 pytest.importorskip("torch")
 
@@ -71,7 +72,7 @@ def test_another_layout_of_pictures(tmp_path: Path) -> None:
     requests = [
         make_request(index, *chats[index % 3], seed=index, temperature=0.0) for index in range(6)
     ]
-    drawn = continuing.generate(engine, requests)
+    drawn = collect(engine, requests)
     halves = [
         replace(request, prefix_ids=tuple((drawn[request.key].token_ids or ())[:6]))
         for request in requests
@@ -79,7 +80,7 @@ def test_another_layout_of_pictures(tmp_path: Path) -> None:
         and drawn[request.key].finish_reason == "length"
     ]
     assert len({len(half.messages[0].content) for half in halves}) >= 2
-    for key, result in continuing.generate(engine, halves).items():
+    for key, result in collect(engine, halves).items():
         assert list(result.token_ids or ())[:6] == list(drawn[key].token_ids or ())[6:]
     asked = [continuing.to_score(half, drawn[half.key].token_ids or ()) for half in halves]
     for key, scored in continuing.score(engine, asked).items():
@@ -133,17 +134,17 @@ def test_text_goes_on_where_the_prefix_ends(policy: Any) -> None:
 
 
 def test_stop_strings_are_looked_for_in_the_new_part(policy: Any) -> None:
-    question, image = continuing.list_scenes(1)[0]
+    question, image = list_scenes(1)[0]
     request = make_request("x", image, question, temperature=0.0, max_tokens=64)
-    whole = continuing.generate(policy, [request])["x"]
+    whole = collect(policy, [request])["x"]
     ids = list(whole.token_ids or ())
     cut = len(ids) // 2
-    stop = continuing.generate(policy, [replace(request, prefix_ids=tuple(ids[:cut]))])["x"].text
+    stop = collect(policy, [replace(request, prefix_ids=tuple(ids[:cut]))])["x"].text
     stop = stop[2:5]
     decoding = request.decoding.model_copy(update={"stop": [stop, whole.text[:4]]})
-    stopped = continuing.generate(
-        policy, [replace(request, prefix_ids=tuple(ids[:cut]), decoding=decoding)]
-    )["x"]
+    stopped = collect(policy, [replace(request, prefix_ids=tuple(ids[:cut]), decoding=decoding)])[
+        "x"
+    ]
     assert stopped.stop_reason == stop and stop not in stopped.text
     length = len(stopped.token_ids or ())
     assert list(stopped.token_ids or ()) == ids[cut : cut + length]
@@ -169,4 +170,4 @@ def test_a_model_with_an_encoder_has_none_of_them(
     with pytest.raises(EngineError, match="with an encoder"):
         continuing.score(policy, [])
     with pytest.raises(EngineError, match="with an encoder"):
-        continuing.generate(policy, [replace(make_request("x", "x"), prefix_ids=(5,))])
+        collect(policy, [replace(make_request("x", "x"), prefix_ids=(5,))])

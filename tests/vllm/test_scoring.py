@@ -11,6 +11,7 @@ pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
 from tests.engines import continuing
 from tests.engines.making import draw_image, make_request
+from tests.vllm.asking import collect
 
 LIMIT = 256
 
@@ -26,7 +27,7 @@ def test_scores_of_samples_are_their_logprobs(engine: Any, temperature: float) -
 
 def test_scores_are_those_of_transformers(engine: Any, reference: Any) -> None:
     requests = continuing.list_requests(temperature=1.5)
-    drawn = continuing.generate(engine, requests)
+    drawn = collect(engine, requests)
     asked = [continuing.to_score(each, drawn[each.key].token_ids or ()) for each in requests]
     ours, theirs = continuing.score(engine, asked), continuing.score(reference, asked)
     for key, result in ours.items():
@@ -41,7 +42,7 @@ def test_scores_depend_on_the_picture(engine: Any) -> None:
 def test_scores_do_not_come_from_the_cache_of_prefixes(engine: Any) -> None:
     """A prompt that vLLM knows is computed anew, because its cache holds no logits."""
     request = replace(continuing.list_requests(temperature=0.0)[0], key="x")
-    ids = continuing.generate(engine, [request])["x"].token_ids or ()
+    ids = collect(engine, [request])["x"].token_ids or ()
     asked = continuing.to_score(request, ids)
     first = continuing.score(engine, [asked])["x"].logprobs
     for _ in range(3):
