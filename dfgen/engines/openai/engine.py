@@ -84,21 +84,23 @@ class OpenAIEngine:
                 that finished before are yielded first. Or a request has `prefix_ids`.
         """
         source = map(_refuse_prefix, requests)
+        # No larger: whatever is in it may be answered, and paid for, before the caller takes it, and
+        # is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
-        waiting, more = 0, True
+        in_flight, more = 0, True
         with LoopThread(self._open_work) as thread:
-            while more or waiting:
-                while more and waiting < window and not thread.has_done():
-                    fresh = list(islice(source, min(_HANDED_OVER, window - waiting)))
+            while more or in_flight:
+                while more and in_flight < window and not thread.has_done():
+                    fresh = list(islice(source, min(_HANDED_OVER, window - in_flight)))
                     more = bool(fresh)
                     thread.submit(fresh)
-                    waiting += len(fresh)
+                    in_flight += len(fresh)
                 if not thread.has_done():
                     yield []
                 # Without requests, what is done is an error: no connection could be opened.
-                if waiting or thread.has_done():
+                if in_flight or thread.has_done():
                     finished = thread.take()
-                    waiting -= len(finished)
+                    in_flight -= len(finished)
                     yield finished
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ class ModelProcessor:
         image_token_id: the id that stands for (a part of) a picture in a prompt; None where neither
             processor nor config says.
         placeholder_ids: all ids that stand for a part of a picture, video or sound.
-        vocabulary: ids of the model are below this; None where its config does not say.
+        vocabulary: ids of the model are below this.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ModelProcessor:
     reads_images: bool
     image_token_id: int | None
     placeholder_ids: frozenset[int]
-    vocabulary: int | None
+    vocabulary: int
 
 
 def load_processor(config: TransformersConfig | VllmConfig) -> ModelProcessor:
@@ -77,7 +77,7 @@ def load_processor(config: TransformersConfig | VllmConfig) -> ModelProcessor:
         reads_images=getattr(processor, "image_processor", None) is not None,
         image_token_id=_find_image_token(processor, settings),
         placeholder_ids=_find_placeholders(processor, settings),
-        vocabulary=getattr(settings.get_text_config(), "vocab_size", None),
+        vocabulary=getattr(settings.get_text_config(), "vocab_size", None) or len(tokenizer),
     )
 
 

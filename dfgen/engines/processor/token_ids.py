@@ -32,7 +32,7 @@ def check_given_ids(model: ModelProcessor, request: Request | ScoreRequest) -> F
             return Failure(
                 "ids_invalid", f"{where} stands for a picture, video or sound, and none is there"
             )
-        if token < 0 or (model.vocabulary is not None and token >= model.vocabulary):
+        if not 0 <= token < model.vocabulary:
             return Failure(
                 "ids_invalid", f"{where} is not in the model's vocabulary of {model.vocabulary}"
             )

@@ -26,7 +26,7 @@ class Scorer:
     def __init__(self, loaded: LoadedModel, collator: Collator):
         self._model = loaded.model
         self._collator = collator
-        self._vocabulary = loaded.parts.vocabulary or 1
+        self._vocabulary = loaded.parts.vocabulary
 
     def score(self, rows: Sequence[Scored]) -> list[list[float]]:
         """Return the logprobs of each row's completion.
