@@ -84,8 +84,8 @@ class OpenAIEngine:
                 that finished before are yielded first. Or a request has `prefix_ids`.
         """
         source = map(_refuse_prefix, requests)
-        # No larger: whatever is in it may be answered, and paid for, before the caller takes it, and
-        # is lost if the process is killed then. Twice the places were not faster.
+        # No larger: whatever is in it may be answered, and paid for, before the caller takes it,
+        # and is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
         in_flight, more = 0, True
         with LoopThread(self._open_work) as thread:
