@@ -114,7 +114,7 @@ class Breaker:
 def make_probe(request: Request) -> Request:
     """Ask about nothing, with everything else as in a request that failed.
 
-    Model, sampling, schema and template are the same, and there is a picture if there was one: what
+    Model, decoding, schema and template are the same, and there is a picture if there was one: what
     makes a server refuse every row makes it refuse the probe.
     """
     parts = [part for message in request.messages for part in message.content]
