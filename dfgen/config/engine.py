@@ -1,4 +1,4 @@
-"""Who generates text: one section per engine, told apart by `engine`."""
+"""Settings of whatever generates text: one section per engine, told apart by `engine`."""
 
 from __future__ import annotations
 

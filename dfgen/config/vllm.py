@@ -1,4 +1,4 @@
-"""The vLLM engine's section of the pipeline file."""
+"""Settings of the vLLM engine, as its section of the pipeline file holds them."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ class VllmConfig(Section):
     """Passed to the processor (`min_pixels`, `max_pixels`, ...)."""
     engine_args: dict[str, Any] = Field(default_factory=dict)
     """Any further argument of vLLM's `EngineArgs`, by its Python name (`block_size: 16`). Counts as
-    changing results."""
+    changing results. On a CPU none is taken by which vLLM would read a prompt in parts."""

@@ -1,4 +1,7 @@
-"""What an engine is: requests in, results out, nothing of dfgen's data model inside.
+"""Defines what an engine is: requests go in, results come out.
+
+Whoever wants text from a model depends on this file alone and not on the library or server that
+runs the model.
 
 One request asks for one completion. The K samples of a prompt are K requests with K seeds, because
 engines that draw n > 1 from one seed, or share seeds in a batch, correlate samples that must be
@@ -10,7 +13,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
+
+from dfgen.config.sample import Decoding
+from dfgen.errors import EngineError
+
+__all__ = [
+    "PREFIX_IDS",
+    "SCORE",
+    "Chat",
+    "Decoding",
+    "Engine",
+    "EngineInfo",
+    "Failure",
+    "FinishReason",
+    "ImageData",
+    "Message",
+    "Part",
+    "Request",
+    "Result",
+    "ScoreRequest",
+    "ScoreResult",
+    "ScoringEngine",
+    "Usage",
+    "derive_seed",
+    "require_scoring",
+]
 
 FinishReason = Literal["stop", "length", "content_filter", "error"]
 
@@ -41,15 +69,24 @@ class Message:
     content: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How one completion is drawn; `temperature` 0 is greedy, `top_k` 0 is off."""
+class Chat(Protocol):
+    """The part of a request that makes its prompt."""
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_tokens: int = 1024
-    stop: tuple[str, ...] = ()
+    @property
+    def key(self) -> str:
+        """The caller's name for the request."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The chat, pictures included."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """Jinja text instead of the model's own template."""
+
+    @property
+    def chat_template_args(self) -> dict[str, Any]:
+        """Keyword arguments of the chat template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +96,7 @@ class Request:
     Attributes:
         key: the caller's name for it; comes back in the result.
         messages: the chat, pictures included.
+        decoding: how its tokens are drawn.
         seed: 0 <= seed < 2**63; equal seeds of equal requests draw equal completions where the
             engine can promise that.
         chat_template: Jinja text instead of the model's own template.
@@ -67,16 +105,47 @@ class Request:
             text is enough: an engine that must ask for token ids may leave them out too.
         response_schema: JSON schema that the text should obey. An engine that cannot see to that
             leaves it out; whoever asks has to read the text without trust anyway.
+        prefix_ids: token ids with which the assistant's turn already begins: generation goes on
+            after the prompt and these. The result holds what is newly generated and nothing of the
+            prefix: ids, logprobs, text (what the whole turn reads, less what the prefix reads) and
+            completion tokens; the prefix counts among the prompt tokens. `max_tokens`, stop strings
+            and `response_schema` speak of the new part alone, so a stop string that begins within
+            the prefix is not seen. Noise starts with the new part, too: only greedy decoding goes
+            on as if it had not been interrupted. Needs an engine with the feature `prefix_ids`;
+            others raise `EngineError`. Ids that the model cannot be fed (see `ScoreRequest`) make
+            a failed result with the reason `ids_invalid`.
     """
 
     key: str
     messages: tuple[Message, ...]
-    sampling: Sampling
+    decoding: Decoding
     seed: int
     chat_template: str | None = None
     chat_template_args: dict[str, Any] = field(default_factory=dict)
     with_logprobs: bool = True
     response_schema: dict[str, Any] | None = None
+    prefix_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """A completion that is there already, whose tokens' probabilities are wanted.
+
+    Attributes:
+        key: the caller's name for it; comes back in the result.
+        messages: the chat before the completion, pictures included.
+        completion_ids: the assistant's turn, T >= 1 ids, as a `Result` has them: with the
+            end-of-sequence token if it was drawn. None of them may be one that the model cannot be
+            fed as text: a picture's placeholder, or an id outside its vocabulary.
+        chat_template: Jinja text instead of the model's own template.
+        chat_template_args: keyword arguments of the chat template.
+    """
+
+    key: str
+    messages: tuple[Message, ...]
+    completion_ids: tuple[int, ...]
+    chat_template: str | None = None
+    chat_template_args: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +192,40 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """One completion that was scored.
+
+    Attributes:
+        key: of the request.
+        logprobs: for each of the T ids the natural log of its probability, given the prompt, its
+            pictures and the ids before it, under the model itself (before temperature and
+            truncation), computed in float32; None together with `failure`.
+        usage: `completion_tokens` is T: ids that were read, none was written.
+        failure: why there are none: `completion_empty`, `ids_invalid`, `prompt_too_long` (prompt
+            and completion together), or whatever makes a prompt fail in `Engine.generate`.
+    """
+
+    key: str
+    logprobs: Sequence[float] | None
+    usage: Usage = Usage()
+    failure: Failure | None = None
+
+
+PREFIX_IDS = "prefix_ids"
+"""Feature: `Request.prefix_ids` is followed."""
+SCORE = "score"
+"""Feature: the engine is a `ScoringEngine`."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What made the results; goes into the manifest.
+    """What made the results; goes into the manifest, so everything in it can be written as JSON.
 
     `tokenizer` is what `dfgen.tokens.load_tokenizer` takes to get the model's own tokenizer; None
     where it is not known (a hosted API).
     `hashes` holds sha256 digests of what shapes a prompt: tokenizer, processor, chat template.
+    `features` are the optional parts of the protocol that the engine has, sorted: `prefix_ids`,
+    `score`.
     """
 
     name: str
@@ -139,6 +236,7 @@ class EngineInfo:
     tokenizer: str | None
     hashes: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -160,6 +258,31 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the model or the server; the engine is not used afterwards."""
+
+
+class ScoringEngine(Engine, Protocol):
+    """An engine that can also say how probable given completions are."""
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[list[ScoreResult]]:
+        """Score completions by teacher forcing: each is read once, and nothing is generated.
+
+        Streams as `generate` does: requests are pulled lazily, results come in lists, in any order,
+        as they are finished; a completion that cannot be scored is a result with a `failure`.
+        """
+
+
+def require_scoring(engine: Engine) -> ScoringEngine:
+    """Return the engine as one that scores.
+
+    Raises:
+        EngineError: it does not.
+    """
+    if SCORE not in engine.info.features:
+        raise EngineError(
+            f"the engine {engine.info.name!r} cannot score given completions.",
+            hint="Use `engine: transformers` or `engine: vllm` with the same model.",
+        )
+    return cast("ScoringEngine", engine)
 
 
 def derive_seed(run_seed: int, *parts: str | int) -> int:

@@ -1,4 +1,4 @@
-"""Chats in the two dialects that engines speak: Hugging Face templates and the OpenAI protocol."""
+"""Writes chats in the two forms that models take: for chat templates, and for servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a section of the pipeline file to a running engine.
+"""Makes a running engine of a section of the pipeline file.
 
 The only place that knows which module belongs to which `engine:` name. Every import is inside a
 function, so that a run without a model needs neither torch nor a GPU.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dfgen.errors import PublishError
+from dfgen.retry_after import read_retry_after
 
 T = TypeVar("T")
 
@@ -44,12 +45,13 @@ def is_transient(error: BaseException) -> bool:
 
 def choose_wait(error: BaseException, tries: int) -> float:
     """Seconds to wait after try number `tries` (from 1): what the Hub asks for, else doubling."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    asked = str(headers.get("Retry-After", ""))
-    if asked.isdigit():
-        return min(float(asked), LONGEST_WAIT_S * 5)
+    found = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers = {name.lower(): str(value) for name, value in found.items()}
+    asked = read_retry_after(headers)
+    if asked is not None:
+        return min(asked, LONGEST_WAIT_S * 5)
     # `RateLimit: "api";r=0;t=55`: t seconds until the quota is full again (IETF draft).
-    window = re.search(r"\bt=(\d+)", str(headers.get("RateLimit", "")))
+    window = re.search(r"\bt=(\d+)", headers.get("ratelimit", ""))
     if window:
         return min(float(window[1]), LONGEST_WAIT_S * 5)
     return float(min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import ImageData, Message, Request, Sampling
+from dfgen.engines.base import Decoding, ImageData, Message, Request
 from dfgen.engines.openai.engine import OpenAIEngine
 
 SERVER = Path(__file__).parent / "repair_server.py"
@@ -55,7 +55,7 @@ def start_server(**options: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 def make_requests(count: int, image: bytes = b"") -> Iterator[Request]:
     """Requests of the size of a small repair, each with its own picture if there is one."""
-    sampling = Sampling(temperature=0.0, max_tokens=256)
+    sampling = Decoding(temperature=0.0, max_tokens=256)
     for index in range(count):
         parts: tuple[Any, ...] = ("Correct this answer: " + "I see 3 circles. " * 20,)
         if image:

@@ -86,11 +86,14 @@ def main() -> int:
         ask(k, (scenes[0][0], image), seed=k, max_tokens=16) for k, (_, image) in enumerate(scenes)
     ]
     shared, separate = count_prefill(engine, one), count_prefill(engine, many)
+    names = ("max_num_batched_tokens", "max_num_seqs", "chunked_prefill")
+    budget = {name: engine.info.settings[name] for name in names}
     engine.close()
     ratio = shared["computed"] / separate["computed"]
     print(
         json.dumps(
             {
+                "budget": budget,
                 f"{SAMPLES} samples of one prompt": shared,
                 f"{SAMPLES} prompts, other pictures": separate,
                 "ratio": round(ratio, 3),

@@ -81,23 +81,28 @@ class Contest:
         from vllm import LLM
 
         from dfgen.engines.loading import load_engine
+        from dfgen.engines.processor.loading import load_processor
         from dfgen.engines.vllm.arguments import build_arguments
-        from dfgen.engines.vllm.binding import list_arguments, to_sampling_params
-        from dfgen.engines.vllm.model import load_processor
+        from dfgen.engines.vllm.binding import (
+            list_arguments,
+            make_sampling_params,
+            runs_on_cpu,
+        )
         from dfgen.engines.vllm.prompts import VllmPrompt, VllmPromptReader
 
         assert pipeline.policy is not None and pipeline.policy.engine == "vllm"
         self.pipeline, self.root, self.rounds = pipeline, root, 0
         self.engine: Any = load_engine(pipeline.policy)
-        self.llm = LLM(**build_arguments(pipeline.policy, None, list_arguments()))
-        reader = VllmPromptReader(load_processor(pipeline.policy), str(MODEL), 1)
+        arguments = build_arguments(pipeline.policy, None, list_arguments(), on_cpu=runs_on_cpu())
+        self.llm = LLM(**arguments)
+        reader = VllmPromptReader(load_processor(pipeline.policy), 1)
         self.prompts: list[dict[str, Any]] = []
         self.params: list[Any] = []
         for request in self.list_requests():
             prompt = reader.read(request)
             assert isinstance(prompt, VllmPrompt)
             self.prompts.append(prompt.to_dict())
-            params = to_sampling_params(request)
+            params = make_sampling_params(request)
             # dfgen decodes each text once, at its end, and spares vLLM a copy of the settings.
             # Whoever calls vLLM gets this.
             params.detokenize, params.skip_clone = True, False
@@ -126,6 +131,13 @@ class Contest:
         with run.lock():
             run_prompts(session)
         return session
+
+    def read_budgets(self) -> dict[str, dict[str, Any]]:
+        """How much each of the two engines computes in one step; they must not differ."""
+        from dfgen.engines.vllm.worker_probe import read_budget
+
+        engines = {"dfgen": self.engine.binding.engine, "bare": self.llm.llm_engine}
+        return {name: read_budget(each.vllm_config) for name, each in engines.items()}
 
     def close(self) -> None:
         """End both engines; a process of vLLM's that is left keeps this one from ending."""
@@ -219,6 +231,8 @@ def main() -> int:
     pipeline = make_pipeline(options.prompts, options.samples, options.seqs, options.temperature)
     with tempfile.TemporaryDirectory(prefix="dfgen-bench-") as folder:
         contest = Contest(pipeline, Path(folder))
+        budgets = contest.read_budgets()
+        print(f"budget of a step: {json.dumps(budgets)}", flush=True)
         ways: dict[str, Callable[[], tuple[float, int]]] = {
             "bare": contest.run_bare,
             "dfgen": contest.run_dfgen,
@@ -248,12 +262,15 @@ def main() -> int:
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     fastest = {name: max(values) for name, values in speeds.items()}
     ratios = {pair: fastest[pair[:5]] / fastest[pair[6:]] for pair in NEEDED}
-    met = all(ratios[pair] >= needed for pair, needed in NEEDED.items())
+    met = budgets["dfgen"] == budgets["bare"] and all(
+        ratios[pair] >= needed for pair, needed in NEEDED.items()
+    )
     print(
         json.dumps(
             {
                 "engine": "own process" if options.own_process else "in process",
                 "requests": len(contest.prompts),
+                "budgets": budgets,
                 "fastest_requests_per_second": {k: round(v, 2) for k, v in fastest.items()},
                 "median_requests_per_second": {k: round(v, 2) for k, v in medians.items()},
                 **{pair: round(value, 3) for pair, value in ratios.items()},

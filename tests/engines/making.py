@@ -6,7 +6,7 @@ import hashlib
 import io
 from typing import Any
 
-from dfgen.engines.base import ImageData, Message, Part, Request, Sampling
+from dfgen.engines.base import Decoding, ImageData, Message, Part, Request
 
 
 def draw_image(color: str, size: tuple[int, int] = (40, 30)) -> ImageData:
@@ -27,7 +27,7 @@ def make_request(
     chat_template: str | None = None,
     chat_template_args: dict[str, Any] | None = None,
     with_logprobs: bool = True,
-    **sampling: Any,
+    **decoding: Any,
 ) -> Request:
     """Ask for one completion of at most 12 tokens at temperature 1."""
     messages = [Message("user", tuple(parts))]
@@ -36,7 +36,7 @@ def make_request(
     return Request(
         key=str(key),
         messages=tuple(messages),
-        sampling=Sampling(**{"max_tokens": 12, **sampling}),
+        decoding=Decoding(**{"max_tokens": 12, **decoding}),
         seed=seed,
         chat_template=chat_template,
         chat_template_args=chat_template_args or {},

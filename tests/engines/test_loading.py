@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dfgen.config.engine import OpenAIConfig, Price, TransformersConfig, find_price
+from dfgen.config.vllm import VllmConfig
 from dfgen.engines import loading
 from dfgen.engines.base import derive_seed
 from dfgen.errors import MissingExtraError
@@ -70,3 +72,10 @@ def test_seeds_of_cells_share_nothing() -> None:
     assert len(seeds) == 512
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1) != derive_seed(1, "a", 1)
+
+
+def test_only_a_server_has_a_price() -> None:
+    price = Price(prompt=1.0, completion=2.0)
+    assert find_price(OpenAIConfig(model="m", price=price)) == price
+    for config in (TransformersConfig(model="m"), VllmConfig(model="m"), None):
+        assert find_price(config) == Price()

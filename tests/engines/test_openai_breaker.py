@@ -9,7 +9,7 @@ import pytest
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Request, Result
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
@@ -131,7 +131,7 @@ def test_a_probe_is_like_the_rows_but_small() -> None:
     row = make_request(
         0, draw_image("red"), "row " + "x" * 10_000, max_tokens=7, system="Be brief."
     )
-    row = Request(row.key, row.messages, row.sampling, row.seed, response_schema=schema)
+    row = Request(row.key, row.messages, row.decoding, row.seed, response_schema=schema)
     generate(answer, [row], extra_body={"priority": 3})
     [probe] = probes
     assert (probe["model"], probe["max_tokens"], probe["priority"]) == ("m", 7, 3)

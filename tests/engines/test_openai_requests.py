@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import Request, Result
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.base import Request, Result, require_scoring
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
+from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
 from tests.support.loopback import Answer, LoopbackServer, Received, Reply, write_completion
 
@@ -26,7 +28,8 @@ FAST = Backoff(max_retries=3, base=0.01, longest=0.05)
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for name in ("BASE_URL", "ORG_ID", "PROJECT_ID", "CUSTOM_HEADERS"):
+        monkeypatch.delenv(f"OPENAI_{name}", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -267,3 +270,35 @@ def test_info_names_the_server() -> None:
         info = open_engine(server, tokenizer="some/model").info
         assert info.settings["base_url"] == server.url
     assert (info.name, info.model, info.tokenizer) == ("openai", "tiny", "some/model")
+
+
+def test_headers_are_those_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-1")
+    lines = "X-Gateway: a: b\nauthorization: Bearer other\n\nnothing\nUSER-AGENT: x"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", lines)
+    [_], server = run(echo, make_request("a", "Hi"))
+    sent = {name.lower(): value for name, value in server.received[0].headers.items()}
+    assert sent["authorization"] == "Bearer sk-1"
+    assert (sent["openai-organization"], sent["openai-project"]) == ("org-1", "proj-1")
+    assert sent["x-gateway"] == "a: b"
+    assert sent["user-agent"].startswith("dfgen/")
+    assert sent["content-type"] == sent["accept"] == "application/json"
+
+
+def test_without_an_account_nothing_is_said_of_one() -> None:
+    [_], server = run(echo, make_request("a", "Hi"))
+    names = {name.lower() for name in server.received[0].headers}
+    assert not {name for name in names if name.startswith(("openai-", "x-stainless"))}
+
+
+def test_given_ids_of_a_turn_are_refused_and_nothing_is_sent() -> None:
+    with LoopbackServer(echo) as server:
+        engine = open_engine(server)
+        assert engine.info.features == ()
+        with pytest.raises(EngineError, match="prefix_ids"):
+            list(engine.generate([replace(make_request("a", "Hi"), prefix_ids=(5,))]))
+        with pytest.raises(EngineError, match="cannot score"):
+            require_scoring(engine)
+    assert server.count == 0

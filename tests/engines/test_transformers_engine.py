@@ -313,7 +313,7 @@ def test_pictures_and_prompts_are_processed_once_each(
 
     calls: list[tuple[str, int]] = []
     decoded: list[str] = []
-    process, decode = prompts.run_processor, prompts.decode
+    process, decode = prompts.run_processor, prompts.decode_picture
 
     def count_process(loaded: Any, texts: list[str], images: Any) -> Any:
         calls.append(("process", len(texts)))
@@ -325,7 +325,7 @@ def test_pictures_and_prompts_are_processed_once_each(
 
     monkeypatch.setattr(prompts, "run_processor", count_process)
     monkeypatch.setattr(collation, "run_processor", count_process)
-    monkeypatch.setattr(prompts, "decode", count_decode)
+    monkeypatch.setattr(prompts, "decode_picture", count_decode)
     engine = load(batch_size=6)
     chats = [(RED, "one"), (RED, "two"), (BLUE, "and three")]
     requests = [

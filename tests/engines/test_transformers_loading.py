@@ -161,8 +161,10 @@ def test_a_model_without_processor(model: Path) -> None:
 
 def test_a_picture_for_a_processor_without_eyes(engine: Any) -> None:
     """Some architectures load with a tokenizer where the processor should be."""
-    loaded = replace(engine._loaded, processor=engine._loaded.tokenizer, reads_images=False)
-    reader = PromptReader(loaded, "blind", max_length=None)
+    parts = engine._loaded.parts
+    parts = replace(parts, name="blind", processor=parts.tokenizer, reads_images=False)
+    loaded = replace(engine._loaded, parts=parts)
+    reader = PromptReader(loaded, max_length=None)
     template = "{% for m in messages %}{{ m.content }}{% endfor %}"
     prompt = reader.read(make_request("a", "x", "y", chat_template=template))
     assert isinstance(prompt, PreparedPrompt)
@@ -202,7 +204,7 @@ def test_bfloat16(model: Path) -> None:
 
 
 def test_other_weights_in_the_same_place_have_another_hash(model: Path) -> None:
-    from dfgen.engines.transformers.describing import hash_weights
+    from dfgen.engines.processor.hashing import hash_weights
 
     before = hash_weights(model)
     content = bytearray((model / "model.safetensors").read_bytes())

@@ -11,14 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from dfgen.engines.base import Sampling  # noqa: E402
+from dfgen.engines.base import Decoding  # noqa: E402
 from dfgen.engines.transformers.sampling import SeededSampler  # noqa: E402
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, -3.0])
 
 
-def draw(logits: Any, samplings: list[Sampling], seeds: list[int], steps: int = 1) -> list[Any]:
+def draw(logits: Any, samplings: list[Decoding], seeds: list[int], steps: int = 1) -> list[Any]:
     """Draw `steps` tokens per row from the same logits; return [rows][steps] of ids."""
     sampler = SeededSampler(samplings, seeds, CPU)
     for _ in range(steps):
@@ -27,7 +27,7 @@ def draw(logits: Any, samplings: list[Sampling], seeds: list[int], steps: int = 
     return sampler.collect()[0]
 
 
-def expect(sampling: Sampling, counts: Counter[int], total: int) -> float:
+def expect(sampling: Decoding, counts: Counter[int], total: int) -> float:
     """Return chi-square per degree of freedom against softmax(logits / temperature)."""
     probabilities = (LOGITS / sampling.temperature).softmax(dim=-1).tolist()
     terms = [
@@ -40,7 +40,7 @@ def expect(sampling: Sampling, counts: Counter[int], total: int) -> float:
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.5])
 @pytest.mark.parametrize("many", ["seeds", "steps"])
 def test_draws_follow_the_softmax(temperature: float, many: str) -> None:
-    sampling = Sampling(temperature=temperature)
+    sampling = Decoding(temperature=temperature)
     total = 8000
     if many == "seeds":
         drawn = [row[0] for row in draw(LOGITS, [sampling] * total, list(range(total)))]
@@ -51,7 +51,7 @@ def test_draws_follow_the_softmax(temperature: float, many: str) -> None:
 
 
 def test_draws_of_neighbouring_seeds_and_steps_are_uncorrelated() -> None:
-    rows = draw(LOGITS, [Sampling()] * 2000, list(range(2000)), steps=2)
+    rows = draw(LOGITS, [Decoding()] * 2000, list(range(2000)), steps=2)
     hits = [(first == 0, second == 0) for first, second in rows]
     expected = float(LOGITS.softmax(-1)[0]) ** 2
     assert abs(sum(a and b for a, b in hits) / 2000 - expected) < 0.04
@@ -60,39 +60,39 @@ def test_draws_of_neighbouring_seeds_and_steps_are_uncorrelated() -> None:
 
 
 def test_a_row_does_not_depend_on_its_batch_mates() -> None:
-    warm = Sampling(temperature=1.3, top_p=0.95)
+    warm = Decoding(temperature=1.3, top_p=0.95)
     alone = draw(LOGITS, [warm], [11], steps=20)[0]
-    mates = [Sampling(), Sampling(temperature=0), warm, Sampling(top_k=2)]
+    mates = [Decoding(), Decoding(temperature=0), warm, Decoding(top_k=2)]
     assert draw(LOGITS, mates, [1, 2, 11, 4], steps=20)[2] == alone
     assert draw(LOGITS, mates, [8, 9, 11, 7], steps=20)[2] == alone
 
 
 def test_temperature_zero_is_argmax_whatever_the_seed() -> None:
-    rows = draw(LOGITS, [Sampling(temperature=0)] * 50, list(range(50)), steps=3)
+    rows = draw(LOGITS, [Decoding(temperature=0)] * 50, list(range(50)), steps=3)
     assert rows == [[0, 0, 0]] * 50
 
 
 def test_top_k_keeps_the_k_most_likely() -> None:
-    drawn = Counter(draw(LOGITS, [Sampling(top_k=2)], [3], steps=2000)[0])
+    drawn = Counter(draw(LOGITS, [Decoding(top_k=2)], [3], steps=2000)[0])
     assert set(drawn) == {0, 1}
     assert drawn[0] / 2000 == pytest.approx(math.e / (1 + math.e), abs=0.04)
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
     # Probabilities .579 .213 .129 .078 ...: two tokens reach .7.
-    drawn = Counter(draw(LOGITS, [Sampling(top_p=0.7)], [3], steps=2000)[0])
+    drawn = Counter(draw(LOGITS, [Decoding(top_p=0.7)], [3], steps=2000)[0])
     assert set(drawn) == {0, 1}
 
 
 def test_truncation_never_draws_what_it_removed() -> None:
     logits = torch.zeros(50_000)
     logits[17] = 5.0
-    drawn = draw(logits, [Sampling(top_k=1)] * 4, [1, 2, 3, 4], steps=25)
+    drawn = draw(logits, [Decoding(top_k=1)] * 4, [1, 2, 3, 4], steps=25)
     assert {token for row in drawn for token in row} == {17}
 
 
 def test_logprobs_are_of_the_model_itself() -> None:
-    sampler = SeededSampler([Sampling(temperature=0.3, top_k=3)], [5], CPU)
+    sampler = SeededSampler([Decoding(temperature=0.3, top_k=3)], [5], CPU)
     for _ in range(10):
         sampler(torch.zeros(1, 1), LOGITS[None])
     [ids], [logprobs] = sampler.collect()
@@ -101,11 +101,11 @@ def test_logprobs_are_of_the_model_itself() -> None:
 
 
 def test_seeds_of_63_bits_are_taken() -> None:
-    assert draw(LOGITS, [Sampling()], [2**63 - 1], steps=5)
+    assert draw(LOGITS, [Decoding()], [2**63 - 1], steps=5)
 
 
 def test_half_precision_logits_are_read_in_float32() -> None:
-    sampler = SeededSampler([Sampling()], [5], CPU)
+    sampler = SeededSampler([Decoding()], [5], CPU)
     scores = sampler(torch.zeros(1, 1), LOGITS[None].to(torch.bfloat16))
     assert scores.dtype == torch.bfloat16
     assert sampler.collect()[1][0][0] < 0

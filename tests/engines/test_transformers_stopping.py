@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from dfgen.engines.base import Sampling
+from dfgen.engines.base import Decoding
 from dfgen.engines.transformers.stopping import Ending, find_ending
 
 EOS = 0
@@ -20,7 +20,7 @@ def decode(ids: Sequence[int]) -> str:
 
 
 def find(ids: list[int], max_tokens: int = 6, stop: tuple[str, ...] = ()) -> Ending:
-    return find_ending(ids, Sampling(max_tokens=max_tokens, stop=stop), {EOS}, decode)
+    return find_ending(ids, Decoding(max_tokens=max_tokens, stop=stop), {EOS}, decode)
 
 
 CASES = {

@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 
 from dfgen.config.vllm import VllmConfig
+from dfgen.engines.base import ScoreRequest, ScoreResult, Usage
 from dfgen.engines.loading import load_engine
-from dfgen.engines.vllm.answers import find_stray_token, read_output
+from dfgen.engines.vllm.answers import find_stray_token, read_output, read_scores
 from dfgen.engines.vllm.arguments import build_arguments
 from dfgen.engines.vllm.environment import DEFAULTS, prepare_environment
 from dfgen.engines.vllm.lora import Adapter, read_adapter
@@ -27,7 +28,7 @@ KNOWN = {"block_size", "seed", "enable_prefix_caching", "max_num_seqs", "_privat
 
 
 def build(**settings: Any) -> dict[str, Any]:
-    return build_arguments(VllmConfig(model="m", **settings), None, KNOWN)
+    return build_arguments(VllmConfig(model="m", **settings), None, KNOWN, on_cpu=False)
 
 
 def test_what_is_unset_is_left_to_vllm() -> None:
@@ -66,14 +67,62 @@ def test_arguments_that_are_not_for_users(name: str, message: str) -> None:
     assert caught.value.where == f"engine_args.{name}"
 
 
+CHUNKING = KNOWN | {
+    *("enable_chunked_prefill", "long_prefill_token_threshold", "max_num_partial_prefills"),
+    "max_num_batched_tokens",
+}
+
+
+def build_for_cpu(**settings: Any) -> dict[str, Any]:
+    return build_arguments(VllmConfig(model="m", **settings), None, CHUNKING, on_cpu=True)
+
+
+def test_a_cpu_reads_prompts_whole() -> None:
+    assert build_for_cpu()["enable_chunked_prefill"] is False
+    assert "enable_chunked_prefill" not in build()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enable_chunked_prefill", True),
+        ("long_prefill_token_threshold", 16),
+        ("max_num_partial_prefills", 2),
+        ("max_num_batched_tokens", 255),
+    ],
+)
+def test_a_cpu_cannot_be_told_to_read_prompts_in_parts(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="chunked prefill is off") as caught:
+        build_for_cpu(max_model_len=256, engine_args={name: value})
+    assert caught.value.where == f"engine_args.{name}"
+    elsewhere = VllmConfig(model="m", max_model_len=256, engine_args={name: value})
+    assert build_arguments(elsewhere, None, CHUNKING, on_cpu=False)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enable_chunked_prefill", False),
+        ("long_prefill_token_threshold", 0),
+        ("max_num_partial_prefills", 1),
+        ("max_num_batched_tokens", 256),
+    ],
+)
+def test_a_cpu_takes_what_leaves_prompts_whole(name: str, value: Any) -> None:
+    built = build_for_cpu(max_model_len=256, engine_args={name: value})
+    assert built[name] == value and built["enable_chunked_prefill"] is False
+
+
 def test_workers_are_asked_through_vllms_own_door() -> None:
     known = KNOWN | {"worker_extension_cls"}
     config = VllmConfig(model="m")
-    name = build_arguments(config, None, known)["worker_extension_cls"]
+    name = build_arguments(config, None, known, on_cpu=False)["worker_extension_cls"]
     module, _, probe = name.rpartition(".")
     assert hasattr(getattr(importlib.import_module(module), probe), METHOD)
     users = VllmConfig(model="m", engine_args={"worker_extension_cls": "my.Extension"})
-    assert build_arguments(users, None, known)["worker_extension_cls"] == "my.Extension"
+    assert (
+        build_arguments(users, None, known, on_cpu=False)["worker_extension_cls"] == "my.Extension"
+    )
 
 
 class TestSharedRendering:
@@ -149,7 +198,9 @@ class TestAdapter:
         directory = self.write(tmp_path / "a", base_model_name_or_path="base")
         adapter = read_adapter(str(directory))
         assert (adapter.rank, adapter.max_rank, adapter.base) == (12, 16, "base")
-        arguments = build_arguments(VllmConfig(model="m", lora=str(directory)), adapter, KNOWN)
+        arguments = build_arguments(
+            VllmConfig(model="m", lora=str(directory)), adapter, KNOWN, on_cpu=False
+        )
         assert arguments["enable_lora"] is True and arguments["max_lora_rank"] == 16
 
     def test_identity_is_its_content(self, tmp_path: Path) -> None:
@@ -170,6 +221,10 @@ class TestAdapter:
     @pytest.mark.parametrize(("rank", "largest"), [(1, 1), (2, 8), (64, 64), (65, 128)])
     def test_largest_rank(self, rank: int, largest: int) -> None:
         assert Adapter(Path(), rank, None, "").max_rank == largest
+
+
+def number(logprob: float) -> Any:
+    return SimpleNamespace(logprob=logprob)
 
 
 class TestOutput:
@@ -197,6 +252,25 @@ class TestOutput:
     def test_unknown_endings_are_rejects(self, finish: str | None) -> None:
         result = read_output(make_request("k", "?"), self.make(finish), 0, str)
         assert result.failure is not None and result.failure.reason == "engine_error"
+
+    def score(self, *ids: int, **fields: Any) -> ScoreResult:
+        """What is read of an answer about ids after a prompt of three tokens."""
+        output = self.make(token_ids=ids[-1:], logprobs=[{ids[-1]: number(-0.25)}], **fields)
+        drawn = [{token: number(-float(token))} for token in (2, 3, *ids[:-1])]
+        output.prompt_logprobs = [None, *drawn] if len(ids) > 1 else None
+        return read_scores(ScoreRequest("k", (), ids), output, 3, 2)
+
+    def test_scores_are_those_of_the_last_tokens(self) -> None:
+        result = self.score(7, 8, 9, finish="length")
+        assert result.logprobs == [-7.0, -8.0, -0.25]
+        assert result.usage == Usage(3, 3, 2)
+        assert self.score(1).logprobs == [-0.25]
+
+    @pytest.mark.parametrize("finish", ["abort", "repetition", None])
+    def test_scores_of_an_unknown_ending_are_a_failure(self, finish: str | None) -> None:
+        result = self.score(7, 8, finish=finish)
+        assert result.failure is not None and result.failure.reason == "engine_error"
+        assert result.logprobs is None
 
     def test_nan_ends_the_run(self) -> None:
         nan = [{5: SimpleNamespace(logprob=float("nan"))}, {1: SimpleNamespace(logprob=0.0)}]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import DfgenError, EngineError
 from dfgen.stages.repair.spending import iter_attempts

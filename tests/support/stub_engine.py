@@ -72,8 +72,8 @@ class StubEngine:
             return Result(request.key, "", None, None, "error", failure=answer)
         ids = self._tokenizer.encode(answer)
         reason: FinishReason = "stop"
-        if len(ids) > request.sampling.max_tokens:
-            ids, reason = ids[: request.sampling.max_tokens], "length"
+        if len(ids) > request.decoding.max_tokens:
+            ids, reason = ids[: request.decoding.max_tokens], "length"
         text = self._tokenizer.decode(ids)
         usage = Usage(20, len(ids), 16)
         if not self._with_ids:

@@ -1,12 +1,12 @@
-"""The OpenAI engine: a server that speaks the OpenAI chat protocol.
+"""The engine for servers that speak the OpenAI chat protocol: vLLM, SGLang, hosted APIs.
 
-- ``engine``: the `Engine` itself: a synchronous iterator over an event loop in a thread.
-- ``background``: that thread.
-- ``session``: one request from payload to result, tries and waits included.
-- ``carrier``: the connections.
-- ``payload``, ``answers``: what is sent, and what comes back read without trust.
-- ``faults``, ``backoff``, ``breaker``: what an error means, how long to wait, when to give up.
-- ``lanes``, ``pacing``: how many requests are in flight, and how many a minute.
-- ``pictures``: copies of pictures that are too large for a server.
-- ``endpoint``: where the server is, and the key that must not be seen.
+- ``engine``: the `Engine` itself: a plain iterator in front of an event loop in a thread.
+- ``loop_thread``: that thread.
+- ``session``: one request from its first try to its result, waits and further tries included.
+- ``transport``, ``endpoint``: connections and headers; addresses, and the key nobody may see.
+- ``payload``, ``pictures``: what is sent; copies of pictures that are too large for a server.
+- ``answers``: what comes back, read without trust.
+- ``classify``: what an error means, and how long to wait before the next try.
+- ``breaker``: whether a server that fails is gone or the rows are bad.
+- ``concurrency``, ``rate_limit``: how many requests are in flight, and how many are sent a minute.
 """

@@ -1,4 +1,4 @@
-"""What comes back, read without trust: any JSON, or none, may stand in a 200 answer."""
+"""Reads a server's answers without trust: any JSON, or none, may stand in a 200 answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the server counts as gone: the end of the run, before every row becomes a reject.
+"""Decides whether failures mean that the server is gone, or that these rows are bad.
 
 Failures in a row have two explanations that ask for opposite things. The server is gone, or refuses
 all requests: then the run must end, and no row may be lost to it. Or these rows are such that this
@@ -20,8 +20,12 @@ how many rows may fail.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import cache
 
+from dfgen.engines.base import ImageData, Message, Request
 from dfgen.errors import EngineError
 
 _SEVERAL = 4
@@ -29,6 +33,8 @@ _SEVERAL = 4
 
 Probe = Callable[[], Awaitable[bool]]
 """Sends a request that a well server answers; tells whether it did."""
+
+_QUESTION = "Answer with one word: yes."
 
 
 class Breaker:
@@ -103,3 +109,28 @@ class Breaker:
             hint="What is finished is kept. Start the same command again when the server "
             "works, or check `model` and `extra_body` if it refuses every request.",
         )
+
+
+def make_probe(request: Request) -> Request:
+    """Ask about nothing, with everything else as in a request that failed.
+
+    Model, decoding, schema and template are the same, and there is a picture if there was one: what
+    makes a server refuse every row makes it refuse the probe.
+    """
+    parts = [part for message in request.messages for part in message.content]
+    pictured = any(isinstance(part, ImageData) for part in parts)
+    content = (*((draw_picture(),) if pictured else ()), _QUESTION)
+    return replace(request, key="probe", messages=(Message("user", content),))
+
+
+@cache
+def draw_picture() -> ImageData:
+    """A grey square of 64 pixels: large enough for every processor."""
+    import hashlib
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "gray").save(buffer, "PNG")
+    data = buffer.getvalue()
+    return ImageData(data, hashlib.sha256(data).hexdigest(), "image/png")

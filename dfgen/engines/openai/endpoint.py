@@ -1,4 +1,6 @@
-"""Where the server is and which key opens it. The key leaves this file only into the client."""
+"""Finds a server's address and the key that opens it.
+
+The key leaves this file only for the headers of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAI engine: many requests in flight behind a plain iterator."""
+"""Generates on a server that speaks the OpenAI chat protocol, many requests in flight at once."""
 
 from __future__ import annotations
 
@@ -6,22 +6,40 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from itertools import islice
 
-import openai
-
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
-from dfgen.engines.openai.background import Background
-from dfgen.engines.openai.backoff import Backoff
+from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
+from dfgen.engines.openai.loop_thread import LoopThread
 from dfgen.engines.openai.session import open_session
+from dfgen.errors import EngineError
+from dfgen.version import VERSION
 
 # Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
 # more than a request itself when both have work; the first must not wait for many others, either.
 _HANDED_OVER = 8
 
 
+def _refuse_prefix(request: Request) -> Request:
+    """Refuse what the protocol has no words for: ids of the assistant's turn.
+
+    Some servers continue a last message of the assistant, but as text: its tokens would be those of
+    a new encoding, not the ones that were given, and nothing would show it.
+    """
+    if request.prefix_ids:
+        raise EngineError(
+            "a server of the OpenAI protocol cannot go on after given token ids (prefix_ids).",
+            where=f"request {request.key}",
+            hint="Use `engine: vllm` or `engine: transformers` with the same model.",
+        )
+    return request
+
+
 class OpenAIEngine:
     """Generates on a server that speaks the OpenAI chat protocol.
+
+    It has none of dfgen's optional features, neither `Request.prefix_ids` nor `score`: a server is
+    sent a chat as text and encodes it itself, so nothing can be said of ids that were given.
 
     Requests are pulled in the thread that iterates, only as places in flight come free (and a few
     ahead, so that no place is idle while the caller writes results down). Results come as they
@@ -45,7 +63,7 @@ class OpenAIEngine:
         """What made the results, as far as a client can know."""
         return EngineInfo(
             name="openai",
-            version=openai.__version__,
+            version=VERSION,
             model=self._config.model,
             revision=None,
             dtype=None,
@@ -63,24 +81,26 @@ class OpenAIEngine:
 
         Raises:
             EngineError: the key is refused, the model is unknown, or the server is gone. Results
-                that finished before are yielded first.
+                that finished before are yielded first. Or a request has `prefix_ids`.
         """
-        source = iter(requests)
+        source = map(_refuse_prefix, requests)
+        # No larger: whatever is in it may be answered, and paid for, before the caller takes it,
+        # and is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
-        waiting, more = 0, True
-        with Background(self._open_work) as background:
-            while more or waiting:
-                while more and waiting < window and not background.has_done():
-                    fresh = list(islice(source, min(_HANDED_OVER, window - waiting)))
+        in_flight, more = 0, True
+        with LoopThread(self._open_work) as thread:
+            while more or in_flight:
+                while more and in_flight < window and not thread.has_done():
+                    fresh = list(islice(source, min(_HANDED_OVER, window - in_flight)))
                     more = bool(fresh)
-                    background.submit(fresh)
-                    waiting += len(fresh)
-                if not background.has_done():
+                    thread.submit(fresh)
+                    in_flight += len(fresh)
+                if not thread.has_done():
                     yield []
                 # Without requests, what is done is an error: no connection could be opened.
-                if waiting or background.has_done():
-                    finished = background.take()
-                    waiting -= len(finished)
+                if in_flight or thread.has_done():
+                    finished = thread.take()
+                    in_flight -= len(finished)
                     yield finished
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is sent: one chat completion request."""
+"""Writes the JSON body of a chat completion request."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def build_payload(
     Args:
         with_schema: False leaves the request's `response_schema` out, for servers that refuse it.
     """
-    sampling = request.sampling
+    decoding = request.decoding
     payload: dict[str, Any] = {
         "model": config.model,
         "messages": to_openai_messages(fit_pictures(request.messages, config.max_image_bytes)),
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "max_tokens": decoding.max_tokens,
         "seed": request.seed,
     }
-    if sampling.stop:
-        payload["stop"] = list(sampling.stop)
-    if sampling.top_k > 0:
-        payload["top_k"] = sampling.top_k
+    if decoding.stop:
+        payload["stop"] = list(decoding.stop)
+    if decoding.top_k > 0:
+        payload["top_k"] = decoding.top_k
     if wants_tokens(config, request):
         payload["logprobs"] = True
         payload["return_token_ids"] = True

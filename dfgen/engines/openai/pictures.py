@@ -1,4 +1,4 @@
-"""Pictures that are too large for a server, made smaller. All others are sent as they are."""
+"""Makes smaller copies of pictures too large for a server; sends all others as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""One request from payload to result, tries and waits included."""
+"""Completes one request on a server: sends it, waits and sends it again where that may help.
+
+The only place that sends a request more than once. A try that fails for good makes the request a
+result with a failure, unless the server seems to be gone (`breaker`).
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,20 @@ import aiohttp
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import ImageData, Request, Result
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
-from dfgen.engines.openai.backoff import Backoff
-from dfgen.engines.openai.breaker import Breaker
-from dfgen.engines.openai.carrier import Answer, Carrier, open_carrier
-from dfgen.engines.openai.endpoint import Endpoint
-from dfgen.engines.openai.faults import (
+from dfgen.engines.openai.breaker import Breaker, make_probe
+from dfgen.engines.openai.classify import (
     BUSY_STATUSES,
+    Backoff,
     Fault,
-    judge_answer,
-    judge_error,
+    classify_answer,
+    classify_error,
     refuses_schema,
 )
-from dfgen.engines.openai.lanes import Lane, Lanes
-from dfgen.engines.openai.pacing import Pace, guess_tokens
+from dfgen.engines.openai.concurrency import Server, ServerPool
+from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import build_payload
-from dfgen.engines.openai.probing import make_probe
+from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
+from dfgen.engines.openai.transport import Answer, Transport, open_transport
 from dfgen.errors import EngineError
 
 # Refusals that say something about the row; the server itself is well.
@@ -35,6 +38,9 @@ _ROW_REFUSALS = frozenset({"prompt_too_long", "content_filter", "image_corrupt"}
 # A request that is only told to wait may be told so this many times as often as it may fail.
 _PATIENCE = 6
 _SHOWN = 300
+
+Outcome = Answer | Exception
+"""What one try brought: an answer of whatever status, or the error of a connection."""
 
 
 class Session:
@@ -45,16 +51,16 @@ class Session:
 
     def __init__(
         self,
-        carrier: Carrier,
+        transport: Transport,
         endpoints: Sequence[Endpoint],
         config: OpenAIConfig,
         backoff: Backoff,
     ):
-        self._carrier = carrier
+        self._transport = transport
         self._config = config
         self._backoff = backoff
-        self._lanes = Lanes(endpoints, config.concurrency)
-        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
+        self._pool = ServerPool(endpoints, config.concurrency)
+        self._rate_limit = RateLimit(config.requests_per_minute, config.tokens_per_minute)
         addresses = ", ".join(endpoint.shown_url for endpoint in endpoints)
         self._breaker = Breaker(addresses)
         self._with_schema = True
@@ -78,22 +84,22 @@ class Session:
         failures = waits = 0
         guess = _guess(request)
         while True:
-            outcome, lane, with_schema = await self._send(request, guess)
+            outcome, server, with_schema = await self._send(request, guess)
             if not isinstance(outcome, Answer):
                 # Judged outside the except block: an error raised there would carry the client's
                 # own, with the addresses in it, into a traceback.
-                fault = judge_error(outcome, lane.endpoint, self._config.model)
+                fault = classify_error(outcome, server.endpoint, self._config.model)
             elif 200 <= outcome.status < 300:
-                return await self._accept(request, outcome.body, lane.endpoint, guess)
+                return await self._accept(request, outcome.body, server.endpoint, guess)
             else:
-                fault = judge_answer(outcome, lane.endpoint, self._config.model)
+                fault = classify_answer(outcome, server.endpoint, self._config.model)
             if fault.reason in _ROW_REFUSALS:
                 return fail(request, fault.reason, fault.detail)
             if request.response_schema and with_schema and refuses_schema(fault):
                 self._with_schema = False
                 continue
             self._breaker.note_failure(request.key, answered=fault.answered)
-            if fault.refused and len(self._lanes.lanes) == 1:
+            if fault.refused and len(self._pool.servers) == 1:
                 self._breaker.check_refused(fault.detail)
             waits, failures = waits + fault.busy, failures + (not fault.busy)
             if self._is_given_up(fault, failures, waits):
@@ -122,7 +128,7 @@ class Session:
             said = endpoint.redact(result.failure.detail)[:_SHOWN]
             result = fail(request, result.failure.reason, said)
         usage = result.usage
-        self._pace.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
+        self._rate_limit.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
         return result
 
     async def _probe(self, failed: Request) -> bool:
@@ -130,7 +136,7 @@ class Session:
         request = make_probe(failed)
         # Twice at most: the rows themselves have waited long enough.
         for tries in range(2):
-            outcome, lane, _ = await self._send(request, _guess(request))
+            outcome, server, _ = await self._send(request, _guess(request))
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
                 try:
                     read_answer(request, outcome.body)
@@ -138,23 +144,23 @@ class Session:
                     return False
                 return True
             if isinstance(outcome, Answer):
-                fault = judge_answer(outcome, lane.endpoint, self._config.model)
+                fault = classify_answer(outcome, server.endpoint, self._config.model)
             else:
-                fault = judge_error(outcome, lane.endpoint, self._config.model)
+                fault = classify_error(outcome, server.endpoint, self._config.model)
             if not fault.retry or fault.refused:
                 return False
             await asyncio.sleep(self._backoff.compute_wait(tries, fault.retry_after))
         return False
 
-    async def _send(self, request: Request, guess: float) -> tuple[Answer | Exception, Lane, bool]:
-        """Send one try when there is a place for it, and tell its lane how it went.
+    async def _send(self, request: Request, guess: float) -> tuple[Outcome, Server, bool]:
+        """Send one try when there is a place for it, and tell its server how it went.
 
         Returns:
             What came back, from where, and whether the schema was sent along.
         """
-        lane = await self._lanes.enter()
+        server = await self._pool.enter()
         try:
-            await self._pace.wait(guess)
+            await self._rate_limit.wait(guess)
             # Built here and not before: a picture's base64 is not kept while a request waits.
             if self._ended is not None:
                 raise self._ended
@@ -163,22 +169,22 @@ class Session:
             body = json.dumps(payload).encode()
             now = asyncio.get_running_loop().time
             sent_at = now()
-            outcome: Answer | Exception
+            outcome: Outcome
             try:
-                outcome = await self._carrier.post(lane.endpoint, body)
+                outcome = await self._transport.post(server.endpoint, body)
             except (aiohttp.ClientError, TimeoutError) as error:
                 outcome = error
             if _is_overload(outcome):
                 answered = isinstance(outcome, Answer)
-                lane.note_refusal(sent_at, now(), connected=answered)
+                server.note_refusal(sent_at, now(), connected=answered)
             else:
-                lane.note_success()
+                server.note_success()
         finally:
-            self._lanes.leave(lane)
-        return outcome, lane, with_schema
+            self._pool.leave(server)
+        return outcome, server, with_schema
 
 
-def _is_overload(outcome: Answer | Exception) -> bool:
+def _is_overload(outcome: Outcome) -> bool:
     return not isinstance(outcome, Answer) or outcome.status in BUSY_STATUSES
 
 
@@ -186,7 +192,7 @@ def _guess(request: Request) -> float:
     parts = [part for message in request.messages for part in message.content]
     pictures = sum(isinstance(part, ImageData) for part in parts)
     characters = sum(len(part) for part in parts if isinstance(part, str))
-    return guess_tokens(characters, pictures, request.sampling.max_tokens)
+    return guess_tokens(characters, pictures, request.decoding.max_tokens)
 
 
 @asynccontextmanager
@@ -194,5 +200,5 @@ async def open_session(
     config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff
 ) -> AsyncIterator[Session]:
     """Open connections for the time of one `generate`."""
-    async with open_carrier(endpoints, config.timeout) as carrier:
-        yield Session(carrier, endpoints, config, backoff)
+    async with open_transport(endpoints, config.timeout) as transport:
+        yield Session(transport, endpoints, config, backoff)

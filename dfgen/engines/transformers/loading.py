@@ -1,9 +1,7 @@
-"""Loads a model and its processor, or says in one paragraph why they cannot be used."""
+"""Loads a model with its weights, or says in one paragraph why it cannot be used."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +12,17 @@ import torch
 import transformers
 
 from dfgen.config.engine import TransformersConfig
-from dfgen.engines.transformers.location import check_location
+from dfgen.engines.processor.loading import (
+    ModelProcessor,
+    explain_loading,
+    load_processor,
+    quiet_loading,
+    read_first_line,
+)
+from dfgen.engines.processor.location import check_location
 from dfgen.errors import EngineError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True)
@@ -27,24 +30,17 @@ class LoadedModel:
     """A model ready to generate.
 
     Attributes:
-        directory: where it was read from; None for a model of the Hub.
+        parts: its processor and tokenizer.
         model: in evaluation mode, on its device, without sampling defaults of its own.
-        processor: an `AutoProcessor`, or the tokenizer alone where the model came with no more.
-        reads_images: whether `processor` takes pictures.
         eos_ids: every id that ends a completion; may be empty.
         length_limit: prompt plus completion in tokens, as the model's config says; None if it
             does not.
-        image_token_id: the id that stands for (a part of) a picture in a prompt.
     """
 
-    directory: Path | None
+    parts: ModelProcessor
     model: Any
-    processor: Any
-    tokenizer: Any
-    reads_images: bool
     eos_ids: frozenset[int]
     length_limit: int | None
-    image_token_id: int | None
 
 
 def load_model(config: TransformersConfig) -> LoadedModel:
@@ -54,48 +50,22 @@ def load_model(config: TransformersConfig) -> LoadedModel:
         EngineError: not a model, no processor or tokenizer, weights that do not fit the
             architecture, unknown device, CUDA not available, out of memory.
     """
+    # A name that is no model is said before a device that is none.
     directory = check_location(config.model)
     device = choose_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    origin = {"revision": config.revision, "trust_remote_code": config.trust_remote_code}
-    check_processor_files(config.model, directory)
-    with _explained(config.model, directory), _quiet():
-        processor = transformers.AutoProcessor.from_pretrained(
-            config.model if directory is None else directory, **origin, **config.processor_args
-        )
-    tokenizer = getattr(processor, "tokenizer", processor)
-    if not hasattr(tokenizer, "decode"):
-        raise EngineError(
-            f"{config.model!r} has a processor for pictures but no tokenizer.",
-            hint="Copy the tokenizer's files of the original model into the directory.",
-        )
+    parts = load_processor(config)
     # Prompts of one batch must end at the same position, where the completions begin.
-    tokenizer.padding_side = "left"
-    model = _load_weights(config, directory, device, origin)
-    eos_ids = _find_eos(model, tokenizer)
-    _clear_generation_defaults(model, tokenizer, eos_ids)
+    parts.tokenizer.padding_side = "left"
+    model = _load_weights(config, directory, device)
+    eos_ids = _find_eos(model, parts.tokenizer)
+    _clear_generation_defaults(model, parts.tokenizer, eos_ids)
     return LoadedModel(
-        directory=directory,
+        parts=parts,
         model=model,
-        processor=processor,
-        tokenizer=tokenizer,
-        reads_images=getattr(processor, "image_processor", None) is not None,
         eos_ids=frozenset(eos_ids),
         length_limit=getattr(model.config.get_text_config(), "max_position_embeddings", None),
-        image_token_id=find_image_token(model, processor),
-    )
-
-
-def check_processor_files(model: str, directory: Path | None) -> None:
-    """Raise `EngineError` where a model directory comes without a processor."""
-    if directory is None or any((directory / name).is_file() for name in _PROCESSOR_FILES):
-        return
-    raise EngineError(
-        f"{model!r} comes without a processor: it has neither {' nor '.join(_PROCESSOR_FILES)}.",
-        where=str(directory.resolve()),
-        hint="Save it with processor.save_pretrained(), or copy these files from the model that "
-        "it was trained from.",
     )
 
 
@@ -129,7 +99,7 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def explained_memory(hint: str) -> Iterator[None]:
+def explain_memory(hint: str) -> Iterator[None]:
     """Turn an out-of-memory error of torch into an EngineError with this hint."""
     try:
         yield
@@ -138,17 +108,18 @@ def explained_memory(hint: str) -> Iterator[None]:
         known = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
         if not known and "can't allocate memory" not in str(error):
             raise
-        raise EngineError(f"out of memory: {_first_line(error)}", hint=hint) from error
+        raise EngineError(f"out of memory: {read_first_line(error)}", hint=hint) from error
 
 
-def _load_weights(
-    config: TransformersConfig, directory: Path | None, device: torch.device, origin: dict[str, Any]
-) -> Any:
-    options = dict(origin)
+def _load_weights(config: TransformersConfig, directory: Path | None, device: torch.device) -> Any:
+    options: dict[str, Any] = {
+        "revision": config.revision,
+        "trust_remote_code": config.trust_remote_code,
+    }
     if config.attention is not None:
         options["attn_implementation"] = config.attention
     hint = "Use a smaller dtype (`dtype: bfloat16`), a larger device, or a smaller model."
-    with _explained(config.model, directory), _quiet(), explained_memory(hint):
+    with explain_loading(config.model, directory), quiet_loading(), explain_memory(hint):
         model, report = transformers.AutoModelForImageTextToText.from_pretrained(
             config.model if directory is None else directory,
             dtype=_DTYPES.get(config.dtype, "auto"),
@@ -200,72 +171,3 @@ def _find_eos(model: Any, tokenizer: Any) -> list[int]:
     if eos is None:
         return []
     return [int(token) for token in (eos if isinstance(eos, list | tuple) else [eos])]
-
-
-def find_image_token(model: Any, processor: Any) -> int | None:
-    """Return the id that stands for (a part of) a picture; None where nobody says."""
-    for owner in (processor, model.config):
-        for name in ("image_token_id", "image_token_index"):
-            value = getattr(owner, name, None)
-            if isinstance(value, int):
-                return value
-    return None
-
-
-@contextmanager
-def _explained(model: str, directory: Path | None) -> Iterator[None]:
-    """Turn what `from_pretrained` raises into an EngineError.
-
-    Third-party code of any kind runs inside (a model's own Python files among it), so any
-    exception means that this model cannot be used here.
-    """
-    try:
-        yield
-    except EngineError:
-        raise
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except ImportError as error:
-        raise EngineError(
-            f"{model!r} needs a package that is not installed: {_first_line(error)}",
-            hint="Install it into this environment and start again.",
-        ) from error
-    except Exception as error:
-        if directory is None:
-            raise EngineError(
-                f"{model!r} is neither a directory here nor a vision-language model that can be "
-                f"read from the Hub: {_first_line(error)}",
-                hint="Check the name, the network, and HF_TOKEN for a gated model.",
-            ) from error
-        raise EngineError(
-            f"{model!r} cannot be loaded as a vision-language model: {_first_line(error)}",
-            where=str(directory.resolve()),
-            hint="It must load with AutoModelForImageTextToText and AutoProcessor.",
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back transformers' notices while it loads, and its bars where there is no terminal.
-
-    What matters of the notices (weights that do not fit) is checked here and raised. Whoever wants
-    them sets TRANSFORMERS_VERBOSITY.
-    """
-    logging = transformers.utils.logging
-    verbosity = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    if "TRANSFORMERS_VERBOSITY" not in os.environ:
-        logging.set_verbosity_error()
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""One request's chat and pictures to one prompt's tensors."""
+"""Turns a request's chat and pictures into the tensors of one prompt."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dfgen.engines.base import Failure, ImageData, Request
-from dfgen.engines.chat import list_images, to_template_messages
+from dfgen.engines.base import Chat, Failure, ImageData, Request, ScoreRequest
+from dfgen.engines.processor.chat_template import render_chat, wants_bos
+from dfgen.engines.processor.loading import ModelProcessor
+from dfgen.engines.processor.pictures import decode_picture, list_pictures
+from dfgen.engines.processor.token_ids import check_given_ids, describe_length, find_given_ids
 from dfgen.engines.transformers.loading import LoadedModel
 from dfgen.errors import EngineError, RowError
 
@@ -42,9 +45,8 @@ class PromptReader:
     what is kept is what the last two batches used.
     """
 
-    def __init__(self, loaded: LoadedModel, model_name: str, max_length: int | None):
-        self._loaded = loaded
-        self._model_name = model_name
+    def __init__(self, loaded: LoadedModel, max_length: int | None):
+        self._model = loaded.parts
         limits = [limit for limit in (max_length, loaded.length_limit) if limit is not None]
         self._limit = min(limits, default=None)
         self._limit_is_users = max_length is not None and self._limit == max_length
@@ -55,64 +57,26 @@ class PromptReader:
         """Forget what neither this batch nor the one before it uses."""
         self._older, self._recent = self._recent, {}
 
-    def read(self, request: Request) -> PreparedPrompt | Failure:
-        """Prepare one request's prompt, or say why this row cannot be generated.
+    def read(self, request: Request | ScoreRequest) -> PreparedPrompt | Failure:
+        """Prepare one request's prompt, or say why this row cannot be computed.
 
         Raises:
             EngineError: no prompt of this kind can be prepared: the model has no chat template,
                 the template does not render, it is text-only and there is a picture, or
                 max_tokens alone fills the model.
         """
+        refused = check_given_ids(self._model, request)
+        if refused is not None:
+            return refused
         prepared = self._remember(_identify(request), lambda: self._prepare(request))
         if isinstance(prepared, Failure):
             return prepared
         assert isinstance(prepared, PreparedPrompt)
         return self._check_length(prepared, request) or prepared
 
-    def render(self, request: Request) -> str:
-        """Return the prompt's text, as the chat template writes it.
-
-        Raises:
-            EngineError: there is no template, or it fails.
-        """
-        from jinja2 import TemplateError
-
-        loaded = self._loaded
-        template = request.chat_template or find_template(loaded)
-        if template is None:
-            raise EngineError(
-                f"{self._model_name!r} comes without a chat template.",
-                hint="Give one in the pipeline file (`sample.chat_template`: Jinja text or a "
-                "file), or put chat_template.jinja into the model directory.",
-            )
-        chat = to_template_messages(request.messages, as_parts=loaded.reads_images)
-        try:
-            text = loaded.processor.apply_chat_template(
-                chat,
-                chat_template=template,
-                add_generation_prompt=True,
-                tokenize=False,
-                **request.chat_template_args,
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise EngineError(
-                f"the chat template cannot write this chat: {error}",
-                where=f"request {request.key}",
-                hint="Check `sample.chat_template`, its arguments, and whether the model knows a "
-                "system message.",
-            ) from error
-        return str(text)
-
-    def _prepare(self, request: Request) -> PreparedPrompt | Failure:
-        sources = list(list_images(request.messages))
-        if sources and not self._loaded.reads_images:
-            raise EngineError(
-                f"{self._model_name!r} has no image processor, but the prompt holds a picture.",
-                where=f"request {request.key}",
-                hint="Use a vision-language model, or add preprocessor_config.json of the "
-                "original model to the directory.",
-            )
-        text = self.render(request)
+    def _prepare(self, request: Chat) -> PreparedPrompt | Failure:
+        sources = list_pictures(self._model, request)
+        text = render_chat(self._model, request)
         placeholder = self._find_placeholder(request)
         if placeholder is not None:
             return Failure(
@@ -125,13 +89,13 @@ class PromptReader:
         except RowError as error:
             return Failure(error.reason, error.detail)
         try:
-            inputs = dict(run_processor(self._loaded, [text], [images]))
+            inputs = dict(run_processor(self._model, [text], [images]))
         except Exception as error:
             # The processor is the model's own code; what it raises for one prompt (a picture one
             # pixel high, say) is that row's misfortune.
             return Failure("prompt_invalid", f"the model's processor refused the prompt: {error}")
         ids = inputs["input_ids"]
-        token = self._loaded.image_token_id
+        token = self._model.image_token_id
         return PreparedPrompt(
             text=text,
             images=images,
@@ -140,19 +104,22 @@ class PromptReader:
             image_tokens=None if token is None else int((ids == token).sum()),
         )
 
-    def _find_placeholder(self, request: Request) -> str | None:
+    def _find_placeholder(self, request: Chat) -> str | None:
         """Return the picture token if someone wrote it into a text: it would claim a picture."""
-        if self._loaded.image_token_id is None:
+        if self._model.image_token_id is None:
             return None
-        token = self._loaded.tokenizer.convert_ids_to_tokens(self._loaded.image_token_id)
+        token = self._model.tokenizer.convert_ids_to_tokens(self._model.image_token_id)
         texts = (
             part for message in request.messages for part in message.content if type(part) is str
         )
         return token if token and any(token in text for text in texts) else None
 
-    def _check_length(self, prompt: PreparedPrompt, request: Request) -> Failure | None:
-        wanted = request.sampling.max_tokens
-        if self._limit is None or prompt.length + wanted <= self._limit:
+    def _check_length(
+        self, prompt: PreparedPrompt, request: Request | ScoreRequest
+    ) -> Failure | None:
+        given = len(find_given_ids(request))
+        wanted = request.decoding.max_tokens if isinstance(request, Request) else 0
+        if self._limit is None or prompt.length + given + wanted <= self._limit:
             return None
         source = "max_length" if self._limit_is_users else "the model's own limit"
         if wanted >= self._limit:
@@ -163,12 +130,11 @@ class PromptReader:
             )
         return Failure(
             "prompt_too_long",
-            f"{prompt.length} prompt tokens and max_tokens {wanted} are more than {source}, "
-            f"{self._limit}",
+            f"{describe_length(prompt.length, request)} are more than {source}, {self._limit}",
         )
 
     def _decode(self, source: ImageData) -> Image.Image:
-        image = self._remember(("image", source.sha256), lambda: decode(source))
+        image = self._remember(("image", source.sha256), lambda: decode_picture(source))
         if isinstance(image, RowError):
             raise image
         return image  # type: ignore[no-any-return]  # the cache holds several kinds
@@ -179,52 +145,23 @@ class PromptReader:
         return self._recent[key]
 
 
-def decode(source: ImageData) -> Image.Image | RowError:
-    """Decode a picture to RGB, EXIF orientation applied; the error is returned, to be kept."""
-    from dfgen.prompts.images import decode_image
-
-    try:
-        return decode_image(source.data)
-    except RowError as error:
-        return error
-    except (OSError, ValueError, SyntaxError) as error:
-        # What Pillow raises for broken files, depending on the format.
-        return RowError("image_corrupt", f"{source.mime} picture cannot be decoded: {error}")
-
-
 def run_processor(
-    loaded: LoadedModel, texts: list[str], images: list[tuple[Image.Image, ...]]
+    model: ModelProcessor, texts: list[str], images: list[tuple[Image.Image, ...]]
 ) -> dict[str, Any]:
-    """Call the model's processor on rendered prompts, padded on the left.
-
-    A beginning-of-sequence token is added only where the template has not written one, as
-    `apply_chat_template(tokenize=True)` of transformers does.
-    """
-    bos = loaded.tokenizer.bos_token
+    """Call the model's processor on rendered prompts, padded on the left."""
     options: dict[str, Any] = {
-        "add_special_tokens": not (bos and all(text.startswith(bos) for text in texts)),
+        "add_special_tokens": any(wants_bos(model, text) for text in texts),
         "padding": len(texts) > 1,
         "return_tensors": "pt",
     }
-    if not loaded.reads_images:
-        return dict(loaded.tokenizer(texts, **options))
+    if not model.reads_images:
+        return dict(model.tokenizer(texts, **options))
     if any(images):
         options["images"] = [list(row) for row in images]
-    return dict(loaded.processor(text=texts, **options))
+    return dict(model.processor(text=texts, **options))
 
 
-def find_template(loaded: LoadedModel) -> str | None:
-    """Return the model's own chat template: the processor's, else the tokenizer's."""
-    for owner in (loaded.processor, loaded.tokenizer):
-        template = getattr(owner, "chat_template", None)
-        if isinstance(template, dict):
-            template = template.get("default")
-        if template:
-            return str(template)
-    return None
-
-
-def _identify(request: Request) -> Hashable:
+def _identify(request: Chat) -> Hashable:
     """Return what makes two requests' prompts the same: content, never identity."""
     chat = tuple(
         (

@@ -1,4 +1,4 @@
-"""How the transformers engine draws tokens: one stream of noise per row.
+"""Draws the tokens of a batch with one stream of random numbers for each row.
 
 `model.generate` draws a whole batch from one global generator, so what a row gets depends on who
 sits beside it. Here a logits processor draws instead and leaves `generate` (greedy) no choice but
@@ -19,7 +19,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from dfgen.engines.base import Sampling
+from dfgen.engines.base import Decoding
 
 Warper = Any
 
@@ -35,16 +35,16 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is n
     different noise from the same seed.
 
     Args:
-        samplings: one per row.
+        decodings: one per row.
         seeds: one per row, 0 <= seed < 2**63.
     """
 
-    def __init__(self, samplings: Sequence[Sampling], seeds: Sequence[int], device: torch.device):
+    def __init__(self, decodings: Sequence[Decoding], seeds: Sequence[int], device: torch.device):
         self._generators = [
-            None if sampling.temperature == 0 else torch.Generator(device).manual_seed(seed)
-            for sampling, seed in zip(samplings, seeds, strict=True)
+            None if decoding.temperature == 0 else torch.Generator(device).manual_seed(seed)
+            for decoding, seed in zip(decodings, seeds, strict=True)
         ]
-        self._groups = _group_rows(samplings, device)
+        self._groups = _group_rows(decodings, device)
         self._chosen: list[torch.Tensor] = []
         self._logprobs: list[torch.Tensor] = []
 
@@ -76,7 +76,7 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is n
         )
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
-    def tail(self, row: int, length: int) -> list[int]:
+    def read_tail(self, row: int, length: int) -> list[int]:
         """Return the last `length` ids drawn for a row."""
         return [int(step[row]) for step in self._chosen[-length:]]
 
@@ -105,13 +105,13 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]  # transformers is n
 
 
 def _group_rows(
-    samplings: Sequence[Sampling], device: torch.device
+    decodings: Sequence[Decoding], device: torch.device
 ) -> list[tuple[torch.Tensor, list[Warper]]]:
     """Put rows that share temperature, top_k and top_p together; greedy rows are left out."""
     groups: dict[tuple[float, int, float], list[int]] = {}
-    for row, sampling in enumerate(samplings):
-        if sampling.temperature > 0:
-            key = (sampling.temperature, sampling.top_k, sampling.top_p)
+    for row, decoding in enumerate(decodings):
+        if decoding.temperature > 0:
+            key = (decoding.temperature, decoding.top_k, decoding.top_p)
             groups.setdefault(key, []).append(row)
     return [(torch.tensor(rows, device=device), list_warpers(*key)) for key, rows in groups.items()]
 

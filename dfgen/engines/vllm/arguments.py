@@ -1,4 +1,4 @@
-"""From the pipeline file to vLLM's `EngineArgs`, checked against vLLM's own list of them."""
+"""Turns the pipeline file's vLLM section into vLLM's own arguments, and checks their names."""
 
 from __future__ import annotations
 
@@ -38,9 +38,19 @@ _FIXED = {
 }
 """Arguments that would change what a result means, and why they are not for users."""
 
+NO_CHUNKS = (
+    "chunked prefill is off, because vLLM on a CPU fails when the prompt of a seeded request is "
+    "read in parts"
+)
+"""vLLM rewinds a request's generator after a part of its prompt, and a CPU's cannot be rewound
+("CPU Generator does not use offset")."""
+
+_CHUNKING = {"long_prefill_token_threshold": 0, "max_num_partial_prefills": 1}
+"""Arguments that cut prompts into parts, and the largest values at which they do not."""
+
 
 def build_arguments(
-    config: VllmConfig, adapter: Adapter | None, known: Collection[str]
+    config: VllmConfig, adapter: Adapter | None, known: Collection[str], *, on_cpu: bool
 ) -> dict[str, Any]:
     """Return the keyword arguments of `EngineArgs`.
 
@@ -50,16 +60,22 @@ def build_arguments(
         config: the section.
         adapter: the LoRA adapter it names.
         known: names of all arguments of the installed vLLM.
+        on_cpu: whether it computes on a CPU: prompts are never read in parts there.
 
     Raises:
         ConfigError: `engine_args` names an argument that this vLLM does not have, that is a field
-            of the section, or that would change what results mean.
+            of the section, or that would change what results mean; or it would have a CPU read
+            prompts in parts.
     """
     arguments: dict[str, Any] = {"disable_log_stats": True}
     if "worker_extension_cls" in known:
         arguments["worker_extension_cls"] = QUALIFIED_NAME
     for name in config.engine_args:
         _check_name(name, known)
+    if on_cpu:
+        _check_chunks(config)
+        # The budget of a step is then at least `max_model_len` by itself.
+        arguments["enable_chunked_prefill"] = False
     values = config.model_dump()
     arguments |= {name: values[name] for name in _SECTION_FIELDS if values[name] is not None}
     # Room for videos is reserved otherwise; dfgen sends none.
@@ -69,6 +85,31 @@ def build_arguments(
     if adapter is not None:
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter.max_rank}
     return arguments | config.engine_args
+
+
+def _check_chunks(config: VllmConfig) -> None:
+    """Refuse what would have vLLM read a prompt in parts, although that is turned off."""
+    given = config.engine_args
+
+    def refuse(name: str, hint: str) -> ConfigError:
+        return ConfigError(
+            f"{name}: {given[name]!r} is not possible on a CPU: {NO_CHUNKS}.",
+            where=f"engine_args.{name}",
+            hint=hint,
+        )
+
+    if given.get("enable_chunked_prefill"):
+        raise refuse("enable_chunked_prefill", "Leave it out.")
+    for name, most in _CHUNKING.items():
+        value = given.get(name)
+        if value is not None and (not isinstance(value, int) or value > most):
+            raise refuse(name, "Leave it out.")
+    budget, longest = given.get("max_num_batched_tokens"), config.max_model_len
+    if isinstance(budget, int) and longest is not None and budget < longest:
+        raise refuse(
+            "max_num_batched_tokens",
+            f"Set it to max_model_len, {longest}, or more, or leave it out.",
+        )
 
 
 def _check_name(name: str, known: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""The one module that calls vLLM.
+"""Calls vLLM: the one module that does, so that another version of vLLM is met in one place.
 
 It uses vLLM's synchronous engine (`LLMEngine`: add a request, step, take what has finished), which
 `LLM.generate` itself is built on; `LLM.generate` returns when the last request of a batch is done,
@@ -14,8 +14,10 @@ from typing import Any
 
 import vllm
 from vllm.exceptions import VLLMClientError
+from vllm.platforms import current_platform
+from vllm.usage.usage_lib import UsageContext
 
-from dfgen.engines.base import Failure, Request
+from dfgen.engines.base import Failure, Request, ScoreRequest
 from dfgen.engines.vllm.lora import Adapter
 from dfgen.engines.vllm.prompts import VllmPrompt
 from dfgen.engines.vllm.watch import DeathWatch
@@ -32,8 +34,13 @@ RESUME = "Everything finished is on disk; the same command goes on from there."
 
 
 def list_arguments() -> set[str]:
-    """Names of all arguments of this vLLM's engine."""
+    """Return the names of all arguments of this vLLM's engine."""
     return {field.name for field in dataclasses.fields(vllm.EngineArgs)}
+
+
+def runs_on_cpu() -> bool:
+    """Tell whether this vLLM is one that computes on a CPU."""
+    return bool(current_platform.is_cpu())
 
 
 class RefusedPromptError(Exception):
@@ -58,7 +65,11 @@ class Binding:
     def __init__(self, arguments: dict[str, Any], adapter: Adapter | None) -> None:
         self.version = str(vllm.__version__)
         try:
-            self.engine: Any = vllm.LLMEngine.from_engine_args(vllm.EngineArgs(**arguments))
+            # As `LLM` does. Without a usage context vLLM takes the smallest of its defaults for
+            # tokens and completions per step, an eighth of LLM's on a large GPU.
+            self.engine: Any = vllm.LLMEngine.from_engine_args(
+                vllm.EngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS
+            )
         except Exception as error:
             # From a wrong dtype to a failing worker process, vLLM raises what it likes.
             raise EngineError(
@@ -128,7 +139,7 @@ class Binding:
             raise LostImagesError(str(error)) from error
 
     def step(self) -> list[Any]:
-        """Compute on; returns the `RequestOutput`s that finished, often none."""
+        """Compute one step; returns the `RequestOutput`s that finished, often none."""
         return [output for output in self.engine.step() if output.finished]
 
     def abort(self, names: Sequence[str]) -> None:
@@ -143,7 +154,7 @@ class Binding:
                 cache.invalidate(uuid)
 
     def ask_workers(self, method: str) -> list[Any] | None:
-        """What a method without arguments returns in each worker; None if they have none such."""
+        """Call a method without arguments in each worker; None if they have none such."""
         try:
             answers: list[Any] = self.engine.collective_rpc(method)
         except Exception:
@@ -199,8 +210,8 @@ def check_api(engine: Any) -> None:
         )
 
 
-def to_sampling_params(request: Request) -> Any:
-    """How one completion is drawn, in vLLM's terms.
+def make_sampling_params(request: Request) -> Any:
+    """Say in vLLM's terms how one completion is drawn.
 
     Every field that shapes the draw is set here, and vLLM fills none of them from the model's
     generation_config.json but the ids that end a completion.
@@ -210,23 +221,23 @@ def to_sampling_params(request: Request) -> Any:
     """
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-    sampling, schema = request.sampling, request.response_schema
+    decoding, schema = request.decoding, request.response_schema
     try:
         return vllm.SamplingParams(
             n=1,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            top_k=decoding.top_k,
             min_p=0.0,
             repetition_penalty=1.0,
             presence_penalty=0.0,
             frequency_penalty=0.0,
-            max_tokens=sampling.max_tokens,
-            stop=list(sampling.stop) or None,
+            max_tokens=decoding.max_tokens,
+            stop=list(decoding.stop) or None,
             seed=request.seed,
             # vLLM writes the text anew at every token, and the token of every logprob; without
             # stop strings to look for, decoding once at the end is a fifth of the time less.
-            detokenize=bool(sampling.stop),
+            detokenize=bool(decoding.stop),
             # 0: the sampled token's own, and no others.
             logprobs=0 if request.with_logprobs else None,
             structured_outputs=None if schema is None else StructuredOutputsParams(json=schema),
@@ -238,8 +249,31 @@ def to_sampling_params(request: Request) -> Any:
         raise EngineError(f"vLLM does not take these sampling settings: {error}") from error
 
 
+def make_scoring_params(request: ScoreRequest) -> Any:
+    """Say in vLLM's terms how a completion is scored whose last id is still to be drawn.
+
+    vLLM computes a prompt anew whose logprobs are asked for: it takes nothing from its cache of
+    prefixes, which holds no logits.
+    """
+    from vllm.sampling_params import RequestOutputKind
+
+    return vllm.SamplingParams(
+        n=1,
+        # Greedy: no generator, whose state would have to be kept.
+        temperature=0.0,
+        max_tokens=1,
+        # 0: the token's own, and no others.
+        prompt_logprobs=0 if len(request.completion_ids) > 1 else None,
+        logprobs=0,
+        allowed_token_ids=[request.completion_ids[-1]],
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        skip_clone=True,
+    )
+
+
 def judge_refusal(error: Exception) -> Failure:
-    """Why vLLM or the model's processor refused one prompt."""
+    """Say why vLLM or the model's processor refused one prompt."""
     text = _explain(error)
     lowered = text.lower()
     if any(mark in lowered for mark in _TOO_LONG):
@@ -248,7 +282,7 @@ def judge_refusal(error: Exception) -> Failure:
 
 
 def explain_death(error: BaseException) -> EngineError:
-    """The one error with which a run ends when the engine fails."""
+    """Make the one error with which a run ends when the engine fails."""
     return EngineError(
         f"the vLLM engine has stopped working: {_explain(error)}",
         hint=f"{_advise(str(error))} {RESUME}".strip(),

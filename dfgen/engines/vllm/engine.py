@@ -1,18 +1,17 @@
-"""The vLLM engine: its queue kept filled, every completion handed out as soon as it is done."""
+"""Generates and scores with vLLM: keeps its queue filled, hands out what is done at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Generic
 
 from dfgen.config.vllm import VllmConfig
-from dfgen.engines.base import EngineInfo, Failure, Request, Result
-from dfgen.engines.vllm.answers import (
-    fail,
-    is_retryable,
-    read_output,
-)
+from dfgen.engines.base import EngineInfo, Failure, Request, Result, ScoreRequest, ScoreResult
+from dfgen.engines.processor.loading import load_processor
+from dfgen.engines.processor.token_ids import check_given_ids, describe_length
+from dfgen.engines.vllm.answers import is_retryable
 from dfgen.engines.vllm.arguments import build_arguments
 from dfgen.engines.vllm.binding import (
     RESUME,
@@ -22,13 +21,13 @@ from dfgen.engines.vllm.binding import (
     explain_death,
     judge_refusal,
     list_arguments,
-    to_sampling_params,
+    runs_on_cpu,
 )
 from dfgen.engines.vllm.describing import describe_engine
 from dfgen.engines.vllm.lora import check_fit, read_adapter
-from dfgen.engines.vllm.model import load_processor
 from dfgen.engines.vllm.prompts import VllmPrompt, VllmPromptReader
 from dfgen.engines.vllm.rendering import PromptRenderer, Rendered
+from dfgen.engines.vllm.tasks import Asked, Generate, Given, Score, Task
 from dfgen.errors import EngineError
 
 # How often a request is sent when vLLM's caches of pictures run apart.
@@ -36,12 +35,17 @@ _TRIES = 3
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A request in vLLM's hands."""
+class Pending(Generic[Asked]):
+    """A request in vLLM's hands.
 
-    request: Request
+    Attributes:
+        rendered: set when it is handed over.
+        tries: how often it was.
+    """
+
+    request: Asked
     prompt: VllmPrompt
-    image_tokens: int | None
+    rendered: Rendered | None = None
     tries: int = 1
 
 
@@ -71,16 +75,15 @@ class VllmEngine:
 
     def __init__(self, config: VllmConfig) -> None:
         adapter = None if config.lora is None else read_adapter(config.lora)
-        arguments = build_arguments(config, adapter, list_arguments())
-        loaded = load_processor(config)
-        if adapter is not None and loaded.directory is not None:
-            check_fit(adapter, loaded.directory)
+        arguments = build_arguments(config, adapter, list_arguments(), on_cpu=runs_on_cpu())
+        self._model = load_processor(config)
+        if adapter is not None and self._model.directory is not None:
+            check_fit(adapter, self._model.directory)
         self._binding = Binding(arguments, adapter)
-        self._info = describe_engine(config, loaded, self._binding, adapter)
-        self._tokenizer = loaded.tokenizer
-        self._renderer = PromptRenderer(self._binding, loaded.image_token_id)
+        self._info = describe_engine(config, self._model, self._binding, adapter)
+        self._renderer = PromptRenderer(self._binding, self._model.image_token_id)
         max_images = config.limit_mm_per_prompt.get("image", 0)
-        self._reader = VllmPromptReader(loaded, config.model, max_images)
+        self._reader = VllmPromptReader(self._model, max_images)
         self._window = config.in_flight or 2 * self._binding.max_num_seqs
         self._numbers = count()
         self._dead = False
@@ -101,84 +104,113 @@ class VllmEngine:
         Raises:
             EngineError: vLLM has failed; or no prompt of this kind can be rendered.
         """
-        self._check_alive()
-        self._renderer.start_anew()
-        source = iter(requests)
-        waiting: dict[str, Waiting] = {}
-        more = True
-        try:
-            while more or waiting:
-                while more and len(waiting) < self._window:
-                    request = next(source, None)
-                    if request is None:
-                        more = False
-                    elif (refused := self._submit(request, waiting)) is not None:
-                        yield [refused]
-                finished = self._step(waiting) if waiting else []
-                if finished:
-                    yield finished
-        finally:
-            if waiting and not self._dead:
-                self._binding.abort(list(waiting))
+        return self._run(Generate(self._model), requests)
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[list[ScoreResult]]:
+        """Yield what has been scored after each step of vLLM.
+
+        vLLM computes the logits of a whole prompt for that, so it needs more memory than to
+        generate: prompt and completion times the vocabulary, in float32, where prompts are not read
+        in parts.
+
+        Raises:
+            EngineError: vLLM has failed; or no prompt of this kind can be rendered.
+        """
+        return self._run(Score(), requests)
 
     def close(self) -> None:
         """End vLLM and its processes."""
         self._dead = True
         self._binding.close()
 
-    def _submit(self, request: Request, waiting: dict[str, Waiting]) -> Result | None:
+    def _run(self, task: Task[Asked, Given], requests: Iterable[Asked]) -> Iterator[list[Given]]:
+        self._check_alive()
+        self._renderer.start_anew()
+        source = iter(requests)
+        pending: dict[str, Pending[Asked]] = {}
+        more = True
+        try:
+            while more or pending:
+                while more and len(pending) < self._window:
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                    elif (refused := self._submit(task, request, pending)) is not None:
+                        yield [refused]
+                finished = self._step(task, pending) if pending else []
+                if finished:
+                    yield finished
+        finally:
+            if pending and not self._dead:
+                self._binding.abort(list(pending))
+
+    def _submit(
+        self, task: Task[Asked, Given], request: Asked, pending: dict[str, Pending[Asked]]
+    ) -> Given | None:
         """Hand a request to vLLM; returns its result if that is a refusal."""
+        refused = check_given_ids(self._model, request)
+        if refused is not None:
+            return task.fail(request, refused)
         prompt = self._reader.read(request)
         if isinstance(prompt, Failure):
-            return fail(request, prompt)
-        return self._add(Waiting(request, prompt, None), waiting)
+            return task.fail(request, prompt)
+        return self._add(task, Pending(request, prompt), pending)
 
-    def _add(self, entry: Waiting, waiting: dict[str, Waiting]) -> Result | None:
+    def _add(
+        self,
+        task: Task[Asked, Given],
+        entry: Pending[Asked],
+        pending: dict[str, Pending[Asked]],
+    ) -> Given | None:
         request = entry.request
+        rendered = failure = None
         try:
             rendered = self._renderer.render(entry.prompt)
-            failure = self._check(rendered, request)
+            failure = self._check(rendered, task.count_needed(request), request)
         except Exception as error:
             # Tokenizer and processor are the model's own code; what they raise for one prompt is
             # that row's misfortune, as in the transformers engine.
             failure = judge_refusal(error)
-        if failure is not None:
+        if rendered is None or failure is not None:
+            assert failure is not None
             self._renderer.forget(entry.prompt)
-            return fail(request, failure)
-        entry.image_tokens = rendered.image_tokens
-        sampling = to_sampling_params(request)
+            return task.fail(request, failure)
+        entry.rendered = rendered
+        params = task.make_params(request)
         name = str(next(self._numbers))
         try:
-            self._binding.add(name, rendered.content, sampling)
+            self._binding.add(name, rendered.append(task.list_fed_ids(request)), params)
         except RefusedPromptError as error:
             self._renderer.forget(entry.prompt)
-            return fail(request, judge_refusal(error))
+            return task.fail(request, judge_refusal(error))
         except LostImagesError as error:
-            return self._add_again(entry, waiting, error)
+            return self._add_again(task, entry, pending, error)
         except Exception as error:
             raise self._die(error) from error
-        waiting[name] = entry
+        pending[name] = entry
         return None
 
     def _add_again(
-        self, entry: Waiting, waiting: dict[str, Waiting], error: Exception | None = None
-    ) -> Result | None:
+        self,
+        task: Task[Asked, Given],
+        entry: Pending[Asked],
+        pending: dict[str, Pending[Asked]],
+        error: Exception | None = None,
+    ) -> Given | None:
         entry.tries += 1
         if entry.tries > _TRIES:
             detail = f"vLLM lost its pictures {_TRIES} times: {error}"
-            return fail(entry.request, Failure("engine_error", detail))
+            return task.fail(entry.request, Failure("engine_error", detail))
         self._renderer.forget(entry.prompt)
-        return self._add(entry, waiting)
+        return self._add(task, entry, pending)
 
-    def _check(self, rendered: Rendered, request: Request) -> Failure | None:
-        length, wanted = rendered.length, request.sampling.max_tokens
+    def _check(
+        self, rendered: Rendered, needed: int, request: Request | ScoreRequest
+    ) -> Failure | None:
         limit = self._binding.max_model_len
-        if length + wanted > limit:
-            return Failure(
-                "prompt_too_long",
-                f"{length} prompt tokens and max_tokens {wanted} are more than max_model_len, "
-                f"{limit}",
-            )
+        if rendered.length + needed > limit:
+            asked = describe_length(rendered.length, request)
+            return Failure("prompt_too_long", f"{asked} are more than max_model_len, {limit}")
         if rendered.stray is not None:
             return Failure(
                 "prompt_invalid",
@@ -187,29 +219,24 @@ class VllmEngine:
             )
         return None
 
-    def _step(self, waiting: dict[str, Waiting]) -> list[Result]:
+    def _step(self, task: Task[Asked, Given], pending: dict[str, Pending[Asked]]) -> list[Given]:
         try:
             outputs = self._binding.step()
         except Exception as error:
             raise self._die(error) from error
         results = []
         for output in outputs:
-            entry = waiting.pop(output.request_id, None)
+            entry = pending.pop(output.request_id, None)
             if entry is None:
                 continue
             if is_retryable(output):
-                refused = self._add_again(entry, waiting)
+                refused = self._add_again(task, entry, pending)
                 if refused is not None:
                     results.append(refused)
             else:
-                results.append(read_output(entry.request, output, entry.image_tokens, self._decode))
+                assert entry.rendered is not None
+                results.append(task.read(entry.request, entry.rendered, output))
         return results
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        text = self._tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)
 
     def _die(self, error: Exception) -> EngineError:
         self._dead = True

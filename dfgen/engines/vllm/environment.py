@@ -1,4 +1,4 @@
-"""Variables that vLLM reads when it is imported or started."""
+"""Sets environment variables that vLLM reads when it is imported or started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A LoRA adapter's directory, looked at before vLLM fails obscurely on it."""
+"""Reads and checks the directory of a LoRA adapter, before vLLM fails obscurely on it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def check_fit(adapter: Adapter, model: Path) -> None:
 
 
 def _find_place(name: str) -> tuple[bool, str]:
-    """What identifies a weight whatever prefixes it has: the tower it is in, and its layer."""
+    """Return what identifies a weight whatever prefixes it has: its tower and its layer."""
     in_vision = "vision" in name or "visual" in name
     for mark in (".layers.", ".blocks."):
         if mark in name:
@@ -122,7 +122,7 @@ def _find_place(name: str) -> tuple[bool, str]:
 
 
 def _read_shapes(files: Iterable[Path]) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of tensors, from the headers of safetensors files alone.
+    """Yield names and shapes of tensors, from the headers of safetensors files alone.
 
     Source: https://github.com/huggingface/safetensors (format): eight bytes of length, then JSON.
     """

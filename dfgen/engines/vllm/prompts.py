@@ -1,15 +1,15 @@
-"""One request's chat and pictures to one prompt as vLLM takes it."""
+"""Turns a request's chat and pictures into a prompt as vLLM takes it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from dfgen.engines.base import Failure, Request
-from dfgen.engines.chat import list_images
-from dfgen.engines.transformers.loading import LoadedModel
-from dfgen.engines.transformers.prompts import PromptReader, decode
-from dfgen.errors import EngineError, RowError
+from dfgen.engines.base import Chat, Failure
+from dfgen.engines.processor.chat_template import render_chat, wants_bos
+from dfgen.engines.processor.loading import ModelProcessor
+from dfgen.engines.processor.pictures import decode_picture, list_pictures
+from dfgen.errors import RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class VllmPrompt:
     add_special_tokens: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """The prompt in vLLM's form."""
+        """Return the prompt in vLLM's form."""
         if not self.images:
             return {"prompt": self.text}
         return {
@@ -44,24 +44,21 @@ class VllmPromptReader:
     """Renders chats and decodes pictures; the K cells of a prompt, which follow one another, once.
 
     Args:
-        loaded: processor and tokenizer.
-        model_name: for messages.
+        model: its processor and tokenizer.
         max_images: pictures that a prompt may hold.
     """
 
-    def __init__(self, loaded: LoadedModel, model_name: str, max_images: int) -> None:
-        self._loaded = loaded
-        self._model_name = model_name
+    def __init__(self, model: ModelProcessor, max_images: int) -> None:
+        self._model = model
         self._max_images = max_images
-        self._reader = PromptReader(loaded, model_name, None)
-        self._last: tuple[Request, VllmPrompt | Failure] | None = None
+        self._last: tuple[Chat, VllmPrompt | Failure] | None = None
 
-    def read(self, request: Request) -> VllmPrompt | Failure:
-        """Render one request, or say why its row cannot be generated.
+    def read(self, request: Chat) -> VllmPrompt | Failure:
+        """Render one request, or say why its row cannot be computed.
 
         Raises:
-            EngineError: no prompt of this kind can be rendered: see `PromptReader.render`; or the
-                model is text-only and there is a picture.
+            EngineError: no prompt of this kind can be rendered: see `render_chat`; or the model is
+                text-only and there is a picture.
         """
         if self._last is not None:
             before, prompt = self._last
@@ -75,30 +72,23 @@ class VllmPromptReader:
         self._last = (request, prompt)
         return prompt
 
-    def _read(self, request: Request) -> VllmPrompt | Failure:
-        sources = list(list_images(request.messages))
-        if sources and not self._loaded.reads_images:
-            raise EngineError(
-                f"{self._model_name!r} has no image processor, but the prompt holds a picture.",
-                where=f"request {request.key}",
-                hint="Use a vision-language model.",
-            )
+    def _read(self, request: Chat) -> VllmPrompt | Failure:
+        sources = list_pictures(self._model, request)
         if len(sources) > self._max_images:
             return Failure(
                 "too_many_images",
                 f"{len(sources)} pictures; limit_mm_per_prompt allows {self._max_images}",
             )
-        text = self._reader.render(request)
+        text = render_chat(self._model, request)
         images = []
         for source in sources:
-            image = decode(source)
+            image = decode_picture(source)
             if isinstance(image, RowError):
                 return Failure(image.reason, image.detail)
             images.append(image)
-        bos = self._loaded.tokenizer.bos_token
         return VllmPrompt(
             text=text,
             images=tuple(images),
             uuids=tuple(source.sha256 for source in sources),
-            add_special_tokens=not (bos and text.startswith(bos)),
+            add_special_tokens=wants_bos(self._model, text),
         )

@@ -1,7 +1,8 @@
-"""Prompts as vLLM's engine takes them; the samples of one prompt share the work."""
+"""Has vLLM tokenize prompts and process their pictures, once for all samples of a prompt."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,12 @@ class Rendered:
     length: int
     image_tokens: int | None
     stray: int | None
+
+    def append(self, ids: Sequence[int]) -> Any:
+        """Return vLLM's engine input with ids after the prompt; what is shared stays as it is."""
+        if not ids:
+            return self.content
+        return {**self.content, "prompt_token_ids": [*self.content["prompt_token_ids"], *ids]}
 
 
 class PromptRenderer:

@@ -1,4 +1,4 @@
-"""Notices that vLLM's engine process died without a word, as the kernel's memory killer has it die.
+"""Notices that vLLM's engine process has died without a word, killed for its memory for instance.
 
 vLLM's synchronous client (0.30 to 0.33) marks the engine as dead then, but does not wake the thread
 that waits for its next output, which would wait for ever.

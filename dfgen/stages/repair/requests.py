@@ -33,7 +33,7 @@ from dfgen.stages.repair.necessity import take_back
 from dfgen.stages.repair.parse import EDIT_SCHEMA
 from dfgen.stages.repair.plan import Purpose
 from dfgen.stages.repair.prompt import fill_fields, load_template
-from dfgen.stages.sample.draws import make_answer_key, to_sampling
+from dfgen.stages.sample.draws import make_answer_key
 
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
@@ -148,7 +148,7 @@ class Repairer:
         return Request(
             key=_name_request(task, candidates),
             messages=build_messages(task.prompt, self.template, config.system, fields),
-            sampling=to_sampling(self._choose_decoding(task)),
+            decoding=self._choose_decoding(task),
             seed=self._derive_seed(task),
             chat_template_args=config.chat_template_args,
             with_logprobs=False,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
-from dfgen.config.sample import Decoding, SampleConfig
-from dfgen.engines.base import Engine, Request, Result, Sampling, derive_seed
+from dfgen.config.sample import SampleConfig
+from dfgen.engines.base import Engine, Request, Result, derive_seed
 from dfgen.errors import EngineError, RowError
 from dfgen.records import (
     Prompt,
@@ -78,7 +78,6 @@ def make_requests(
 ) -> Iterator[Request]:
     """One request per wanted cell, the cells of a prompt one after the other."""
     template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
-    sampling = to_sampling(config)
     for prompt in prompts:
         messages = build_messages(prompt, template, config.system)
         for index in range(config.num_samples):
@@ -87,22 +86,11 @@ def make_requests(
                 yield Request(
                     key=key,
                     messages=messages,
-                    sampling=sampling,
+                    decoding=config,
                     seed=derive_seed(run_seed, prompt.prompt_id, index),
                     chat_template=config.chat_template,
                     chat_template_args=config.chat_template_args,
                 )
-
-
-def to_sampling(config: Decoding) -> Sampling:
-    """The engine's view of decoding settings."""
-    return Sampling(
-        temperature=config.temperature,
-        top_p=config.top_p,
-        top_k=config.top_k,
-        max_tokens=config.max_tokens,
-        stop=tuple(config.stop),
-    )
 
 
 def draw_samples(

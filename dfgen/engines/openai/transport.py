@@ -1,24 +1,22 @@
-"""Carries requests to servers and their answers back. Nothing is judged or tried again here.
+"""Carries requests to servers and their answers back. Nothing is judged or sent again here.
 
-The `openai` package says what a request to an account looks like (address, key, organisation,
-project); aiohttp carries it. The package's own way of sending costs 0.9 ms of processor time for a
-request on top of what is done here, because it is made for single calls: 64 requests in flight that
-take 50 ms each would keep more than a core busy with nothing but headers
-(`tests/benchmarks/repair_speed.py`).
+aiohttp does it, with the headers that an account of the OpenAI API needs. The API's own Python
+client costs 0.9 ms of processor time for a request on top of what is done here, because it is made
+for single calls: 64 requests in flight that take 50 ms each would keep more than a core busy with
+nothing but headers (`tests/benchmarks/repair_speed.py`).
 """
 
 from __future__ import annotations
 
 import io
+import os
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import openai
 
 from dfgen.engines.openai.endpoint import Endpoint, write_login
 from dfgen.errors import EngineError
@@ -52,8 +50,8 @@ class _Route:
     proxy_headers: dict[str, str] = field(repr=False)
 
 
-class Carrier:
-    """Sends chat completion requests. Lives in one event loop; use `open_carrier`."""
+class Transport:
+    """Sends chat completion requests. Lives in one event loop; use `open_transport`."""
 
     def __init__(self, http: aiohttp.ClientSession, endpoints: Sequence[Endpoint]):
         self._http = http
@@ -92,7 +90,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 @asynccontextmanager
-async def open_carrier(endpoints: Sequence[Endpoint], timeout: float) -> AsyncIterator[Carrier]:
+async def open_transport(endpoints: Sequence[Endpoint], timeout: float) -> AsyncIterator[Transport]:
     """Open connections for the time of one `generate`.
 
     Args:
@@ -102,7 +100,7 @@ async def open_carrier(endpoints: Sequence[Endpoint], timeout: float) -> AsyncIt
     # How many are in flight is decided elsewhere.
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=limits) as http:
-        yield Carrier(http, endpoints)
+        yield Transport(http, endpoints)
 
 
 def _find_route(endpoint: Endpoint) -> _Route:
@@ -111,19 +109,7 @@ def _find_route(endpoint: Endpoint) -> _Route:
     url = parts._replace(
         netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/chat/completions"
     ).geturl()
-    # It sends nothing: proxies of the environment, not all of which it knows, are not its business.
-    idle = openai.DefaultHttpxClient(trust_env=False)
-    with openai.OpenAI(
-        api_key=endpoint.key, base_url=endpoint.base_url, http_client=idle
-    ) as client:
-        known: dict[str, Any] = {**client.default_headers, **client.auth_headers}
-    headers = {
-        name: value
-        for name, value in known.items()
-        # The rest says what sends it, which is not that package.
-        if isinstance(value, str) and not name.lower().startswith("x-stainless")
-    }
-    headers["User-Agent"] = f"dfgen/{VERSION}"
+    headers = list_headers(endpoint)
     if login := write_login(parts):
         # Name and password in the address take the key's place.
         headers["Authorization"] = f"Basic {login}"
@@ -133,6 +119,25 @@ def _find_route(endpoint: Endpoint) -> _Route:
         # No tunnel is opened: the proxy reads the request itself.
         headers |= proxy_headers
     return _Route(url, headers, proxy, proxy_headers)
+
+
+def list_headers(endpoint: Endpoint) -> dict[str, str]:
+    """Headers of every request to a server: its key, and what the environment says of the account.
+
+    OPENAI_ORG_ID and OPENAI_PROJECT_ID name whom to charge; OPENAI_CUSTOM_HEADERS holds further
+    headers, one `Name: value` on a line, which replace none of dfgen's own. The API's own
+    client reads the same names (https://platform.openai.com/docs/api-reference/authentication).
+    """
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    account = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+    headers |= {name: os.environ[key] for name, key in account.items() if os.environ.get(key)}
+    fixed = {"User-Agent": f"dfgen/{VERSION}", "Authorization": f"Bearer {endpoint.key}"}
+    taken = {name.lower() for name in headers | fixed}
+    for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines():
+        name, _, value = (part.strip() for part in line.partition(":"))
+        if name and name.lower() not in taken:
+            headers[name] = value
+    return headers | fixed
 
 
 def find_proxy(url: str) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""An event loop in a thread, so that a plain iterator can keep many requests in flight."""
+"""Runs an asyncio event loop in a thread, so that a plain iterator has many requests in flight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Done = TypeVar("Done")
 Work = Callable[[Job], Awaitable[Done]]
 
 
-class Background(Generic[Job, Done]):
+class LoopThread(Generic[Job, Done]):
     """Runs jobs concurrently in a thread of its own.
 
     Used by one thread, as a context manager. Leaving it cancels what is in flight, waits for the

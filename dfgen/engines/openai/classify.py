@@ -1,19 +1,23 @@
-"""What a refusal or a broken connection means: try again, give up this row, or give up the run."""
+"""Tells what an error of a server means: send the request again, give up its row, or end the run.
+
+`Backoff` says how long to wait before a request is sent again. The loop that waits, sends and
+counts the tries is in `session`.
+"""
 
 from __future__ import annotations
 
 import json
-import time
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 
-from dfgen.engines.openai.carrier import Answer
 from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.transport import Answer
 from dfgen.errors import EngineError
+from dfgen.retry_after import read_retry_after
 
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
 BUSY_STATUSES = frozenset({429, 503})
@@ -60,7 +64,7 @@ class Fault:
     retry_after: float | None = None
 
 
-def judge_error(error: Exception, endpoint: Endpoint, model: str) -> Fault:
+def classify_error(error: Exception, endpoint: Endpoint, model: str) -> Fault:
     """Tell what it means that no answer came, or only a part of one.
 
     Raises:
@@ -85,7 +89,7 @@ def judge_error(error: Exception, endpoint: Endpoint, model: str) -> Fault:
     return Fault(True, "server_error", detail, answered=False, refused=refused)
 
 
-def judge_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
+def classify_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
     """Tell what an answer means that is no completion.
 
     Raises:
@@ -160,28 +164,6 @@ def _read_message(error: Mapping[str, Any], body: bytes) -> str:
     return (text or "no message")[:_READ]
 
 
-def read_retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds to wait that an answer's headers name, or None.
-
-    Reads `retry-after-ms` and `Retry-After` in both of its forms (RFC 9110, 10.2.3).
-
-    Args:
-        now: seconds since the epoch, for the form that names a date.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
-
-
 def _describe(error: Exception) -> str:
     """Return what happened in words, without addresses, which may hold passwords."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -191,3 +173,42 @@ def _describe(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         return f"{error.status} {error.message}"
     return (str(error) or type(error).__name__)[:_SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often a request is sent again, and how long to wait before each try.
+
+    Waits double and are spread at random. With the defaults a request that fails each time is given
+    up after about half a minute, in which a server can restart. A server that is well and only has
+    no place (429, 503) is asked more often than `max_retries` says: see `session`.
+
+    Attributes:
+        max_retries: further tries after the first.
+        base: seconds before the first retry, doubled for each further one.
+        longest: no wait is longer, in seconds, before it is spread.
+        longest_asked: what a server asks for counts only up to here, in seconds.
+        spread: a wait is drawn from 1 - spread to 1 + spread times its length, so that requests
+            which failed together do not come back together. What a server asks for is drawn from 1
+            to 1 + spread / 2 times that.
+    """
+
+    max_retries: int = 5
+    base: float = 1.0
+    longest: float = 60.0
+    longest_asked: float = 3600.0
+    spread: float = 0.25
+
+    def compute_wait(self, retries_done: int, retry_after: float | None) -> float:
+        """Return the seconds to wait before the next try.
+
+        Args:
+            retries_done: 0 before the first retry.
+            retry_after: seconds that the server asked for, if it did. Up to `longest_asked` the
+                wait is never shorter.
+        """
+        if retry_after is not None:
+            asked = min(retry_after, self.longest_asked)
+            return asked * (1 + random.random() * self.spread / 2)
+        wait = min(self.base * 2.0 ** min(retries_done, 30), self.longest)
+        return wait * (1 + random.uniform(-self.spread, self.spread))

@@ -1,4 +1,4 @@
-"""Is this a model at all? Checked by looking at files, before a framework fails obscurely."""
+"""Checks by looking at files whether a name is a model, before a library fails obscurely on it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who may send when: places in flight that grow while all is well and shrink when refused.
+"""Decides how many requests may be in flight: more while all is well, fewer when a server refuses.
 
-A lane is one base URL. Its window (requests in flight) follows congestion control as TCP knows it
+Each base URL has a window (requests in flight) that follows congestion control as TCP knows it
 (AIMD: Chiu & Jain 1989; slow start: RFC 5681): it grows by one per success until the first
 refusal, by one per window of successes after that, and shrinks by a factor when the server says
 429 or 503 or does not answer. All requests that were out when it shrank count as one refusal.
@@ -22,13 +22,13 @@ _CAREFUL = 4
 
 
 @dataclass(eq=False)
-class Lane:
+class Server:
     """One base URL and what it bears.
 
     Attributes:
         window: requests in flight that it is thought to bear.
         in_flight: requests out now.
-        trouble: failures of connection in a row; lanes with fewer are preferred.
+        trouble: failures of connection in a row; servers with fewer are preferred.
     """
 
     endpoint: Endpoint
@@ -78,7 +78,7 @@ class Lane:
             self.window = max(1.0, out * SHRINK)
 
 
-class Lanes:
+class ServerPool:
     """Hands out places in flight over all base URLs, the emptiest first.
 
     Args:
@@ -87,35 +87,35 @@ class Lanes:
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], concurrency: int):
-        self.lanes = [Lane(endpoint, concurrency) for endpoint in endpoints]
+        self.servers = [Server(endpoint, concurrency) for endpoint in endpoints]
         self._most = concurrency
         self._queue: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self) -> Lane:
+    async def enter(self) -> Server:
         """Wait for a place and take it."""
         while True:
             # Who waits already comes first.
-            lane = self._choose()
-            if lane is not None:
-                lane.in_flight += 1
-                return lane
+            server = self._choose()
+            if server is not None:
+                server.in_flight += 1
+                return server
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._queue.append(place)
             await place
 
-    def leave(self, lane: Lane) -> None:
+    def leave(self, server: Server) -> None:
         """Give a place back."""
-        lane.in_flight -= 1
-        room = sum(max(0, each.free) for each in self.lanes)
-        room = min(room, self._most - sum(each.in_flight for each in self.lanes))
+        server.in_flight -= 1
+        room = sum(max(0, each.free) for each in self.servers)
+        room = min(room, self._most - sum(each.in_flight for each in self.servers))
         while room > 0 and self._queue:
             place = self._queue.popleft()
             if not place.done():
                 place.set_result(None)
                 room -= 1
 
-    def _choose(self) -> Lane | None:
-        if sum(lane.in_flight for lane in self.lanes) >= self._most:
+    def _choose(self) -> Server | None:
+        if sum(server.in_flight for server in self.servers) >= self._most:
             return None
-        free = [lane for lane in self.lanes if lane.free > 0]
-        return min(free, key=lambda lane: (lane.trouble, lane.in_flight), default=None)
+        free = [server for server in self.servers if server.free > 0]
+        return min(free, key=lambda server: (server.trouble, server.in_flight), default=None)

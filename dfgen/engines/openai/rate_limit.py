@@ -1,4 +1,4 @@
-"""Rate limits that the user names: requests and tokens per minute."""
+"""Keeps to the limits of an account that the user names: requests and tokens per minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PICTURE_TOKENS = 1000
 """Assumed of a picture until answers say more."""
 
 
-class Pace:
+class RateLimit:
     """Spreads requests evenly over time. One per base URL section; lives in one event loop.
 
     Args:
