@@ -14,8 +14,6 @@ from dfgen.config.vllm import VllmConfig
 from dfgen.engines.base import Engine
 from dfgen.errors import MissingExtraError
 
-DEMO_PREFIX = "demo:"
-
 
 def load_engine(config: EngineConfig) -> Engine:
     """Build the engine that a section describes, its model loaded and checked.
@@ -46,11 +44,9 @@ def load_engine(config: EngineConfig) -> Engine:
 
 def resolve_model(model: str) -> str:
     """Turn `demo:NAME` into the directory of that demo model; other names stay as they are."""
-    if not model.startswith(DEMO_PREFIX):
-        return model
-    from dfgen.demo import locate_model
+    from dfgen import demo
 
-    return str(locate_model(model.removeprefix(DEMO_PREFIX)))
+    return demo.resolve_model(model)
 
 
 def require_module(name: str, *, extra: str) -> None:
