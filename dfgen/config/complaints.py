@@ -1,8 +1,7 @@
-"""pydantic's errors in a user's words: the dotted field, what is wrong, the likely right key."""
+"""Say what is wrong in a pipeline file: the field, the reason, the key that was likely meant."""
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel, ValidationError
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.errors import guess_name
 
 
 def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> str:
@@ -35,9 +35,9 @@ def _suggest(key: str, section: type[BaseModel] | None) -> str:
     if section is None:
         return ""
     names = list(section.model_fields)
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    meant = guess_name(key, names)
+    if meant:
+        return f"; did you mean {meant!r}?"
     return f" (this section has: {', '.join(names)})"
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas: the public contract, written to `schemas/` and checked there by a test."""
+"""Make the JSON Schemas in `schemas/`, the public contract; a test compares them."""
 
 from __future__ import annotations
 

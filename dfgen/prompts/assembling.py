@@ -1,4 +1,4 @@
-"""One row of a source becomes one prompt."""
+"""Make a prompt of one row of a source: question, pictures, options, reference answer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dfgen.prompts.answers import read_answer, read_solution, write_value
 from dfgen.prompts.choices import answer_letter, read_choices
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.identity import prompt_id
+from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.metadata import write_metadata
-from dfgen.prompts.pictures import PictureReader, find_pictures
 from dfgen.prompts.questions import (
     has_placeholder,
     mark_placeholders,

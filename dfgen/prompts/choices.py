@@ -1,4 +1,4 @@
-"""Options of a multiple-choice question, in the shapes that data sets give them."""
+"""Read the options of a multiple-choice question, in any shape that data sets give them."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""Column names: finding cells by dotted name, and saying what is there when one is not."""
+"""Find the cells of a row by dotted column names, and say what is there when one is not."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfgen.config.pairs import PairColumns
 from dfgen.config.prompts import Columns, SourceConfig
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_name
 
 MISSING: Any = object()
 """What `find_value` returns for a column that the row does not have."""
@@ -99,9 +98,9 @@ def check_columns(config: SourceConfig, available: Iterable[str], where: str) ->
 
 def missing_column_error(name: str, field: str, available: list[str], where: str) -> InputError:
     """Return the error for a column that is not there."""
-    near = difflib.get_close_matches(name, available, n=1, cutoff=0.5)
+    meant = guess_name(name, available, likeness=0.5)
     shown = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    guess = f" Did you mean {meant!r}?" if meant else ""
     return InputError(
         f"there is no column {name!r} (columns.{field}).",
         where=where,

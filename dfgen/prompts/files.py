@@ -1,9 +1,8 @@
-"""Finding the files of a source, naming them in rejects, and describing them in the manifest."""
+"""Find the files of a source, name them in rejects, and describe them in the manifest."""
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import glob
 import hashlib
 import os
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_name
 
 _WHOLE = 1 << 30
 _END = 16 << 20
@@ -61,8 +60,8 @@ def _suggest(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"The folder {parent} does not exist either."
-    near = difflib.get_close_matches(path.name, os.listdir(parent), n=1)  # noqa: PTH208
-    return f"Did you mean {parent / near[0]}?" if near else f"The folder {parent} exists."
+    meant = guess_name(path.name, os.listdir(parent))  # noqa: PTH208
+    return f"Did you mean {parent / meant}?" if meant else f"The folder {parent} exists."
 
 
 def name_files(files: Sequence[Path]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The name of a prompt, made from what it asks and from nothing else."""
+"""Compute the id of a prompt from what it asks, so that equal prompts have equal ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSON Lines files, plain or gzip-compressed."""
+"""Read JSON Lines files, plain or gzip-compressed, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading pairs of a wrong and a corrected text."""
+"""Read pairs of a wrong and a corrected text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfgen.prompts.answers import write_value
 from dfgen.prompts.assembling import reject_row
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.identity import prompt_id
-from dfgen.prompts.pictures import PictureReader, find_pictures
+from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.questions import read_question, replace_placeholders
 from dfgen.prompts.rows import SourceRow, UnreadableRow
 from dfgen.prompts.sources import read_rows

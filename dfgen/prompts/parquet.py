@@ -1,4 +1,4 @@
-"""Rows of Parquet files, read in small batches and only the columns that are needed."""
+"""Read Parquet files in small batches, and only the columns that are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Piece tables of `tokenizers.Tokenizer`, whatever family it is, read from its own description."""
+"""Work out the bytes of every id of a `tokenizers.Tokenizer` from its own description."""
 
 from __future__ import annotations
 

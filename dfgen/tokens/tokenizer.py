@@ -1,4 +1,4 @@
-"""One tokenizer of any family, as the rest of dfgen sees it."""
+"""Text to ids and back, with the bytes of every token, for a tokenizer of any family."""
 
 from __future__ import annotations
 

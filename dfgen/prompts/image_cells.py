@@ -1,4 +1,4 @@
-"""Picture cells: finding them in a row, loading their bytes, verifying each picture once."""
+"""Find the pictures of a row, load their bytes, and verify each picture once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 from dfgen.config.prompts import ImageLimits, SourceConfig
 from dfgen.errors import RowError
 from dfgen.prompts.columns import MISSING, find_value, image_candidates
-from dfgen.prompts.images import check_size, verify_image
+from dfgen.prompts.image_decode import check_size, verify_image
 from dfgen.prompts.rows import SourceRow
 from dfgen.records import Image, ImageInfo
 
