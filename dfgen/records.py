@@ -10,6 +10,7 @@ computed", which is never the same as zero.
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from dfgen.errors import RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,24 @@ class Reject(Record):
     detail: str
     evidence: str
     """JSON object."""
+
+    @classmethod
+    def from_error(
+        cls,
+        stage: Literal["prompts", "sample", "repair", "mask"],
+        row_id: str,
+        prompt_id: str | None,
+        error: RowError,
+    ) -> Reject:
+        """Make the entry of a row that an error stopped; every stage makes its rejects here."""
+        return cls(
+            stage=stage,
+            row_id=row_id,
+            prompt_id=prompt_id,
+            reason=error.reason,
+            detail=error.detail,
+            evidence=json.dumps(error.evidence, ensure_ascii=False, sort_keys=True, default=str),
+        )
 
 
 RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)

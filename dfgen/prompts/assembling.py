@@ -114,11 +114,4 @@ def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:
         error: reason, detail and evidence.
         name: prompt id, where the row came that far.
     """
-    return Reject(
-        stage="prompts",
-        row_id=row.where,
-        prompt_id=name,
-        reason=error.reason,
-        detail=error.detail,
-        evidence=write_metadata(error.evidence),
-    )
+    return Reject.from_error("prompts", row.where, name, error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from dfgen.errors import RowError
@@ -16,11 +15,4 @@ def make_reject(
     error: RowError,
 ) -> Reject:
     """Turn the error of one row into its entry in the rejects ledger."""
-    return Reject(
-        stage=stage,
-        row_id=row_id,
-        prompt_id=prompt_id,
-        reason=error.reason,
-        detail=error.detail,
-        evidence=json.dumps(error.evidence, ensure_ascii=False, sort_keys=True, default=str),
-    )
+    return Reject.from_error(stage, row_id, prompt_id, error)
