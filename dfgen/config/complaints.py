@@ -60,7 +60,7 @@ def _walk(
         parent = choices[0] if len(choices) == 1 else None
         path.append(str(part))
         field = parent.model_fields.get(str(part)) if parent else None
-        choices = _models_in(field.annotation) if field else []
+        choices = _find_models(field.annotation) if field else []
     return path, parent
 
 
@@ -69,9 +69,9 @@ def _tag(model: type[BaseModel]) -> Any:
     return field.default if field else None
 
 
-def _models_in(hint: Any) -> list[type[BaseModel]]:
+def _find_models(hint: Any) -> list[type[BaseModel]]:
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return [hint]
     if typing.get_origin(hint) in (Union, types.UnionType, Annotated):
-        return [model for arg in typing.get_args(hint) for model in _models_in(arg)]
+        return [model for arg in typing.get_args(hint) for model in _find_models(arg)]
     return []

@@ -32,7 +32,7 @@ def load_pipeline(
         ConfigError: names the file, the field and, for a misspelt key, the likely one.
     """
     tree = _read_yaml(path)
-    for dotted, value in _environment_settings(os.environ if environ is None else environ):
+    for dotted, value in _read_environment(os.environ if environ is None else environ):
         _assign(tree, dotted, value)
     for item in overrides:
         dotted, equals, text = item.partition("=")
@@ -78,7 +78,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _environment_settings(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
+def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
     return [
         (
             name.removeprefix(ENV_PREFIX).lower().replace("__", "."),

@@ -12,7 +12,7 @@ from dfgen.records import RECORDS
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def pipeline_schema() -> dict[str, Any]:
+def make_pipeline_schema() -> dict[str, Any]:
     """The schema of a pipeline file."""
     return {"$schema": DIALECT, **Pipeline.model_json_schema()}
 
@@ -27,7 +27,7 @@ def list_schemas() -> dict[str, dict[str, Any]]:
         }
         for record in RECORDS
     }
-    return {"pipeline.schema.json": pipeline_schema(), **schemas}
+    return {"pipeline.schema.json": make_pipeline_schema(), **schemas}
 
 
 def write_schemas(folder: Path) -> list[Path]:

@@ -38,7 +38,7 @@ def read_choices(cell: Any) -> list[str]:
     return choices
 
 
-def answer_letter(answer: str, first: int, choices: list[str]) -> str:
+def find_answer_letter(answer: str, first: int, choices: list[str]) -> str:
     """Return the letter of the choice at the position that `answer` names.
 
     Args:

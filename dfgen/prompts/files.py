@@ -91,7 +91,7 @@ def describe_files(files: Sequence[Path]) -> list[dict[str, Any]]:
             whole = stat.st_size <= _WHOLE
             digest = _hash_whole(file) if whole else _hash_ends(file, stat.st_size)
         except OSError as error:
-            raise unreadable_error(file, error) from error
+            raise explain_unreadable_file(file, error) from error
         changed = datetime.datetime.fromtimestamp(stat.st_mtime, datetime.UTC)
         described.append(
             {
@@ -117,7 +117,9 @@ def _hash_ends(file: Path, size: int) -> str:
         return hashlib.sha256(first + stream.read(_END)).hexdigest()
 
 
-def unreadable_error(file: Path | str, error: BaseException, row: int | None = None) -> InputError:
+def explain_unreadable_file(
+    file: Path | str, error: BaseException, row: int | None = None
+) -> InputError:
     """Return the error for a file that cannot be opened or read on."""
     reason = str(error).strip().splitlines()
     where = f"{file}" if row is None else f"{file}:{row}"

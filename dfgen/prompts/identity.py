@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 
-def prompt_id(
+def make_prompt_id(
     question: str, choices: Sequence[str], answer: str, image_sha256s: Sequence[str]
 ) -> str:
     """Return the 32 hex digits that name a prompt.
