@@ -23,7 +23,9 @@ def load_tokenizer(path_or_id: str, revision: str | None = None) -> TextTokenize
             - a model folder or the id of a model on the Hub: the tokenizer that
               `transformers.AutoTokenizer` gives for it, read directly where that is the same;
             - `demo:policy` or `demo:repairer`, the models that come with dfgen;
-            - a file: `tokenizer.json`, a sentencepiece `.model`, a `.tiktoken` file of ranks;
+            - a file: `tokenizer.json`, a sentencepiece `.model`, a `.tiktoken` file of ranks
+              (texts are cut into words as `cl100k_base` does, unless the file's name is that of
+              another encoding);
             - a folder with such a file, with `vocab.json` and `merges.txt`, or with `vocab.txt`;
             - `tiktoken:NAME`, an encoding of the tiktoken package (`tiktoken:o200k_base`).
         revision: commit or branch of a Hub id.
@@ -51,8 +53,11 @@ def _load_model_folder(path: Path) -> TextTokenizer:
     found = model_folder.read_tokenizer(path)
     if found is not None:
         return TextTokenizer.wrap_tokenizers(found, str(path))
-    if model_folder.needs_code(path) and find_tiktoken_file(path) is not None:
-        return load_folder(path)
+    if not (path / "tokenizer.json").exists():
+        ranks = find_tiktoken_file(path)
+        # `transformers` reads such files by another ending, unless the model brings code for it.
+        if ranks is not None and (ranks.suffix == ".tiktoken" or model_folder.needs_code(path)):
+            return load_file(ranks)
     return _load_auto(str(path), None)
 
 

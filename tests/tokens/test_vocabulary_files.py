@@ -11,6 +11,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,11 +80,21 @@ def test_ranks_alone_or_in_a_folder(name: str, tmp_path: Path) -> None:
         assert spell(loaded, [258, 261]) == [" the", " cat"]
 
 
-def test_special_tokens_of_ranks_stand_beside_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("tiktoken.model", {"auto_map": {"AutoTokenizer": ["tokenization.Small", None]}}),
+        ("small.tiktoken", {"auto_map": {"AutoTokenizer": ["tokenization.Small", None]}}),
+        ("small.tiktoken", {"tokenizer_class": "SmallTokenizer"}),
+    ],
+)
+def test_special_tokens_of_ranks_stand_beside_them(
+    name: str, named: dict[str, Any], tmp_path: Path
+) -> None:
     """As models that bring code for their tokenizer have it: the code is not run."""
-    write_ranks(tmp_path / "tiktoken.model")
+    write_ranks(tmp_path / name)
     settings = {
-        "auto_map": {"AutoTokenizer": ["tokenization.Small", None]},
+        **named,
         "added_tokens_decoder": {"262": {"content": "<|end|>", "special": True}},
     }
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
