@@ -23,8 +23,25 @@ traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+
+def guess_name(wrong: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the name that was probably meant by a misspelt one, for "did you mean ...?".
+
+    Args:
+        wrong: what was written.
+        known: the names that there are.
+        likeness: of 0 (anything) to 1 (the same): how alike both must be at least, by `difflib`.
+
+    Returns:
+        None if no name is like it.
+    """
+    import difflib
+
+    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=likeness)
+    return close[0] if close else None
 
 
 class DfgenError(Exception):

@@ -298,6 +298,24 @@ class Reject(Record):
     evidence: str
     """JSON object."""
 
+    @classmethod
+    def from_error(
+        cls,
+        stage: str,
+        row_id: str,
+        prompt_id: str | None,
+        error: RowError,
+    ) -> Reject:
+        """Make the entry of a row that an error stopped; every stage makes its rejects here."""
+        return cls(
+            stage=stage,
+            row_id=row_id,
+            prompt_id=prompt_id,
+            reason=error.reason,
+            detail=error.detail,
+            evidence=json.dumps(error.evidence, ensure_ascii=False, sort_keys=True, default=str),
+        )
+
 
 def is_right(reward: float) -> bool:
     """Whether an answer with this reward is right: it needs no repair, and a repair is accepted.
@@ -321,18 +339,6 @@ def split_trajectory_id(trajectory_id: str) -> tuple[str, int]:
     """
     prompt_id, _, index = trajectory_id.rpartition("-")
     return prompt_id, int(index)
-
-
-def make_reject(stage: str, row_id: str, prompt_id: str | None, error: RowError) -> Reject:
-    """Turn the error of one row into its entry in the rejects ledger."""
-    return Reject(
-        stage=stage,
-        row_id=row_id,
-        prompt_id=prompt_id,
-        reason=error.reason,
-        detail=error.detail,
-        evidence=json.dumps(error.evidence, ensure_ascii=False, sort_keys=True, default=str),
-    )
 
 
 RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)

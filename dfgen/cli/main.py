@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dfgen.errors import DfgenError
+from dfgen.errors import DfgenError, guess_name
 from dfgen.version import VERSION
 
 # Name of the command: (module under dfgen.cli.commands, one line for the list). The line stands
@@ -59,12 +59,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if close and "No such command" in error.message:
+            meant = guess_name(args[0], COMMANDS)
+            if meant and "No such command" in error.message:
                 raise click.UsageError(
-                    f"No such command {args[0]!r}. Did you mean {close[0]!r}?", ctx
+                    f"No such command {args[0]!r}. Did you mean {meant!r}?", ctx
                 ) from None
             raise
 

@@ -1,1 +1,1 @@
-"""The pipeline file: one model per section."""
+"""The pipeline file as pydantic models, one for each of its sections."""

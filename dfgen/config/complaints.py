@@ -1,8 +1,7 @@
-"""pydantic's errors in a user's words: the dotted field, what is wrong, the likely right key."""
+"""Say what is wrong in a pipeline file: the field, the reason, the key that was likely meant."""
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel, ValidationError
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.errors import guess_name
 
 
 def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> str:
@@ -35,9 +35,9 @@ def _suggest(key: str, section: type[BaseModel] | None) -> str:
     if section is None:
         return ""
     names = list(section.model_fields)
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    meant = guess_name(key, names)
+    if meant:
+        return f"; did you mean {meant!r}?"
     return f" (this section has: {', '.join(names)})"
 
 
@@ -60,7 +60,7 @@ def _walk(
         parent = choices[0] if len(choices) == 1 else None
         path.append(str(part))
         field = parent.model_fields.get(str(part)) if parent else None
-        choices = _models_in(field.annotation) if field else []
+        choices = _find_models(field.annotation) if field else []
     return path, parent
 
 
@@ -69,9 +69,9 @@ def _tag(model: type[BaseModel]) -> Any:
     return field.default if field else None
 
 
-def _models_in(hint: Any) -> list[type[BaseModel]]:
+def _find_models(hint: Any) -> list[type[BaseModel]]:
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return [hint]
     if typing.get_origin(hint) in (Union, types.UnionType, Annotated):
-        return [model for arg in typing.get_args(hint) for model in _models_in(arg)]
+        return [model for arg in typing.get_args(hint) for model in _find_models(arg)]
     return []

@@ -1,4 +1,4 @@
-"""Existing answers of other models, as `dfgen import` reads them."""
+"""Section `imports`: existing answers of other models, as `dfgen import` reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a pipeline file: defaults < YAML < DFGEN_* environment < --set, then one validation."""
+"""Read a pipeline file: defaults < YAML < DFGEN_* environment < --set, then one validation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_pipeline(
         ConfigError: names the file, the field and, for a misspelt key, the likely one.
     """
     tree = _read_yaml(path)
-    for dotted, value in _environment_settings(os.environ if environ is None else environ):
+    for dotted, value in _read_environment(os.environ if environ is None else environ):
         _assign(tree, dotted, value)
     _override(tree, overrides)
     return check_pipeline(tree, str(path))
@@ -122,7 +122,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _environment_settings(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
+def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
     return [
         (
             name.removeprefix(ENV_PREFIX).lower().replace("__", "."),

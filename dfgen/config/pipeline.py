@@ -1,4 +1,4 @@
-"""The pipeline file: everything a run does, in one model."""
+"""The whole pipeline file: everything that a run does."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Pipeline(Section):
     repair: RepairConfig = RepairConfig()
     mask: MaskConfig = MaskConfig()
     workers: int = Field(default=0, ge=0)
-    """Processes of the mask stage; 0: one per core where there is work for them."""
+    """Processes that make masks or judge repairs. 0: at most one per core, and only where there are
+    rows enough to pay for starting them; 1: the main process does all."""
     max_reject_ratio: float = Field(default=1.0, ge=0, le=1)
     """A stage that rejects more than this share of its rows ends the run with exit code 3."""
 

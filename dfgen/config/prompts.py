@@ -1,4 +1,4 @@
-"""Where questions and pictures come from."""
+"""Section `prompts`: where questions and pictures come from."""
 
 from __future__ import annotations
 

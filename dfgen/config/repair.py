@@ -1,4 +1,4 @@
-"""How wrong trajectories are repaired and what counts as a repair."""
+"""Section `repair`: how wrong answers are repaired, and what counts as a repair."""
 
 from __future__ import annotations
 

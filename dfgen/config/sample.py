@@ -1,4 +1,4 @@
-"""How the policy is sampled."""
+"""Section `sample`: how many answers the policy gives, and how they are drawn."""
 
 from __future__ import annotations
 

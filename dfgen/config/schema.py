@@ -1,4 +1,4 @@
-"""JSON Schemas: the public contract, written to `schemas/` and checked there by a test."""
+"""Make the JSON Schemas in `schemas/`, the public contract; a test compares them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfgen.records import RECORDS
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def pipeline_schema() -> dict[str, Any]:
+def make_pipeline_schema() -> dict[str, Any]:
     """The schema of a pipeline file."""
     return {"$schema": DIALECT, **Pipeline.model_json_schema()}
 
@@ -27,7 +27,7 @@ def list_schemas() -> dict[str, dict[str, Any]]:
         }
         for record in RECORDS
     }
-    return {"pipeline.schema.json": pipeline_schema(), **schemas}
+    return {"pipeline.schema.json": make_pipeline_schema(), **schemas}
 
 
 def write_schemas(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The base of every section of a pipeline file."""
+"""What all sections of a pipeline file have in common."""
 
 from __future__ import annotations
 

@@ -17,6 +17,19 @@ from dfgen.errors import DfgenError
 #: The demo as a pipeline file; `pipelines/demo.yaml` is a copy of it.
 PIPELINE = Path(__file__).parent / "demo.yaml"
 MODEL_NAMES = ("policy", "repairer")
+#: In front of such a name where any model's name may stand: `demo:policy`.
+MODEL_PREFIX = "demo:"
+
+
+def resolve_model(model: str) -> str:
+    """Turn `demo:NAME` into the directory of that demo model; other names stay as they are.
+
+    Raises:
+        DfgenError: there is no demo model of that name.
+    """
+    if not model.startswith(MODEL_PREFIX):
+        return model
+    return str(locate_model(model.removeprefix(MODEL_PREFIX)))
 
 
 def locate_model(name: str) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dfgen.config.mask import MaskConfig
+from typing import TYPE_CHECKING
+
 from dfgen.diff.align import Edit, TypedEdit
 from dfgen.diff.atoms import Units
 from dfgen.diff.ties import find_break
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
 
 
 def merge_crumbs(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfgen.config.mask import MaskConfig
 from dfgen.diff.build import build_hunks
+from dfgen.diff.defaults import fill_in_defaults
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.marks import (
     DELETED,
@@ -27,6 +27,9 @@ from dfgen.diff.side import check_text, read_side
 from dfgen.diff.weights import decay_consequences
 from dfgen.errors import RowError
 from dfgen.tokens.tokenizer import TextTokenizer
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
 
 _EDITED = (SUBSTITUTED, DELETED)
 
@@ -140,7 +143,7 @@ def diff_pair(
         >>> [(hunk.wrong_text, hunk.right_text) for hunk in diff.hunks]
         [('3', '4')]
     """
-    config = config or MaskConfig()
+    config = fill_in_defaults(config)
     check_unicode(wrong=wrong, right=right)
     canonical = completion_ids is None
     ids = tokenizer.encode(wrong) if completion_ids is None else completion_ids

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dfgen.config.mask import MaskConfig
 from dfgen.diff.align import TypedEdit, align_units
 from dfgen.diff.atoms import Units
 from dfgen.diff.changes import Change, spell_out
@@ -13,6 +13,9 @@ from dfgen.diff.form import split_by_form
 from dfgen.diff.moves import find_moves
 from dfgen.diff.quantities import snap_quantities
 from dfgen.diff.ties import settle_ties
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from dfgen.config.mask import MaskConfig
+from dfgen.diff.defaults import fill_in_defaults
 from dfgen.diff.spans import ByteMap, Span
+
+if TYPE_CHECKING:
+    from dfgen.config.mask import MaskConfig
 
 #: step_ids are int16; whatever comes later belongs to the last step.
 MAX_STEPS = 32_767
@@ -52,7 +56,7 @@ def split_steps(text: str, config: MaskConfig | None = None) -> list[Span]:
     Returns:
         Byte spans in UTF-8 that cover the text without gap or overlap; one empty span for "".
     """
-    starts = find_step_starts(text, (config or MaskConfig()).steps)
+    starts = find_step_starts(text, fill_in_defaults(config).steps)
     chars = ByteMap(text)
     offsets = chars.to_bytes([*starts, len(text)])
     return [Span(a, b) for a, b in pairwise(offsets)]

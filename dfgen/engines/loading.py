@@ -11,10 +11,9 @@ from typing import assert_never
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig, TransformersConfig
 from dfgen.config.vllm import VllmConfig
+from dfgen.demo import resolve_model
 from dfgen.engines.base import Engine
 from dfgen.errors import MissingExtraError
-
-DEMO_PREFIX = "demo:"
 
 
 def load_engine(config: EngineConfig) -> Engine:
@@ -42,15 +41,6 @@ def load_engine(config: EngineConfig) -> Engine:
 
         return OpenAIEngine(config)
     assert_never(config)
-
-
-def resolve_model(model: str) -> str:
-    """Turn `demo:NAME` into the directory of that demo model; other names stay as they are."""
-    if not model.startswith(DEMO_PREFIX):
-        return model
-    from dfgen.demo import locate_model
-
-    return str(locate_model(model.removeprefix(DEMO_PREFIX)))
 
 
 def require_module(name: str, *, extra: str) -> None:

@@ -246,10 +246,9 @@ def _identify(given: Any) -> tuple[str, str, TextTokenizer | None]:
     if isinstance(given, str) and _SHA256.fullmatch(given):
         return given[:SHOWN_DIGITS], given, None
     if isinstance(given, (str, Path)):
-        from dfgen.engines.loading import resolve_model
         from dfgen.tokens.loading import load_tokenizer
 
-        tokenizer = load_tokenizer(resolve_model(str(given)))
+        tokenizer = load_tokenizer(str(given))
         return str(given), tokenizer.sha256, tokenizer
     if not isinstance(given, TextTokenizer):
         given = TextTokenizer.from_transformers(getattr(given, "tokenizer", given))

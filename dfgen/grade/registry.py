@@ -6,7 +6,6 @@ a worker process of `GradePool`, so it may be slow, hang or crash.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from dfgen.errors import ConfigError
+from dfgen.errors import ConfigError, guess_name
 from dfgen.grade import auto, choice, math, numeric, text
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ def get_grader(name: str) -> Grader:
     if colon and module and function:
         return _load(EntryPoint(name, name, ENTRY_POINT_GROUP), name)
     names = list_graders()
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    meant = guess_name(name, names)
+    hint = f"Did you mean {meant!r}? " if meant else ""
     raise ConfigError(
         f"there is no grader named {name!r}.",
         where="grade.grader",

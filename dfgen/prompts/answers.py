@@ -1,4 +1,4 @@
-"""Cells as text: reference answers and solutions may be numbers, truth values or lists."""
+"""Read reference answers and solutions: text, whatever type a cell has."""
 
 from __future__ import annotations
 

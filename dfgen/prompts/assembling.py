@@ -1,4 +1,4 @@
-"""One row of a source becomes one prompt."""
+"""Make a prompt of one row of a source: question, pictures, options, reference answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dfgen.config.prompts import AnswerType, Columns, SourceConfig
 from dfgen.errors import ConfigError, RowError
 from dfgen.prompts import demo_scenes
 from dfgen.prompts.answers import read_answer, read_solution, write_value
-from dfgen.prompts.choices import answer_letter, read_choices
+from dfgen.prompts.choices import find_answer_letter, read_choices
 from dfgen.prompts.columns import get_value
-from dfgen.prompts.identity import prompt_id
+from dfgen.prompts.identity import make_prompt_id
+from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.metadata import write_metadata
-from dfgen.prompts.pictures import PictureReader, find_pictures
 from dfgen.prompts.questions import (
     has_placeholder,
     mark_placeholders,
@@ -58,12 +58,12 @@ class PromptAssembler:
         choices = read_choices(get_value(values, columns.choices))
         answer = read_answer(get_value(values, columns.answer))
         if self._config.answer_index is not None and choices:
-            answer = answer_letter(answer, self._config.answer_index, choices)
+            answer = find_answer_letter(answer, self._config.answer_index, choices)
         solution = read_solution(get_value(values, columns.solution))
         answer_type = self._read_answer_type(row)
         images, infos = self._pictures.read(in_chat if cells is None else cells, row.folder)
         return Prompt(
-            prompt_id=prompt_id(question, choices, answer, [info.sha256 for info in infos]),
+            prompt_id=make_prompt_id(question, choices, answer, [info.sha256 for info in infos]),
             question=question,
             images=images,
             image_info=infos,
@@ -114,11 +114,4 @@ def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:
         error: reason, detail and evidence.
         name: prompt id, where the row came that far.
     """
-    return Reject(
-        stage="prompts",
-        row_id=row.where,
-        prompt_id=name,
-        reason=error.reason,
-        detail=error.detail,
-        evidence=write_metadata(error.evidence),
-    )
+    return Reject.from_error("prompts", row.where, name, error)

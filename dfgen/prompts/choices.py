@@ -1,4 +1,4 @@
-"""Options of a multiple-choice question, in the shapes that data sets give them."""
+"""Read the options of a multiple-choice question, in any shape that data sets give them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_choices(cell: Any) -> list[str]:
     return choices
 
 
-def answer_letter(answer: str, first: int, choices: list[str]) -> str:
+def find_answer_letter(answer: str, first: int, choices: list[str]) -> str:
     """Return the letter of the choice at the position that `answer` names.
 
     Args:

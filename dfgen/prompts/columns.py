@@ -1,14 +1,13 @@
-"""Column names: finding cells by dotted name, and saying what is there when one is not."""
+"""Find the cells of a row by dotted column names, and say what is there when one is not."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfgen.config.pairs import PairColumns
 from dfgen.config.prompts import Columns, SourceConfig
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_name
 
 MISSING: Any = object()
 """What `find_value` returns for a column that the row does not have."""
@@ -51,7 +50,7 @@ def list_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return names
 
 
-def named_columns(columns: Columns) -> dict[str, str]:
+def list_named_columns(columns: Columns) -> dict[str, str]:
     """Return the columns that a source must have: name -> the setting that names it.
 
     Every field of the section names a column or a list of columns, so a field added there is
@@ -65,17 +64,17 @@ def named_columns(columns: Columns) -> dict[str, str]:
     return named
 
 
-def image_candidates(config: SourceConfig) -> list[str]:
+def list_image_columns(config: SourceConfig) -> list[str]:
     """Return the columns that may hold the pictures, in order of preference, if none is named."""
     if config.source == "folder":
         return ["file_names", "file_name", "images", "image"]
     return ["images", "image"]
 
 
-def optional_columns(config: SourceConfig) -> list[str]:
+def list_optional_columns(config: SourceConfig) -> list[str]:
     """Return the columns that are read if the source has them, though nothing names them."""
     columns = config.columns
-    names = image_candidates(config) if columns.images is None else []
+    names = list_image_columns(config) if columns.images is None else []
     if isinstance(columns, PairColumns):
         names += [name for name in PAIR_EXTRAS if not getattr(columns, name)]
     return names
@@ -88,20 +87,20 @@ def check_columns(config: SourceConfig, available: Iterable[str], where: str) ->
         InputError: a named column is not there; lists what is.
     """
     there = set(available)
-    named = named_columns(config.columns)
+    named = list_named_columns(config.columns)
     missing = [name for name in named if name not in there]
     if missing:
-        raise missing_column_error(missing[0], named[missing[0]], sorted(there), where)
+        raise explain_missing_column(missing[0], named[missing[0]], sorted(there), where)
     wanted = list(named)
-    found = [name for name in optional_columns(config) if name in there]
+    found = [name for name in list_optional_columns(config) if name in there]
     return wanted + [name for name in found if name not in named]
 
 
-def missing_column_error(name: str, field: str, available: list[str], where: str) -> InputError:
+def explain_missing_column(name: str, field: str, available: list[str], where: str) -> InputError:
     """Return the error for a column that is not there."""
-    near = difflib.get_close_matches(name, available, n=1, cutoff=0.5)
+    meant = guess_name(name, available, likeness=0.5)
     shown = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    guess = f" Did you mean {meant!r}?" if meant else ""
     return InputError(
         f"there is no column {name!r} (columns.{field}).",
         where=where,

@@ -1,4 +1,4 @@
-"""Rows of the demo: scenes drawn by rule, so the truth of every question is known."""
+"""Make rows of the demo: scenes drawn by rule, so the truth of every question is known."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Finding the files of a source, naming them in rejects, and describing them in the manifest."""
+"""Find the files of a source, name them in rejects, and describe them in the manifest."""
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import glob
 import hashlib
 import os
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_name
 
 _WHOLE = 1 << 30
 _END = 16 << 20
@@ -61,8 +60,8 @@ def _suggest(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"The folder {parent} does not exist either."
-    near = difflib.get_close_matches(path.name, os.listdir(parent), n=1)  # noqa: PTH208
-    return f"Did you mean {parent / near[0]}?" if near else f"The folder {parent} exists."
+    meant = guess_name(path.name, os.listdir(parent))  # noqa: PTH208
+    return f"Did you mean {parent / meant}?" if meant else f"The folder {parent} exists."
 
 
 def name_files(files: Sequence[Path]) -> list[str]:
@@ -92,7 +91,7 @@ def describe_files(files: Sequence[Path]) -> list[dict[str, Any]]:
             whole = stat.st_size <= _WHOLE
             digest = _hash_whole(file) if whole else _hash_ends(file, stat.st_size)
         except OSError as error:
-            raise unreadable_error(file, error) from error
+            raise explain_unreadable_file(file, error) from error
         changed = datetime.datetime.fromtimestamp(stat.st_mtime, datetime.UTC)
         described.append(
             {
@@ -118,7 +117,9 @@ def _hash_ends(file: Path, size: int) -> str:
         return hashlib.sha256(first + stream.read(_END)).hexdigest()
 
 
-def unreadable_error(file: Path | str, error: BaseException, row: int | None = None) -> InputError:
+def explain_unreadable_file(
+    file: Path | str, error: BaseException, row: int | None = None
+) -> InputError:
     """Return the error for a file that cannot be opened or read on."""
     reason = str(error).strip().splitlines()
     where = f"{file}" if row is None else f"{file}:{row}"

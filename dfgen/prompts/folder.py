@@ -1,4 +1,4 @@
-"""Rows of a folder of pictures with a metadata.jsonl or metadata.csv, as ImageFolder has it."""
+"""Read a folder of pictures with a metadata.jsonl or metadata.csv, as ImageFolder has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
 from dfgen.prompts.columns import check_columns
-from dfgen.prompts.files import unreadable_error
+from dfgen.prompts.files import explain_unreadable_file
 from dfgen.prompts.jsonl import read_jsonl_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
@@ -67,7 +67,7 @@ def _read_csv(file: Path, config: SourceConfig) -> Iterator[AnyRow]:
             check_columns(config, header, str(file))
             yield from _read_lines(lines, header, file)
     except (OSError, csv.Error) as error:
-        raise unreadable_error(file, error) from error
+        raise explain_unreadable_file(file, error) from error
 
 
 def _read_lines(lines: Any, header: list[str], file: Path) -> Iterator[AnyRow]:

@@ -1,4 +1,4 @@
-"""Rows of a data set that the `datasets` library opens: a Hub id or a local path, streamed."""
+"""Read a data set that the `datasets` library opens: a Hub id or a local path, streamed."""
 
 from __future__ import annotations
 

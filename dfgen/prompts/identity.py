@@ -1,4 +1,4 @@
-"""The name of a prompt, made from what it asks and from nothing else."""
+"""Compute the id of a prompt from what it asks, so that equal prompts have equal ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 
-def prompt_id(
+def make_prompt_id(
     question: str, choices: Sequence[str], answer: str, image_sha256s: Sequence[str]
 ) -> str:
     """Return the 32 hex digits that name a prompt.

@@ -1,4 +1,4 @@
-"""Reading existing answers of other models, grouped by the prompt they answer."""
+"""Read existing answers of other models, grouped by the prompt that they answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dfgen.prompts.metadata import to_json
 from dfgen.prompts.questions import read_turn
 from dfgen.prompts.rows import SourceRow, UnreadableRow
 from dfgen.prompts.sources import describe_rows, read_rows
-from dfgen.prompts.spool import Spool
+from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
 
 _ANSWER_ROLES = ("assistant", "gpt", "model")
@@ -67,7 +67,7 @@ def read_trajectories(config: ImportConfig) -> Iterator[ImportedGroup | Reject]:
     """
     assembler = PromptAssembler(config)
     groups: dict[str, list[int]] = {}
-    with Spool() as spool:
+    with TempRecords() as waiting:
         for row in read_rows(config):
             if isinstance(row, UnreadableRow):
                 yield reject_row(row, RowError("row_unreadable", row.detail))
@@ -80,11 +80,11 @@ def read_trajectories(config: ImportConfig) -> Iterator[ImportedGroup | Reject]:
                 continue
             places = groups.get(prompt.prompt_id)
             if places is None:
-                places = groups[prompt.prompt_id] = [spool.append(prompt)]
-            places.extend(spool.append(response) for response in responses)
+                places = groups[prompt.prompt_id] = [waiting.append(prompt)]
+            places.extend(waiting.append(response) for response in responses)
         for first, *places in groups.values():
-            group = [spool.load(place, ImportedResponse) for place in places]
-            yield spool.load(first, Prompt), group
+            group = [waiting.load(place, ImportedResponse) for place in places]
+            yield waiting.load(first, Prompt), group
 
 
 def describe_trajectories(config: ImportConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rows of JSON Lines files, plain or gzip-compressed."""
+"""Read JSON Lines files, plain or gzip-compressed, row by row."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any, BinaryIO, cast
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts.columns import MISSING, find_value, list_names, missing_column_error
-from dfgen.prompts.columns import named_columns as find_named_columns
-from dfgen.prompts.files import find_files, name_files, unreadable_error
+from dfgen.prompts.columns import (
+    MISSING,
+    explain_missing_column,
+    find_value,
+    list_named_columns,
+    list_names,
+)
+from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
@@ -39,7 +44,7 @@ def read_jsonl_files(files: list[Path], config: SourceConfig) -> Iterator[AnyRow
 def _check_columns(files: list[Path], config: SourceConfig) -> None:
     # Rows may leave out a column, so only a column that no row has is missing. The reading stops
     # as soon as every column was seen, with most files in the first line.
-    named = find_named_columns(config.columns)
+    named = list_named_columns(config.columns)
     missing, seen, rows = dict(named), dict[str, None](), 0
     for file in files:
         for row in _read_file(file, file.name):
@@ -55,7 +60,7 @@ def _check_columns(files: list[Path], config: SourceConfig) -> None:
     if rows:
         name, field = next(iter(missing.items()))
         where = str(files[0]) if len(files) == 1 else f"{len(files)} files"
-        raise missing_column_error(name, field, list(seen), where)
+        raise explain_missing_column(name, field, list(seen), where)
 
 
 def _read_file(file: Path, name: str) -> Iterator[AnyRow]:
@@ -77,7 +82,7 @@ def _read_file(file: Path, name: str) -> Iterator[AnyRow]:
                 else:
                     yield SourceRow(name, number, row, file.parent)
     except (OSError, EOFError, zlib.error) as error:
-        raise unreadable_error(file, error, number + 1 if number else None) from error
+        raise explain_unreadable_file(file, error, number + 1 if number else None) from error
 
 
 def _open(file: Path) -> BinaryIO:

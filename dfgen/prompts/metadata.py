@@ -1,4 +1,4 @@
-"""Columns carried along, as one JSON object."""
+"""Write the columns that are only carried along as one JSON object."""
 
 from __future__ import annotations
 

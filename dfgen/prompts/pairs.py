@@ -1,4 +1,4 @@
-"""Reading pairs of a wrong and a corrected text."""
+"""Read pairs of a wrong and a corrected text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dfgen.errors import RowError
 from dfgen.prompts.answers import write_value
 from dfgen.prompts.assembling import reject_row
 from dfgen.prompts.columns import get_value
-from dfgen.prompts.identity import prompt_id
-from dfgen.prompts.pictures import PictureReader, find_pictures
+from dfgen.prompts.identity import make_prompt_id
+from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.questions import read_question, replace_placeholders
 from dfgen.prompts.rows import SourceRow, UnreadableRow
 from dfgen.prompts.sources import read_rows
@@ -76,7 +76,7 @@ def _assemble(row: SourceRow, config: PairsConfig, pictures: PictureReader) -> P
     return Pair(
         row_id=name or row.where,
         prompt=Prompt(
-            prompt_id=prompt_id(question, [], "", [info.sha256 for info in infos]),
+            prompt_id=make_prompt_id(question, [], "", [info.sha256 for info in infos]),
             question=question,
             images=images,
             image_info=infos,

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, read in small batches and only the columns that are needed."""
+"""Read Parquet files in small batches, and only the columns that are needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.prompts.columns import check_columns
-from dfgen.prompts.files import find_files, name_files, unreadable_error
+from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".parquet",)
@@ -39,7 +39,7 @@ def _check_file(file: Path, config: SourceConfig) -> list[str]:
     try:
         schema = pq.read_schema(file)
     except (OSError, pa.ArrowException) as error:
-        raise unreadable_error(file, error) from error
+        raise explain_unreadable_file(file, error) from error
     return check_columns(config, _list_names(schema), str(file))
 
 
@@ -69,7 +69,7 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
                         yield SourceRow(name, number, values, file.parent)
                     number += 1
     except (OSError, pa.ArrowException) as error:
-        raise unreadable_error(file, error, number) from error
+        raise explain_unreadable_file(file, error, number) from error
 
 
 def _to_rows(batch: Any) -> list[dict[str, Any] | str]:

@@ -1,4 +1,4 @@
-"""The text of a question: plain, or the user's turn of a chat; placeholders taken out."""
+"""Read a question: plain text, or the user's turn of a chat; placeholders are taken out."""
 
 from __future__ import annotations
 

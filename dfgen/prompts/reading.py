@@ -1,4 +1,4 @@
-"""Reading prompts: a source in, one prompt or one reject per row out."""
+"""Read prompts: a source in, one prompt or one reject per row out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError, RowError
 from dfgen.prompts.assembling import PromptAssembler, reject_row
+from dfgen.prompts.duplicates import DuplicateFinder
 from dfgen.prompts.rows import UnreadableRow
-from dfgen.prompts.seen import SeenPrompts
 from dfgen.prompts.sources import describe_rows, read_rows
 from dfgen.records import Prompt, Reject
 
@@ -31,7 +31,7 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
         ConfigError: an answer type that does not exist.
     """
     assembler = PromptAssembler(config)
-    seen = SeenPrompts()
+    seen = DuplicateFinder()
     for row in read_rows(config):
         if isinstance(row, UnreadableRow):
             yield reject_row(row, RowError("row_unreadable", row.detail))

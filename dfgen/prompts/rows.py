@@ -1,4 +1,4 @@
-"""What a source hands on: rows as they stand there, and rows that could not be read."""
+"""The rows that a source hands on: as they stand there, or not readable at all."""
 
 from __future__ import annotations
 

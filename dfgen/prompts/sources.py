@@ -1,4 +1,4 @@
-"""Choosing the reader of a source, and describing the source for the manifest."""
+"""Choose the reader of a source, and describe the source for the manifest."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError, RowError
-from dfgen.records import Prompt, Reject, Trajectory, make_reject, make_trajectory_id
+from dfgen.records import Prompt, Reject, Trajectory, make_trajectory_id
 from dfgen.stages.chunks import Chunk, cut_chunks
 from dfgen.stages.sample.draws import describe_verdict, grade_texts, make_answer_key
 from dfgen.stages.session import Session
@@ -113,7 +113,7 @@ class ImportShards:
                 rows.append(self._encode(prompt, index, answer, verdict))
             except RowError as error:
                 key = make_trajectory_id(prompt.prompt_id, index)
-                rejects.append(make_reject("sample", key, prompt.prompt_id, error))
+                rejects.append(Reject.from_error("sample", key, prompt.prompt_id, error))
         return rows, rejects
 
     def _encode(

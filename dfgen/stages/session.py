@@ -38,11 +38,10 @@ class Session:
     @cached_property
     def tokenizer(self) -> TextTokenizer:
         """The policy's tokenizer, in whose tokens everything is counted and masked."""
-        from dfgen.engines.loading import resolve_model
         from dfgen.tokens.loading import load_tokenizer
 
         name, revision = name_tokenizer(self.pipeline)
-        return load_tokenizer(resolve_model(name), revision)
+        return load_tokenizer(name, revision)
 
     def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
         """Pass items on until a stop is asked for; what is in flight then still finishes."""

@@ -41,11 +41,10 @@ class FinishedRun:
             ConfigError: the run does not say which it is.
             InputError: it cannot be loaded.
         """
-        from dfgen.engines.loading import resolve_model
         from dfgen.tokens.loading import load_tokenizer
 
         name, revision = name_tokenizer(self.pipeline)
-        return load_tokenizer(resolve_model(name), revision)
+        return load_tokenizer(name, revision)
 
     @property
     def prompts(self) -> ShardTable | None:

@@ -6,7 +6,7 @@ from functools import cache
 
 
 @cache
-def byte_of_char() -> dict[str, int]:
+def map_chars_to_bytes() -> dict[str, int]:
     """Return the byte each character of a byte-level vocabulary stands for.
 
     GPT-2 writes the 188 printable Latin-1 bytes as themselves and moves the other 68 to U+0100 and
@@ -19,13 +19,13 @@ def byte_of_char() -> dict[str, int]:
     return table
 
 
-def token_bytes(token: str) -> bytes:
+def spell_token(token: str) -> bytes:
     """Return the bytes of a byte-level vocabulary entry.
 
     An entry with any character outside the alphabet is an added token that stands for itself, as
     in the ByteLevel decoder of the `tokenizers` library.
     """
-    table = byte_of_char()
+    table = map_chars_to_bytes()
     try:
         return bytes([table[char] for char in token])
     except KeyError:

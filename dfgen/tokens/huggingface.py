@@ -1,4 +1,4 @@
-"""Piece tables of `tokenizers.Tokenizer`, whatever family it is, read from its own description."""
+"""Work out the bytes of every id of a `tokenizers.Tokenizer` from its own description."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def _read_decoder(decoder: dict[str, Any] | None) -> tuple[ToBytes, Trim, bool]:
     if kind == "Sequence" and len(decoder["decoders"]) == 1:
         return _read_decoder(decoder["decoders"][0])
     if kind == "ByteLevel":
-        return byte_level.token_bytes, None, False
+        return byte_level.spell_token, None, False
     if kind == "WordPiece":
         prefix = decoder["prefix"]
         return (
-            (lambda token: wordpiece.token_bytes(token, prefix)),
+            (lambda token: wordpiece.spell_token(token, prefix)),
             (lambda piece: wordpiece.trim_first(piece, prefix)),
             False,
         )
@@ -73,7 +73,7 @@ def _read_decoder(decoder: dict[str, Any] | None) -> tuple[ToBytes, Trim, bool]:
         )
     if kind == "Sequence":
         return _read_sequence(decoder["decoders"])
-    raise _unsupported(kind)
+    raise _refuse_decoder(kind)
 
 
 def _read_sequence(steps: list[dict[str, Any]]) -> tuple[ToBytes, Trim, bool]:
@@ -95,7 +95,7 @@ def _read_sequence(steps: list[dict[str, Any]]) -> tuple[ToBytes, Trim, bool]:
             if step.get("prepend_scheme") != "never":
                 trim = sentencepiece.drop_blanks
         elif kind != "Fuse":
-            raise _unsupported(kind)
+            raise _refuse_decoder(kind)
 
     def to_bytes(token: str) -> bytes:
         for old, new in replace:
@@ -113,7 +113,7 @@ def _make_strip(count: int) -> Callable[[bytes], bytes]:
     return strip
 
 
-def _unsupported(kind: str | None) -> InputError:
+def _refuse_decoder(kind: str | None) -> InputError:
     return InputError(
         f"dfgen cannot read the byte offsets of a tokenizer whose decoder is {kind!r}.",
         hint="Byte-level BPE, SentencePiece (Metaspace or byte fallback), WordPiece and tiktoken "

@@ -1,4 +1,7 @@
-"""Find the tokenizer that a path or a Hub id names."""
+"""Find the tokenizer that a name stands for: a file, a folder, a demo model or a model on the Hub.
+
+What can be read without `transformers` is, because importing it with torch takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +9,67 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dfgen.demo import resolve_model
 from dfgen.errors import InputError
 from dfgen.tokens.tokenizer import TextTokenizer
+from dfgen.tokens.vocabulary_files import find_tiktoken_file, load_file, load_folder
 
 
 def load_tokenizer(path_or_id: str, revision: str | None = None) -> TextTokenizer:
-    """Load a tokenizer from a file, a folder or the Hub.
+    """Load a tokenizer by the name that the command line takes for it.
 
     Args:
-        path_or_id: `tokenizer.json`; a `.model` file of sentencepiece; a `.tiktoken` name such as
-            `tiktoken:o200k_base`; a folder with `tokenizer.json`, `vocab.json` + `merges.txt`, or
-            `vocab.txt`; a model folder or Hub id for `transformers.AutoTokenizer`.
+        path_or_id: one of
+            - a model folder or the id of a model on the Hub: the tokenizer that
+              `transformers.AutoTokenizer` gives for it, read directly where that is the same;
+            - `demo:policy` or `demo:repairer`, the models that come with dfgen;
+            - a file: `tokenizer.json`, a sentencepiece `.model`, a `.tiktoken` file of ranks
+              (texts are cut into words as `cl100k_base` does, unless the file's name is that of
+              another encoding);
+            - a folder with such a file, with `vocab.json` and `merges.txt`, or with `vocab.txt`;
+            - `tiktoken:NAME`, an encoding of the tiktoken package (`tiktoken:o200k_base`).
         revision: commit or branch of a Hub id.
 
     Raises:
         InputError: nothing there can be read as a tokenizer.
     """
     if path_or_id.startswith("tiktoken:"):
-        return _load_tiktoken(path_or_id.removeprefix("tiktoken:"))
+        return _load_named_encoding(path_or_id.removeprefix("tiktoken:"))
+    path_or_id = resolve_model(path_or_id)
     path = Path(path_or_id)
     if path.is_file():
-        return _load_file(path)
-    if path.is_dir() and not (path / "tokenizer_config.json").exists():
-        return _load_plain_folder(path)
-    return _load_auto(path_or_id, revision)
+        return load_file(path)
+    if path.is_dir():
+        return _load_model_folder(path)
+    return _load_from_hub(path_or_id, revision)
 
 
-def _load_file(path: Path) -> TextTokenizer:
-    if path.suffix == ".json":
-        from tokenizers import Tokenizer
+def _load_model_folder(path: Path) -> TextTokenizer:
+    from dfgen.tokens import model_folder
 
-        try:
-            return TextTokenizer.from_tokenizers(Tokenizer.from_file(str(path)), str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise InputError(
-                f"this is no tokenizer.json: {error}", where=str(path), hint="Name the folder?"
-            ) from error
-    if path.suffix == ".model":
-        sentencepiece = _import("sentencepiece")
-        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        return TextTokenizer.from_sentencepiece(processor, str(path))
-    raise InputError(
-        "this is no tokenizer file that dfgen knows.",
-        where=str(path),
-        hint="Give tokenizer.json, a sentencepiece .model, a folder or a Hub id.",
-    )
+    settings = path / "tokenizer_config.json"
+    if not settings.exists():
+        return load_folder(path)
+    found = model_folder.read_tokenizer(path)
+    if found is not None:
+        return TextTokenizer.wrap_tokenizers(found, str(path))
+    if not (path / "tokenizer.json").exists():
+        ranks = find_tiktoken_file(path)
+        # `transformers` reads such files by another ending, unless the model brings code for it.
+        if ranks is not None and (ranks.suffix == ".tiktoken" or model_folder.needs_code(path)):
+            return load_file(ranks)
+    return _load_auto(str(path), None)
 
 
-def _load_plain_folder(path: Path) -> TextTokenizer:
-    """Read a folder that has vocabulary files but no configuration."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from tokenizers.implementations import BertWordPieceTokenizer
+def _load_from_hub(repo_id: str, revision: str | None) -> TextTokenizer:
+    from dfgen.tokens import hub_files, model_folder
 
-    if (path / "tokenizer.json").exists():
-        return _load_file(path / "tokenizer.json")
-    if (path / "vocab.json").exists() and (path / "merges.txt").exists():
-        model = models.BPE.from_file(str(path / "vocab.json"), str(path / "merges.txt"))
-        tokenizer = Tokenizer(model)
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        if tokenizer.token_to_id("<|endoftext|>") is not None:
-            tokenizer.add_special_tokens(["<|endoftext|>"])
-        return TextTokenizer.from_tokenizers(tokenizer, str(path))
-    if (path / "vocab.txt").exists():
-        vocab = str(path / "vocab.txt")
-        lowercase = "A" not in (path / "vocab.txt").read_text(encoding="utf-8").split()
-        bert = BertWordPieceTokenizer(vocab, lowercase=lowercase)
-        return TextTokenizer.from_tokenizers(bert._tokenizer, str(path))
-    raise InputError(
-        "there is no tokenizer in this folder.",
-        where=str(path),
-        hint="Looked for tokenizer.json, tokenizer_config.json, vocab.json + merges.txt, vocab.txt",
-    )
+    folder = hub_files.fetch(repo_id, revision)
+    if folder is not None and (folder / "tokenizer_config.json").exists():
+        found = model_folder.read_tokenizer(folder)
+        if found is not None:
+            return TextTokenizer.wrap_tokenizers(found, repo_id)
+    return _load_auto(repo_id, revision)
 
 
 def _load_auto(path_or_id: str, revision: str | None) -> TextTokenizer:
@@ -112,17 +104,7 @@ def _wrap_slow(tokenizer: Any, name: str) -> TextTokenizer:
     )
 
 
-def _load_tiktoken(name: str) -> TextTokenizer:
-    return TextTokenizer.from_tiktoken(_import("tiktoken").get_encoding(name))
+def _load_named_encoding(name: str) -> TextTokenizer:
+    from dfgen.tokens.vocabulary_files import import_package
 
-
-def _import(package: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise InputError(
-            f"reading this tokenizer needs the Python package {package!r}.",
-            hint=f"Install it with: pip install {package}",
-        ) from error
+    return TextTokenizer.from_tiktoken(import_package("tiktoken").get_encoding(name))

@@ -65,11 +65,11 @@ class PieceTable:
         lengths: NDArray[np.int32] = self.__dict__["_lengths"]
         if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= len(lengths)):
             bad = int(np.flatnonzero((ids < 0) | (ids >= len(lengths)))[0])
-            raise _out_of_vocabulary(bad, int(ids[bad]), len(lengths))
+            raise _refuse_id(bad, int(ids[bad]), len(lengths))
         sizes = lengths[ids]
         if sizes.size and int(sizes.min()) < 0:
             bad = int(np.flatnonzero(sizes < 0)[0])
-            raise _out_of_vocabulary(bad, int(ids[bad]), len(lengths))
+            raise _refuse_id(bad, int(ids[bad]), len(lengths))
         return sizes
 
     def render(self, ids: Sequence[int] | NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
@@ -184,7 +184,7 @@ def _replace_bad_runs(
     return fixed
 
 
-def _out_of_vocabulary(index: int, token: int, size: int) -> RowError:
+def _refuse_id(index: int, token: int, size: int) -> RowError:
     return RowError(
         "token_out_of_vocabulary",
         f"completion_ids[{index}] is {token}, which no token of the vocabulary ({size} ids) has.",

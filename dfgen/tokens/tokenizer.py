@@ -1,4 +1,4 @@
-"""One tokenizer of any family, as the rest of dfgen sees it."""
+"""Text to ids and back, with the bytes of every token, for a tokenizer of any family."""
 
 from __future__ import annotations
 
@@ -103,12 +103,16 @@ class TextTokenizer:
 
     @classmethod
     def from_tokenizers(cls, tokenizer: Any, name: str = "tokenizers") -> TextTokenizer:
-        """Wrap a `tokenizers.Tokenizer` (the caller's object is copied, not changed)."""
+        """Wrap a copy of a `tokenizers.Tokenizer`; the caller's object is not changed."""
         from tokenizers import Tokenizer
 
+        return cls.wrap_tokenizers(Tokenizer.from_str(tokenizer.to_str()), name)
+
+    @classmethod
+    def wrap_tokenizers(cls, own: Any, name: str) -> TextTokenizer:
+        """Wrap a `tokenizers.Tokenizer` that nobody else uses; some of its settings are changed."""
         from dfgen.tokens import huggingface
 
-        own = Tokenizer.from_str(tokenizer.to_str())
         own.no_truncation()
         own.no_padding()
         # Otherwise "<|end|>" written out in a text would become the token and then vanish.
@@ -130,7 +134,7 @@ class TextTokenizer:
             huggingface.build_table(own, description),
             encode,
             encode_batch,
-            (cls.from_tokenizers, own),
+            (cls.wrap_tokenizers, own),
         )
 
     @classmethod

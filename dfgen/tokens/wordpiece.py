@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def token_bytes(token: str, prefix: str) -> bytes:
+def spell_token(token: str, prefix: str) -> bytes:
     """Return the bytes of a WordPiece entry.
 
     The decoder's English "clean-up" (" ." to ".", " n't" to "n't") is left out on purpose: it

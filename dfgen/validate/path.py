@@ -70,10 +70,9 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
 def _load(name: str | None) -> TextTokenizer | None:
     if name is None:
         return None
-    from dfgen.engines.loading import resolve_model
     from dfgen.tokens.loading import load_tokenizer
 
-    return load_tokenizer(resolve_model(name))
+    return load_tokenizer(name)
 
 
 def _check_rows(

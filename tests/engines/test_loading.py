@@ -62,8 +62,8 @@ def test_demo_names_are_directories(monkeypatch: pytest.MonkeyPatch) -> None:
         return Path("/models") / name
 
     monkeypatch.setattr(dfgen.demo, "locate_model", locate)
-    assert loading.resolve_model("demo:policy") == "/models/policy"
-    assert loading.resolve_model("owner/name") == "owner/name"
+    assert dfgen.demo.resolve_model("demo:policy") == "/models/policy"
+    assert dfgen.demo.resolve_model("owner/name") == "owner/name"
     assert asked == ["policy"]
 
 

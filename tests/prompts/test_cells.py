@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dfgen.errors import RowError
 from dfgen.prompts.answers import read_answer, read_solution
-from dfgen.prompts.choices import answer_letter, read_choices
+from dfgen.prompts.choices import find_answer_letter, read_choices
 from dfgen.prompts.metadata import write_metadata
 
 
@@ -111,11 +111,11 @@ def test_choices_refused(cell: Any) -> None:
 
 
 def test_positions_become_letters() -> None:
-    assert answer_letter("0", 0, ["x", "y"]) == "A"
-    assert answer_letter("2", 1, ["x", "y"]) == "B"
+    assert find_answer_letter("0", 0, ["x", "y"]) == "A"
+    assert find_answer_letter("2", 1, ["x", "y"]) == "B"
     for answer, first in (("2", 0), ("0", 1), ("-1", 0), ("B", 0)):
         with pytest.raises(RowError, match="choices_invalid"):
-            answer_letter(answer, first, ["x", "y"])
+            find_answer_letter(answer, first, ["x", "y"])
 
 
 def test_metadata_is_json_whatever_the_cells_hold() -> None:

@@ -133,7 +133,7 @@ def test_duplicates_name_the_first_row(folder: Path) -> None:
 
 
 def test_the_same_picture_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfgen.prompts import pictures as module
+    from dfgen.prompts import image_cells as module
 
     calls = []
     verify = module.verify_image
@@ -279,7 +279,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 def test_heavy_libraries_load_only_when_used() -> None:
     code = (
-        "import sys, dfgen.prompts.reading, dfgen.prompts.importing, dfgen.prompts.images;"
+        "import sys, dfgen.prompts.reading, dfgen.prompts.importing, dfgen.prompts.image_decode;"
         "heavy = {'pyarrow', 'datasets', 'PIL', 'numpy', 'torch', 'huggingface_hub'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

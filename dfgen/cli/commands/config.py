@@ -42,9 +42,9 @@ def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
 @command.command(epilog=examples("dfgen config schema > pipeline.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of pipeline files; editors complete and check with it."""
-    from dfgen.config.schema import pipeline_schema
+    from dfgen.config.schema import make_pipeline_schema
 
-    click.echo(json.dumps(pipeline_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(make_pipeline_schema(), indent=2, ensure_ascii=False))
 
 
 @command.command(epilog=examples("dfgen config init my.yaml"))

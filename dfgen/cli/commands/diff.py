@@ -33,11 +33,10 @@ def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     WRONG and RIGHT are text files; - reads standard input.
     """
     from dfgen.diff.pair import diff_pair
-    from dfgen.engines.loading import resolve_model
     from dfgen.report.difference import print_difference, to_json
     from dfgen.tokens.loading import load_tokenizer
 
-    loaded = load_tokenizer(resolve_model(tokenizer))
+    loaded = load_tokenizer(tokenizer)
     diff = diff_pair(_read(wrong), _read(right), loaded)
     if as_json:
         said = {"tokenizer": loaded.name, "tokenizer_sha256": loaded.sha256, **to_json(diff)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from typing import Any
 
 from dfgen.config.vllm import VllmConfig
 from dfgen.engines.vllm.lora import Adapter
 from dfgen.engines.vllm.worker_probe import QUALIFIED_NAME
-from dfgen.errors import ConfigError
+from dfgen.errors import ConfigError, guess_name
 
 _SECTION_FIELDS = (
     "model",
@@ -123,6 +122,6 @@ def _check_name(name: str, known: Collection[str]) -> None:
         )
     if name not in known:
         public = [each for each in known if not each.startswith("_")]
-        close = difflib.get_close_matches(name.replace("-", "_"), public, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else "See `vllm serve --help=all`."
+        meant = guess_name(name.replace("-", "_"), public)
+        hint = f"Did you mean {meant!r}?" if meant else "See `vllm serve --help=all`."
         raise ConfigError(f"vLLM has no engine argument {name!r}.", where=where, hint=hint)

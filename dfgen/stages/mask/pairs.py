@@ -20,7 +20,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.diff.pair import diff_pair
 from dfgen.errors import InputError, RowError
 from dfgen.prompts.pairs import Pair
-from dfgen.records import Mask, Reject, make_reject
+from dfgen.records import Mask, Reject
 from dfgen.stages.chunks import Chunk, cut_chunks
 from dfgen.stages.mask.rows import build_mask
 from dfgen.stages.repair.leak import touches_only_answer
@@ -148,7 +148,7 @@ def mask_pairs(
         try:
             yield mask_pair(pair, tokenizer, config)
         except RowError as error:
-            yield make_reject("mask", pair.row_id, pair.prompt.prompt_id, error)
+            yield Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
 
 
 def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:

@@ -18,7 +18,7 @@ from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
 from dfgen.diff.side import Side, read_side
 from dfgen.errors import InputError, RowError, RunMismatchError
-from dfgen.records import Mask, Reject, make_reject
+from dfgen.records import Mask, Reject
 from dfgen.stages.session import Session
 from dfgen.store.entries import SourceRows, hash_file
 from dfgen.store.shards import ShardTable
@@ -101,7 +101,7 @@ def _convert(
         try:
             yield retokenize_mask(row, tokenizer)
         except RowError as error:
-            rejects.append(make_reject("mask", row.trajectory_id, row.prompt_id, error))
+            rejects.append(Reject.from_error("mask", row.trajectory_id, row.prompt_id, error))
 
 
 def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:

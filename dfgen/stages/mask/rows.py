@@ -13,7 +13,7 @@ from dfgen.diff.marks import find_step_ids
 from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.diff.side import read_side
 from dfgen.errors import InvalidDataError, RowError
-from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right, make_reject
+from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right
 from dfgen.stages.mask.weights import read_edits, weigh_tokens
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def prepare_masks(
             said = (sides or {}).get(trajectory.trajectory_id)
             yield partial(_fold_in, make, said) if said else make
         except RowError as error:
-            yield make_reject("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
+            yield Reject.from_error("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
 
 
 def prepare_repaired(

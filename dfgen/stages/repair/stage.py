@@ -13,7 +13,7 @@ from typing import Any
 
 from dfgen.config.engine import find_price
 from dfgen.errors import ConfigError, RowError
-from dfgen.records import Prompt, Reject, Repair, Trajectory, make_reject
+from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
@@ -273,7 +273,7 @@ class Repairing:
             try:
                 rows[key] = self._take_repair(trajectory, selection, log, rows, rejects)
             except RowError as error:
-                rejects[key] = make_reject("repair", key, trajectory.prompt_id, error)
+                rejects[key] = Reject.from_error("repair", key, trajectory.prompt_id, error)
         controls = read_controls(session, shard, log)
         named = read_named(session, shard, controls) if controls else ()
         session.finish_shard(

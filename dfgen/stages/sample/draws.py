@@ -19,7 +19,6 @@ from dfgen.records import (
     Reject,
     Trajectory,
     VerdictInfo,
-    make_reject,
     make_trajectory_id,
     split_trajectory_id,
 )
@@ -169,7 +168,7 @@ def grade_draws(
         try:
             readable.append((draw, _decode(draw, tokenizer)))
         except RowError as error:
-            rejects[draw.trajectory_id] = make_reject(
+            rejects[draw.trajectory_id] = Reject.from_error(
                 "sample", draw.trajectory_id, draw.prompt_id, error
             )
     verdicts = pool.grade_batch([_to_item(text, keys[draw.prompt_id]) for draw, text in readable])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dfgen.errors import RowError
-from dfgen.records import Reject, make_reject, make_trajectory_id
+from dfgen.records import Reject, make_trajectory_id
 
 
 def find_decided(
@@ -36,4 +36,4 @@ def refuse_decided(prompt_id: str, index: int, first: int, right: bool) -> Rejec
         f"not drawn: the first {first} samples of the prompt are all {word}.",
         {"first": first, "right": right},
     )
-    return make_reject("sample", make_trajectory_id(prompt_id, index), prompt_id, error)
+    return Reject.from_error("sample", make_trajectory_id(prompt_id, index), prompt_id, error)

@@ -1,4 +1,4 @@
-"""Which prompts were read already, and where: a table of 24 bytes per slot.
+"""Tell a prompt that was read before, and where: a table of 24 bytes per slot.
 
 A dict from id to row name takes some 250 bytes per row; data sets of millions of rows are read on
 machines whose memory is needed for models.
@@ -11,7 +11,7 @@ _SLOT = _ID + 8
 _NUMBER_BITS = 40
 
 
-class SeenPrompts:
+class DuplicateFinder:
     """Remembers the first row of every prompt id. Open addressing, at most 2/3 full."""
 
     def __init__(self) -> None:

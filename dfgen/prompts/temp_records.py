@@ -1,4 +1,4 @@
-"""A temporary file for records that must wait until the whole source was read."""
+"""Keep records in a temporary file until the whole source was read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 _LENGTH = 8
 
 
-class Spool:
+class TempRecords:
     """Appends values to a file without a name, which vanishes with the process.
 
     Values are pydantic models or dataclasses, written as length and JSON; pictures, as bytes,

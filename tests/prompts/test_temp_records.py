@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dfgen.errors import StorageError
 from dfgen.prompts.importing import ImportedResponse
-from dfgen.prompts.spool import Spool
+from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Image, Prompt
 
 
@@ -32,16 +32,16 @@ RESPONSES = st.builds(ImportedResponse, st.text(), st.text(), st.text())
 
 @given(st.lists(PROMPTS | RESPONSES))
 def test_gives_back_what_was_put_in(values: list[Prompt | ImportedResponse]) -> None:
-    with Spool() as spool:
-        places = [spool.append(value) for value in values]
+    with TempRecords() as records:
+        places = [records.append(value) for value in values]
         for place, value in reversed(list(zip(places, values, strict=True))):
-            assert spool.load(place, type(value)) == value
+            assert records.load(place, type(value)) == value
 
 
 def test_a_full_disk_is_explained() -> None:
-    with Spool() as spool:
-        spool._file.close()
+    with TempRecords() as records:
+        records._file.close()
         with Path("/dev/full").open("wb+", buffering=0) as full:
-            spool._file = full  # type: ignore[assignment]
+            records._file = full  # type: ignore[assignment]
             with pytest.raises(StorageError, match=r"No space left(.|\n)*TMPDIR"):
-                spool.append(make_prompt("q", [b"x"]))
+                records.append(make_prompt("q", [b"x"]))

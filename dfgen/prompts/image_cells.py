@@ -1,4 +1,4 @@
-"""Picture cells: finding them in a row, loading their bytes, verifying each picture once."""
+"""Find the pictures of a row, load their bytes, and verify each picture once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from urllib.request import url2pathname
 
 from dfgen.config.prompts import ImageLimits, SourceConfig
 from dfgen.errors import RowError
-from dfgen.prompts.columns import MISSING, find_value, image_candidates
-from dfgen.prompts.images import check_size, verify_image
+from dfgen.prompts.columns import MISSING, find_value, list_image_columns
+from dfgen.prompts.image_decode import check_size, verify_image
 from dfgen.prompts.rows import SourceRow
 from dfgen.records import Image, ImageInfo
 
@@ -36,7 +36,7 @@ def find_pictures(row: SourceRow, config: SourceConfig) -> list[Any] | None:
     columns = config.columns.images
     if isinstance(columns, str):
         columns = [columns]
-    names = image_candidates(config) if columns is None else columns
+    names = list_image_columns(config) if columns is None else columns
     cells = [find_value(row.values, name) for name in names]
     lists = [_to_list(cell) for cell in cells if cell is not MISSING]
     if columns is None:

@@ -1,4 +1,4 @@
-"""Decoding pictures: once to verify them, and again when an engine needs the pixels.
+"""Decode pictures: once to verify them, and again when an engine needs the pixels.
 
 Only formats that servers and processors of VLMs take are opened. Leaving the others out is also a
 matter of safety: Pillow hands EPS files to Ghostscript.
@@ -104,7 +104,7 @@ def decode_image(data: bytes) -> PIL.Image.Image:
 
 
 @cache
-def _known_formats() -> tuple[str, ...]:
+def _list_formats() -> tuple[str, ...]:
     import PIL.Image
 
     PIL.Image.init()
@@ -116,7 +116,7 @@ def _load(data: bytes, max_pixels: int | None) -> PIL.Image.Image:
 
     bombs = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
     try:
-        picture = PIL.Image.open(io.BytesIO(data), formats=_known_formats())
+        picture = PIL.Image.open(io.BytesIO(data), formats=_list_formats())
         width, height = picture.size
         if max_pixels is not None and width * height > max_pixels:
             raise RowError(
@@ -131,7 +131,7 @@ def _load(data: bytes, max_pixels: int | None) -> PIL.Image.Image:
     except bombs as error:
         raise RowError("image_too_large", str(error)) from error
     except PIL.UnidentifiedImageError as error:
-        known = ", ".join(name for name in _known_formats() if name != "MPO")
+        known = ", ".join(name for name in _list_formats() if name != "MPO")
         raise RowError(
             "image_corrupt",
             f"the picture is in no format that dfgen reads ({known})",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dfgen.config.prompts import ImageLimits
 from dfgen.errors import RowError
-from dfgen.prompts.images import decode_image, verify_image
+from dfgen.prompts.image_decode import decode_image, verify_image
 from tests.support import pictures
 
 LIMITS = ImageLimits()

@@ -6,12 +6,12 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.prompts.seen import SeenPrompts
+from dfgen.prompts.duplicates import DuplicateFinder
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["a", "b"]), st.integers(0, 2**39))))
 def test_names_the_first_row(rows: list[tuple[int, str, int]]) -> None:
-    seen, first = SeenPrompts(), dict[int, str]()
+    seen, first = DuplicateFinder(), dict[int, str]()
     for value, file, number in rows:
         # Neighbouring ids land in neighbouring slots, so runs and wrap-around occur.
         assert seen.add(f"{value * 1023:032x}", file, number) == first.get(value)
@@ -20,7 +20,7 @@ def test_names_the_first_row(rows: list[tuple[int, str, int]]) -> None:
 
 
 def test_an_id_of_zeros_is_an_id() -> None:
-    seen = SeenPrompts()
+    seen = DuplicateFinder()
     assert seen.add("0" * 32, "file", 0) is None
     assert seen.add("0" * 32, "file", 1) == "file:0"
 
@@ -28,7 +28,7 @@ def test_an_id_of_zeros_is_an_id() -> None:
 def test_grows_and_stays_small() -> None:
     count = 20_000
     tracemalloc.start()
-    seen = SeenPrompts()
+    seen = DuplicateFinder()
     for number in range(count):
         assert seen.add(hashlib.md5(str(number).encode()).hexdigest(), "file", number) is None
     size = tracemalloc.get_traced_memory()[0]
