@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dfgen.diff.hunks import Hunk
 from dfgen.diff.project import find_tokens
-from dfgen.diff.side import Side
 from dfgen.diff.spans import Span
+from dfgen.diff.tokenised import Side
 
 EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
 _OPS = {"substitution": SUBSTITUTED, "deletion": DELETED, "insertion": SUBSTITUTED,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.build import build_hunks
+from dfgen.diff.edit_script import Script, find_script
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.marks import (
     DELETED,
@@ -22,8 +23,7 @@ from dfgen.diff.marks import (
     mark_right,
     mark_wrong,
 )
-from dfgen.diff.script import Script, find_script
-from dfgen.diff.side import check_text, read_side
+from dfgen.diff.tokenised import check_text, read_side
 from dfgen.diff.weights import decay_consequences
 from dfgen.errors import RowError
 from dfgen.tokens.tokenizer import TextTokenizer

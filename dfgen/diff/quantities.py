@@ -6,7 +6,7 @@ import re
 
 from dfgen.diff.align import Edit, TypedEdit, merge_touching_content
 from dfgen.diff.atoms import Units
-from dfgen.diff.form import read_number
+from dfgen.diff.format_only import read_number
 
 _SIGNS = frozenset("+-−–±")
 _SUFFIXES = frozenset({"%", "\\%", "°", "‰", "$", "€", "£", "¥"})

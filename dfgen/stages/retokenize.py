@@ -19,7 +19,7 @@ from dfgen.diff.hunks import Hunk
 from dfgen.diff.marks import Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
-from dfgen.diff.side import Side, read_side
+from dfgen.diff.tokenised import Side, read_side
 from dfgen.errors import RowError
 from dfgen.records import Mask
 from dfgen.tokens.tokenizer import TextTokenizer

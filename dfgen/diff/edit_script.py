@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.align import TypedEdit, align_units
 from dfgen.diff.atoms import Units
-from dfgen.diff.changes import Change, spell_out
-from dfgen.diff.crumbs import merge_crumbs
-from dfgen.diff.form import split_by_form
-from dfgen.diff.moves import find_moves
+from dfgen.diff.changes import Change, find_moves, spell_out
+from dfgen.diff.format_only import split_by_form
 from dfgen.diff.quantities import snap_quantities
-from dfgen.diff.ties import settle_ties
+from dfgen.diff.ties import merge_crumbs, settle_ties
 
 
 @dataclass(frozen=True)
