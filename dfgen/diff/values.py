@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from dfgen.diff.format_only import read_number
+from dfgen.diff.number_form import read_number
 
 Value = int | Fraction
 
