@@ -123,7 +123,7 @@ class _Writer:
         starts_line = "\n" in before_wrong and before_wrong == before_right
         takes_behind = "\n" in behind and before_wrong == before_right
         # Nothing stands between it and what is behind ("🦕" of " 🦕👍"): it goes without a blank.
-        bare = behind == "" and before_wrong == before_right
+        bare = i0 < i1 and behind == "" and before_wrong == before_right
         if not self.blank_done and (fits or not (starts_line or takes_behind or bare)):
             a = Span(wrong.end_before(i0), wrong.end_before(i1))
             b = Span(right.end_before(j0), right.end_before(j1))

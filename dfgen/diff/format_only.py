@@ -17,6 +17,10 @@ from dfgen.diff.notation import read_form
 _COMPOUNDS = frozenset({"cannot", "alright", "alot", "zumindest", "sodass"})
 
 
+#: Letters of two words from which a blank between them can only have slipped.
+_LONG_SLIP = 14
+
+
 def split_by_form(edit: Edit, wrong: Units, right: Units) -> list[TypedEdit]:
     """Split an edit into parts and say of each whether it is format-only.
 
@@ -167,8 +171,12 @@ def _walk(wrong: Sequence[str], right: Sequence[str], backwards: bool = False) -
     ahead = ""  # what the longer side has spelled beyond the shorter
     longer = ""  # the unit that `ahead` is the end of
     longer_is_wrong = True
+    parted = False  # a blank stands between letters that the other side joins
     while True:
         if not ahead:
+            if parted and not _is_slip(wrong[best[0] : i], right[best[1] : j]):
+                return best
+            parted = False
             best = i, j
             if i == len(wrong) or j == len(right):
                 return best
@@ -186,7 +194,10 @@ def _walk(wrong: Sequence[str], right: Sequence[str], backwards: bool = False) -
             whole, place = (longer, len(longer) - len(ahead) + len(key))
             if len(key) > len(ahead):
                 whole, place = key, len(ahead)
-            if not _may_part(whole[::-1] if backwards else whole, place, backwards):
+            whole = whole[::-1] if backwards else whole
+            if _parts_letters(whole, place, backwards):
+                parted = True
+            elif _is_solid(whole):
                 return best
         if longer_is_wrong:
             j += 1
@@ -198,15 +209,23 @@ def _walk(wrong: Sequence[str], right: Sequence[str], backwards: bool = False) -
             ahead = ahead[len(key) :]
 
 
-def _may_part(unit: str, place: int, backwards: bool) -> bool:
-    """Say whether a blank at a place inside a unit leaves it what it is."""
+def _is_solid(unit: str) -> bool:
+    """Say whether a blank anywhere inside a unit makes it something else: numbers, commands."""
+    return unit[0] in "\\." or unit[0].isdigit() or len(set(unit)) == 1
+
+
+def _parts_letters(unit: str, place: int, backwards: bool) -> bool:
     at = len(unit) - place if backwards else place
-    if unit[0] == "\\" or unit[0].isdigit() or unit[0] == "." or len(set(unit)) == 1:
-        return False
-    if unit.casefold() in _COMPOUNDS:
-        return True
-    before, behind = unit[at - 1], unit[at]
-    return not (_is_letter(before) and _is_letter(behind))
+    solid = unit.casefold() not in _COMPOUNDS and not _is_solid(unit)
+    return solid and _is_letter(unit[at - 1]) and _is_letter(unit[at])
+
+
+def _is_slip(wrong: Sequence[str], right: Sequence[str]) -> bool:
+    """Say whether a blank slipped ("halfacube further" / "half acubefurther") rather than made other words.
+
+    Short words can become others that way ("an ice" / "a nice"); as many long ones cannot.
+    """
+    return len(wrong) == len(right) and sum(map(len, wrong)) >= _LONG_SLIP
 
 
 def _is_letter(char: str) -> bool:

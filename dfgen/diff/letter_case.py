@@ -81,8 +81,9 @@ def _is_symbol(units: Units, index: int, key: str, lower: str) -> bool:
         return True
     if key.isupper():
         return _names_something(units, index, lower)
-    if key[1:] != lower[1:]:  # capitals inside: NaCl, mPa, AaBb
-        return len(key) <= 4 or CHEMICAL.fullmatch(key) is not None
+    if key[1:] != lower[1:]:  # capitals inside: NaCl, mPa, AaBb; wORD is a slip of the shift key
+        slip = len(key) > 3 and key[1:].isupper()
+        return (len(key) <= 4 and not slip) or CHEMICAL.fullmatch(key) is not None
     return len(key) <= 5 and key.isascii() and not set(lower) & _VOWELS and lower != "mrs"
 
 

@@ -7,13 +7,13 @@ import re
 from dfgen.diff.atoms import Units
 from dfgen.diff.letter_case import UNIT_SYMBOL
 
-_SIGNS = frozenset("-+–−—")
+_SIGNS = frozenset("-+–−")
 BULLETS = frozenset("*•‣◦▪●·∙") | _SIGNS
 #: How far markup looks for its line, so that one endless line costs no quadratic time.
 _NEAR = 4096
 #: How many units apart the two ends of an emphasis may be.
 _PARTNER = 64
-_BULLET_LINE = re.compile(r"[ \t]*[-+–−—*•‣◦▪●·∙][ \t]+\S")
+_BULLET_LINE = re.compile(r"[ \t]*[-+–−*•‣◦▪●·∙][ \t]+\S")
 _NUMBER_LINE = re.compile(r"[ \t]*\(?(\d{1,3})[.)、．)]")
 _ROUND = re.compile(r"[①-⑳⑴-⒇]")
 

@@ -56,6 +56,7 @@ _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", "01234567
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₙ", "0123456789+-=()aeoxn", strict=True))
 _SCRIPTS = frozenset(_RAISED) | frozenset(_LOWERED)
 _SIGNS = frozenset("+-−–±")
+_QUOTES = frozenset("“”„‟«»″‘’‚‹›′´ʼ")
 #: How far a brace looks for its partner, in units.
 _GROUP = 64
 
@@ -135,6 +136,9 @@ def _read_sign(units: Units, index: int, key: str) -> tuple[str, ...]:
         return ()
     if key in _SPELLED:
         return tuple(_SPELLED[key])
+    if key in _QUOTES and _stands_alone(units, index):
+        # Text cut into tokens, in which a sign is a word: those who label it count each sign.
+        return (key,)
     if key in _SAME:
         return (_SAME[key],)
     if key in {"–", "－"}:
@@ -192,6 +196,12 @@ def _is_between_operands(units: Units, index: int) -> bool:
         return False
     left = units.starts[index] - units.ends[index - 1]
     return left == units.starts[index + 1] - units.ends[index] and left <= 1
+
+
+def _stands_alone(units: Units, index: int) -> bool:
+    """Say whether a sign has blanks on both sides."""
+    text, start, end = units.text, units.starts[index], units.ends[index]
+    return text[start - 1 : start].isspace() and text[end : end + 1].isspace()
 
 
 def _find_degree(units: Units, index: int) -> bool:
