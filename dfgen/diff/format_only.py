@@ -8,6 +8,8 @@ is read in `notation`; here two rows of units are compared by it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal
 
 from dfgen.diff.align import Edit, TypedEdit, align_exactly, join_for_free, measure_edit
 from dfgen.diff.atoms import Units
@@ -148,13 +150,10 @@ def peel_joints(edit: Edit, wrong: Units, right: Units) -> list[TypedEdit]:
     Returns:
         The parts in order, with True for those that are format-only.
     """
-    i, j = _walk(wrong.keys[edit.i0 : edit.i1], right.keys[edit.j0 : edit.j1])
+    ours, theirs = wrong.keys[edit.i0 : edit.i1], right.keys[edit.j0 : edit.j1]
+    i, j = _count_same_spelling(ours, theirs, 1)
     head = Edit(edit.i0, edit.i0 + i, edit.j0, edit.j0 + j)
-    k, m = _walk(
-        [key[::-1] for key in reversed(wrong.keys[head.i1 : edit.i1])],
-        [key[::-1] for key in reversed(right.keys[head.j1 : edit.j1])],
-        backwards=True,
-    )
+    k, m = _count_same_spelling(ours[i:], theirs[j:], -1)
     tail = Edit(edit.i1 - k, edit.i1, edit.j1 - m, edit.j1)
     middle = Edit(head.i1, tail.i0, head.j1, tail.j0)
     parts = (head, True), (middle, False), (tail, True)
@@ -165,67 +164,55 @@ def peel_joints(edit: Edit, wrong: Units, right: Units) -> list[TypedEdit]:
     ]
 
 
-def _walk(wrong: Sequence[str], right: Sequence[str], backwards: bool = False) -> tuple[int, int]:
-    """Return how many units from the start of both sides spell the same text."""
-    best, i, j = (0, 0), 0, 0
-    ahead = ""  # what the longer side has spelled beyond the shorter
-    longer = ""  # the unit that `ahead` is the end of
-    longer_is_wrong = True
-    parted = False  # a blank stands between letters that the other side joins
-    while True:
-        if not ahead:
-            if parted and not _is_slip(wrong[best[0] : i], right[best[1] : j]):
-                return best
-            parted = False
-            best = i, j
-            if i == len(wrong) or j == len(right):
-                return best
-            longer_is_wrong, ahead = True, wrong[i]
-            longer = ahead
-            i += 1
-            continue
-        side, at = (right, j) if longer_is_wrong else (wrong, i)
-        if at == len(side):
-            return best
-        key = side[at]
-        if not (ahead.startswith(key) or key.startswith(ahead)):
-            return best
-        if len(key) != len(ahead):
-            whole, place = (longer, len(longer) - len(ahead) + len(key))
-            if len(key) > len(ahead):
-                whole, place = key, len(ahead)
-            whole = whole[::-1] if backwards else whole
-            if _parts_letters(whole, place, backwards):
-                parted = True
-            elif _is_solid(whole):
-                return best
-        if longer_is_wrong:
-            j += 1
-        else:
-            i += 1
-        if len(key) > len(ahead):
-            longer_is_wrong, longer, ahead = not longer_is_wrong, key, key[len(ahead) :]
-        else:
-            ahead = ahead[len(key) :]
+def _count_same_spelling(
+    wrong: Sequence[str], right: Sequence[str], way: Literal[1, -1]
+) -> tuple[int, int]:
+    """Return how many units from the start (1) or end (-1) of both sides spell the same text."""
+    wrong, right = wrong[::way], right[::way]
+    ends_i, ends_j = list(accumulate(map(len, wrong))), list(accumulate(map(len, right)))
+    i = j = 0
+    while i < len(wrong) and j < len(right):
+        i1, j1 = i, j
+        while ends_i[i1] != ends_j[j1]:
+            if ends_i[i1] < ends_j[j1]:
+                i1 += 1
+            else:
+                j1 += 1
+            if i1 == len(wrong) or j1 == len(right):
+                return i, j
+        if not _spell_the_same(wrong[i : i1 + 1][::way], right[j : j1 + 1][::way]):
+            return i, j
+        i, j = i1 + 1, j1 + 1
+    return i, j
 
 
-def _is_solid(unit: str) -> bool:
-    """Say whether a blank anywhere inside a unit makes it something else: numbers, commands."""
-    return unit[0] in "\\." or unit[0].isdigit() or len(set(unit)) == 1
+def _spell_the_same(wrong: Sequence[str], right: Sequence[str]) -> bool:
+    """Say whether two rows of units differ in blanks only, and the blanks make no other words.
 
-
-def _parts_letters(unit: str, place: int, backwards: bool) -> bool:
-    at = len(unit) - place if backwards else place
-    solid = unit.casefold() not in _COMPOUNDS and not _is_solid(unit)
-    return solid and _is_letter(unit[at - 1]) and _is_letter(unit[at])
-
-
-def _is_slip(wrong: Sequence[str], right: Sequence[str]) -> bool:
-    """Say whether a blank slipped ("halfacube further" / "half acubefurther") rather than made other words.
-
-    Short words can become others that way ("an ice" / "a nice"); as many long ones cannot.
+    Short words can become others by a blank that slips ("an ice" / "a nice"); as many long ones
+    cannot ("largercircle now" / "larger circlenow").
     """
-    return len(wrong) == len(right) and sum(map(len, wrong)) >= _LONG_SLIP
+    if "".join(wrong) != "".join(right):
+        return False
+    slip = len(wrong) == len(right) and sum(map(len, wrong)) >= _LONG_SLIP
+    cuts = [set(accumulate(map(len, side), initial=0)) for side in (wrong, right)]
+    for side, others in ((wrong, cuts[1]), (right, cuts[0])):
+        at = 0
+        for unit in side:
+            for place in range(1, len(unit)):
+                if at + place in others and not _may_part(unit, place, slip):
+                    return False
+            at += len(unit)
+    return True
+
+
+def _may_part(unit: str, place: int, slip: bool) -> bool:
+    """Say whether a blank inside a unit leaves it what it is."""
+    if unit[0] in "\\." or unit[0].isdigit() or len(set(unit)) == 1:
+        return False  # a number, a command, a run of signs
+    if slip or unit.casefold() in _COMPOUNDS:
+        return True
+    return not (_is_letter(unit[place - 1]) and _is_letter(unit[place]))
 
 
 def _is_letter(char: str) -> bool:

@@ -68,23 +68,32 @@ def fold_case(units: Units, index: int) -> str:
 def _is_symbol(units: Units, index: int, key: str, lower: str) -> bool:
     if any(char.isdigit() for char in key):
         return True
-    in_text = _is_in_text_command(units, index)
-    if not in_text and (_is_script(units, index) or is_in_region(units.text, units.starts[index])):
+    if not _is_in_text_command(units, index) and (
+        _is_script(units, index) or is_in_region(units.text, units.starts[index])
+    ):
         return True
     if not key.isascii() and not set(lower) & _VOWELS:
         return False  # another script
     if index and units.keys[index - 1][-1].isdigit() and UNIT_SYMBOL.fullmatch(key):
         return units.starts[index] - units.end_before(index) <= 1
+    return _looks_like_symbol(units, index, key, lower)
+
+
+def _looks_like_symbol(units: Units, index: int, key: str, lower: str) -> bool:
     if len(key) == 2:
-        return lower not in _SHORT_WORDS or (key.isupper() and lower in _NAMES_IN_CAPITALS)
-    if _PAIRED.fullmatch(key):
-        return True
-    if key.isupper():
-        return _names_something(units, index, lower)
-    if key[1:] != lower[1:]:  # capitals inside: NaCl, mPa, AaBb; wORD is a slip of the shift key
+        symbol = lower not in _SHORT_WORDS or (key.isupper() and lower in _NAMES_IN_CAPITALS)
+    elif _PAIRED.fullmatch(key):
+        symbol = True
+    elif key.isupper():
+        symbol = _names_something(units, index, lower)
+    elif key[1:] != lower[1:]:
+        # Capitals inside: NaCl, mPa, AaBb; but wORD is a slip of the shift key.
         slip = len(key) > 3 and key[1:].isupper()
-        return (len(key) <= 4 and not slip) or CHEMICAL.fullmatch(key) is not None
-    return len(key) <= 5 and key.isascii() and not set(lower) & _VOWELS and lower != "mrs"
+        symbol = (len(key) <= 4 and not slip) or CHEMICAL.fullmatch(key) is not None
+    else:
+        vowels = set(lower) & _VOWELS
+        symbol = len(key) <= 5 and key.isascii() and not vowels and lower != "mrs"
+    return symbol
 
 
 def _names_something(units: Units, index: int, lower: str) -> bool:

@@ -83,22 +83,25 @@ def read_form(units: Units, index: int) -> tuple[str, ...]:
     first = key[0]
     if first.isalpha() and key.isascii():
         return _read_word(units, index, key)
-    if (first.isdecimal() or (first == "." and len(key) > 1 and key[1].isdigit())) and (
-        not is_list_number(units, index)
-    ):
-        return read_number_form(units, index)
     if first == "\\":
         return _read_command(units, index, key)
-    if first == "$":
-        return () if is_formula_mark(units, index) else (key,)
     if first in "{}":
         return _read_brace(units, index, key)
-    if key in BULLETS or first in "*_`#":
-        if is_markup(units, index):
-            return ()
-    elif is_list_number(units, index):
+    if _is_look(units, index, key):
         return ()
+    if first.isdecimal() or (first == "." and key[1:2].isdecimal()):
+        return read_number_form(units, index)
     return _read_sign(units, index, key)
+
+
+def _is_look(units: Units, index: int, key: str) -> bool:
+    """Say whether a sign or number marks up the text: a list, emphasis, a formula, a degree."""
+    first = key[0]
+    if first == "$":
+        return is_formula_mark(units, index)
+    if first in "*_`#" or key in BULLETS:
+        return is_markup(units, index)
+    return is_list_number(units, index) or (key == "^" and _find_degree(units, index + 1))
 
 
 def _read_word(units: Units, index: int, key: str) -> tuple[str, ...]:
@@ -128,38 +131,46 @@ def _read_command(units: Units, index: int, key: str) -> tuple[str, ...]:
 
 
 def _read_sign(units: Units, index: int, key: str) -> tuple[str, ...]:
-    if key in _PRODUCTS and any(k in _VECTORS for k in units.keys[max(index - 8, 0) : index + 5]):
-        return (key.replace("·", "\\cdot").replace("⋅", "\\cdot").replace("×", "\\times"),)
-    if key == "*" and _is_between_operands(units, index):
-        return ("×",)
-    if key == "^" and _find_degree(units, index + 1):
-        return ()
     if key in _SPELLED:
         return tuple(_SPELLED[key])
-    if key in _QUOTES and _stands_alone(units, index):
-        # Text cut into tokens, in which a sign is a word: those who label it count each sign.
-        return (key,)
-    if key in _SAME:
-        return (_SAME[key],)
-    if key in {"–", "－"}:
-        following = units.keys[index + 1] if index + 1 < len(units) else " "
-        term = following[0].isnumeric() or following[0] in "\\(.$√" or len(following) == 1
-        return ("-" if term and following not in BULLETS else "–",)
-    if len(key) == 1 and key.isascii():
-        return (key,)
     if set(key) & _SCRIPTS:
         return _read_scripts(units, index, key)
-    if len(key) > 1 and set(key) == {"."}:
-        return ("...",)
+    sign = key
+    if key in _PRODUCTS and any(k in _VECTORS for k in units.keys[max(index - 8, 0) : index + 5]):
+        # Of two vectors there are two products.
+        sign = key.replace("·", "\\cdot").replace("⋅", "\\cdot").replace("×", "\\times")
+    elif key in _QUOTES and _stands_alone(units, index):
+        # Text cut into tokens, in which a sign is a word: those who label it count each sign.
+        sign = key
+    elif key in _SAME:
+        sign = _SAME[key]
+    elif key == "*" and _is_between_operands(units, index):
+        sign = "×"
+    elif key in {"–", "－"}:
+        sign = _read_dash(units, index)
+    elif len(key) > 1 and set(key) == {"."}:
+        sign = "..."
+    elif not key.isascii():
+        sign = _read_foreign(units, index, key)
+    return (sign,)
+
+
+def _read_dash(units: Units, index: int) -> str:
+    """Before a number or a term a dash is a minus, or the hyphen of a range."""
+    following = units.keys[index + 1] if index + 1 < len(units) else " "
+    term = following[0].isnumeric() or following[0] in "\\(.$√" or len(following) == 1
+    return "-" if term and following not in BULLETS else "–"
+
+
+def _read_foreign(units: Units, index: int, key: str) -> str:
     plain = unicodedata.normalize("NFC", key)
     if len(plain) == 1 and (0xFF00 < ord(plain) < 0xFFEF or plain in "µΩÅ℃"):
         plain = unicodedata.normalize("NFKC", plain)
         plain = _SAME.get(plain, plain)
     if plain[0].isalpha() and len(plain) > 1:
         plain = re.sub("[’ʼ]", "'", re.sub("[‐‑]", "-", plain))
-        folded = fold_case(units, index)
-        return (plain.casefold() if folded != key else plain,)
-    return (plain,)
+        plain = plain.casefold() if fold_case(units, index) != key else plain
+    return plain
 
 
 def _read_scripts(units: Units, index: int, key: str) -> tuple[str, ...]:

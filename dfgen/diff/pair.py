@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.build import build_hunks
+from dfgen.diff.chinese import is_spaced
 from dfgen.diff.edit_script import Script, find_script
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.marks import (
@@ -144,8 +145,14 @@ def diff_pair(
     check_unicode(wrong=wrong, right=right)
     canonical = completion_ids is None
     ids = tokenizer.encode(wrong) if completion_ids is None else completion_ids
+    spaced = not wrong.isascii() and is_spaced(wrong) and is_spaced(right)
     left = read_side(
-        ids, tokenizer, canonical=canonical, atoms=config.whole_atoms, steps=config.steps
+        ids,
+        tokenizer,
+        canonical=canonical,
+        atoms=config.whole_atoms,
+        steps=config.steps,
+        spaced=spaced,
     )
     if not canonical:
         check_text(left, wrong)
@@ -155,6 +162,7 @@ def diff_pair(
         canonical=True,
         atoms=config.whole_atoms,
         steps=config.steps,
+        spaced=spaced,
     )
     script = find_script(left.units, other.units, config)
     hunks = build_hunks(script, left, other, edits)

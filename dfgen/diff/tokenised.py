@@ -47,7 +47,13 @@ class Side:
 
 
 def read_side(
-    ids: Sequence[int], tokenizer: TextTokenizer, *, canonical: bool, atoms: bool, steps: str
+    ids: Sequence[int],
+    tokenizer: TextTokenizer,
+    *,
+    canonical: bool,
+    atoms: bool,
+    steps: str,
+    spaced: bool = False,
 ) -> Side:
     """Decode ids and cut their text into units and steps.
 
@@ -59,6 +65,7 @@ def read_side(
             same text is no difference.
         atoms: cut into words and numbers instead of tokens.
         steps: the way of `MaskConfig.steps`.
+        spaced: blanks stand between the words of Chinese text.
 
     Raises:
         RowError: `token_out_of_vocabulary`.
@@ -68,7 +75,7 @@ def read_side(
     tokens: list[int] = row.tolist()
     chars = ByteMap(text)
     if atoms:
-        units = split_atoms(text)
+        units = split_atoms(text, spaced)
     else:
         cuts = edges
         if not canonical:
