@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dfgen.diff.edit_script import Script
 from dfgen.diff.hunks import Hunk, Kind, RepairerEdit, Role
 from dfgen.diff.project import find_resplit, find_tokens
-from dfgen.diff.roles import assign_roles
+from dfgen.diff.roles import Around, assign_roles
 from dfgen.diff.spans import Span
 from dfgen.diff.tokenised import Side
 from dfgen.diff.values import find_numbers
@@ -89,17 +89,18 @@ def _find_roles(
 ) -> dict[int, Role]:
     chosen = [k for k, kind in enumerate(kinds) if kind not in ("format", "move")]
 
-    def read_before(index: int) -> tuple[str, str]:
+    def read_around(index: int) -> tuple[Around, Around]:
         a, b = spans[chosen[index]]
-        return _read_before(left, a), _read_before(right, b)
+        return _read_around(left, a), _read_around(right, b)
 
-    roles = assign_roles([texts[k] for k in chosen], read_before)
+    roles = assign_roles([texts[k] for k in chosen], read_around)
     return dict(zip(chosen, roles, strict=True))
 
 
-def _read_before(side: Side, span: Span) -> str:
-    raw = side.raw[max(0, span.start - _CONTEXT) : span.start]
-    return raw.decode("utf-8", "ignore").rpartition("\n")[2]
+def _read_around(side: Side, span: Span) -> Around:
+    before = side.raw[max(0, span.start - _CONTEXT) : span.start].decode("utf-8", "ignore")
+    behind = side.raw[span.end : span.end + _CONTEXT].decode("utf-8", "ignore")
+    return before.rpartition("\n")[2], behind.partition("\n")[0]
 
 
 def _find_reasons(

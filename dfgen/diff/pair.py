@@ -15,10 +15,8 @@ from dfgen.diff.chinese import is_spaced
 from dfgen.diff.edit_script import Script, find_script
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.marks import (
-    DELETED,
     EQUAL,
     FORMAT,
-    SUBSTITUTED,
     Marks,
     find_step_ids,
     mark_right,
@@ -28,8 +26,6 @@ from dfgen.diff.tokenised import check_text, read_side
 from dfgen.diff.weights import decay_consequences
 from dfgen.errors import RowError
 from dfgen.tokens.tokenizer import TextTokenizer
-
-_EDITED = (SUBSTITUTED, DELETED)
 
 StepRole = Literal["first", "consequence", "independent", "unchanged"]
 
@@ -168,8 +164,8 @@ def diff_pair(
     hunks = build_hunks(script, left, other, edits)
     if apply_hunks(left.text, hunks) != other.text:
         raise RowError("diff_not_exact", "the hunks do not give the repair; please report this.")
-    marks = mark_wrong(hunks, left, config.insertion_anchor)
     step_ids = find_step_ids(left)
+    marks = mark_wrong(hunks, left, config.insertion_anchor, step_ids)
     labels, changed = summarise_steps(hunks, marks, step_ids, len(left.step_starts))
     repair_mask = mark_right(hunks, other)
     weights = None
@@ -218,9 +214,13 @@ def check_unicode(**texts: str) -> None:
 def summarise_steps(
     hunks: Sequence[Hunk], marks: Marks, step_ids: NDArray[np.int16], count: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return bool[S] and float32[S]: whether each step was touched, and how much of it changed."""
+    """Return bool[S] and float32[S]: whether each step was touched, and how much of it changed.
+
+    A step is touched if a token of it is in the loss mask (or, where insertions have no anchor, if
+    something is missing in it).
+    """
     # Single elements are read from memory views: numpy's own are three times as slow.
-    ops, loss, steps = marks.ops.data, marks.loss.data, step_ids.data
+    steps = step_ids.data
     total: list[int] = np.bincount(step_ids, minlength=count).tolist()
     changed = [0] * count
     seen: set[int] = set()
@@ -228,11 +228,13 @@ def summarise_steps(
         if not hunk.in_mask:
             continue
         if hunk.wrong_bytes.start == hunk.wrong_bytes.end:
-            changed[hunk.wrong_step] += 1
-            total[hunk.wrong_step] += 1
+            # What is missing counts as one token of the step that stands for it.
+            for step in {steps[t] for t in tokens} or {hunk.wrong_step}:
+                changed[step] += 1
+                total[step] += 1
+            continue
         for t in tokens:
-            # A line break that goes with the next step does not touch the step that it ends.
-            if t not in seen and loss[t] and ops[t] in _EDITED and steps[t] >= hunk.wrong_step:
+            if t not in seen:
                 changed[steps[t]] += 1
         seen.update(tokens)
     share = [part / whole if whole else 0.0 for part, whole in zip(changed, total, strict=True)]

@@ -62,6 +62,29 @@ def evaluate_tail(text: str) -> Value | None:
     return _calculate([read_value(term[0]) for term in terms], signs) if signs else None
 
 
+def find_operands(text: str, start: int, end: int) -> list[Value]:
+    """Return the operands of the expression that characters [start, end) are part of.
+
+    Nothing if they stand in none, or if an operand cannot be read.
+    """
+    numbers = list(NUMBER.finditer(text))
+    inside = [k for k, n in enumerate(numbers) if n.start() < end and n.end() > start]
+    if not inside:
+        return []
+    first, last = inside[0], inside[-1]
+
+    def are_joined(k: int) -> bool:
+        return bool(_OPERATORS.fullmatch(text[numbers[k].end() : numbers[k + 1].start()]))
+
+    while first > 0 and are_joined(first - 1):
+        first -= 1
+    while last + 1 < len(numbers) and are_joined(last):
+        last += 1
+    values = [read_value(number[0]) for number in numbers[first : last + 1]]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else []
+
+
 def _calculate(values: Sequence[Value | None], signs: Sequence[str]) -> Value | None:
     """Evaluate v0 s0 v1 s1 v2 ... with the usual precedence."""
     if any(value is None for value in values):
