@@ -144,7 +144,7 @@ def find_token_spans(spans: Sequence[Place], left: Side, right: Side) -> list[Pl
     for index in range(len(spans) + 1):
         w0, r0 = (spans[index - 1][0].end, spans[index - 1][1].end) if index else (0, 0)
         w1, r1 = (spans[index][0].start, spans[index][1].start) if index < len(spans) else ends
-        i, j, i_end, j_end = find_resplit(wrong, other, (w0, w1, r0, r1), left.canonical)
+        i, j, i_end, j_end = find_resplit(wrong, other, (w0, w1, r0, r1), left.is_canonical)
         if index:
             t, u = tokens[index - 1]
             if i > t.end or j > u.end:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Side:
         chars: character to byte offsets.
         units: what is aligned.
         step_starts: byte offset of each step.
-        canonical: the ids are what the tokenizer makes of the text.
+        is_canonical: says whether the ids are what the tokenizer makes of the text; it costs an
+            encoding, once.
     """
 
     text: str
@@ -43,7 +45,7 @@ class Side:
     chars: ByteMap
     units: Units
     step_starts: list[int]
-    canonical: bool
+    is_canonical: Callable[[], bool]
 
 
 def read_side(
@@ -95,8 +97,18 @@ def read_side(
         chars=chars,
         units=units,
         step_starts=starts,
-        canonical=canonical,
+        is_canonical=cache(lambda: canonical or _is_canonical(text, tokens, edges, tokenizer)),
     )
+
+
+def _is_canonical(
+    text: str, tokens: list[int], edges: NDArray[np.int32], tokenizer: TextTokenizer
+) -> bool:
+    shown = np.flatnonzero(edges[1:] > edges[:-1]).tolist()
+    other = tokenizer.encode(text)
+    _, ends = tokenizer.render(other)
+    visible = np.flatnonzero(ends[1:] > ends[:-1]).tolist()
+    return [tokens[k] for k in shown] == [other[k] for k in visible]
 
 
 def check_text(side: Side, text: str) -> None:
