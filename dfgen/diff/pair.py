@@ -98,6 +98,34 @@ class PairDiff:
     quality: PairQuality
     lossy: bool
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no token is in `loss_mask`: nothing could be learned from the row."""
+        return not self.loss_mask.any()
+
+    def explain_empty(self) -> dict[str, int]:
+        """Count the hunks by kind, and insertions without an anchor: why nothing is marked."""
+        counts = {"format": 0, "move": 0, "insertion": 0}
+        for hunk in self.hunks:
+            counts[hunk.kind] = counts.get(hunk.kind, 0) + 1
+        return counts
+
+    def check_not_empty(self) -> None:
+        """Refuse a repair that leaves nothing to learn from; for `mask.empty: reject`.
+
+        Raises:
+            RowError: `mask_empty`, with the hunks by kind.
+        """
+        if self.is_empty:
+            counts = self.explain_empty()
+            raise RowError(
+                "mask_empty",
+                "the accepted repair leaves no token to learn from: it changes only form or order "
+                f"({counts['format']} hunks of form, {counts['move']} moved, {counts['insertion']} "
+                "insertions without an anchor). Set mask.empty to keep for a row without loss.",
+                dict(counts),
+            )
+
 
 def diff_pair(
     wrong: str,

@@ -92,23 +92,71 @@ def find_resplit(
         and off_w[i] - w0 == off_r[j] - r0
     ):
         return i, j, i_end, j_end
-    runs = _find_equal_runs(wrong, right, (i, j, i_end, j_end), r0 - w0)
-    if not runs:
+    left = _find_first_equal(wrong, right, (i, j, i_end, j_end), r0 - w0)
+    if left is None:
         if not is_canonical():
             return i, j, i_end, j_end
         # The whole gap belongs to the hunk before it, or to the one behind if it is the first gap.
         return (i_end, j_end, *((i_end, j_end) if w0 or r0 else (i, j)))
+    end = _find_last_equal(wrong, right, (*left, i_end, j_end), r0 - w0)
+    if ids_w[left[0] : end[0]] == ids_r[left[1] : end[1]] or not is_canonical():
+        return *left, *end
+    runs = _find_equal_runs(wrong, right, (*left, *end), r0 - w0)
     first, last = runs[0], runs[-1]
-    if len(runs) > 1 and is_canonical():
-        # Without pre-tokenisation a split can differ far from any edit. One run stays; at the ends
-        # of the text it must be the outermost, since no hunk stands beyond it.
-        if not (w0 or r0):
-            last = first
-        elif (w1, r1) == (off_w[-1], off_r[-1]):
-            first = last
-        else:
-            first = last = max(runs, key=lambda run: run[2] - run[0])
+    # Without pre-tokenisation a split can differ far from any edit. One run stays; at the ends of
+    # the text it must be the outermost, since no hunk stands beyond it.
+    if not (w0 or r0):
+        last = first
+    elif (w1, r1) == (off_w[-1], off_r[-1]):
+        first = last
+    else:
+        first = last = max(runs, key=lambda run: run[2] - run[0])
     return first[0], first[1], last[2], last[3]
+
+
+def _find_first_equal(
+    wrong: tuple[Sequence[int], Sequence[int]],
+    right: tuple[Sequence[int], Sequence[int]],
+    box: tuple[int, int, int, int],
+    shift: int,
+) -> tuple[int, int] | None:
+    """Return the first tokens with the same id at the same byte."""
+    (ids_w, off_w), (ids_r, off_r) = wrong, right
+    i, j, i_end, j_end = box
+    while i < i_end and j < j_end:
+        # Special tokens have no width and no counterpart.
+        if off_w[i] == off_w[i + 1] or off_r[j] == off_r[j + 1]:
+            i += off_w[i] == off_w[i + 1]
+            j += off_r[j] == off_r[j + 1]
+            continue
+        a, b = off_w[i] + shift, off_r[j]
+        if a == b and ids_w[i] == ids_r[j]:
+            return i, j
+        i += a <= b
+        j += b <= a
+    return None
+
+
+def _find_last_equal(
+    wrong: tuple[Sequence[int], Sequence[int]],
+    right: tuple[Sequence[int], Sequence[int]],
+    box: tuple[int, int, int, int],
+    shift: int,
+) -> tuple[int, int]:
+    """Return where the last tokens with the same id at the same byte end."""
+    (ids_w, off_w), (ids_r, off_r) = wrong, right
+    i_low, j_low, i, j = box
+    while i > i_low and j > j_low:
+        if off_w[i] == off_w[i - 1] or off_r[j] == off_r[j - 1]:
+            i -= off_w[i] == off_w[i - 1]
+            j -= off_r[j] == off_r[j - 1]
+            continue
+        a, b = off_w[i] + shift, off_r[j]
+        if a == b and ids_w[i - 1] == ids_r[j - 1]:
+            break
+        i -= a >= b
+        j -= b >= a
+    return i, j
 
 
 def _find_equal_runs(

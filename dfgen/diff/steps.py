@@ -143,7 +143,10 @@ def _find_inline_items(text: str, start: int, end: int) -> list[int]:
     The first one opens a line or follows a colon or sentence: "by (1) and (2)" names equations.
     """
     places: list[int] = []
-    numbers = [(m.start(), int(m[1] or m[2])) for m in _INLINE_NUMBER.finditer(text, start, end)]
+    numbers: list[tuple[int, int]] = []
+    if "2." in text or "2)" in text:
+        found = _INLINE_NUMBER.finditer(text, start, end)
+        numbers = [(m.start(), int(m[1] or m[2])) for m in found]
     if not text.isascii():
         places += _find_sequence(
             text,
