@@ -21,6 +21,11 @@ class MaskConfig(Section):
         description="loss_mask of a wrong trajectory without an accepted repair: every token "
         "(plain GRPO), none, or drop the row.",
     )
+    empty: Literal["reject", "keep"] = Field(
+        default="reject",
+        description="What becomes of a wrong trajectory whose accepted repair leaves no token in "
+        "loss_mask (only form or order differs): a reject with the reason, or a row of zeros.",
+    )
     whole_atoms: bool = Field(
         default=True,
         description="Align words, numbers, quantities and LaTeX commands as wholes instead of "
@@ -50,13 +55,14 @@ class MaskConfig(Section):
     )
     format_only: bool = Field(
         default=True,
-        description="Type changes of white space, case, LaTeX spelling, bullets, emphasis and "
-        "number format (0.50 / 0.5) as format-only and leave them out of loss_mask.",
+        description="Type changes of white space, case of words, notation (x² / x^2), bullets, "
+        "emphasis, quotes and number format (0.50 / 0.5) as format-only and leave them out of "
+        "loss_mask.",
     )
     moves: bool = Field(
         default=True,
-        description="Type a clause deleted here and inserted unchanged there as a move and leave "
-        "it out of loss_mask.",
+        description="Type a sentence, step or clause that only stands elsewhere in the repair as "
+        "a move and leave it out of loss_mask.",
     )
     move_min_units: int = Field(
         default=4, ge=1, description="Shortest text that counts as moved, in words and signs."
@@ -68,8 +74,9 @@ class MaskConfig(Section):
     )
     steps: Literal["auto", "lines", "sentences", "paragraphs"] = Field(
         default="auto",
-        description="What a step is. auto: 'Step n:' marks, else blank lines and list items, else "
-        "sentences; tags such as <think> always separate.",
+        description="What a step is. auto: 'Step n:' marks (and 第一步), else blank lines, "
+        "headings and list items (also 1. 2. 3. and ①②③ within a line), else sentences; tags such "
+        "as <think> always separate, fenced code is never cut.",
     )
     consequence_weight: float | None = Field(
         default=None,

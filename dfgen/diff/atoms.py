@@ -15,6 +15,7 @@ from operator import sub
 import numpy as np
 from numpy.typing import NDArray
 
+from dfgen.diff.chinese import HAN, split_words
 from dfgen.diff.spans import ByteMap
 
 #: Characters that separate units. Zero-width ones count.
@@ -24,6 +25,9 @@ _BLANKS = (
     + "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
 )
+_HAN = re.compile(rf"[{HAN}]")
+_TWO_HAN = re.compile(rf"[{HAN}]{{2}}")
+_LONGEST_SPACED = 8
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,13 @@ def _marks() -> str:
     return "[" + "".join(rf"\u{a:04x}-\u{b:04x}" for a, b in ranges) + joiners + "]"
 
 
-def split_atoms(text: str) -> Units:
-    """Cut a text into atoms. Linear in the length of the text."""
+def split_atoms(text: str, spaced: bool = False) -> Units:
+    """Cut a text into atoms. Linear in the length of the text.
+
+    Args:
+        text: any.
+        spaced: blanks stand between the words of Chinese text, which then need no search.
+    """
     # Each unit is found with the blanks in front of it; blanks behind the last one are cut off
     # first, or the search would start anew at each of them.
     if text.isascii():
@@ -133,12 +142,41 @@ def split_atoms(text: str) -> Units:
         keys = list(map(str.lstrip, found))
     else:
         found = _pattern().findall(text.rstrip(_BLANKS))
+        if _TWO_HAN.search(text):
+            found = _join_han(found, spaced)
         keys = [unit.lstrip(_BLANKS) for unit in found]
     ends = list(accumulate(map(len, found)))
     starts = list(map(sub, ends, map(len, keys)))
     starts.append(len(text))
     ends.append(len(text))
     return Units(text, keys, starts, ends)
+
+
+def _join_han(found: list[str], spaced: bool) -> list[str]:
+    """Join Chinese characters, found one by one, to words."""
+    joined: list[str] = []
+    run = ""
+    for unit in found:
+        if run and _HAN.fullmatch(unit):
+            run += unit
+            continue
+        if run:
+            joined += _split_run(run, spaced)
+            run = ""
+        if _HAN.fullmatch(unit[-1]) and not unit[:-1].strip(_BLANKS):
+            run = unit
+        else:
+            joined.append(unit)
+    return joined + _split_run(run, spaced)
+
+
+def _split_run(run: str, spaced: bool) -> list[str]:
+    if not run:
+        return []
+    text = run.lstrip(_BLANKS)
+    words = [text] if spaced and len(text) <= _LONGEST_SPACED else split_words(text)
+    words[0] = run[: len(run) - len(text)] + words[0]
+    return words
 
 
 def split_tokens(text: str, offsets: NDArray[np.int32], chars: ByteMap) -> Units:

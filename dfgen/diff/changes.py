@@ -122,7 +122,9 @@ class _Writer:
             fits = behind == before_right
         starts_line = "\n" in before_wrong and before_wrong == before_right
         takes_behind = "\n" in behind and before_wrong == before_right
-        if not self.blank_done and (fits or not (starts_line or takes_behind)):
+        # Nothing stands between it and what is behind ("🦕" of " 🦕👍"): it goes without a blank.
+        bare = i0 < i1 and behind == "" and before_wrong == before_right
+        if not self.blank_done and (fits or not (starts_line or takes_behind or bare)):
             a = Span(wrong.end_before(i0), wrong.end_before(i1))
             b = Span(right.end_before(j0), right.end_before(j1))
             self._note(a, b, form, edit)
@@ -144,3 +146,33 @@ def _trim_common(wrong: str, a: Span, right: str, b: Span) -> tuple[Span, Span]:
     while a0 < a1 and b0 < b1 and wrong[a0] == right[b0]:
         a0, b0 = a0 + 1, b0 + 1
     return Span(a0, a1), Span(b0, b1)
+
+
+def find_moves(
+    changes: Sequence[Change], wrong: Units, right: Units, min_units: int
+) -> dict[int, int]:
+    """Find deletions whose units an insertion brings back unchanged.
+
+    Args:
+        changes: in order.
+        wrong, right: the units of both texts.
+        min_units: shortest clause that counts; a word alone recurs by chance.
+
+    Returns:
+        For each moved change the index of its other half, in both directions.
+    """
+    taken: dict[tuple[str, ...], list[int]] = {}
+    put: dict[tuple[str, ...], list[int]] = {}
+    for index, change in enumerate(changes):
+        i0, i1, j0, j1 = change.edit
+        if change.form:
+            continue
+        if j0 == j1 and i1 - i0 >= min_units:
+            taken.setdefault(tuple(wrong.keys[i0:i1]), []).append(index)
+        elif i0 == i1 and j1 - j0 >= min_units:
+            put.setdefault(tuple(right.keys[j0:j1]), []).append(index)
+    partners: dict[int, int] = {}
+    for clause, sources in taken.items():
+        for source, target in zip(sources, put.get(clause, ()), strict=False):
+            partners[source], partners[target] = target, source
+    return partners

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _DEFAULTS = SimpleNamespace(
     correct="all",
     outcome="all",
+    empty="reject",
     whole_atoms=True,
     ties=True,
     crumbs=True,

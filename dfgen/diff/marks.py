@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dfgen.diff.hunks import Hunk
 from dfgen.diff.project import find_tokens
-from dfgen.diff.side import Side
 from dfgen.diff.spans import Span
+from dfgen.diff.tokenised import Side
 
 EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
 _OPS = {"substitution": SUBSTITUTED, "deletion": DELETED, "insertion": SUBSTITUTED,
@@ -39,13 +39,24 @@ class Marks:
     tokens: list[list[int]]
 
 
-def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
-    """Mark the tokens of the completion."""
+def mark_wrong(
+    hunks: Sequence[Hunk], side: Side, anchor: str, steps: NDArray[np.int16] | None = None
+) -> Marks:
+    """Mark the tokens of the completion.
+
+    Args:
+        hunks: of a pair, in order.
+        side: the completion.
+        anchor: as in `MaskConfig.insertion_anchor`.
+        steps: int16[T], the step of each token, if they were looked up already.
+    """
     count = len(side.ids)
     empty = frozenset(side.empty)
     # Single bytes are set here, which numpy is slow at; at the end they become arrays as they are.
     ops, loss, gaps = bytearray(count), bytearray(count), bytearray(count + 1)
     tokens: list[list[int]] = [[] for _ in hunks]
+    if steps is None:
+        steps = find_step_ids(side)
     for hunk in hunks:
         # Tokens that an edit next to them split in another way: form, whatever the hunk is.
         _fill(ops, hunk.wrong_tokens, FORMAT)
@@ -60,9 +71,12 @@ def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
             gaps[touched.start] = True
             if not marked:
                 marked = find_anchors(touched.start, count, empty, anchor)
+                marked = _keep_step(marked, hunk, touched.start, empty, steps, anchor)
                 # An anchor that does not stand in the repair as it is was replaced, not just form.
                 for token in marked:
                     ops[token] = EQUAL if ops[token] == EQUAL else SUBSTITUTED
+        else:
+            marked = _drop_blanks(marked, hunk, side, steps)
         for token in marked:
             loss[token] = True
         tokens[index] = marked
@@ -74,6 +88,41 @@ def mark_wrong(hunks: Sequence[Hunk], side: Side, anchor: str) -> Marks:
         np.frombuffer(gaps, dtype=np.bool_),
         tokens,
     )
+
+
+def _keep_step(
+    anchors: list[int],
+    hunk: Hunk,
+    gap: int,
+    empty: frozenset[int],
+    steps: NDArray[np.int16],
+    anchor: str,
+) -> list[int]:
+    """Keep the anchors in the step that the insertion belongs to; else take its neighbour there.
+
+    What is missing at the end of a step is that step's mistake, not the next one's.
+    """
+    own = [token for token in anchors if steps[token] == hunk.wrong_step]
+    if own or anchor == "none":
+        return own
+    both = find_anchors(gap, len(steps), empty, "both")
+    return [token for token in both if steps[token] == hunk.wrong_step] or anchors
+
+
+def _drop_blanks(marked: list[int], hunk: Hunk, side: Side, steps: NDArray[np.int16]) -> list[int]:
+    """Leave out tokens of other steps of which the hunk holds white space only.
+
+    A line break that goes with the next step does not touch the step that it ends.
+    """
+    if len(marked) < 2 or steps[marked[0]] == steps[marked[-1]]:
+        return marked
+    (start, end), edges = hunk.wrong_bytes, side.offsets
+    spoken = {
+        steps[token]
+        for token in marked
+        if side.raw[max(start, edges[token]) : min(end, edges[token + 1])].strip()
+    }
+    return [token for token in marked if steps[token] in spoken] or marked
 
 
 def _fill(array: bytearray, span: Span, value: int) -> None:

@@ -10,28 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfgen.diff.build import build_hunks
+from dfgen.diff.chinese import is_spaced
 from dfgen.diff.defaults import fill_in_defaults
+from dfgen.diff.edit_script import Script, find_script
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.marks import (
-    DELETED,
     EQUAL,
     FORMAT,
-    SUBSTITUTED,
     Marks,
     find_step_ids,
     mark_right,
     mark_wrong,
 )
-from dfgen.diff.script import Script, find_script
-from dfgen.diff.side import check_text, read_side
+from dfgen.diff.tokenised import check_text, read_side
 from dfgen.diff.weights import decay_consequences
 from dfgen.errors import RowError
 from dfgen.tokens.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
-
-_EDITED = (SUBSTITUTED, DELETED)
 
 StepRole = Literal["first", "consequence", "independent", "unchanged"]
 
@@ -104,6 +101,34 @@ class PairDiff:
     quality: PairQuality
     lossy: bool
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no token is in `loss_mask`: nothing could be learned from the row."""
+        return not self.loss_mask.any()
+
+    def explain_empty(self) -> dict[str, int]:
+        """Count the hunks by kind, and insertions without an anchor: why nothing is marked."""
+        counts = {"format": 0, "move": 0, "insertion": 0}
+        for hunk in self.hunks:
+            counts[hunk.kind] = counts.get(hunk.kind, 0) + 1
+        return counts
+
+    def check_not_empty(self) -> None:
+        """Refuse a repair that leaves nothing to learn from; for `mask.empty: reject`.
+
+        Raises:
+            RowError: `mask_empty`, with the hunks by kind.
+        """
+        if self.is_empty:
+            counts = self.explain_empty()
+            raise RowError(
+                "mask_empty",
+                "the accepted repair leaves no token to learn from: it changes only form or order "
+                f"({counts['format']} hunks of form, {counts['move']} moved, {counts['insertion']} "
+                "insertions without an anchor). Set mask.empty to keep for a row without loss.",
+                dict(counts),
+            )
+
 
 def diff_pair(
     wrong: str,
@@ -147,8 +172,14 @@ def diff_pair(
     check_unicode(wrong=wrong, right=right)
     canonical = completion_ids is None
     ids = tokenizer.encode(wrong) if completion_ids is None else completion_ids
+    spaced = not wrong.isascii() and is_spaced(wrong) and is_spaced(right)
     left = read_side(
-        ids, tokenizer, canonical=canonical, atoms=config.whole_atoms, steps=config.steps
+        ids,
+        tokenizer,
+        canonical=canonical,
+        atoms=config.whole_atoms,
+        steps=config.steps,
+        spaced=spaced,
     )
     if not canonical:
         check_text(left, wrong)
@@ -158,13 +189,14 @@ def diff_pair(
         canonical=True,
         atoms=config.whole_atoms,
         steps=config.steps,
+        spaced=spaced,
     )
     script = find_script(left.units, other.units, config)
     hunks = build_hunks(script, left, other, edits)
     if apply_hunks(left.text, hunks) != other.text:
         raise RowError("diff_not_exact", "the hunks do not give the repair; please report this.")
-    marks = mark_wrong(hunks, left, config.insertion_anchor)
     step_ids = find_step_ids(left)
+    marks = mark_wrong(hunks, left, config.insertion_anchor, step_ids)
     labels, changed = summarise_steps(hunks, marks, step_ids, len(left.step_starts))
     repair_mask = mark_right(hunks, other)
     weights = None
@@ -213,9 +245,13 @@ def check_unicode(**texts: str) -> None:
 def summarise_steps(
     hunks: Sequence[Hunk], marks: Marks, step_ids: NDArray[np.int16], count: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return bool[S] and float32[S]: whether each step was touched, and how much of it changed."""
+    """Return bool[S] and float32[S]: whether each step was touched, and how much of it changed.
+
+    A step is touched if a token of it is in the loss mask (or, where insertions have no anchor, if
+    something is missing in it).
+    """
     # Single elements are read from memory views: numpy's own are three times as slow.
-    ops, loss, steps = marks.ops.data, marks.loss.data, step_ids.data
+    steps = step_ids.data
     total: list[int] = np.bincount(step_ids, minlength=count).tolist()
     changed = [0] * count
     seen: set[int] = set()
@@ -223,11 +259,13 @@ def summarise_steps(
         if not hunk.in_mask:
             continue
         if hunk.wrong_bytes.start == hunk.wrong_bytes.end:
-            changed[hunk.wrong_step] += 1
-            total[hunk.wrong_step] += 1
+            # What is missing counts as one token of the step that stands for it.
+            for step in {steps[t] for t in tokens} or {hunk.wrong_step}:
+                changed[step] += 1
+                total[step] += 1
+            continue
         for t in tokens:
-            # A line break that goes with the next step does not touch the step that it ends.
-            if t not in seen and loss[t] and ops[t] in _EDITED and steps[t] >= hunk.wrong_step:
+            if t not in seen:
                 changed[steps[t]] += 1
         seen.update(tokens)
     share = [part / whole if whole else 0.0 for part, whole in zip(changed, total, strict=True)]

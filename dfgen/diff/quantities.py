@@ -6,7 +6,7 @@ import re
 
 from dfgen.diff.align import Edit, TypedEdit, merge_touching_content
 from dfgen.diff.atoms import Units
-from dfgen.diff.form import read_number
+from dfgen.diff.number_form import read_number
 
 _SIGNS = frozenset("+-−–±")
 _SUFFIXES = frozenset({"%", "\\%", "°", "‰", "$", "€", "£", "¥"})
@@ -43,7 +43,13 @@ def _is_number(units: Units, index: int) -> bool:
 
 
 def _changes_suffix(edit: Edit, wrong: Units, right: Units) -> bool:
-    """Say whether what stands behind a number is its unit, on each side that has anything."""
+    """Say whether what stands behind a number is its unit, on each side that has anything.
+
+    Where only the case differs (mW, MW), the unit alone is wrong.
+    """
+    old, new = (u.keys[a:b] for u, a, b in ((wrong, edit.i0, edit.i1), (right, edit.j0, edit.j1)))
+    if [key.casefold() for key in old] == [key.casefold() for key in new]:
+        return False
     sides = (wrong, edit.i0, edit.i1), (right, edit.j0, edit.j1)
     return all(_is_suffix(units, start) for units, start, end in sides if start < end)
 

@@ -9,20 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dfgen.diff.hunks import Role
-from dfgen.diff.values import NUMBER, Value, divide, evaluate_tail, find_numbers, read_value
+from dfgen.diff.values import (
+    NUMBER,
+    Value,
+    divide,
+    evaluate_tail,
+    find_numbers,
+    find_operands,
+    read_value,
+)
 
 #: One change of text, as (wrong text, right text).
 Texts = tuple[str, str]
 #: A number of the wrong text and the one that stands for it in the right text.
 Values = tuple[Value, Value]
+#: What stands before and behind a change in its line.
+Around = tuple[str, str]
+_MOST_OPERANDS = 6
 
 
-def assign_roles(changes: Sequence[Texts], read_before: Callable[[int], Texts]) -> list[Role]:
+def assign_roles(
+    changes: Sequence[Texts], read_around: Callable[[int], tuple[Around, Around]]
+) -> list[Role]:
     """Say of each change whether it is a root or a consequence of those before it.
 
     Args:
         changes: the texts of each hunk in the mask, in order.
-        read_before: returns what stands before a change in its line, on both sides.
+        read_around: returns what stands around a change in its line, on both sides.
     """
     roles: list[Role] = []
     texts: set[Texts] = set()
@@ -32,10 +45,15 @@ def assign_roles(changes: Sequence[Texts], read_before: Callable[[int], Texts]) 
         pairs = _pair_numbers(*change)
         follows = False
         if texts:
-            follows = bool(copied[0] and copied[1] and copied in texts) or (
+            # A comma that is exchanged again follows from nothing.
+            spoken = all(any(map(str.isalnum, text)) for text in copied)
+            follows = (spoken and copied in texts) or (
                 bool(pairs)
                 and _only_numbers(*change)
-                and all(p in values or _follows(p, read_before(index), values) for p in pairs)
+                and (
+                    all(p in values for p in pairs)
+                    or _follow(pairs, change, read_around(index), values)
+                )
             )
         roles.append("consequence" if follows else "root")
         texts.add(copied)
@@ -56,6 +74,41 @@ def _pair_numbers(old: str, new: str) -> list[Values]:
 def _only_numbers(old: str, new: str) -> bool:
     """Say whether nothing but the numbers changed."""
     return NUMBER.sub("0", old).split() == NUMBER.sub("0", new).split()
+
+
+def _follow(
+    pairs: Sequence[Values],
+    change: Texts,
+    around: tuple[Around, Around],
+    values: set[Values],
+) -> bool:
+    """Say whether the values of a change are explained by earlier ones."""
+    befores = around[0][0], around[1][0]
+    if all(pair in values or _follows(pair, befores, values) for pair in pairs):
+        return True
+    # 4 - 2 becomes 3 - 2 once 4 was corrected to 2 and 2 to 3: the operands are the same things.
+    sides = [
+        find_operands(before + text + behind, len(before), len(before) + len(text))
+        for text, (before, behind) in zip(change, around, strict=True)
+    ]
+    return _are_corrected(sides[0], sides[1], values)
+
+
+def _are_corrected(wrong: Sequence[Value], right: Sequence[Value], values: set[Values]) -> bool:
+    """Say whether each operand is, in some order, an earlier one as it was corrected, or as is."""
+    if not 1 < len(wrong) == len(right) <= _MOST_OPERANDS:
+        return False
+
+    def match(index: int, left: list[Value]) -> bool:
+        if index == len(wrong):
+            return True
+        return any(
+            (wrong[index] == value or (wrong[index], value) in values)
+            and match(index + 1, [*left[:k], *left[k + 1 :]])
+            for k, value in enumerate(left)
+        )
+
+    return match(0, list(right))
 
 
 def _follows(pair: Values, context: Texts, values: set[Values]) -> bool:

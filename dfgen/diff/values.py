@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from dfgen.diff.form import read_number
+from dfgen.diff.number_form import read_number
 
 Value = int | Fraction
 
@@ -60,6 +60,29 @@ def evaluate_tail(text: str) -> Value | None:
         terms.insert(0, number)
         signs.insert(0, operator[1])
     return _calculate([read_value(term[0]) for term in terms], signs) if signs else None
+
+
+def find_operands(text: str, start: int, end: int) -> list[Value]:
+    """Return the operands of the expression that characters [start, end) are part of.
+
+    Nothing if they stand in none, or if an operand cannot be read.
+    """
+    numbers = list(NUMBER.finditer(text))
+    inside = [k for k, n in enumerate(numbers) if n.start() < end and n.end() > start]
+    if not inside:
+        return []
+    first, last = inside[0], inside[-1]
+
+    def are_joined(k: int) -> bool:
+        return bool(_OPERATORS.fullmatch(text[numbers[k].end() : numbers[k + 1].start()]))
+
+    while first > 0 and are_joined(first - 1):
+        first -= 1
+    while last + 1 < len(numbers) and are_joined(last):
+        last += 1
+    values = [read_value(number[0]) for number in numbers[first : last + 1]]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else []
 
 
 def _calculate(values: Sequence[Value | None], signs: Sequence[str]) -> Value | None:

@@ -1,20 +1,29 @@
-"""Soft masks."""
+"""Weigh masked tokens between 0 and 1 instead of marking them or not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfgen.diff.hunks import Hunk
 
-if TYPE_CHECKING:
-    from dfgen.diff.pair import PairDiff
+
+class MaskedCompletion(Protocol):
+    """What agreement needs of a difference; `PairDiff` has it."""
+
+    @property
+    def completion_ids(self) -> NDArray[np.int32]:
+        """int32[T]."""
+
+    @property
+    def loss_mask(self) -> NDArray[np.bool_]:
+        """bool[T]."""
 
 
-def agreement_weights(diffs: Sequence[PairDiff]) -> NDArray[np.float32]:
+def agreement_weights(diffs: Sequence[MaskedCompletion]) -> NDArray[np.float32]:
     """Return float32[T]: the share of several repairs of one completion that mark each token.
 
     Args:

@@ -163,6 +163,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.crumb_max_units",
         "mask.crumb_min_edit",
         "mask.crumbs",
+        "mask.empty",
         "mask.format_only",
         "mask.insertion_anchor",
         "mask.max_cells",

@@ -8,8 +8,7 @@ import time
 import pytest
 
 from dfgen.diff import apply_hunks
-from dfgen.diff.align import align_units, measure_edit
-from dfgen.diff.windows import find_anchors
+from dfgen.diff.align import align_units, find_anchors, measure_edit
 from tests.diff.pairs import diff
 from tests.support.small_tokenizers import one_token_per_byte
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dfgen.diff.atoms import split_atoms
-from dfgen.diff.form import read_number
+from dfgen.diff.number_form import read_number
 from tests.diff.pairs import diff, list_hunks, marked
 
 SUB, DEL, INS, FORM = "sub", "del", "ins", "for"

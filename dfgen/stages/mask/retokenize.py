@@ -16,7 +16,7 @@ from dfgen.diff.hunks import Hunk
 from dfgen.diff.marks import Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
 from dfgen.diff.project import find_tokens, project_mask
-from dfgen.diff.side import Side, read_side
+from dfgen.diff.tokenised import Side, read_side
 from dfgen.errors import InputError, RowError, RunMismatchError
 from dfgen.records import Mask, Reject
 from dfgen.stages.session import Session

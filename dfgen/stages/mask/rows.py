@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.marks import find_step_ids
 from dfgen.diff.pair import PairDiff, diff_pair
-from dfgen.diff.side import read_side
+from dfgen.diff.tokenised import read_side
 from dfgen.errors import InvalidDataError, RowError
 from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right
 from dfgen.stages.mask.weights import read_edits, weigh_tokens

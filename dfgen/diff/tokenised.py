@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Side:
         chars: character to byte offsets.
         units: what is aligned.
         step_starts: byte offset of each step.
-        canonical: the ids are what the tokenizer makes of the text.
+        is_canonical: says whether the ids are what the tokenizer makes of the text; it costs an
+            encoding, once.
     """
 
     text: str
@@ -43,11 +45,17 @@ class Side:
     chars: ByteMap
     units: Units
     step_starts: list[int]
-    canonical: bool
+    is_canonical: Callable[[], bool]
 
 
 def read_side(
-    ids: Sequence[int], tokenizer: TextTokenizer, *, canonical: bool, atoms: bool, steps: str
+    ids: Sequence[int],
+    tokenizer: TextTokenizer,
+    *,
+    canonical: bool,
+    atoms: bool,
+    steps: str,
+    spaced: bool = False,
 ) -> Side:
     """Decode ids and cut their text into units and steps.
 
@@ -59,6 +67,7 @@ def read_side(
             same text is no difference.
         atoms: cut into words and numbers instead of tokens.
         steps: the way of `MaskConfig.steps`.
+        spaced: blanks stand between the words of Chinese text.
 
     Raises:
         RowError: `token_out_of_vocabulary`.
@@ -68,7 +77,7 @@ def read_side(
     tokens: list[int] = row.tolist()
     chars = ByteMap(text)
     if atoms:
-        units = split_atoms(text)
+        units = split_atoms(text, spaced)
     else:
         cuts = edges
         if not canonical:
@@ -88,8 +97,18 @@ def read_side(
         chars=chars,
         units=units,
         step_starts=starts,
-        canonical=canonical,
+        is_canonical=cache(lambda: canonical or _is_canonical(text, tokens, edges, tokenizer)),
     )
+
+
+def _is_canonical(
+    text: str, tokens: list[int], edges: NDArray[np.int32], tokenizer: TextTokenizer
+) -> bool:
+    shown = np.flatnonzero(edges[1:] > edges[:-1]).tolist()
+    other = tokenizer.encode(text)
+    _, ends = tokenizer.render(other)
+    visible = np.flatnonzero(ends[1:] > ends[:-1]).tolist()
+    return [tokens[k] for k in shown] == [other[k] for k in visible]
 
 
 def check_text(side: Side, text: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dfgen.diff.align import TypedEdit, align_units
+from dfgen.diff.align import Edit, TypedEdit, align_units
 from dfgen.diff.atoms import Units
-from dfgen.diff.changes import Change, spell_out
-from dfgen.diff.crumbs import merge_crumbs
-from dfgen.diff.form import split_by_form
-from dfgen.diff.moves import find_moves
+from dfgen.diff.changes import Change, find_moves, spell_out
+from dfgen.diff.format_only import split_by_form
 from dfgen.diff.quantities import snap_quantities
-from dfgen.diff.ties import settle_ties
+from dfgen.diff.swaps import find_swaps, put_back
+from dfgen.diff.ties import merge_crumbs, settle_ties
 
 if TYPE_CHECKING:
     from dfgen.config.mask import MaskConfig
@@ -38,6 +37,22 @@ class Script:
 def find_script(wrong: Units, right: Units, config: MaskConfig) -> Script:
     """Align the units of two texts and refine the alignment as the switches of `config` say."""
     edits, approximate = align_units(wrong.keys, right.keys, config.max_cells)
+    swaps = find_swaps(edits, wrong, right, config.move_min_units) if config.moves else None
+    if swaps is None:
+        typed, ambiguous = _refine(edits, wrong, right, config)
+    else:
+        ours, theirs = swaps.drop(wrong, "wrong"), swaps.drop(right, "right")
+        edits, approximate = align_units(ours.keys, theirs.keys, config.max_cells)
+        typed, ambiguous = _refine(edits, ours, theirs, config)
+        typed = put_back(typed, swaps, len(wrong), len(right))
+    changes = spell_out(typed, wrong, right, config.format_only)
+    partners = find_moves(changes, wrong, right, config.move_min_units) if config.moves else {}
+    return Script(changes, partners, ambiguous, approximate)
+
+
+def _refine(
+    edits: list[Edit], wrong: Units, right: Units, config: MaskConfig
+) -> tuple[list[TypedEdit], bool]:
     ambiguous = False
     if config.ties:
         edits, ambiguous = settle_ties(edits, wrong, right)
@@ -48,6 +63,4 @@ def find_script(wrong: Units, right: Units, config: MaskConfig) -> Script:
         typed = snap_quantities(typed, wrong, right)
     if config.crumbs:
         typed = merge_crumbs(typed, wrong, right, config)
-    changes = spell_out(typed, wrong, right, config.format_only)
-    partners = find_moves(changes, wrong, right, config.move_min_units) if config.moves else {}
-    return Script(changes, partners, ambiguous, approximate)
+    return typed, ambiguous
