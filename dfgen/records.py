@@ -295,6 +295,11 @@ class Reject(Record):
     """JSON object."""
 
 
+def is_right(reward: float) -> bool:
+    """Whether an answer with this reward counts as right: a partial reward does not."""
+    return reward >= 1.0
+
+
 RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)
 
 

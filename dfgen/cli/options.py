@@ -22,6 +22,15 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def list_tables() -> str:
+    """The tables of an export, a line each, as a block that click does not re-wrap."""
+    from dfgen.export.tables import TABLES
+
+    width = max(map(len, TABLES)) + 2
+    lines = (f"    {name:<{width}}{table.description}" for name, table in TABLES.items())
+    return "\b\n" + "\n".join(lines)
+
+
 def pipeline_options(function: F) -> F:
     """PIPELINE and the switches of every command that works on a run."""
     decorators = [

@@ -14,7 +14,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.export.names import Config
 from dfgen.version import VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
@@ -54,7 +53,7 @@ class DatasetManifest(BaseModel):
     """When the run was begun; ISO 8601, UTC."""
     tokenizer: dict[str, str | None]
     """`name` and `sha256` of the policy's tokenizer, to which all ids belong."""
-    tables: dict[Config, TableEntry]
+    tables: dict[str, TableEntry]
     prompts_left_out: int = 0
     """Prompts without any trajectory that has a mask."""
     origin: dict[str, Any] = Field(default_factory=dict)

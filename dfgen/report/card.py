@@ -17,13 +17,6 @@ from dfgen.report.card_numbers import (
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
 
-_ABOUT = {
-    "groups": "one row per prompt: question, pictures, and all its trajectories with masks",
-    "trajectories": "one row per trajectory, flat, without pictures",
-    "preference": "the repair (`chosen`) against the wrong answer (`rejected`), for DPO",
-    "stepwise": "answers cut into steps with a label each, for process reward models",
-}
-
 _COLUMNS = (
     ("completion_ids", "int32[T]", "tokens exactly as sampled"),
     ("logprobs", "float32[T]", "under the policy that sampled them"),
@@ -49,6 +42,7 @@ def write_card(
     repo_id: str,
     license_name: str | None,
     pictures: Sequence[str],
+    descriptions: Mapping[str, str],
 ) -> str:
     """The text of README.md.
 
@@ -57,12 +51,13 @@ def write_card(
         repo_id: `owner/name`, for the examples.
         license_name: as the Hub writes it; None leaves the field out.
         pictures: paths of plots in the data set.
+        descriptions: what a row of each table is.
     """
     title = repo_id.rpartition("/")[2]
     sections = [
         f"# {title}",
         _write_summary(manifest),
-        "## Tables\n\n" + _write_tables(manifest),
+        "## Tables\n\n" + _write_tables(manifest, descriptions),
         "## Load it\n\n" + _write_loading(repo_id, manifest),
         "## Train with it\n\n" + _write_training(repo_id),
         "## How it was made\n\n" + describe_models(manifest),
@@ -117,11 +112,11 @@ def _write_summary(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _write_tables(manifest: Mapping[str, Any]) -> str:
+def _write_tables(manifest: Mapping[str, Any], descriptions: Mapping[str, str]) -> str:
     lines = ["| config | rows | trajectories | what a row is |", "|---|---:|---:|---|"]
     for name, table in manifest["tables"].items():
         lines.append(
-            f"| `{name}` | {table['rows']:,} | {table['trajectories']:,} | {_ABOUT[name]} |"
+            f"| `{name}` | {table['rows']:,} | {table['trajectories']:,} | {descriptions[name]} |"
         )
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.store.run import Run
 
 if TYPE_CHECKING:
+    from dfgen.store.shards import ShardTable
     from dfgen.tokens.tokenizer import TextTokenizer
 
 
@@ -31,6 +32,32 @@ class FinishedRun:
     run: Run
     pipeline: Pipeline
 
+    @property
+    def prompts(self) -> ShardTable | None:
+        """The questions and pictures that the masks belong to; None where there are none."""
+        table = self.run.table("prompts")
+        return table if table.shards() else None
+
+    @property
+    def has_answers_of_its_own(self) -> bool:
+        """Whether the answers were drawn or taken in by this run, which then accounts for each.
+
+        False for masks that were made of pairs or carried over from another run: there are neither
+        trajectories nor pass rates, and not every mask has a prompt.
+        """
+        if self.run.table("trajectories").shards() or not self.run.table("masks").shards():
+            return True
+        return self.run.manifest.get_stage("sample").state != "pending"
+
+    @cached_property
+    def tokenizer_name(self) -> str:
+        """Directory or Hub id of the tokenizer that all ids of the run belong to.
+
+        Raises:
+            ConfigError: the run does not say which it is.
+        """
+        return name_tokenizer(self.pipeline)[0]
+
     @cached_property
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer that all ids of the run belong to, loaded when first asked for.
@@ -42,8 +69,8 @@ class FinishedRun:
         from dfgen.engines.loading import resolve_model
         from dfgen.tokens.loading import load_tokenizer
 
-        name, revision = name_tokenizer(self.pipeline)
-        return load_tokenizer(resolve_model(name), revision)
+        _, revision = name_tokenizer(self.pipeline)
+        return load_tokenizer(resolve_model(self.tokenizer_name), revision)
 
 
 def open_finished(root: Path) -> FinishedRun:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfgen.export.load import load_groups
-from dfgen.export.schema import make_schema
+from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
 
 TOKENS, SAMPLES, PICTURE = 512, 8, 200_000
@@ -41,7 +41,7 @@ def make_groups(prompts: int, picture: int, seed: int = 0) -> pa.Table:
     steps = np.tile(np.arange(TOKENS) // 64, rows).astype(np.int16)
     words = [f"word{i}" for i in range(2000)]
     picks = rng.integers(0, 2000, (rows, 90))
-    schema = make_schema("groups", "0" * 64)
+    schema = TABLES["groups"].make_schema("0" * 64)
     inner = schema.field("trajectories").type.value_type
     lists: dict[str, Any] = {
         "trajectory_id": pa.array([f"p{i // SAMPLES:031d}-{i % SAMPLES}" for i in range(rows)]),

@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.errors import UnsafeDataError
 from dfgen.export.manifest import DatasetManifest
-from dfgen.export.schema import make_schema
+from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
 from dfgen.publish.gps import has_gps
 from dfgen.publish.release import Release, collect_release
@@ -50,7 +50,7 @@ def stage(folder: Path, **columns: str) -> Release:
         row["trajectories"] = [{"trajectory_id": "p0-0", "completion_text": nested}]
     if picture:
         row["images"] = [{"bytes": picture, "path": "a.jpg"}]
-    schema = make_schema("groups", "0" * 64)
+    schema = TABLES["groups"].make_schema("0" * 64)
     write_files([pa.Table.from_pylist([row | columns], schema)], schema, folder / "groups")
     (folder / "README.md").write_text("# Masks\n")
     manifest = DatasetManifest(name="x", run_created="", tokenizer={}, tables={})
