@@ -43,8 +43,8 @@ def work(
         with_groups: show what the sampled groups are good for, too.
         after: further work on the locked run; returns False when a stop was asked for.
     """
-    from dfgen.report.groups import print_groups
-    from dfgen.report.numbers import measure_groups
+    from dfgen.report.stats import measure_groups
+    from dfgen.report.stats_table import print_groups
     from dfgen.report.terminal import print_summary
     from dfgen.runners.local import run_stages
     from dfgen.stages.session import Session

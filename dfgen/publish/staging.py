@@ -35,7 +35,7 @@ def stage_release(
         StorageError: the folder cannot be written.
     """
     from dfgen.report.card import write_card
-    from dfgen.report.numbers import collect_numbers
+    from dfgen.report.stats import collect_numbers
 
     with explain_os_errors(folder, "clear"):
         if folder.exists():

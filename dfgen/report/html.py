@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError, StorageError
 from dfgen.report.embedding import hash_source, pack_json, write_json
-from dfgen.report.entries import describe_details, describe_prompt, describe_row, name_model
-from dfgen.report.gathering import gather_samples
-from dfgen.report.numbers import collect_numbers
+from dfgen.report.page_data import describe_details, describe_prompt, describe_row, name_model
 from dfgen.report.picking import pick_trajectories
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats import collect_numbers
 from dfgen.report.thumbnails import make_thumbnail
 from dfgen.report.view import build_view
 from dfgen.version import VERSION
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
     from dfgen.store.finished import FinishedRun
 
 PACK_ROWS = 50

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dfgen.errors import InputError
-from dfgen.report.figures import tabulate_counts
-from dfgen.report.gathering import gather_samples
 from dfgen.report.marking import GAP, disarm
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import SampleView
 
 if TYPE_CHECKING:

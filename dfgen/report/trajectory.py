@@ -16,7 +16,7 @@ from dfgen.report.marking import Marker, disarm
 from dfgen.report.view import View, build_view
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
 
 # Below this both sides stand under each other.
 WIDE = 100

@@ -11,7 +11,7 @@ import yaml
 from dfgen.publish.flow import rehearse
 from dfgen.publish.options import PublishOptions
 from dfgen.publish.release import Release
-from dfgen.report.card_numbers import escape
+from dfgen.report.card import escape
 from dfgen.store.finished import open_finished
 
 

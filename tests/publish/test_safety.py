@@ -13,10 +13,8 @@ from dfgen.errors import UnsafeDataError
 from dfgen.export.manifest import DatasetManifest
 from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
-from dfgen.publish.gps import has_gps
 from dfgen.publish.release import Release, collect_release
-from dfgen.publish.safety import CHECKS, check_release
-from dfgen.publish.secrets import PATTERNS
+from dfgen.publish.safety import CHECKS, PATTERNS, check_release, has_gps
 
 BAD = {
     "hf-token": "use hf_" + "Ab3" * 12,

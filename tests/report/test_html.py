@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.errors import InputError, StorageError
 from dfgen.report.embedding import hash_source
-from dfgen.report.entries import describe_details, name_model
 from dfgen.report.html import PACK_ROWS, write_page, write_report
+from dfgen.report.page_data import describe_details, name_model
 from dfgen.report.view import build_view
 from dfgen.store.finished import open_finished
 from dfgen.store.run import Run

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from dfgen.cli.main import cli
-from dfgen.report.figures import format_figure, print_numbers
-from dfgen.report.gathering import gather_samples
 from dfgen.report.marking import disarm
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats_table import format_figure, print_numbers
 from dfgen.report.trajectory import SampleView
 from dfgen.store.finished import open_finished
 from tests.report.hostile import ESCAPES, make_mask_row, make_sample

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.report.gathering import gather_samples
 from dfgen.report.picking import pick_trajectories
+from dfgen.report.samples import gather_samples
 from dfgen.report.view import View, build_view
 from dfgen.store.finished import open_finished
 from tests.report.hostile import make_mask_row

@@ -18,8 +18,8 @@ def command(run: Path, as_json: bool) -> None:
 
     `dfgen report` draws the same figures.
     """
-    from dfgen.report.figures import print_numbers
-    from dfgen.report.numbers import collect_numbers
+    from dfgen.report.stats import collect_numbers
+    from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished
 
     numbers = collect_numbers(open_finished(run))

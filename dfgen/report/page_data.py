@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.report.view import Step, View
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
 
 SNIPPET = 40
 
