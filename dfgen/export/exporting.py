@@ -65,7 +65,7 @@ def export_tables(
         tokenizer={"name": hide_folder(finished.tokenizer_name), "sha256": sha256},
         tables=tables,
         prompts_left_out=count_left_out(finished),
-        origin=describe_origin(run, finished.pipeline),
+        origin=describe_origin(finished),
     )
     write_manifest(manifest, out)
     return manifest

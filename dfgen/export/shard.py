@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from dfgen.errors import DamagedFileError
 from dfgen.export.chats import Chat, ChatMaker
 from dfgen.export.columns import RENAMED
+from dfgen.store.prompt_finder import PromptFinder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dfgen.store.finished import FinishedRun
-    from dfgen.store.shards import ShardTable
 
 UNKNOWN = -1
 """Owner of a mask whose prompt the run does not hold."""
@@ -122,59 +121,6 @@ def count_left_out(finished: FinishedRun) -> int:
         for number in table.shards()
         for name in table.read(number, ["prompt_id"])["prompt_id"].to_pylist()
     )
-
-
-class PromptFinder:
-    """Reads prompts by id: from the shard of the masks, or wherever else they are.
-
-    Args:
-        table: all prompts; None where there are none.
-    """
-
-    def __init__(self, table: ShardTable | None) -> None:
-        self._table = table
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """Shard of every prompt, the first one that holds it; read when a prompt is missed."""
-        shards = [] if self._table is None else self._table.shards()
-        places: dict[str, int] = {}
-        for number in shards:
-            for name in self.read_ids(number):
-                places.setdefault(name, number)
-        return places
-
-    def read_ids(self, number: int) -> list[str]:
-        """The ids of one shard, in order; none where the shard is not there."""
-        if self._table is None or not self._table.exists(number):
-            return []
-        ids: list[str] = self._table.read(number, ["prompt_id"])["prompt_id"].to_pylist()
-        return ids
-
-    def find(self, names: Sequence[str], near: int) -> pa.Table:
-        """The prompts with these ids, those that there are, in this order.
-
-        Args:
-            near: the shard to look in first.
-        """
-        import pyarrow as pa
-
-        from dfgen.records import Prompt
-        from dfgen.store.parquet import make_file_schema
-
-        if self._table is None:
-            return make_file_schema(Prompt).empty_table()
-        here = set(self.read_ids(near))
-        others = {self._places.get(name, near) for name in names if name not in here} - {near}
-        shards = ([near] if self._table.exists(near) else []) + sorted(others)
-        parts = [self._table.read(number) for number in shards]
-        if not parts:
-            return make_file_schema(Prompt).empty_table()
-        rows = parts[0] if len(parts) == 1 else pa.concat_tables(parts)
-        ranks: dict[str, int] = {}
-        for i, name in enumerate(rows["prompt_id"].to_pylist()):
-            ranks.setdefault(name, i)
-        return rows.take([ranks[name] for name in names if name in ranks])
 
 
 def _check_order(names: Sequence[str], prompt_ids: Sequence[str], where: str) -> None:

@@ -179,7 +179,8 @@ class Scanner:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        ids = batch.column("prompt_id")
+        names = batch.schema.names
+        ids = batch.column("prompt_id" if "prompt_id" in names else names[0])
         for column, owners, values in iter_leaves(batch):
             place = f"{name} {column}"
             if pa.types.is_binary(values.type):

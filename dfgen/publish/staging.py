@@ -85,10 +85,10 @@ def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
 
 def describe_rest(finished: FinishedRun) -> str | None:
     """What the run still has to do, in words; None: nothing."""
-    from dfgen.store.counts import count_rows
+    from dfgen.report.stats import count_stages
 
-    found = count_rows(finished.run)
-    pending = {
+    found = count_stages(finished)
+    pending: dict[str, int] = {
         stage: numbers["pending"] for stage, numbers in found.items() if numbers["pending"] > 0
     }
     if finished.pipeline.repair.engine is None:

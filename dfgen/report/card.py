@@ -22,6 +22,27 @@ _SOURCES = {
     "outcome": "wrong, no accepted repair",
 }
 
+_GIVEN = {
+    "completion_ids": "tokens of the text; `ids_source` says whether they were sampled",
+    "logprobs": "null unless the source of the masks gave them",
+    "reward": "as the source of the masks gave it; 0 for pairs",
+    "mask_source": "`repair`: a correction is given; `correct`, `outcome`: none, by the reward",
+}
+"""Meaning of columns where neither answers nor repairs were made here."""
+
+_LOADERS = {
+    "trajectories": """
+import dfgen                                                      # with a check of the tokenizer
+for row in dfgen.load_masks("{repo_id}", tokenizer="YOUR-POLICY"):
+    row["completion_ids"], row["loss_mask"], row["reward"]        # numpy arrays
+""",
+    "groups": """
+import dfgen                                                      # with a check of the tokenizer
+for group in dfgen.load_groups("{repo_id}", tokenizer="YOUR-POLICY"):
+    [(row["completion_ids"], row["loss_mask"], row["reward"]) for row in group["trajectories"]]
+""",
+}
+
 _COLUMNS = (
     ("completion_ids", "int32[T]", "tokens exactly as sampled"),
     ("logprobs", "float32[T]", "under the policy that sampled them"),
@@ -59,25 +80,25 @@ def write_card(
         descriptions: what a row of each table is.
     """
     title = repo_id.rpartition("/")[2]
-    sections = [
+    tables = manifest["tables"]
+    shown = "\n".join(f"![{_name_picture(path)}]({path})" for path in pictures)
+    rejects = list_reject_reasons(manifest)
+    optional = [
         f"# {title}",
         _write_summary(manifest),
+        shown,
         "## Tables\n\n" + _write_tables(manifest, descriptions),
         "## Load it\n\n" + _write_loading(repo_id, manifest),
-        "## Train with it\n\n" + _write_training(repo_id),
+        "## Train with it\n\n" + _write_training(repo_id) if "groups" in tables else "",
         "## How it was made\n\n" + describe_models(manifest),
         "## Counts\n\n" + list_counts(manifest),
+        "## What was left out\n\n" + rejects if rejects else "",
         "## Masks\n\n" + list_mask_figures(manifest),
-        "## Columns of a trajectory\n\n" + _write_columns(),
-        "## Limits\n\n" + _write_limits(license_name),
+        "## Columns of a trajectory\n\n" + _write_columns(manifest) if _find_loader(tables) else "",
+        "## Limits\n\n" + _write_limits(manifest, license_name),
         "## Citation\n\n" + _write_citation(repo_id, title),
     ]
-    rejects = list_reject_reasons(manifest)
-    if rejects:
-        sections.insert(7, "## What was left out\n\n" + rejects)
-    if pictures:
-        shown = "\n".join(f"![{_name_picture(path)}]({path})" for path in pictures)
-        sections.insert(2, shown)
+    sections = [section for section in optional if section]
     return (
         f"---\n{_write_header(manifest, title, license_name)}---\n\n" + "\n\n".join(sections) + "\n"
     )
@@ -108,6 +129,13 @@ def _write_header(manifest: Mapping[str, Any], title: str, license_name: str | N
 def _write_summary(manifest: Mapping[str, Any]) -> str:
     share = manifest.get("numbers", {}).get("masks", {}).get("masked_share")
     marked = f" (here {share:.0%} of its tokens)" if share is not None else ""
+    if not _knows_models(manifest):
+        return (
+            "Texts with mistakes, with **token masks** that say which tokens were wrong: those "
+            f"that a given correction changed{marked}. The texts and their corrections were taken "
+            "as they were; no model was asked and nothing was graded in making this data set. Made "
+            f"with [dfgen](https://pypi.org/project/dfgen/) {manifest['dfgen']}."
+        )
     return (
         "Answers of a vision-language policy to questions about pictures, with **token masks** "
         "that say which tokens were wrong. Each wrong answer was repaired by a stronger model "
@@ -128,18 +156,20 @@ def _write_tables(manifest: Mapping[str, Any], descriptions: Mapping[str, str]) 
 
 def _write_loading(repo_id: str, manifest: Mapping[str, Any]) -> str:
     first = next(iter(manifest["tables"]))
+    loader = _find_loader(manifest["tables"])
     return f"""```python
 from datasets import load_dataset
 table = load_dataset("{repo_id}", "{first}", split="train")       # without dfgen
-
-import dfgen                                                      # with a check of the tokenizer
-for row in dfgen.load_masks("{repo_id}", tokenizer="YOUR-POLICY"):
-    row["completion_ids"], row["loss_mask"], row["reward"]        # numpy arrays
-```
+{_LOADERS[loader].format(repo_id=repo_id) if loader else ""}```
 
 Token ids belong to the tokenizer `{manifest["tokenizer"]["name"]}` (sha256
 `{manifest["tokenizer"]["sha256"]}`). For another policy, carry the masks over with
 `dfgen retokenize`."""
+
+
+def _find_loader(tables: Mapping[str, Any]) -> str | None:
+    """The table that `dfgen` itself would load rows with token ids from; None: there is none."""
+    return next((name for name in _LOADERS if name in tables), None)
 
 
 def _write_training(repo_id: str) -> str:
@@ -170,24 +200,42 @@ the gradient of the whole answer. Multiply the *advantage* instead to keep the f
 divisor, or normalise over the batch (`dapo`, `dr_grpo`)."""
 
 
-def _write_columns() -> str:
+def _write_columns(manifest: Mapping[str, Any]) -> str:
+    given = {} if _knows_models(manifest) else _GIVEN
     lines = ["T = tokens of the answer, U = of the repair, S = steps.", ""]
     lines += ["| column | type | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in _COLUMNS]
+    lines += [
+        f"| `{name}` | {kind} | {given.get(name, meaning)} |" for name, kind, meaning in _COLUMNS
+    ]
     return "\n".join(lines)
 
 
-def _write_limits(license_name: str | None) -> str:
+def _knows_models(manifest: Mapping[str, Any]) -> bool:
+    """Whether the run drew its answers, so that it says how; masks of pairs come without."""
+    return "sampling" in manifest["origin"]
+
+
+def _write_limits(manifest: Mapping[str, Any], license_name: str | None) -> str:
     terms = f"`{license_name}`" if license_name else "none is stated"
+    ending = (
+        f"- Licence of this data set: {terms}. Questions and pictures keep the terms of their "
+        "source, answers those of the models that wrote them."
+    )
+    if not _knows_models(manifest):
+        return (
+            "- Masks are as good as the corrections, which nobody checked in making it.\n"
+            "- Most marked tokens are consequences of the first error (a copied number, a sum): "
+            "wrong for the picture, right given the mistake before. `hunks` says which.\n"
+            "- `reward` is what the source of the masks said; of pairs it is 0 throughout.\n"
+            + ending
+        )
     return (
         "- Masks are as good as the repairs. A repair is verified by its final answer; that every "
         "intermediate step of it is true is not.\n"
         "- Answers that are right for wrong reasons count as right.\n"
         "- Most marked tokens are consequences of the first error (a copied number, a sum): wrong "
         "for the picture, right given the mistake before. `hunks` says which.\n"
-        "- `outcome` rows have no accepted repair; their mask is the plain outcome's.\n"
-        f"- Licence of this data set: {terms}. Questions and pictures keep the terms of their "
-        "source, answers those of the models that wrote them."
+        "- `outcome` rows have no accepted repair; their mask is the plain outcome's.\n" + ending
     )
 
 
@@ -205,6 +253,9 @@ def _write_citation(repo_id: str, title: str) -> str:
 def describe_models(manifest: Mapping[str, Any]) -> str:
     """Models, revisions, sampling, hashes of the prompts."""
     origin = manifest["origin"]
+    begun = f"| run begun | {manifest['run_created']}, dfgen {manifest['dfgen']} |"
+    if not _knows_models(manifest):
+        return f"| | |\n|---|---|\n{begun}"
     sampling, repair = origin["sampling"], origin["repair"]
     policy, repairer = origin.get("policy"), origin.get("repairer")
     lines = ["| | |", "|---|---|"]
@@ -229,7 +280,7 @@ def describe_models(manifest: Mapping[str, Any]) -> str:
         )
         lines.append(f"| repair template | sha256 `{_shorten(repair['prompt_sha256'])}` |")
     lines.append(f"| seed | {origin['seed']} |")
-    lines.append(f"| run begun | {manifest['run_created']}, dfgen {manifest['dfgen']} |")
+    lines.append(begun)
     return "\n".join(lines)
 
 

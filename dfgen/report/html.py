@@ -77,7 +77,7 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
             hint="`dfgen run` makes them; `dfgen stats` shows how far the run is.",
         )
     wanted = pick_trajectories(finished.run, limit)
-    samples = gather_samples(finished.run, wanted)
+    samples = gather_samples(finished, wanted)
     text = write_page(samples, numbers, describe_run(finished, len(wanted), total))
     # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
     data = text.encode(errors="replace")
@@ -89,6 +89,8 @@ def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any
     """What the top of the page says about the run. Paths of this machine stay out of it."""
     pipeline, manifest = finished.pipeline, finished.run.manifest
     policy, repairer = pipeline.policy, pipeline.repair.engine
+    if not finished.has_answers_of_its_own:
+        policy = repairer = None  # whoever they were, this run did not ask them
     return {
         "name": finished.run.root.resolve().name,
         "pipeline": pipeline.name,

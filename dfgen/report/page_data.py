@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from dfgen.records import is_right
 from dfgen.report.view import Step, View
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def describe_prompt(sample: Sample) -> dict[str, Any]:
         "choices": prompt.get("choices", []),
         "source": prompt.get("source", ""),
         "pictures": [],
-        "group": sorted([index, reward] for index, reward in sample.group.items()),
+        "group": sorted([index, is_right(reward)] for index, reward in sample.group.items()),
     }
 
 
@@ -57,6 +58,7 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
     needed = _find_needed(sample)
     return {
         "reward": mask["reward"],
+        "right": is_right(mask["reward"]),
         "finish": mask["finish_reason"],
         "idsSource": mask["ids_source"],
         "verdict": _describe_verdict(sample.verdict),

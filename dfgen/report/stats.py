@@ -14,7 +14,9 @@ from dfgen.stages.repair.necessity import NecessityCount
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
+    from dfgen.store.layout import Stage
     from dfgen.store.run import Run
+    from dfgen.store.shards import ShardTable
     from dfgen.tokens.tokenizer import TextTokenizer
 
 HISTOGRAM_BINS = 10
@@ -26,10 +28,10 @@ SPENT = ("prompt_tokens", "completion_tokens", "cost_usd")
 
 def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     """All figures of a run; parts whose stage has not run are left out."""
-    from dfgen.store.counts import count_reject_reasons, count_rows
+    from dfgen.store.counts import count_reject_reasons
 
     run = finished.run
-    numbers: dict[str, Any] = {"run": str(run.root), "counts": count_rows(run)}
+    numbers: dict[str, Any] = {"run": str(run.root), "counts": count_stages(finished)}
     numbers["rejects"] = count_reject_reasons(run)
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)
@@ -38,6 +40,9 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     if run.table("masks").shards():
         numbers["masks"] = measure_masks(run)
         numbers["distributions"] = measure_distributions(run)
+    gaps = explain_gaps(finished)
+    if gaps:
+        numbers["left_out"] = gaps
     people = measure_agreement(finished)
     if people is not None:
         numbers["people"] = people
@@ -45,6 +50,49 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     if truth is not None:
         numbers["demo_truth"] = truth
     return numbers
+
+
+def count_stages(finished: FinishedRun) -> dict[Stage, dict[str, int]]:
+    """Rows of each stage of a run: `input`, `output`, `rejects`, `pending`.
+
+    Where the run has no answers of its own, nothing says what a stage was given beyond what it
+    wrote and refused: only stages that did either are counted, and nothing is pending.
+    """
+    from dfgen.store.counts import count_rows
+    from dfgen.store.layout import STAGES
+
+    run = finished.run
+    if finished.has_answers_of_its_own:
+        return count_rows(run)
+    counts: dict[Stage, dict[str, int]] = {}
+    for stage in STAGES:
+        output, rejects = run.output(stage), run.rejects(stage)
+        written = sum(map(output.num_rows, output.shards()))
+        refused = sum(map(rejects.num_rows, rejects.shards()))
+        if written or refused:
+            counts[stage] = {
+                "input": written + refused,
+                "output": written,
+                "rejects": refused,
+                "pending": 0,
+            }
+    return counts
+
+
+def explain_gaps(finished: FinishedRun) -> list[str]:
+    """What is left out because the run has no table for it, a sentence each; empty if nothing is.
+
+    A run whose stages have not come that far yet lacks nothing: it says what is pending.
+    """
+    if finished.has_answers_of_its_own:
+        return []
+    gaps = []
+    if finished.prompts is None:
+        gaps.append("The run holds no questions and no pictures.")
+    gaps.append("The run holds masks, but no answers of its own: there are no pass rates.")
+    if not finished.run.table("repairs").shards():
+        gaps.append("The run holds no repairs of its own: there are no attempts, checks and costs.")
+    return gaps
 
 
 def measure_groups(run: Run) -> dict[str, Any]:
@@ -299,7 +347,7 @@ def _iter_attempts(run: Run) -> Iterator[list[dict[str, Any]]]:
 def measure_agreement(finished: FinishedRun) -> dict[str, Any] | None:
     """How often the grader agrees with people's verdicts on imported answers; None without any."""
     imports = finished.pipeline.imports
-    if imports is None or imports.columns.verdict is None:
+    if imports is None or imports.columns.verdict is None or not finished.has_answers_of_its_own:
         return None
     pairs: Counter[tuple[bool, bool]] = Counter()
     columns = ["reward", "metadata"]
@@ -323,14 +371,16 @@ def measure_truth(finished: FinishedRun) -> dict[str, Any] | None:
     and leaves every other word.
     """
     run = finished.run
-    truths = dict(_read_truths(run))
+    truths = {} if finished.prompts is None else dict(_read_truths(finished.prompts))
     if not truths or not run.table("masks").shards():
         return None
     from dfgen.demo.truth import true_repair
     from dfgen.diff.pair import diff_pair
 
     repaired = exact = same_text = 0
-    for row in _repaired_rows(run):
+    for row in _iter_repaired(run):
+        if row["prompt_id"] not in truths:
+            continue
         ideal = true_repair(row["completion"], truths[row["prompt_id"]])
         repaired += 1
         if ideal is None:
@@ -352,14 +402,14 @@ def measure_truth(finished: FinishedRun) -> dict[str, Any] | None:
     }
 
 
-def _read_truths(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
-    for row in run.table("prompts").iter_rows(columns=["prompt_id", "metadata"]):
+def _read_truths(prompts: ShardTable) -> Iterator[tuple[str, dict[str, Any]]]:
+    for row in prompts.iter_rows(columns=["prompt_id", "metadata"]):
         metadata = json.loads(row["metadata"])
         if "demo_truth" in metadata:
             yield row["prompt_id"], metadata["demo_truth"]
 
 
-def _repaired_rows(run: Run) -> Iterable[dict[str, Any]]:
+def _iter_repaired(run: Run) -> Iterable[dict[str, Any]]:
     columns = ["prompt_id", "mask_source", "completion", "completion_ids", "repair", "loss_mask"]
     for row in run.table("masks").iter_rows(columns=columns):
         if row["mask_source"] == "repair":

@@ -11,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from dfgen.records import is_right
 from dfgen.report.halfblocks import render_picture
 from dfgen.report.marking import Marker, disarm
 from dfgen.report.view import View, build_view
@@ -48,7 +49,9 @@ class SampleView:
         view = build_view(sample.mask)
         marker = Marker(plain=console.color_system is None)
         yield Rule(self._write_title(), align="left", style="dim")
-        yield self._write_question()
+        question = self._write_question()
+        if question:
+            yield question
         picture = self._draw_picture(console)
         wide = options.max_width >= WIDE
         sides = self._lay_side_by_side(view, marker) if wide else self._lay_below(view, marker)
@@ -74,7 +77,7 @@ class SampleView:
         title = Text(disarm(mask["trajectory_id"]), style="bold")
         title.append(f"  {words}  ", style=colour)
         for index, reward in sorted(self.sample.group.items()):
-            sign, colour = ("✓", "green") if reward >= 1 else ("✗", "red")
+            sign, colour = ("✓", "green") if is_right(reward) else ("✗", "red")
             current = index == mask["sample_index"]
             title.append(f"[{sign}]" if current else sign, style=colour)
         return title
@@ -84,8 +87,10 @@ class SampleView:
         text = Text(disarm(prompt["question"]), style="bold")
         for number, choice in enumerate(prompt.get("choices") or ()):
             text.append(f"\n  {chr(65 + number)}  {disarm(choice)}", style="not bold")
-        text.append("\nreference answer: ", style="not bold dim")
-        text.append(disarm(prompt["answer"]))
+        if prompt["answer"]:
+            text.append("\n" if text else "", style="not bold dim")
+            text.append("reference answer: ", style="not bold dim")
+            text.append(disarm(prompt["answer"]))
         return text
 
     def _draw_picture(self, console: Console) -> Text | None:
@@ -127,7 +132,7 @@ class SampleView:
     def _head_of_policy(self) -> Text:
         verdict = self.sample.verdict
         said = None if verdict is None else verdict["extracted"]
-        return _write_head("policy", self.sample.mask["reward"] >= 1, said)
+        return _write_head("policy", is_right(self.sample.mask["reward"]), said)
 
     def _head_of_repair(self) -> Text:
         repair = self.sample.repair

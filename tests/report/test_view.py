@@ -79,8 +79,8 @@ def test_a_changed_character_of_several_tokens_is_shown_as_changed() -> None:
 
 
 def test_special_tokens_are_invisible_but_counted(sample_run) -> None:
-    run = open_finished(sample_run).run
-    for sample in gather_samples(run, pick_trajectories(run, 100)):
+    finished = open_finished(sample_run)
+    for sample in gather_samples(finished, pick_trajectories(finished.run, 100)):
         view = build_view(sample.mask)
         assert join_wrong(view) == sample.mask["completion"]
         if sample.mask["finish_reason"] == "stop":

@@ -27,3 +27,5 @@ def command(run: Path, as_json: bool) -> None:
         click.echo(json.dumps(numbers))
     else:
         print_numbers(numbers)
+        for sentence in numbers.get("left_out", ()):
+            click.echo(sentence, err=True)
