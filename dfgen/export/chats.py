@@ -1,4 +1,4 @@
-"""One prompt in the three forms that trainers read: blocks, `<image>` chats, and one string."""
+"""Puts a prompt in the three forms that trainers read: blocks, `<image>` chats, and one string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hash over what a table says about masks, which any reader can compute again.
+"""Hashes what a table says about masks, so that any reader can prove it got what was written.
 
 Files can be compared by their own hashes; this one tells whether what a library loads is what was
 written, whatever it did to types and layout on the way.

@@ -1,4 +1,4 @@
-"""Load masks and groups: of a run, of exported files, or of a data set on the Hub.
+"""Loads masks and groups in Python: of a run, of exported files, or of a data set on the Hub.
 
     for row in dfgen.load_masks("runs/demo", tokenizer="Qwen/Qwen2.5-VL-3B-Instruct"):
         row["completion_ids"], row["loss_mask"]          # numpy arrays of one length

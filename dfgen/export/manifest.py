@@ -1,7 +1,7 @@
-"""dfgen.json: what a data set holds and how it was made. The card is written from it.
+"""Reads and writes dfgen.json: what a data set holds and how it was made.
 
-Equal runs give equal manifests, so a publication that is repeated changes nothing: no time of
-writing stands here, only when the run was begun.
+The card is written from it. Equal runs give equal manifests, so a publication that is repeated
+changes nothing: no time of writing stands here, only when the run was begun.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
         raise InputError(
             f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
             where=str(path),
-            hint="Update dfgen: pip install -U dfgen",
+            hint="Update dfgen.",
         )
     try:
         return DatasetManifest.model_validate(data)

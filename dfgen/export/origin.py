@@ -1,4 +1,4 @@
-"""How the rows of a run were made, in a form that may be shown to anybody."""
+"""Describes how a run was made, for a data set's manifest: nothing private is in it."""
 
 from __future__ import annotations
 

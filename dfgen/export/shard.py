@@ -1,4 +1,4 @@
-"""One shard of a run as exports need it: its masks, each with the prompt that it answers."""
+"""Reads a run shard by shard for an export: masks, each with the prompt that it answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where rows come from: a run, exported files, a published data set, or files of masks."""
+"""Opens what rows can be loaded from: a run, an exported folder, files of a table or of masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables into Parquet files as the Hub wants them.
+"""Writes tables into Parquet files of the size and layout that the Hub handles best.
 
 Row groups end by bytes, not by rows: the Hub's viewer refuses groups above 300 MB, and fixed
 numbers of rows with pictures get there. On top of the settings of every dfgen file

@@ -1,4 +1,4 @@
-"""What the user asks of a publication."""
+"""The choices of a user who publishes: where to, which tables, which licence."""
 
 from __future__ import annotations
 

@@ -134,14 +134,14 @@ def _write_summary(manifest: Mapping[str, Any]) -> str:
             "Texts with mistakes, with **token masks** that say which tokens were wrong: those "
             f"that a given correction changed{marked}. The texts and their corrections were taken "
             "as they were; no model was asked and nothing was graded in making this data set. Made "
-            f"with [dfgen](https://pypi.org/project/dfgen/) {manifest['dfgen']}."
+            f"with dfgen {manifest['dfgen']}."
         )
     return (
         "Answers of a vision-language policy to questions about pictures, with **token masks** "
         "that say which tokens were wrong. Each wrong answer was repaired by a stronger model "
         "with the smallest edit that a grader accepts; what the edit changed"
         f"{marked} is where a GRPO gradient should flow, and the rest was fine. No person labelled "
-        f"any step. Made with [dfgen](https://pypi.org/project/dfgen/) {manifest['dfgen']}."
+        f"any step. Made with dfgen {manifest['dfgen']}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Everything a run knows about single trajectories, brought together from its tables."""
+"""All that a run knows about single answers, brought together from its tables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The figures of a run as tables in a terminal: a table per subject, nothing for what has not
-happened."""
+"""Prints the figures of a run in a terminal: a table per subject that there is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run looks like in a terminal: tables on stdout, trajectories in colours."""
+"""Prints parts of a run in a terminal: counts, single answers in colours, rejected rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One trajectory in a terminal: the view of the HTML report, in lines and colours."""
+"""Draws one answer and its repair in a terminal, in lines and colours."""
 
 from __future__ import annotations
 

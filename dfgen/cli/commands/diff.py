@@ -1,4 +1,4 @@
-"""`dfgen diff`."""
+"""`dfgen diff`: shows the mask between two texts."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     """
     from dfgen.diff.pair import diff_pair
     from dfgen.engines.loading import resolve_model
-    from dfgen.report.difference import print_difference, to_json
+    from dfgen.report.difference import describe_difference, print_difference
     from dfgen.tokens.loading import load_tokenizer
 
     loaded = load_tokenizer(resolve_model(tokenizer))
     diff = diff_pair(_read(wrong), _read(right), loaded)
     if as_json:
-        click.echo(json.dumps(to_json(diff), ensure_ascii=False))
+        click.echo(json.dumps(describe_difference(diff), ensure_ascii=False))
     else:
         print_difference(diff)
 

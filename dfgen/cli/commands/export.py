@@ -1,4 +1,4 @@
-"""`dfgen export`."""
+"""`dfgen export`: writes one table of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen inspect`."""
+"""`dfgen inspect`: shows single answers of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen publish`."""
+"""`dfgen publish`: puts a run on the Hub."""
 
 from __future__ import annotations
 

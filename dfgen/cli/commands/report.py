@@ -1,4 +1,4 @@
-"""`dfgen report`."""
+"""`dfgen report`: writes the HTML page of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen stats`."""
+"""`dfgen stats`: prints the figures of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen validate`."""
+"""`dfgen validate`: checks a run or mask files."""
 
 from __future__ import annotations
 
