@@ -126,23 +126,23 @@ def measure_loading(folder: Path, rounds: int = 5) -> dict[str, float]:
     table = make_groups(1000, 0)
     write_files([table], table.schema, folder / "load")
     names = ("completion_ids", "loss_mask", "logprobs", "reward")
-    best = 0.0
-    for _ in range(rounds):
-        count = 0
-        start = time.perf_counter()
+
+    def load() -> None:
         for row in load_groups(folder / "load", columns=[f"trajectories.{n}" for n in names]):
             for trajectory in row["trajectories"]:
-                tensors = [torch.as_tensor(trajectory[name].copy()) for name in names[:3]]
-                count += len(tensors) // 3
-        best = max(best, count / (time.perf_counter() - start))
-    return {"loaded_trajectories_per_s": best}
+                for name in names[:3]:
+                    torch.as_tensor(trajectory[name].copy())
+
+    wall, cpu = (min(times) for times in zip(*(clock(load) for _ in range(rounds)), strict=True))
+    count = table.num_rows * SAMPLES
+    return {"loaded_per_cpu_s": count / cpu, "loaded_per_wall_s": count / wall}
 
 
 TARGETS = {
     "tokens_write_cpu_ratio": (">=", 0.6),
     "pictures_write_cpu_ratio": (">=", 0.6),
     "bytes_ratio": ("<=", 1.15),
-    "loaded_trajectories_per_s": (">=", 20_000),
+    "loaded_per_cpu_s": (">=", 20_000),
 }
 
 
