@@ -317,13 +317,17 @@ class Reject(Record):
         )
 
 
+RIGHT_REWARD = 1.0
+"""Of a right answer; what is below it is wrong, if worth something (see `is_right`)."""
+
+
 def is_right(reward: float) -> bool:
     """Whether an answer with this reward is right: it needs no repair, and a repair is accepted.
 
     The one meaning of right in dfgen. A partial reward is that of a wrong answer which is worth
     something: it is repaired, and its group's advantages use the partial value.
     """
-    return reward >= 1.0
+    return reward >= RIGHT_REWARD
 
 
 def make_trajectory_id(prompt_id: str, sample_index: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import statistics
 from pathlib import Path
@@ -14,9 +15,10 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors and version are the
 # ground that everything stands on.
-GROUND = {"records", "config", "errors", "version"}
+GROUND = {"records", "config", "errors", "version", "retry_after"}
 ARROWS = {
     "errors": set(),
+    "retry_after": set(),
     "version": set(),
     "records": {"errors"},
     "config": {"records", "errors", "version"},
@@ -31,7 +33,7 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
-    "export": GROUND | {"stages", "store", "tokens"},
+    "export": GROUND | {"stages", "engines", "store", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
@@ -59,6 +61,24 @@ def imported_parts(path: Path) -> set[str]:
     return parts
 
 
+def name_module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of dfgen that a file imports anywhere, also where it names one to import from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            # `from package import module` ties to the module, not to the package's own file.
+            if (ROOT / Path(*node.module.split("."))).with_suffix(".py").exists():
+                found.add(node.module)
+    return {name for name in found if name.startswith("dfgen.")}
+
+
 def part_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     name = relative.parts[0].removesuffix(".py")
@@ -71,6 +91,51 @@ def test_imports_point_one_way(path: Path) -> None:
     assert part in ARROWS, f"{part} is a new part: draw its arrows here"
     wrong = imported_parts(path) - ARROWS[part] - {part}
     assert not wrong, f"{part} must not import {sorted(wrong)}"
+
+
+# Files that decide something about rows and nothing else: they know no directory and no model. What
+# stands between a run directory and them is a file named stage, record, grading, pairs, ...
+PURE = (
+    "diff/*.py",
+    "grade/*.py",
+    "stages/prompting.py",
+    "stages/sample/draws.py",
+    "stages/sample/early_stop.py",
+    "stages/repair/checks.py",
+    "stages/repair/compare.py",
+    "stages/repair/estimate.py",
+    "stages/repair/leak.py",
+    "stages/repair/necessity.py",
+    "stages/repair/parse.py",
+    "stages/repair/plan.py",
+    "stages/repair/prompt.py",
+    "stages/repair/select.py",
+    "stages/repair/wording.py",
+    "stages/mask/rows.py",
+    "stages/mask/weights.py",
+    "validate/masks.py",
+)
+
+
+@pytest.mark.parametrize("pattern", PURE)
+def test_decisions_about_rows_know_no_store_and_no_model(pattern: str) -> None:
+    paths = sorted(PACKAGE.glob(pattern))
+    assert paths, f"{pattern} is gone: name its successor here"
+    for path in paths:
+        wrong = imported_modules(path) & {name_module(other) for other in list_modules()}
+        # The protocol of an engine is data: requests and results.
+        wrong = {name for name in wrong if re.match(r"dfgen\.(store|engines(?!\.base$))", name)}
+        assert not wrong, f"{path.relative_to(PACKAGE)} imports {sorted(wrong)}"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports inside of functions and for type checking count, too: they tie two files as well."""
+    names = {name_module(path): path for path in list_modules()}
+    graph = {name: imported_modules(path) & names.keys() - {name} for name, path in names.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise AssertionError(f"a circle: {' -> '.join(error.args[1])}") from None
 
 
 def test_demo_training_may_use_everything_but_nothing_uses_it() -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options and blocks of help text that several commands share."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 def examples(*lines: str) -> str:
     """An Examples block for a command's help; `\\b` keeps click from re-wrapping it."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def list_tables() -> str:
+    """The tables of an export, a line each, as a block that click does not re-wrap."""
+    from dfgen.export.tables import TABLES
+
+    width = max(map(len, TABLES)) + 2
+    lines = (f"    {name:<{width}}{table.description}" for name, table in TABLES.items())
+    return "\b\n" + "\n".join(lines)
 
 
 def pipeline_options(function: F) -> F:

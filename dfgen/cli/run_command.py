@@ -79,8 +79,8 @@ def work(
         as_json: print JSON on stdout.
         with_groups: show what the sampled groups are good for, too.
     """
-    from dfgen.report.groups import print_groups
-    from dfgen.report.numbers import measure_groups
+    from dfgen.report.stats import measure_groups
+    from dfgen.report.stats_table import print_groups
     from dfgen.report.terminal import print_summary
     from dfgen.store.counts import count_rows
 

@@ -1,4 +1,4 @@
-"""One prompt in the three forms that trainers read: blocks, `<image>` chats, and one string."""
+"""Puts a prompt in the three forms that trainers read: blocks, `<image>` chats, and one string."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dfgen.config.pipeline import Pipeline
 from dfgen.stages.prompting import Template, format_choices
 
 if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
     from dfgen.engines.base import Part
 
 PLACEHOLDER = "<image>"

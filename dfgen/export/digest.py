@@ -1,4 +1,4 @@
-"""A hash over what a table says about masks, which any reader can compute again.
+"""Hashes what a table says about masks, so that any reader can prove it got what was written.
 
 Files can be compared by their own hashes; this one tells whether what a library loads is what was
 written, whatever it did to types and layout on the way.
@@ -11,35 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfgen.export.names import Config
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MASK_COLUMNS: dict[Config, str | None] = {
-    "groups": "loss_mask",
-    "trajectories": "loss_mask",
-    "preference": None,
-    "stepwise": "labels",
-}
-"""The list of booleans that is hashed beside the trajectory's id."""
+    from dfgen.export.tables.table import ExportTable
 
 
 class MaskDigest:
-    """sha256 over `trajectory_id`, a zero byte, and the mask as one byte per entry, row by row."""
+    """sha256 over `trajectory_id`, a zero byte, and the mask as one byte per entry, row by row.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._column = MASK_COLUMNS[config]
+    Args:
+        table: which table; it says where its masks stand.
+    """
+
+    def __init__(self, table: ExportTable) -> None:
+        self._nested_in = table.nested_in
+        self._column = table.mask_column
         self._hash = hashlib.sha256()
         self.trajectories = 0
 
     def update(self, table: pa.Table) -> None:
         """Add the rows of a part of the table."""
-        if self._config == "groups":
-            for chunk in table["trajectories"].chunks:
+        if self._nested_in is not None:
+            for chunk in table[self._nested_in].chunks:
                 rows = chunk.flatten()
-                self._add(rows.field("trajectory_id"), rows.field(self._column))
+                masks = None if self._column is None else rows.field(self._column)
+                self._add(rows.field("trajectory_id"), masks)
             return
         ids = table["trajectory_id"]
         masks = None if self._column is None else table[self._column]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dfgen.errors import InputError, StorageError
+from dfgen.errors import StorageError
 from dfgen.export.digest import MaskDigest
+from dfgen.export.making import check_sources, iter_tables
 from dfgen.export.manifest import DatasetManifest, FileEntry, TableEntry, hide_folder
-from dfgen.export.names import MANIFEST, Config
+from dfgen.export.names import MANIFEST
 from dfgen.export.origin import describe_origin
-from dfgen.export.schema import make_schema
 from dfgen.export.shard import count_left_out
-from dfgen.export.tables import TableMaker
+from dfgen.export.tables import find_table
+from dfgen.export.tables.table import ExportTable
 from dfgen.export.writing import write_files
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.os_errors import explain_os_errors
@@ -28,7 +29,7 @@ Say = Callable[[str], None]
 
 def export_tables(
     finished: FinishedRun,
-    configs: Sequence[Config],
+    names: Sequence[str],
     out: Path,
     *,
     flat: bool = False,
@@ -38,37 +39,33 @@ def export_tables(
 
     Args:
         finished: the run (`dfgen.store.finished.open_finished`).
-        configs: which tables.
+        names: which tables (`dfgen.export.tables.TABLES`).
         out: the folder; what it holds of an earlier export is replaced.
-        flat: put the files of the one table into `out` itself, not into `out/<config>`.
+        flat: put the files of the one table into `out` itself, not into `out/<name>`.
         say: told what is being written.
 
     Raises:
-        InputError: the run has no masks yet.
+        InputError: there is no such table, or the run lacks what it is made of.
         StorageError: it cannot be written, or something else is there.
     """
     run = finished.run
-    if not run.table("masks").shards():
-        raise InputError(
-            "there is nothing to export: the mask stage has not finished any shard.",
-            where=str(run.root),
-            hint="`dfgen run` does all stages in order.",
-        )
+    chosen = [find_table(name) for name in names]
+    for table in chosen:
+        check_sources(finished, table)
     _check_vacant(out)
     sha256 = find_tokenizer_sha256(finished)
-    maker = TableMaker(finished.pipeline, sha256)
-    tables: dict[Config, TableEntry] = {}
-    for config in configs:
-        say(f"writing {config}")
-        folder = out if flat else out / config
-        tables[config] = _write_table(maker, finished, config, folder, out)
+    tables: dict[str, TableEntry] = {}
+    for table in chosen:
+        say(f"writing {table.name}")
+        folder = out if flat else out / table.name
+        tables[table.name] = _write_table(finished, table, sha256, folder, out)
     manifest = DatasetManifest(
         name=finished.pipeline.name,
         run_created=run.manifest.created,
-        tokenizer={"name": _name_tokenizer(finished), "sha256": sha256},
+        tokenizer={"name": hide_folder(finished.tokenizer_name), "sha256": sha256},
         tables=tables,
-        prompts_left_out=count_left_out(run),
-        origin=describe_origin(run, finished.pipeline),
+        prompts_left_out=count_left_out(finished),
+        origin=describe_origin(finished),
     )
     write_manifest(manifest, out)
     return manifest
@@ -88,16 +85,16 @@ def find_tokenizer_sha256(finished: FinishedRun) -> str:
 
 
 def _write_table(
-    maker: TableMaker, finished: FinishedRun, config: Config, folder: Path, out: Path
+    finished: FinishedRun, table: ExportTable, sha256: str, folder: Path, out: Path
 ) -> TableEntry:
-    digest = MaskDigest(config)
+    digest = MaskDigest(table)
 
     def hashed() -> Iterator[pa.Table]:
-        for table in maker.iter_tables(finished.run, config):
-            digest.update(table)
-            yield table
+        for part in iter_tables(finished, table, sha256):
+            digest.update(part)
+            yield part
 
-    files = write_files(hashed(), make_schema(config, maker.tokenizer_sha256), folder)
+    files = write_files(hashed(), table.make_schema(sha256), folder)
     return TableEntry(
         rows=sum(file.rows for file in files),
         trajectories=digest.trajectories,
@@ -121,10 +118,3 @@ def _check_vacant(out: Path) -> None:
             where=str(out),
             hint="Choose a directory that does not exist yet, or an empty one.",
         )
-
-
-def _name_tokenizer(finished: FinishedRun) -> str | None:
-    from dfgen.config.pipeline import name_tokenizer
-
-    name: Any = name_tokenizer(finished.pipeline)[0]
-    return hide_folder(name)

@@ -1,4 +1,4 @@
-"""Load masks and groups: of a run, of exported files, or of a data set on the Hub.
+"""Loads masks and groups in Python: of a run, of exported files, or of a data set on the Hub.
 
     for row in dfgen.load_masks("runs/demo", tokenizer="Qwen/Qwen2.5-VL-3B-Instruct"):
         row["completion_ids"], row["loss_mask"]          # numpy arrays of one length
@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError
-from dfgen.export.names import MANIFEST, Config
+from dfgen.export.names import MANIFEST
+from dfgen.export.tables import GROUPS, TRAJECTORIES
+from dfgen.export.tables.table import ExportTable
 
 if TYPE_CHECKING:
     from dfgen.export.sources import Source
@@ -93,7 +95,7 @@ def load_masks(
         InputError: there is no such data; or its ids belong to another tokenizer.
         DamagedFileError: a file is missing or broken.
     """
-    return _load(path_or_repo, "trajectories", tokenizer, columns, revision)
+    return _load(path_or_repo, TRAJECTORIES, tokenizer, columns, revision)
 
 
 def load_groups(
@@ -112,47 +114,47 @@ def load_groups(
         Rows as dictionaries: `prompt`, `messages`, `problem`, `images` (`{bytes, path}`), `answer`,
         and `trajectories`, a list of dictionaries like the rows of `load_masks`.
     """
-    return _load(path_or_repo, "groups", tokenizer, columns, revision)
+    return _load(path_or_repo, GROUPS, tokenizer, columns, revision)
 
 
 def _load(
     path_or_repo: str | Path,
-    config: Config,
+    table: ExportTable,
     tokenizer: Any,
     columns: Sequence[str] | None,
     revision: str | None,
 ) -> Rows:
-    source = _open(path_or_repo, config, revision)
+    source = _open(path_or_repo, table, revision)
     if tokenizer is not None:
-        _check_tokenizer(source, tokenizer, config)
+        _check_tokenizer(source, tokenizer, table)
     return Rows(source, None if columns is None else tuple(columns))
 
 
-def _open(path_or_repo: str | Path, config: Config, revision: str | None) -> Source:
+def _open(path_or_repo: str | Path, table: ExportTable, revision: str | None) -> Source:
     from dfgen.export import sources
 
     path = Path(path_or_repo).expanduser()
     if (path / "run.json").is_file():
-        return sources.open_run(path, config)
+        return sources.open_run(path, table)
     if (path / MANIFEST).is_file():
-        return sources.open_folder(path, config)
+        return sources.open_folder(path, table)
     if path.is_file():
-        return sources.open_files([path], config)
+        return sources.open_files([path], table)
     if path.is_dir():
         # `dfgen mask --pairs` writes OUT/masks.
         files = sorted(path.glob("*.parquet")) or sorted((path / "masks").glob("*.parquet"))
         if not files:
             raise InputError("there is no Parquet file in this folder.", where=str(path))
-        return sources.open_files(files, config)
+        return sources.open_files(files, table)
     if isinstance(path_or_repo, Path) or not _REPO_ID.fullmatch(path_or_repo):
         raise InputError(
             "there is no such file or folder, and it is no id of a data set on the Hub.",
             where=str(path_or_repo),
         )
-    return _open_repo(path_or_repo, config, revision)
+    return _open_repo(path_or_repo, table, revision)
 
 
-def _open_repo(repo_id: str, config: Config, revision: str | None) -> Source:
+def _open_repo(repo_id: str, table: ExportTable, revision: str | None) -> Source:
     """A data set on the Hub, its commit fixed now; files are fetched when their turn comes."""
     from dfgen.export.manifest import read_dataset_manifest
     from dfgen.export.sources import Source, make_reader
@@ -161,18 +163,18 @@ def _open_repo(repo_id: str, config: Config, revision: str | None) -> Source:
     # The cache keeps files under snapshots/<commit>/, so the commit is known offline as well.
     commit = manifest_path.parent.name
     manifest = read_dataset_manifest(manifest_path)
-    table = manifest.tables.get(config)
-    if table is None:
+    listed = manifest.tables.get(table.name)
+    if listed is None:
         raise InputError(
-            f"the data set has no table {config}; it has {', '.join(manifest.tables)}.",
+            f"the data set has no table {table.name}; it has {', '.join(manifest.tables)}.",
             where=repo_id,
         )
     files: list[Callable[[], Path]] = [
         lambda name=entry.path: _fetch(repo_id, name, commit)  # type: ignore[misc]
-        for entry in table.files
+        for entry in listed.files
     ]
     sha256 = manifest.tokenizer["sha256"]
-    return Source(repo_id, sha256, table.rows, make_reader(files, config, sha256))
+    return Source(repo_id, sha256, listed.rows, make_reader(files, table, sha256))
 
 
 def _fetch(repo_id: str, name: str, revision: str | None) -> Path:
@@ -200,7 +202,7 @@ def _fetch(repo_id: str, name: str, revision: str | None) -> Path:
     return Path(path)
 
 
-def _check_tokenizer(source: Source, given: Any, config: Config) -> None:
+def _check_tokenizer(source: Source, given: Any, table: ExportTable) -> None:
     name, sha256, tokenizer = _identify(given)
     if source.tokenizer is not None:
         if sha256 != source.tokenizer:
@@ -208,7 +210,7 @@ def _check_tokenizer(source: Source, given: Any, config: Config) -> None:
                 source, name, f"{sha256[:12]}… instead of {source.tokenizer[:12]}…"
             )
         return
-    if tokenizer is None or config != "trajectories":
+    if tokenizer is None or table is not TRAJECTORIES:
         raise InputError(
             "nobody noted which tokenizer the ids of these rows belong to.",
             where=source.name,

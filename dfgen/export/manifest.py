@@ -1,7 +1,7 @@
-"""dfgen.json: what a data set holds and how it was made. The card is written from it.
+"""Reads and writes dfgen.json: what a data set holds and how it was made.
 
-Equal runs give equal manifests, so a publication that is repeated changes nothing: no time of
-writing stands here, only when the run was begun.
+The card is written from it. Equal runs give equal manifests, so a publication that is repeated
+changes nothing: no time of writing stands here, only when the run was begun.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.export.names import Config
 from dfgen.version import VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
@@ -54,7 +53,7 @@ class DatasetManifest(BaseModel):
     """When the run was begun; ISO 8601, UTC."""
     tokenizer: dict[str, str | None]
     """`name` and `sha256` of the policy's tokenizer, to which all ids belong."""
-    tables: dict[Config, TableEntry]
+    tables: dict[str, TableEntry]
     prompts_left_out: int = 0
     """Prompts without any trajectory that has a mask."""
     origin: dict[str, Any] = Field(default_factory=dict)
@@ -91,7 +90,7 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
         raise InputError(
             f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
             where=str(path),
-            hint="Update dfgen: pip install -U dfgen",
+            hint="Update dfgen.",
         )
     try:
         return DatasetManifest.model_validate(data)

@@ -1,4 +1,4 @@
-"""How the rows of a run were made, in a form that may be shown to anybody."""
+"""Describes how a run was made, for a data set's manifest: nothing private is in it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from dfgen.export.manifest import hide_folder
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
+    from dfgen.store.finished import FinishedRun
     from dfgen.store.run import Run
 
 _DECODING = ("temperature", "top_p", "top_k", "max_tokens")
 
 
-def describe_origin(run: Run, pipeline: Pipeline) -> dict[str, Any]:
+def describe_origin(finished: FinishedRun) -> dict[str, Any]:
     """Models, revisions, hashes of prompts and templates, sampling, and the run's fingerprints.
 
-    Paths of this machine are cut to their last part; no address of a server is given.
+    Paths of this machine are cut to their last part; no address of a server is given. Of a run
+    without answers of its own neither models nor sampling nor repairing are known.
     """
+    run, pipeline = finished.run, finished.pipeline
+    if not finished.has_answers_of_its_own:
+        return {"mask": pipeline.mask.model_dump(mode="json"), "stages": _describe_stages(run)}
     sample, repair = pipeline.sample, pipeline.repair
     origin: dict[str, Any] = {
         "seed": pipeline.seed,
@@ -41,16 +46,20 @@ def describe_origin(run: Run, pipeline: Pipeline) -> dict[str, Any]:
             **{name: getattr(repair.decoding, name) for name in _DECODING},
         },
         "mask": pipeline.mask.model_dump(mode="json"),
-        "stages": {
-            stage: {"dfgen": record.dfgen, "fingerprint": record.digest}
-            for stage, record in run.manifest.stages.items()
-        },
+        "stages": _describe_stages(run),
     }
     template = run.manifest.get_stage("repair").fingerprint.get("facts.repair.template")
     origin["repair"]["prompt_sha256"] = template or _hash_text(repair.prompt)
     if pipeline.imports is not None:
         origin["imported_from"] = pipeline.imports.model
     return origin
+
+
+def _describe_stages(run: Run) -> dict[str, Any]:
+    return {
+        stage: {"dfgen": record.dfgen, "fingerprint": record.digest}
+        for stage, record in run.manifest.stages.items()
+    }
 
 
 def _describe_source(pipeline: Pipeline) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arrow tables as rows whose lists of numbers are numpy arrays.
+"""Turns Arrow tables into rows whose lists of numbers are numpy arrays.
 
 A whole batch is decoded column by column; a row then takes a slice of it. Python lists of tokens
 would be a hundred times slower.

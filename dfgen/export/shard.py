@@ -1,9 +1,9 @@
-"""One shard of a run, with every mask assigned to its prompt."""
+"""Reads a run shard by shard for an export: masks, each with the prompt that it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfgen.errors import DamagedFileError
-from dfgen.export.schema import RENAMED
+from dfgen.export.chats import Chat, ChatMaker
+from dfgen.export.columns import RENAMED
+from dfgen.store.prompt_finder import PromptFinder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dfgen.store.run import Run
+    from dfgen.store.finished import FinishedRun
+
+UNKNOWN = -1
+"""Owner of a mask whose prompt the run does not hold."""
 
 
 @dataclass(frozen=True)
@@ -26,68 +31,115 @@ class Shard:
     Attributes:
         prompts: table of `dfgen.records.Prompt`, N rows.
         masks: table of `dfgen.records.Mask` under published column names, M rows.
-        counts: int64[N]: how many masks in turn belong to each prompt; adds up to M, none is 0.
+        owners: int64[M]: the row of `prompts` that each mask belongs to, or `UNKNOWN`.
+        chats: N prompts as the policy was asked them.
         first_row: number of the first prompt in the whole table.
-        left_out: prompts of the shard without any mask (all their answers were rejected).
+        data_source: what trainers are told the rows come from.
     """
 
     prompts: pa.Table
     masks: pa.Table
-    counts: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    chats: Sequence[Chat]
     first_row: int
-    left_out: int
+    data_source: str
 
     def spread(self, values: pa.ChunkedArray | pa.Array) -> Any:
-        """Repeat a value of each prompt for each of its masks."""
-        return values.take(np.repeat(np.arange(len(self.counts)), self.counts))
+        """Repeat a value of each prompt for each of its masks; null where the prompt is unknown."""
+        import pyarrow as pa
+
+        return values.take(pa.array(self.owners, mask=self.owners == UNKNOWN))
+
+    def filter(self, wanted: Any) -> Shard:
+        """The same prompts with the masks for which a boolean Arrow column says so."""
+        chosen = wanted.to_numpy()
+        return replace(self, masks=self.masks.filter(wanted), owners=self.owners[chosen])
+
+    def gather(self) -> Shard:
+        """The masks whose prompt is known, those of one prompt together, else in their order."""
+        owners = self.owners
+        if (owners != UNKNOWN).all() and (owners[1:] >= owners[:-1]).all():
+            return self
+        order = np.argsort(owners, kind="stable")
+        order = order[owners[order] != UNKNOWN]
+        return replace(self, masks=self.masks.take(order), owners=owners[order])
+
+    def find_edges(self) -> pa.Array:
+        """int32[N+1]: where the masks of each prompt begin and end; `gather` comes before."""
+        import pyarrow as pa
+
+        counts = np.bincount(self.owners, minlength=self.prompts.num_rows)
+        return pa.array(np.append(0, np.cumsum(counts)), pa.int32())
 
 
-def read_shards(run: Run) -> Iterator[Shard]:
+def read_shards(finished: FinishedRun) -> Iterator[Shard]:
     """The shards of a run that have masks, in order.
+
+    A run that drew its answers knows every prompt, and its masks stand in their order. Masks of
+    pairs may have no prompt or share one from afar; a prompt of pairs in several shards is in each.
 
     Raises:
         DamagedFileError: masks and prompts do not belong together.
         StorageError: a file cannot be read.
     """
+    prompts = PromptFinder(finished.prompts)
+    maker = ChatMaker(finished.pipeline)
+    table = finished.run.table("masks")
     row = 0
-    for number in run.table("masks").shards():
-        shard = _read_shard(run, number, row)
-        row += shard.prompts.num_rows
-        if shard.prompts.num_rows:
-            yield shard
+    for number in table.shards():
+        masks = table.read(number)
+        names = masks["prompt_id"].to_pylist()
+        distinct = list(dict.fromkeys(names))
+        if finished.has_answers_of_its_own:
+            _check_order(names, prompts.read_ids(number), str(table.path(number)))
+        found = prompts.find(distinct, number)
+        ranks = {name: i for i, name in enumerate(found["prompt_id"].to_pylist())}
+        renamed = [RENAMED.get(name, name) for name in masks.column_names]
+        if masks.num_rows:
+            yield Shard(
+                found,
+                masks.rename_columns(renamed).replace_schema_metadata(None),
+                np.array([ranks.get(name, UNKNOWN) for name in names], np.int64),
+                _make_chats(maker, found),
+                row,
+                f"dfgen/{finished.pipeline.name}",
+            )
+        row += found.num_rows
 
 
-def count_left_out(run: Run) -> int:
+def count_left_out(finished: FinishedRun) -> int:
     """Prompts of which no trajectory has a mask."""
-    masks = run.table("masks")
+    table = finished.prompts
+    if table is None:
+        return 0
+    masks = finished.run.table("masks")
     kept: set[str] = set()
     for number in masks.shards():
         kept.update(masks.read(number, ["prompt_id"])["prompt_id"].to_pylist())
-    prompts = run.table("prompts")
-    return sum(prompts.num_rows(number) for number in prompts.shards()) - len(kept)
+    return sum(
+        name not in kept
+        for number in table.shards()
+        for name in table.read(number, ["prompt_id"])["prompt_id"].to_pylist()
+    )
 
 
-def _read_shard(run: Run, number: int, row: int) -> Shard:
-    masks = run.table("masks").read(number)
-    prompts = run.table("prompts").read(number)
-    owners = masks["prompt_id"].to_numpy()
-    first = np.ones(len(owners), np.bool_)
-    first[1:] = owners[1:] != owners[:-1]
-    starts = np.flatnonzero(first)
-    counts = np.diff(np.append(starts, len(owners))).astype(np.int64)
-    known = {name: i for i, name in enumerate(prompts["prompt_id"].to_pylist())}
-    order = [known.get(owners[start], -1) for start in starts]
-    if -1 in order or any(b <= a for a, b in pairwise(order)):
+def _check_order(names: Sequence[str], prompt_ids: Sequence[str], where: str) -> None:
+    known = {name: i for i, name in enumerate(prompt_ids)}
+    order = [known.get(name, -1) for name in names]
+    if -1 in order or any(b < a for a, b in pairwise(order)):
         raise DamagedFileError(
             "the masks are not in the order of the prompts, or belong to other prompts.",
-            where=str(run.table("masks").path(number)),
+            where=where,
             hint="Delete the file and run `dfgen mask` again; masks cost nothing to make.",
         )
-    renamed = [RENAMED.get(name, name) for name in masks.column_names]
-    return Shard(
-        prompts.take(order),
-        masks.rename_columns(renamed).replace_schema_metadata(None),
-        counts,
-        row,
-        prompts.num_rows - len(order),
-    )
+
+
+def _make_chats(maker: ChatMaker, prompts: pa.Table) -> list[Chat]:
+    import pyarrow.compute as pc
+
+    pictures = pc.list_value_length(prompts["images"]).to_pylist()
+    rows = prompts.select(["question", "choices"]).to_pylist()
+    return [
+        maker.make(row["question"], row["choices"], count)
+        for row, count in zip(rows, pictures, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Where rows come from: a run, exported files, a published data set, or files of masks."""
+"""Opens what rows can be loaded from: a run, an exported folder, files of a table or of masks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import DamagedFileError, InputError
+from dfgen.export.columns import RENAMED, merge_chunks
 from dfgen.export.manifest import read_dataset_manifest
-from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY, Config, name_table
-from dfgen.export.schema import RENAMED, make_schema
+from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
+from dfgen.export.tables import TRAJECTORIES
+from dfgen.export.tables.table import ExportTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 16 * 1024 * 1024
 _LISTED = 3
-_NESTED = "trajectories."
 
 
 @dataclass(frozen=True)
@@ -37,41 +38,41 @@ class Source:
     batches: Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]] = field(repr=False)
 
 
-def open_run(root: Path, config: Config) -> Source:
-    """The table of a run, made while it is read."""
+def open_run(root: Path, table: ExportTable) -> Source:
+    """A table of a run, made while it is read.
+
+    Raises:
+        InputError: the run lacks what it is made of.
+    """
     from dfgen.export.exporting import find_tokenizer_sha256
-    from dfgen.export.tables import TableMaker
+    from dfgen.export.making import check_sources, iter_tables
     from dfgen.store.finished import open_finished
 
     finished = open_finished(root)
     masks = finished.run.table("masks")
-    if not masks.shards():
-        raise InputError(
-            "the run has no masks yet.", where=str(root), hint="`dfgen run` does all stages."
-        )
+    check_sources(finished, table)
     sha256 = find_tokenizer_sha256(finished)
-    maker = TableMaker(finished.pipeline, sha256)
-    count = sum(map(masks.num_rows, masks.shards())) if config == "trajectories" else None
+    count = sum(map(masks.num_rows, masks.shards())) if table is TRAJECTORIES else None
 
     def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        for table in maker.iter_tables(finished.run, config):
-            yield from _select(table, columns).combine_chunks().to_batches()
+        for part in iter_tables(finished, table, sha256):
+            yield from _select(part, columns, table.nested_in).combine_chunks().to_batches()
 
     return Source(str(root), sha256, count, read)
 
 
-def open_folder(folder: Path, config: Config) -> Source:
+def open_folder(folder: Path, table: ExportTable) -> Source:
     """An exported folder or a local copy of a published data set."""
     manifest = read_dataset_manifest(folder / MANIFEST)
-    table = manifest.tables.get(config)
-    if table is None:
+    listed = manifest.tables.get(table.name)
+    if listed is None:
         raise InputError(
-            f"there is no table {config}; it holds {', '.join(manifest.tables)}.",
+            f"there is no table {table.name}; it holds {', '.join(manifest.tables)}.",
             where=str(folder),
-            hint=f"Write it with: dfgen export RUN --to {config} --out DIR",
+            hint=f"Write it with: dfgen export RUN --to {table.name} --out DIR",
         )
     files: list[Callable[[], Path]] = []
-    for entry in table.files:
+    for entry in listed.files:
         path = folder / entry.path
         if not path.is_file():
             raise DamagedFileError(
@@ -81,10 +82,10 @@ def open_folder(folder: Path, config: Config) -> Source:
             )
         files.append(lambda path=path: path)  # type: ignore[misc]
     sha256 = manifest.tokenizer["sha256"]
-    return Source(str(folder), sha256, table.rows, make_reader(files, config, sha256))
+    return Source(str(folder), sha256, listed.rows, make_reader(files, table, sha256))
 
 
-def open_files(paths: Sequence[Path], config: Config) -> Source:
+def open_files(paths: Sequence[Path], table: ExportTable) -> Source:
     """Parquet files of an exported table, or of masks (`dfgen.mask/1`) as trajectories."""
     import pyarrow.parquet as pq
 
@@ -94,7 +95,7 @@ def open_files(paths: Sequence[Path], config: Config) -> Source:
             metadata = pq.read_schema(path).metadata or {}
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
-        _check_kind(metadata, config, str(path))
+        _check_kind(metadata, table, str(path))
         hashes.add(metadata.get(TOKENIZER_KEY, b"").decode() or None)
     if len(hashes) > 1:
         raise InputError(
@@ -108,23 +109,23 @@ def open_files(paths: Sequence[Path], config: Config) -> Source:
         for path in paths
     ]
     sha256 = hashes.pop() if hashes else None
-    return Source(str(paths[0]), sha256, count, make_reader(files, config, sha256))
+    return Source(str(paths[0]), sha256, count, make_reader(files, table, sha256))
 
 
 def make_reader(
-    files: Sequence[Callable[[], Path]], config: Config, tokenizer: str | None
+    files: Sequence[Callable[[], Path]], table: ExportTable, tokenizer: str | None
 ) -> Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]]:
     """Read files one after the other; each is asked for (and fetched) when its turn comes."""
 
     def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         for find in files:
-            yield from _read_file(find(), config, tokenizer, columns)
+            yield from _read_file(find(), table, tokenizer, columns)
 
     return read
 
 
 def _read_file(
-    path: Path, config: Config, tokenizer: str | None, columns: Sequence[str] | None
+    path: Path, table: ExportTable, tokenizer: str | None, columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -132,13 +133,13 @@ def _read_file(
     count = 0
     try:
         with pq.ParquetFile(path) as file:
-            _check_kind(file.schema_arrow.metadata or {}, config, str(path))
+            _check_kind(file.schema_arrow.metadata or {}, table, str(path))
             wanted: list[str] | None
             raw = _is_raw(file.schema_arrow.metadata or {})
             if raw:
                 wanted = list(_name_raw(file.schema_arrow.names, columns).values())
             else:
-                wanted = _name_leaves(columns)
+                wanted = _name_leaves(columns, table.nested_in)
             rows = file.metadata.num_rows
             for batch in file.iter_batches(_choose_batch_size(file.metadata), columns=wanted):
                 count += batch.num_rows
@@ -149,16 +150,16 @@ def _read_file(
         raise DamagedFileError(f"only {count} of its {rows} rows can be read.", where=str(path))
 
 
-def _check_kind(metadata: dict[bytes, bytes], config: Config, where: str) -> None:
-    if metadata.get(TABLE_KEY, b"").decode() == name_table(config):
+def _check_kind(metadata: dict[bytes, bytes], table: ExportTable, where: str) -> None:
+    if metadata.get(TABLE_KEY, b"").decode() == table.label:
         return
-    if config == "trajectories" and _is_raw(metadata):
+    if table is TRAJECTORIES and _is_raw(metadata):
         return
     kind = (metadata.get(TABLE_KEY) or metadata.get(b"dfgen.schema") or b"something else").decode()
     raise InputError(
-        f"this file holds {kind}, not {name_table(config)}.",
+        f"this file holds {kind}, not {table.label}.",
         where=where,
-        hint=f"Write that table with: dfgen export RUN --to {config} --out DIR",
+        hint=f"Write that table with: dfgen export RUN --to {table.name} --out DIR",
     )
 
 
@@ -166,30 +167,31 @@ def _is_raw(metadata: dict[bytes, bytes]) -> bool:
     return metadata.get(b"dfgen.schema", b"") == b"dfgen.mask/1"
 
 
-def _select(table: pa.Table, columns: Sequence[str] | None) -> pa.Table:
+def _select(table: pa.Table, columns: Sequence[str] | None, nested_in: str | None) -> pa.Table:
     """Some columns of a table; `trajectories.x` is one column inside of the trajectories."""
     import pyarrow as pa
 
     if columns is None:
         return table
     top = table.select(list(dict.fromkeys(name.partition(".")[0] for name in columns)))
-    inner = [name.removeprefix(_NESTED) for name in columns if name.startswith(_NESTED)]
+    prefix = f"{nested_in}."
+    inner = [name.removeprefix(prefix) for name in columns if name.startswith(prefix)]
     if not inner:
         return top
-    lists = top["trajectories"].combine_chunks()
-    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    lists = merge_chunks(top[nested_in])
     rows = pa.StructArray.from_arrays([lists.values.field(name) for name in inner], inner)
     nested = pa.ListArray.from_arrays(lists.offsets, rows)
-    return top.set_column(top.column_names.index("trajectories"), "trajectories", nested)
+    return top.set_column(top.column_names.index(nested_in), nested_in, nested)
 
 
-def _name_leaves(columns: Sequence[str] | None) -> list[str] | None:
+def _name_leaves(columns: Sequence[str] | None, nested_in: str | None) -> list[str] | None:
     """Columns as Parquet names them."""
     if columns is None:
         return None
-    leaf = f"{_NESTED}list.element."
+    prefix = f"{nested_in}."
     return [
-        leaf + name.removeprefix(_NESTED) if name.startswith(_NESTED) else name for name in columns
+        f"{prefix}list.element.{name.removeprefix(prefix)}" if name.startswith(prefix) else name
+        for name in columns
     ]
 
 
@@ -212,7 +214,7 @@ def _rename(
     """A batch of a mask file as one of `trajectories`; what only a run knows is null."""
     import pyarrow as pa
 
-    schema = make_schema("trajectories", tokenizer or "")
+    schema = TRAJECTORIES.make_schema(tokenizer or "")
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     back = {RENAMED.get(name, name): name for name in batch.schema.names}

@@ -1,4 +1,4 @@
-"""Tables into Parquet files as the Hub wants them.
+"""Writes tables into Parquet files of the size and layout that the Hub handles best.
 
 Row groups end by bytes, not by rows: the Hub's viewer refuses groups above 300 MB, and fixed
 numbers of rows with pictures get there. On top of the settings of every dfgen file
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfgen.export.names import name_shard
-from dfgen.export.sizes import measure_rows
 from dfgen.store.atomic_files import make_directory
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.os_errors import explain_os_errors
@@ -107,6 +107,52 @@ def split_tables(tables: Iterable[pa.Table], row_group_bytes: int) -> Iterator[t
             start += fit
     if held:
         yield pa.concat_tables(pending), held
+
+
+def measure_rows(table: pa.Table) -> NDArray[np.int64]:
+    """int64[rows]: uncompressed bytes of values (offsets and null bits left out)."""
+    total = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        parts = [measure_values(chunk) for chunk in column.chunks]
+        total += np.concatenate(parts) if parts else 0
+    return total
+
+
+def measure_values(array: pa.Array) -> NDArray[np.int64]:
+    """int64[length]: bytes of each value of an array."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind: Any = array.type
+    if pa.types.is_struct(kind):
+        total = np.zeros(len(array), np.int64)
+        for field in array.flatten():
+            total += measure_values(field)
+        return total
+    if pa.types.is_list(kind):
+        lengths = _to_lengths(pc.list_value_length(array))
+        if pa.types.is_primitive(kind.value_type):
+            # Tokens are most of a table: what all entries share is not added up one by one.
+            return lengths * _find_width(kind.value_type)
+        inner = measure_values(array.flatten())
+        edges = np.append(0, np.cumsum(inner))
+        ends = np.cumsum(lengths)
+        return np.asarray(edges[ends] - edges[ends - lengths], dtype=np.int64)
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return _to_lengths(pc.binary_length(array))
+    return np.full(len(array), _find_width(kind), np.int64)
+
+
+def _find_width(kind: Any) -> int:
+    """Bytes of a value of fixed width."""
+    return max(1, int(kind.bit_width) // 8)
+
+
+def _to_lengths(values: Any) -> NDArray[np.int64]:
+    import pyarrow.compute as pc
+
+    lengths: NDArray[np.int64] = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64)
 
 
 def list_writer_options(schema: pa.Schema) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The whole publication, from a run to a verified and tagged data set."""
+"""Publishes a run: all the steps, from its files here to a verified and tagged data set."""
 
 from __future__ import annotations
 

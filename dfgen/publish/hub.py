@@ -1,4 +1,4 @@
-"""The Hub, as far as publishing needs it."""
+"""Calls the Hugging Face Hub: everything that publishing asks of it."""
 
 from __future__ import annotations
 

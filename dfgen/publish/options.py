@@ -1,15 +1,14 @@
-"""What the user asks of a publication."""
+"""The choices of a user who publishes: where to, which tables, which licence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfgen.export.names import Config
-
 Say = Callable[[str], None]
 
-DEFAULT_CONFIGS: tuple[Config, ...] = ("groups", "trajectories")
+DEFAULT_TABLES = ("groups", "trajectories")
+"""What is published where nobody says which tables; those of them that the run can give."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class PublishOptions:
 
     Attributes:
         repo_id: `name` or `owner/name`.
-        configs: tables, the default one first.
+        tables: names of tables, the default one first; empty: `DEFAULT_TABLES`.
         license: as the Hub writes it (`cc-by-4.0`); None is an unsafe thing to be allowed.
         private: only for a repository that does not exist yet.
         revision: branch to commit to; made if it is not there. None: main.
@@ -28,7 +27,7 @@ class PublishOptions:
     """
 
     repo_id: str
-    configs: tuple[Config, ...] = DEFAULT_CONFIGS
+    tables: tuple[str, ...] = ()
     license: str | None = None
     private: bool = False
     revision: str | None = None

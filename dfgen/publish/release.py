@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfgen.export.manifest import DatasetManifest
-from dfgen.export.names import CONFIGS, MANIFEST
+from dfgen.export.names import MANIFEST
+from dfgen.export.tables import TABLES
 
 README = "README.md"
 ASSETS = "assets"
 
-_OURS = re.compile(rf"(?:{'|'.join(CONFIGS)})/[^/]+\.parquet|{ASSETS}/[^/]+\.png")
+_OURS = re.compile(rf"(?:{'|'.join(TABLES)})/[^/]+\.parquet|{ASSETS}/[^/]+\.png")
 
 
 @dataclass(frozen=True)

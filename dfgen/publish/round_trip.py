@@ -27,13 +27,14 @@ def load_table(repo_id: str, revision: str, config: str) -> dict[str, int | str]
     import pyarrow as pa
 
     from dfgen.export.digest import MaskDigest
+    from dfgen.export.tables import find_table
 
     builder = datasets.load_dataset_builder(repo_id, config, revision=revision)
     streaming = (builder.info.download_size or 0) > STREAM_ABOVE
     table = datasets.load_dataset(
         repo_id, config, split="train", revision=revision, streaming=streaming
     ).with_format("arrow")
-    digest = MaskDigest(config)  # type: ignore[arg-type]  # one of the manifest's own
+    digest = MaskDigest(find_table(config))
     rows = 0
     for batch in table.iter(batch_size=BATCH_ROWS):
         part = batch if isinstance(batch, pa.Table) else pa.table(batch)

@@ -1,4 +1,4 @@
-"""Gets a release into the repository exactly once.
+"""Uploads and commits a release exactly once, whatever fails on the way.
 
 A commit names the head it was made for (`parent_commit`), so the Hub refuses it (412) when another
 one came first, be it somebody else's or our own, whose answer was lost. After every failure the

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.export.exporting import export_tables, write_manifest
-from dfgen.publish.options import PublishOptions, Say
+from dfgen.export.making import can_make
+from dfgen.export.tables import TABLES, find_table
+from dfgen.publish.options import DEFAULT_TABLES, PublishOptions, Say
 from dfgen.publish.release import ASSETS, README, Release, collect_release
 from dfgen.store.os_errors import explain_os_errors
 
@@ -28,16 +31,16 @@ def stage_release(
     """Write tables, manifest, card and plots; equal runs and options give equal files.
 
     Raises:
-        InputError: the run has no masks.
+        InputError: the run lacks what a table is made of.
         StorageError: the folder cannot be written.
     """
     from dfgen.report.card import write_card
-    from dfgen.report.numbers import collect_numbers
+    from dfgen.report.stats import collect_numbers
 
     with explain_os_errors(folder, "clear"):
         if folder.exists():
             shutil.rmtree(folder)
-    manifest = export_tables(finished, options.configs, folder, say=say)
+    manifest = export_tables(finished, choose_tables(finished, options, say), folder, say=say)
     say("writing the card")
     numbers = collect_numbers(finished)
     del numbers["run"]  # the folder's name on this machine
@@ -53,9 +56,21 @@ def stage_release(
             repo_id=options.repo_id,
             license_name=options.license,
             pictures=[f"{ASSETS}/{name}" for name in pictures],
+            descriptions={name: table.description for name, table in TABLES.items()},
         )
         (folder / README).write_text(card, "utf-8")
     return collect_release(folder, manifest)
+
+
+def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:
+    """The tables that were asked for; where none were, those usual ones that the run can give."""
+    if options.tables:
+        return options.tables
+    possible = [name for name in DEFAULT_TABLES if can_make(finished, find_table(name))]
+    for name in DEFAULT_TABLES:
+        if name not in possible:
+            say(f"left out: {name}, which needs the questions, and this run holds none")
+    return possible
 
 
 def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
@@ -70,10 +85,10 @@ def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
 
 def describe_rest(finished: FinishedRun) -> str | None:
     """What the run still has to do, in words; None: nothing."""
-    from dfgen.store.counts import count_rows
+    from dfgen.report.stats import count_stages
 
-    found = count_rows(finished.run)
-    pending = {
+    found = count_stages(finished)
+    pending: dict[str, int] = {
         stage: numbers["pending"] for stage, numbers in found.items() if numbers["pending"] > 0
     }
     if finished.pipeline.repair.engine is None:

@@ -1,4 +1,4 @@
-"""`dfgen diff`: two texts side by side in colours, with steps and hunks."""
+"""Prints what `dfgen diff` found: two texts in colours, and every edit between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dfgen.diff.pair import PairDiff
 
 
-def to_json(diff: PairDiff) -> dict[str, Any]:
+def describe_difference(diff: PairDiff) -> dict[str, Any]:
     """The difference as plain data: masks over tokens, steps, hunks, quality."""
     arrays = (
         *("completion_ids", "loss_mask", "token_ops", "gap_mask", "repair_ids", "repair_mask"),

@@ -1,4 +1,4 @@
-"""Putting data into a page so that nothing in it can be taken for markup or for code."""
+"""Puts data into an HTML page so that nothing in it can be taken for markup or for code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture in a terminal: two pixels per character, the upper half and the lower half."""
+"""Draws a picture in a terminal: two pixels per character, one above the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen report`: one HTML file that needs no network, no server and no other file.
+"""Writes the page of `dfgen report`: one HTML file that needs no network and no other file.
 
 The page holds an index of all its trajectories as JSON, and the trajectories themselves in packs of
 `PACK_ROWS`, compressed, which the browser decodes when they are looked at or searched. So a report
@@ -8,28 +8,28 @@ of thousands opens as fast as one of fifty; there is no second file to lose.
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import InputError, StorageError
+from dfgen.errors import InputError
 from dfgen.report.embedding import hash_source, pack_json, write_json
-from dfgen.report.entries import describe_details, describe_prompt, describe_row, name_model
-from dfgen.report.gathering import gather_samples
-from dfgen.report.numbers import collect_numbers
+from dfgen.report.page_data import describe_details, describe_prompt, describe_row, name_model
 from dfgen.report.picking import pick_trajectories
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats import collect_numbers
 from dfgen.report.thumbnails import make_thumbnail
 from dfgen.report.view import build_view
+from dfgen.store.atomic_files import make_directory, replace_file
+from dfgen.store.os_errors import explain_os_errors
 from dfgen.version import VERSION
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
     from dfgen.store.finished import FinishedRun
 
 PACK_ROWS = 50
@@ -77,11 +77,14 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
             hint="`dfgen run` makes them; `dfgen stats` shows how far the run is.",
         )
     wanted = pick_trajectories(finished.run, limit)
-    samples = gather_samples(finished.run, wanted)
+    samples = gather_samples(finished, wanted)
     text = write_page(samples, numbers, describe_run(finished, len(wanted), total))
     # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
     data = text.encode(errors="replace")
-    _replace(out, data)
+    with explain_os_errors(out, "write"):
+        make_directory(out.parent)
+        with replace_file(out) as temporary:
+            temporary.write_bytes(data)
     return WrittenReport(out, len(data), len(wanted), total)
 
 
@@ -89,6 +92,8 @@ def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any
     """What the top of the page says about the run. Paths of this machine stay out of it."""
     pipeline, manifest = finished.pipeline, finished.run.manifest
     policy, repairer = pipeline.policy, pipeline.repair.engine
+    if not finished.has_answers_of_its_own:
+        policy = repairer = None  # whoever they were, this run did not ask them
     return {
         "name": finished.run.root.resolve().name,
         "pipeline": pipeline.name,
@@ -188,17 +193,3 @@ def read_script() -> str:
 
 def _read_part(name: str) -> str:
     return resources.files("dfgen.report").joinpath(f"page/{name}").read_text("utf-8")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise StorageError(
-            f"the report cannot be written: {error.strerror}.", where=str(path)
-        ) from None

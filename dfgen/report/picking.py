@@ -1,4 +1,4 @@
-"""Which trajectories a report shows when it cannot show all of them."""
+"""Picks the answers that a report shows when it cannot show all of them."""
 
 from __future__ import annotations
 

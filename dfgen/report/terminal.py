@@ -1,4 +1,4 @@
-"""What a run looks like in a terminal: tables on stdout, trajectories in colours."""
+"""Prints parts of a run in a terminal: counts, single answers in colours, rejected rows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dfgen.errors import InputError
-from dfgen.report.figures import tabulate_counts
-from dfgen.report.gathering import gather_samples
 from dfgen.report.marking import GAP, disarm
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import SampleView
 
 if TYPE_CHECKING:
+    from dfgen.store.finished import FinishedRun
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
 
@@ -30,7 +31,7 @@ def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
 
 
 def print_examples(
-    run: Run,
+    finished: FinishedRun,
     count: int,
     sources: Collection[str] = ("repair",),
     *,
@@ -42,28 +43,29 @@ def print_examples(
     seen: set[str] = set()
 
     def is_wanted(row: Mapping[str, Any]) -> bool:
-        prompt, _, _ = row["trajectory_id"].rpartition("-")
-        if row["mask_source"] not in sources or (one_per_prompt and prompt in seen):
+        if row["mask_source"] not in sources or (one_per_prompt and row["prompt_id"] in seen):
             return False
-        seen.add(prompt)
+        seen.add(row["prompt_id"])
         return True
 
-    ids = list(islice(_iter_ids(run, is_wanted), count))
+    ids = list(islice(_iter_ids(finished.run, is_wanted), count))
     if not ids:
         console.print(f"no mask with source {' or '.join(sources)} yet")
-    _print_samples(console, run, ids, details=details)
+    _print_samples(console, finished, ids, details=details)
 
 
-def print_row(run: Run, row_id: str) -> None:
-    """Every trajectory whose id begins with `row_id`; else the rejected rows of such an id.
+def print_row(finished: FinishedRun, row_id: str) -> None:
+    """Every trajectory whose id, or whose prompt's, begins with `row_id`; else the rejected rows of
+    such an id.
 
     Raises:
         InputError: there is none.
     """
-    console = Console()
-    ids = list(_iter_ids(run, lambda row: row["trajectory_id"].startswith(row_id)))
+    console, run = Console(), finished.run
+    keys = ("trajectory_id", "prompt_id")
+    ids = list(_iter_ids(run, lambda row: any(row[key].startswith(row_id) for key in keys)))
     if ids:
-        _print_samples(console, run, ids, details=True)
+        _print_samples(console, finished, ids, details=True)
         return
     rejects = [row for row in _iter_rejects(run) if row["row_id"].startswith(row_id)]
     if not rejects:
@@ -114,10 +116,12 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
     return text
 
 
-def _print_samples(console: Console, run: Run, ids: Collection[str], *, details: bool) -> None:
+def _print_samples(
+    console: Console, finished: FinishedRun, ids: Collection[str], *, details: bool
+) -> None:
     wanted = set(ids)
     with _open_pager(console) if details else nullcontext():
-        for sample in gather_samples(run, wanted):
+        for sample in gather_samples(finished, wanted):
             console.print(SampleView(sample, details=details))
 
 
@@ -130,7 +134,7 @@ def _open_pager(console: Console) -> AbstractContextManager[Any]:
 
 
 def _iter_ids(run: Run, wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
-    columns = ["trajectory_id", "mask_source"]
+    columns = ["trajectory_id", "prompt_id", "mask_source"]
     for row in run.table("masks").iter_rows(columns=columns):
         if wanted(row):
             yield row["trajectory_id"]

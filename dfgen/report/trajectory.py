@@ -1,4 +1,4 @@
-"""One trajectory in a terminal: the view of the HTML report, in lines and colours."""
+"""Draws one answer and its repair in a terminal, in lines and colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dfgen.report.marking import Marker, disarm
 from dfgen.report.view import View, build_view
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
 
 # Below this both sides stand under each other.
 WIDE = 100
@@ -48,7 +48,9 @@ class SampleView:
         view = build_view(sample.mask)
         marker = Marker(plain=console.color_system is None)
         yield Rule(self._write_title(), align="left", style="dim")
-        yield self._write_question()
+        question = self._write_question()
+        if question:
+            yield question
         picture = self._draw_picture(console)
         wide = options.max_width >= WIDE
         sides = self._lay_side_by_side(view, marker) if wide else self._lay_below(view, marker)
@@ -69,12 +71,15 @@ class SampleView:
         yield Text()
 
     def _write_title(self) -> Text:
+        # Not at the top: `dfgen diff` draws with this file and needs no records.
+        from dfgen.records import is_right
+
         mask = self.sample.mask
         words, colour = SOURCES[mask["mask_source"]]
         title = Text(disarm(mask["trajectory_id"]), style="bold")
         title.append(f"  {words}  ", style=colour)
         for index, reward in sorted(self.sample.group.items()):
-            sign, colour = ("✓", "green") if reward >= 1 else ("✗", "red")
+            sign, colour = ("✓", "green") if is_right(reward) else ("✗", "red")
             current = index == mask["sample_index"]
             title.append(f"[{sign}]" if current else sign, style=colour)
         return title
@@ -84,8 +89,10 @@ class SampleView:
         text = Text(disarm(prompt["question"]), style="bold")
         for number, choice in enumerate(prompt.get("choices") or ()):
             text.append(f"\n  {chr(65 + number)}  {disarm(choice)}", style="not bold")
-        text.append("\nreference answer: ", style="not bold dim")
-        text.append(disarm(prompt["answer"]))
+        if prompt["answer"]:
+            text.append("\n" if text else "", style="not bold dim")
+            text.append("reference answer: ", style="not bold dim")
+            text.append(disarm(prompt["answer"]))
         return text
 
     def _draw_picture(self, console: Console) -> Text | None:
@@ -125,9 +132,11 @@ class SampleView:
         return table
 
     def _head_of_policy(self) -> Text:
+        from dfgen.records import is_right
+
         verdict = self.sample.verdict
         said = None if verdict is None else verdict["extracted"]
-        return _write_head("policy", self.sample.mask["reward"] >= 1, said)
+        return _write_head("policy", is_right(self.sample.mask["reward"]), said)
 
     def _head_of_repair(self) -> Text:
         repair = self.sample.repair

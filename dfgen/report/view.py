@@ -1,4 +1,4 @@
-"""A mask row as people read it: step by step, the wrong side beside the repaired side.
+"""Lays an answer out as people read it: step by step, the wrong side beside the repaired side.
 
 The repaired side has no step ids of its own. What stands outside the hunks is equal on both sides,
 so a step's place in the repair follows from its place in the completion and the lengths of the

@@ -1,7 +1,5 @@
 """The unit of work: all of a stage for one shard, with nothing but the run directory and tools.
 
-    run_shard(run, "mask", 7, tools)
-
 Whoever runs shards, on this machine or on many, opens a stage's tools once, gives it shards, and
 closes it when all are done. A runner that has many shards at hand gives them together
 (`run_shards`), so that one engine is fed from all of them without a pause.
@@ -98,17 +96,6 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
         session.tokenizer = tools.tokenizer
     with closing(session):
         work.run_shards(session, tools, list(shards))
-
-
-def run_shard(run: Run, stage: Stage, shard: int, tools: Tools) -> None:
-    """Do all of a stage for one shard; see `run_shards`.
-
-    Raises:
-        ValueError: there is no such stage.
-    """
-    from dfgen.stages.registry import find_work
-
-    run_shards(run, find_work(stage), [shard], tools)
 
 
 @contextmanager

@@ -33,6 +33,46 @@ class FinishedRun:
     run: Run
     pipeline: Pipeline
 
+    @property
+    def prompts(self) -> ShardTable | None:
+        """The questions and pictures that the masks belong to; None where there are none.
+
+        Masks that were carried over to another tokenizer have those of the run they came from, as
+        long as that is where it was.
+        """
+        return (
+            self._source_prompts if self.run.manifest.kind == "retokenized" else self._own_prompts
+        )
+
+    @cached_property
+    def _own_prompts(self) -> ShardTable | None:
+        table = self.run.table("prompts")
+        return table if table.shards() else None
+
+    @cached_property
+    def _source_prompts(self) -> ShardTable | None:
+        source = self.run.manifest.get_stage("mask").facts.get("source")
+        table = ShardTable(Path(source or self.run.root) / "prompts", Prompt)
+        return table if table.shards() else None
+
+    @property
+    def has_answers_of_its_own(self) -> bool:
+        """Whether the answers were drawn or taken in by this run, which then accounts for each.
+
+        False for masks that were made of pairs or carried over from another run: there are neither
+        trajectories nor pass rates, and not every mask has a prompt.
+        """
+        return self.run.manifest.kind in ("sampled", "imported")
+
+    @cached_property
+    def tokenizer_name(self) -> str:
+        """Directory or Hub id of the tokenizer that all ids of the run belong to.
+
+        Raises:
+            ConfigError: the run does not say which it is.
+        """
+        return name_tokenizer(self.pipeline)[0]
+
     @cached_property
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer that all ids of the run belong to, loaded when first asked for.
@@ -43,21 +83,8 @@ class FinishedRun:
         """
         from dfgen.tokens.loading import load_tokenizer
 
-        name, revision = name_tokenizer(self.pipeline)
-        return load_tokenizer(name, revision)
-
-    @property
-    def prompts(self) -> ShardTable | None:
-        """The questions and pictures to read; None where the run has none.
-
-        Masks that were carried over to another tokenizer have those of the run they came from, as
-        long as that is where it was.
-        """
-        table = self.run.table("prompts")
-        if self.run.manifest.kind == "retokenized":
-            source = self.run.manifest.get_stage("mask").facts.get("source")
-            table = ShardTable(Path(source) / "prompts", Prompt) if source else table
-        return table if table.shards() else None
+        _, revision = name_tokenizer(self.pipeline)
+        return load_tokenizer(self.tokenizer_name, revision)
 
 
 def open_finished(root: Path) -> FinishedRun:

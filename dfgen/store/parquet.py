@@ -26,27 +26,37 @@ _CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_
 _RAW_LEAF = "bytes"
 
 
+PICTURE_FEATURE = json.dumps({"info": {"features": {"images": [{"_type": "Image"}]}}})
+"""Metadata `huggingface` of a schema with a column `images`: it makes `datasets` show pictures.
+
+It names only that column, in the form of a plain list, which datasets 3.6 and 5.2 both restore
+(`_type: List` is unknown to 3.6); both infer the rest from Arrow. `datasets` compares types to the
+letter and knows no "not null", so the column must be of `make_images_type()`.
+"""
+
+
+def make_images_type() -> pa.DataType:
+    """Pictures as original bytes with a name, every part nullable."""
+    import pyarrow as pa
+
+    return pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+
+
 @cache
 def make_file_schema(model: type[BaseModel]) -> pa.Schema:
     """The Arrow schema of a record as it is written to a file.
 
-    Prompts carry the `huggingface` metadata that makes `datasets` show pictures. It names only that
-    column, in the form of a plain list, which datasets 3.6 and 5.2 both restore (`_type: List` is
-    unknown to 3.6). `datasets` compares types to the letter and knows no "not null", so the column
-    gives that up; the rows are validated before they are written.
+    Prompts say which column holds pictures (`PICTURE_FEATURE`), and that column gives up "not null"
+    for it; the rows are validated before they are written.
     """
     import pyarrow as pa
 
     schema = arrow_schema(model)
     if model is not Prompt:
         return schema
-    image = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
     index = schema.get_field_index("images")
-    schema = schema.set(index, pa.field("images", pa.list_(image)))
-    features = {"info": {"features": {"images": [{"_type": "Image"}]}}}
-    return schema.with_metadata(
-        {**arrow_schema(model).metadata, "huggingface": json.dumps(features)}
-    )
+    schema = schema.set(index, pa.field("images", make_images_type()))
+    return schema.with_metadata({**arrow_schema(model).metadata, "huggingface": PICTURE_FEATURE})
 
 
 def make_writer_options(schema: pa.Schema) -> dict[str, Any]:

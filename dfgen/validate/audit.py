@@ -34,6 +34,12 @@ def audit(run: Run) -> list[str]:
     return violations + _check_masks(run) + check_files(run)
 
 
+def knows_source(run: Run) -> bool:
+    """Whether every shard of masks says of which rows of the user's source it was made."""
+    entries = [run.entry("mask", shard) for shard in run.output("mask").shards()]
+    return all(entry is not None and entry.source is not None for entry in entries)
+
+
 def _check_report(run: Run, stage: Stage) -> list[str]:
     """Compare what a stage reported when it was done with what there is."""
     record = run.manifest.get_stage(stage)

@@ -28,6 +28,15 @@ def check_files(run: Run) -> list[str]:
     return violations
 
 
+def count_unknown_files(run: Run) -> int:
+    """How many finished shards there are of which no checksum is known."""
+    return sum(
+        run.entry(stage, shard) is None
+        for stage in run.stages
+        for shard in run.output(stage).shards()
+    )
+
+
 def _check_shard(run: Run, stage: Stage, shard: int) -> list[str]:
     entry = run.entry(stage, shard)
     if entry is None:

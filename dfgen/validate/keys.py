@@ -69,11 +69,25 @@ class KeyChecker:
                 else:
                     self._report(ledger.path(shard), f"there is no shard {shard} of the masks")
                 self._check_once(masks.path(shard), keys)
+                self._check_source(shard, len(keys))
                 self._report_some(masks.path(shard), seen & set(keys), "in another shard, too")
                 seen.update(keys)
             except StorageError as error:
                 self._violations.append(str(error))
         return self._violations
+
+    def _check_source(self, shard: int, rows: int) -> None:
+        """Hold the rows of a shard against those of the source that it was cut from."""
+        entry = self._run.entry("mask", shard)
+        if entry is None or entry.source is None:
+            return
+        if self._run.manifest.kind == "pairs":
+            rows += len(self._read_rejects("prompts", shard))
+        if rows != entry.source.rows:
+            self._report(
+                self._run.table("masks").path(shard),
+                f"it was made of {entry.source.rows} rows, and {rows} are masks or rejects",
+            )
 
     def _check_shard(self, shard: int) -> None:
         prompts = self._check_prompts(shard)

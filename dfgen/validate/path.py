@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError
+from dfgen.validate.files import count_unknown_files
 from dfgen.validate.masks import check_masks
 
 if TYPE_CHECKING:
+    from dfgen.store.finished import FinishedRun
     from dfgen.tokens.tokenizer import TextTokenizer
 
 # More problems than this help nobody.
@@ -20,16 +22,24 @@ BATCH_ROWS = 256
 
 @dataclass
 class Findings:
-    """What was looked at and what is wrong."""
+    """What was looked at and what is wrong with it.
+
+    Attributes:
+        checked: what was looked at, a line each.
+        skipped: what could not be looked at, and why, a line each.
+        problems: what is wrong, a sentence each.
+    """
 
     checked: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """The same as plain data; `sound` is about what was checked."""
         return {
             "sound": not self.problems,
             "checked": self.checked,
+            "skipped": self.skipped,
             "problems": self.problems,
         }
 
@@ -40,6 +50,10 @@ def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
     Args:
         path: what to check.
         tokenizer_name: decodes ids again; None: the run's own, or none for single files.
+
+    Raises:
+        InputError: there is no such file in it, or it cannot be read.
+        StorageError: it cannot be read.
     """
     if (path / "run.json").exists():
         return _validate_run(path, tokenizer_name)
@@ -55,16 +69,33 @@ def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
 
 def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
     from dfgen.store.finished import open_finished
-    from dfgen.validate.audit import audit
 
     finished = open_finished(path)
     findings = Findings()
-    findings.problems.extend(audit(finished.run))
-    findings.checked.append("every row of every stage: one of output, rejects, pending")
+    _check_stages(finished, findings)
     if finished.run.table("masks").shards():
         tokenizer = _load(tokenizer_name) or finished.tokenizer
         _check_rows(finished.run.table("masks").iter_rows(), tokenizer, findings)
+    else:
+        findings.skipped.append("masks: the run has none yet")
     return findings
+
+
+def _check_stages(finished: FinishedRun, findings: Findings) -> None:
+    from dfgen.validate.audit import audit, knows_source
+
+    findings.problems.extend(audit(finished.run))
+    findings.checked.append("every file: the checksum that it was written with")
+    if finished.has_answers_of_its_own:
+        findings.checked.append("every row of every stage: one of output, rejects, pending")
+    elif knows_source(finished.run):
+        findings.checked.append("every row that was read: once, in the masks or in the rejects")
+    else:
+        findings.checked.append("every mask: once, in the masks or in the rejects")
+        findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    unnamed = count_unknown_files(finished.run)
+    if unnamed:
+        findings.skipped.append(f"the checksums of {unnamed} shards: an earlier dfgen kept none")
 
 
 def _load(name: str | None) -> TextTokenizer | None:
@@ -78,6 +109,7 @@ def _load(name: str | None) -> TextTokenizer | None:
 def _check_rows(
     rows: Iterator[dict[str, Any]], tokenizer: TextTokenizer | None, findings: Findings
 ) -> None:
+    """Check mask rows until there are too many problems."""
     count = 0
 
     def counted() -> Iterator[dict[str, Any]]:
@@ -89,27 +121,44 @@ def _check_rows(
     for problem in check_masks(counted(), tokenizer):
         findings.problems.append(problem)
         if len(findings.problems) >= MAX_PROBLEMS:
-            findings.checked.append(f"stopped after {MAX_PROBLEMS} problems")
-            return
-    decoded = "ids decoded again" if tokenizer else "ids not decoded: no --tokenizer given"
+            findings.skipped.append(f"mask rows after these {MAX_PROBLEMS} problems")
+            break
+    if not count:
+        findings.skipped.append("mask rows: the files have none")
+        return
+    decoded = "ids decoded again" if tokenizer else "ids not decoded"
     findings.checked.append(f"{count:,} mask rows: every invariant ({decoded})")
+    if tokenizer is None:
+        findings.skipped.append("whether the ids give the text: no --tokenizer was given")
 
 
 def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from dfgen.records import Mask
+    from dfgen.store.parquet import make_file_schema
 
+    fields = list(make_file_schema(Mask))
+    # Of an older dfgen: a column that came later is null throughout.
+    absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
             source = pq.ParquetFile(file)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
-        missing = set(Mask.model_fields) - set(source.schema_arrow.names)
+        missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}
         if missing:
             raise InputError(
                 f"is not a mask file: it has no column {', '.join(sorted(missing))}.",
                 where=str(file),
             )
-        for batch in source.iter_batches(BATCH_ROWS):
-            yield from batch.to_pylist()
+        expected, found = source.metadata.num_rows, 0
+        try:
+            for batch in source.iter_batches(BATCH_ROWS):
+                found += batch.num_rows
+                yield from ({**absent, **row} for row in batch.to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"cannot be read to its end: {error}.", where=str(file)) from None
+        if found != expected:
+            raise InputError(f"only {found} of its {expected} rows can be read.", where=str(file))

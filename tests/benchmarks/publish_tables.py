@@ -1,6 +1,8 @@
 """Published Parquet: speed of writing, bytes per trajectory, speed of loading.
 
-Every figure is a ratio or rate within one run on one machine:
+Every figure is a ratio or rate within one run on one machine. Writing is compared in processor time
+(`cpu_ratio`), which other work on the machine leaves nearly alone, and in time on the wall, which
+holds on an idle machine only:
     python tests/benchmarks/publish_tables.py [--json]
 """
 
@@ -11,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfgen.export.load import load_groups
-from dfgen.export.schema import make_schema
+from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
 
 TOKENS, SAMPLES, PICTURE = 512, 8, 200_000
@@ -41,7 +44,7 @@ def make_groups(prompts: int, picture: int, seed: int = 0) -> pa.Table:
     steps = np.tile(np.arange(TOKENS) // 64, rows).astype(np.int16)
     words = [f"word{i}" for i in range(2000)]
     picks = rng.integers(0, 2000, (rows, 90))
-    schema = make_schema("groups", "0" * 64)
+    schema = TABLES["groups"].make_schema("0" * 64)
     inner = schema.field("trajectories").type.value_type
     lists: dict[str, Any] = {
         "trajectory_id": pa.array([f"p{i // SAMPLES:031d}-{i % SAMPLES}" for i in range(rows)]),
@@ -71,22 +74,39 @@ def make_groups(prompts: int, picture: int, seed: int = 0) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def measure_writing(folder: Path, rounds: int = 5) -> dict[str, float]:
-    """Our writer (hash included) against `pyarrow.parquet.write_table` with its defaults."""
-    table = make_groups(400, 100_000)
-    ours, plain = [], []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        write_files([table], table.schema, folder / "ours")
-        ours.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        pq.write_table(table, folder / "plain.parquet")
-        plain.append(time.perf_counter() - start)
-    return {
-        "write_mb_per_s": table.nbytes / 1e6 / min(ours),
-        "plain_mb_per_s": table.nbytes / 1e6 / min(plain),
-        "write_ratio": min(plain) / min(ours),
-    }
+def measure_writing(folder: Path, rounds: int = 15) -> dict[str, float]:
+    """Our writer (hash included) against `pyarrow.parquet.write_table` with its defaults.
+
+    Both in turns, the best of all rounds of each; with pictures and without, since what ours does
+    more (zstd, content-defined chunks, checksums) weighs differently on tokens and on pictures.
+    """
+    found: dict[str, float] = {}
+    for name, picture in (("tokens", 0), ("pictures", 100_000)):
+        table = make_groups(400, picture)
+
+        def write_ours(table: pa.Table = table) -> None:
+            write_files([table], table.schema, folder / "ours")
+
+        def write_plain(table: pa.Table = table) -> None:
+            pq.write_table(table, folder / "plain.parquet")
+
+        pairs = [(clock(write_ours), clock(write_plain)) for _ in range(rounds)]
+        (our_wall, plain_wall), (our_cpu, plain_cpu) = (
+            [min(pair[side][kind] for pair in pairs) for side in (0, 1)] for kind in (0, 1)
+        )
+        found |= {
+            f"{name}_mb_per_cpu_s": table.nbytes / 1e6 / our_cpu,
+            f"{name}_write_cpu_ratio": plain_cpu / our_cpu,
+            f"{name}_write_wall_ratio": plain_wall / our_wall,
+        }
+    return found
+
+
+def clock(action: Callable[[], None]) -> tuple[float, float]:
+    """Seconds on the wall and of this process's processor time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def measure_bytes(folder: Path) -> dict[str, float]:
@@ -106,22 +126,23 @@ def measure_loading(folder: Path, rounds: int = 5) -> dict[str, float]:
     table = make_groups(1000, 0)
     write_files([table], table.schema, folder / "load")
     names = ("completion_ids", "loss_mask", "logprobs", "reward")
-    best = 0.0
-    for _ in range(rounds):
-        count = 0
-        start = time.perf_counter()
+
+    def load() -> None:
         for row in load_groups(folder / "load", columns=[f"trajectories.{n}" for n in names]):
             for trajectory in row["trajectories"]:
-                tensors = [torch.as_tensor(trajectory[name].copy()) for name in names[:3]]
-                count += len(tensors) // 3
-        best = max(best, count / (time.perf_counter() - start))
-    return {"loaded_trajectories_per_s": best}
+                for name in names[:3]:
+                    torch.as_tensor(trajectory[name].copy())
+
+    wall, cpu = (min(times) for times in zip(*(clock(load) for _ in range(rounds)), strict=True))
+    count = table.num_rows * SAMPLES
+    return {"loaded_per_cpu_s": count / cpu, "loaded_per_wall_s": count / wall}
 
 
 TARGETS = {
-    "write_ratio": (">=", 0.7),
+    "tokens_write_cpu_ratio": (">=", 0.6),
+    "pictures_write_cpu_ratio": (">=", 0.6),
     "bytes_ratio": ("<=", 1.15),
-    "loaded_trajectories_per_s": (">=", 20_000),
+    "loaded_per_cpu_s": (">=", 20_000),
 }
 
 

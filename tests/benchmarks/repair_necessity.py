@@ -26,7 +26,7 @@ from dfgen.demo.truth import true_repair
 from dfgen.diff.pair import diff_pair
 from dfgen.diff.spans import Span
 from dfgen.records import Necessity, Prompt, Repair, Trajectory
-from dfgen.report.repairs import measure_repairs
+from dfgen.report.stats import measure_repairs
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.necessity import is_changed_at, take_back
 from dfgen.stages.repair.requests import Repairer, Task, make_test

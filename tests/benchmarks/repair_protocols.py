@@ -24,8 +24,7 @@ from dfgen.config.load import check_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.demo.truth import true_repair
 from dfgen.diff.pair import diff_pair
-from dfgen.report.numbers import measure_truth
-from dfgen.report.repairs import measure_repairs
+from dfgen.report.stats import measure_repairs, measure_truth
 from dfgen.runners.local import run_stages
 from dfgen.stages.session import Session
 from dfgen.store.finished import open_finished

@@ -85,5 +85,5 @@ def test_what_a_command_imports(name: str, places: dict[str, Path], tmp_path: Pa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded = json.loads(listed.read_text())
-    assert not unwanted & set(loaded)
+    assert sorted(unwanted & set(loaded)) == []
     assert not [module for module in loaded if ".modeling_" in module]

@@ -11,8 +11,7 @@ import pytest
 
 from dfgen.errors import InputError, StorageError
 from dfgen.export.exporting import export_tables
-from dfgen.export.names import CONFIGS
-from dfgen.export.schema import make_schema
+from dfgen.export.tables import TABLES
 from dfgen.store.finished import FinishedRun, open_finished
 from tests.support.sample_run import make_pipeline
 
@@ -25,7 +24,7 @@ def finished(run: Path) -> FinishedRun:
 @pytest.fixture(scope="module")
 def tables(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     folder = tmp_path_factory.mktemp("tables")
-    manifest = export_tables(finished, CONFIGS, folder)
+    manifest = export_tables(finished, list(TABLES), folder)
     found = {}
     for config, table in manifest.tables.items():
         found[config] = [
@@ -94,9 +93,9 @@ def test_steps_make_up_the_answer_and_touched_ones_are_wrong(tables) -> None:
             assert row["labels"] == [not touched for touched in mask["step_labels"]]
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", list(TABLES))
 def test_column_names_trip_nobody(config) -> None:
-    schema = make_schema(config, "0" * 64)
+    schema = TABLES[config].make_schema("0" * 64)
     names = set(schema.names)
     if "prompt" in names and config != "stepwise":
         # TRL: a plain string among these beside a conversational prompt, or `completions`, fails.
@@ -131,8 +130,8 @@ def test_system_message_choices_and_literal_placeholders() -> None:
 
 
 def test_equal_runs_give_equal_files(finished, tmp_path: Path) -> None:
-    first = export_tables(finished, CONFIGS, tmp_path / "a")
-    assert export_tables(finished, CONFIGS, tmp_path / "b") == first
+    first = export_tables(finished, list(TABLES), tmp_path / "a")
+    assert export_tables(finished, list(TABLES), tmp_path / "b") == first
     assert (tmp_path / "a/dfgen.json").read_bytes() == (tmp_path / "b/dfgen.json").read_bytes()
 
 

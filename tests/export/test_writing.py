@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.export.schema import make_images_type, make_schema
-from dfgen.export.sizes import measure_rows
-from dfgen.export.writing import list_writer_options, split_tables, write_files
+from dfgen.export.columns import make_images_type
+from dfgen.export.tables import TABLES
+from dfgen.export.writing import list_writer_options, measure_rows, split_tables, write_files
 
 SCHEMA = pa.schema([("prompt_id", pa.string()), ("images", make_images_type())])
 
@@ -71,7 +71,7 @@ def test_no_rows_make_one_empty_file(tmp_path: Path) -> None:
 
 
 def test_parquet_is_as_the_hub_wants_it(tmp_path: Path) -> None:
-    schema = make_schema("groups", "0" * 64)
+    schema = TABLES["groups"].make_schema("0" * 64)
     row = {
         "prompt_id": "p",
         "images": [{"bytes": b"y" * 5000}],

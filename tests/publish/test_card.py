@@ -11,7 +11,7 @@ import yaml
 from dfgen.publish.flow import rehearse
 from dfgen.publish.options import PublishOptions
 from dfgen.publish.release import Release
-from dfgen.report.card_numbers import escape
+from dfgen.report.card import escape
 from dfgen.store.finished import open_finished
 
 
@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_run(card: str, release: Release) -> None:
 def test_how_to_load_train_and_cite(card: str) -> None:
     for text in (
         'load_dataset("alice/my-masks", "groups", split="train")',
-        'dfgen.load_masks("alice/my-masks"',
+        'dfgen.load_groups("alice/my-masks"',  # there is no table that load_masks reads
         "GRPOTrainer(",
         "verl.trainer.main_ppo",
         "## Limits",

@@ -11,12 +11,10 @@ import pytest
 
 from dfgen.errors import UnsafeDataError
 from dfgen.export.manifest import DatasetManifest
-from dfgen.export.schema import make_schema
+from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
-from dfgen.publish.gps import has_gps
 from dfgen.publish.release import Release, collect_release
-from dfgen.publish.safety import CHECKS, check_release
-from dfgen.publish.secrets import PATTERNS
+from dfgen.publish.safety import CHECKS, PATTERNS, check_release, has_gps
 
 BAD = {
     "hf-token": "use hf_" + "Ab3" * 12,
@@ -50,7 +48,7 @@ def stage(folder: Path, **columns: str) -> Release:
         row["trajectories"] = [{"trajectory_id": "p0-0", "completion_text": nested}]
     if picture:
         row["images"] = [{"bytes": picture, "path": "a.jpg"}]
-    schema = make_schema("groups", "0" * 64)
+    schema = TABLES["groups"].make_schema("0" * 64)
     write_files([pa.Table.from_pylist([row | columns], schema)], schema, folder / "groups")
     (folder / "README.md").write_text("# Masks\n")
     manifest = DatasetManifest(name="x", run_created="", tokenizer={}, tables={})

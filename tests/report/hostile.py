@@ -10,7 +10,7 @@ from dfgen.demo import locate_model
 from dfgen.diff.hunks import Hunk
 from dfgen.diff.pair import diff_pair
 from dfgen.records import Mask, Quality
-from dfgen.report.gathering import Sample
+from dfgen.report.samples import Sample
 from dfgen.tokens.loading import load_tokenizer
 from dfgen.tokens.tokenizer import TextTokenizer
 from tests.support.pictures import make_png

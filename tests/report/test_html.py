@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.errors import InputError, StorageError
 from dfgen.report.embedding import hash_source
-from dfgen.report.entries import describe_details, name_model
 from dfgen.report.html import PACK_ROWS, write_page, write_report
+from dfgen.report.page_data import describe_details, name_model
 from dfgen.report.view import build_view
 from dfgen.store.finished import open_finished
 from dfgen.store.run import Run
@@ -206,7 +206,7 @@ def test_a_run_without_masks_has_no_report(tmp_path: Path) -> None:
 
 def test_an_unwritable_place_is_an_error_that_names_it(sample_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot write it"):
         write_report(open_finished(sample_run), tmp_path / "file" / "report.html", 3)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import PIL.Image
 
-from dfgen.report.numbers import collect_numbers
 from dfgen.report.plots import WIDTH, draw_plots
+from dfgen.report.stats import collect_numbers
 from dfgen.store.finished import open_finished
 
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from dfgen.cli.main import cli
-from dfgen.report.figures import format_figure, print_numbers
-from dfgen.report.gathering import gather_samples
 from dfgen.report.marking import disarm
+from dfgen.report.samples import gather_samples
+from dfgen.report.stats_table import format_figure, print_numbers
 from dfgen.report.trajectory import SampleView
 from dfgen.store.finished import open_finished
 from tests.report.hostile import ESCAPES, make_mask_row, make_sample
@@ -93,14 +93,15 @@ def test_wrong_and_source_exclude_each_other(sample_run: Path) -> None:
 def test_every_trajectory_can_be_shown_at_every_width(
     sample_run: Path, width: int, colours: bool
 ) -> None:
-    run = open_finished(sample_run).run
-    ids = {row["trajectory_id"] for row in run.table("masks").iter_rows(columns=["trajectory_id"])}
-    for sample in gather_samples(run, ids):
+    finished = open_finished(sample_run)
+    masks = finished.run.table("masks")
+    ids = {row["trajectory_id"] for row in masks.iter_rows(columns=["trajectory_id"])}
+    for sample in gather_samples(finished, ids):
         assert render(SampleView(sample), colours=colours, width=width)
 
 
 def test_a_terminal_with_colours_sees_the_picture(sample_run: Path) -> None:
-    (sample,) = gather_samples(open_finished(sample_run).run, {find_id(sample_run, "repair")})
+    (sample,) = gather_samples(open_finished(sample_run), {find_id(sample_run, "repair")})
     assert "▀" in render(SampleView(sample), colours=True)
     assert "▀" not in render(SampleView(sample), colours=False)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfgen.report.gathering import gather_samples
 from dfgen.report.picking import pick_trajectories
+from dfgen.report.samples import gather_samples
 from dfgen.report.view import View, build_view
 from dfgen.store.finished import open_finished
 from tests.report.hostile import make_mask_row
@@ -79,8 +79,8 @@ def test_a_changed_character_of_several_tokens_is_shown_as_changed() -> None:
 
 
 def test_special_tokens_are_invisible_but_counted(sample_run) -> None:
-    run = open_finished(sample_run).run
-    for sample in gather_samples(run, pick_trajectories(run, 100)):
+    finished = open_finished(sample_run)
+    for sample in gather_samples(finished, pick_trajectories(finished.run, 100)):
         view = build_view(sample.mask)
         assert join_wrong(view) == sample.mask["completion"]
         if sample.mask["finish_reason"] == "stop":

@@ -1,1 +1,1 @@
-"""One command per file."""
+"""The commands of `dfgen`, one per file; `dfgen.cli.main` lists them."""

@@ -42,6 +42,6 @@ def command(out: Path, count: int | None, as_json: bool) -> None:
     from dfgen.report.terminal import print_examples
     from dfgen.store.finished import open_finished
 
-    print_examples(open_finished(out).run, 3, one_per_prompt=True)
+    print_examples(open_finished(out), 3, one_per_prompt=True)
     click.echo(f"\nThe data set: {out}/masks/*.parquet   (datasets.load_dataset reads it as it is)")
     click.echo(f"Next: dfgen report {out}   |   dfgen inspect {out}   |   dfgen stats {out}")

@@ -1,4 +1,4 @@
-"""`dfgen diff`."""
+"""`dfgen diff`: shows the mask between two texts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     WRONG and RIGHT are text files; - reads standard input.
     """
     from dfgen.diff.pair import diff_pair
-    from dfgen.report.difference import print_difference, to_json
+    from dfgen.report.difference import describe_difference, print_difference
     from dfgen.tokens.loading import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
     diff = diff_pair(_read(wrong), _read(right), loaded)
     if as_json:
-        said = {"tokenizer": loaded.name, "tokenizer_sha256": loaded.sha256, **to_json(diff)}
-        click.echo(json.dumps(said, ensure_ascii=False))
+        said = {"tokenizer": loaded.name, "tokenizer_sha256": loaded.sha256}
+        click.echo(json.dumps(said | describe_difference(diff), ensure_ascii=False))
     else:
         print_difference(diff)
 

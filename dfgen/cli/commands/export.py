@@ -1,29 +1,30 @@
-"""`dfgen export`."""
+"""`dfgen export`: writes one table of a run."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
-
-if TYPE_CHECKING:
-    from dfgen.export.names import Config
-
-CONFIGS = ("groups", "trajectories", "preference", "stepwise")
+from dfgen.cli.options import EXISTING_DIRECTORY, examples, list_tables
+from dfgen.export.tables import TABLES
 
 
 @click.command(
+    help=f"""Write a table that trainers load with `datasets.load_dataset`.
+
+    {list_tables()}
+    """,
     epilog=examples(
         "dfgen export runs/demo --to groups --out exported/groups",
         "dfgen export runs/demo --to preference --out exported/dpo",
-    )
+    ),
 )
 @click.argument("run", type=EXISTING_DIRECTORY)
-@click.option("--to", "config", type=click.Choice(CONFIGS), default="groups", show_default=True)
+@click.option(
+    "--to", "table", type=click.Choice(list(TABLES)), default=next(iter(TABLES)), show_default=True
+)
 @click.option(
     "--out",
     "-o",
@@ -32,26 +33,19 @@ CONFIGS = ("groups", "trajectories", "preference", "stepwise")
     help="Folder for train-00000-of-0000N.parquet and dfgen.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def command(run: Path, config: Config, out: Path, as_json: bool) -> None:
-    """Write a table that trainers load with `datasets.load_dataset`.
-
-    \b
-    groups        one row per prompt, its trajectories and masks nested: online and offline GRPO
-    trajectories  one row per trajectory, flat, without pictures
-    preference    repair (chosen) against wrong answer (rejected), for DPO
-    stepwise      answers cut into steps with a label each, for process reward models
-    """
+def command(run: Path, table: str, out: Path, as_json: bool) -> None:
+    """Write one table of a run; the text of --help is made from the list of tables."""
     from dfgen.export.exporting import export_tables
     from dfgen.store.finished import open_finished
 
-    manifest = export_tables(open_finished(run), [config], out, flat=True)
+    manifest = export_tables(open_finished(run), [table], out, flat=True)
     if as_json:
         click.echo(json.dumps(manifest.model_dump(mode="json")))
         return
-    table = manifest.tables[config]
-    size = sum(file.size for file in table.files) / 1e6
+    written = manifest.tables[table]
+    size = sum(file.size for file in written.files) / 1e6
     click.echo(
-        f"{out}: {table.rows:,} rows with {table.trajectories:,} trajectories, {size:.1f} MB in "
-        f"{len(table.files)} file{'s' if len(table.files) != 1 else ''}",
+        f"{out}: {written.rows:,} rows with {written.trajectories:,} trajectories, {size:.1f} MB "
+        f"in {len(written.files)} file{'s' if len(written.files) != 1 else ''}",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""`dfgen inspect`."""
+"""`dfgen inspect`: shows single answers of a run."""
 
 from __future__ import annotations
 
@@ -48,13 +48,16 @@ def command(
     if wrong and source is not None:
         raise click.UsageError("--wrong and --source exclude each other.")
     from dfgen.report import terminal
+    from dfgen.report.stats import explain_gaps
     from dfgen.store.finished import open_finished
 
-    opened = open_finished(run).run
+    opened = open_finished(run)
     if rejects:
-        terminal.print_rejects(opened, first)
+        terminal.print_rejects(opened.run, first)
     elif row_id is not None:
         terminal.print_row(opened, row_id)
     else:
         sources = ("repair", "outcome") if wrong else (source or "repair",)
         terminal.print_examples(opened, first, sources, details=True)
+    for sentence in explain_gaps(opened):
+        click.echo(sentence, err=True)

@@ -1,4 +1,4 @@
-"""`dfgen publish`."""
+"""`dfgen publish`: puts a run on the Hub."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import click
 
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 from dfgen.errors import ConfigError
+from dfgen.export.tables import TABLES
 
 if TYPE_CHECKING:
-    from dfgen.export.names import Config
     from dfgen.publish.flow import Published
     from dfgen.publish.options import PublishOptions
     from dfgen.publish.release import Release
-
-CONFIGS = ("groups", "trajectories", "preference", "stepwise")
 
 
 @click.command(
@@ -33,9 +31,8 @@ CONFIGS = ("groups", "trajectories", "preference", "stepwise")
 @click.option("--license", "license_name", help="Licence of the data set (cc-by-4.0, mit, ...).")
 @click.option(
     "--config-names",
-    default="groups,trajectories",
-    show_default=True,
-    help=f"Tables, the default one first: {', '.join(CONFIGS)}.",
+    help=f"Tables, the default one first: {', '.join(TABLES)}.  "
+    "[default: groups,trajectories, as far as the run has what they are made of]",
 )
 @click.option("--private", is_flag=True, help="Make the repository private if it is new.")
 @click.option("--revision", metavar="BRANCH", help="Commit to this branch; made if not there.")
@@ -54,7 +51,7 @@ def command(
     run: Path,
     repo_id: str,
     license_name: str | None,
-    config_names: str,
+    config_names: str | None,
     private: bool,
     revision: str | None,
     create_pr: bool,
@@ -79,7 +76,7 @@ def command(
 
     options = PublishOptions(
         repo_id=repo_id,
-        configs=_read_configs(config_names),
+        tables=() if config_names is None else _read_tables(config_names),
         license=license_name,
         private=private,
         revision=revision,
@@ -94,15 +91,15 @@ def command(
         _show_published(publish_run(session, options, say), as_json)
 
 
-def _read_configs(text: str) -> tuple[Config, ...]:
+def _read_tables(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in CONFIGS]
+    unknown = [name for name in names if name not in TABLES]
     if unknown or not names or len(set(names)) != len(names):
         raise ConfigError(
             f"--config-names {text!r} is not a list of different tables.",
-            hint=f"Tables: {', '.join(CONFIGS)}.",
+            hint=f"Tables: {', '.join(TABLES)}.",
         )
-    return tuple(names)  # type: ignore[arg-type]  # compared with CONFIGS above
+    return tuple(names)
 
 
 def _read_allowed(names: tuple[str, ...]) -> frozenset[str]:

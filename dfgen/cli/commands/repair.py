@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
-from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.run_command import work
 
 
@@ -45,8 +45,8 @@ def command(
 
 def print_outcome(out: Path) -> None:
     """The table of what was accepted, refused and paid."""
-    from dfgen.report.figures import print_numbers
-    from dfgen.report.repairs import measure_repairs
+    from dfgen.report.stats import measure_repairs
+    from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished
 
     session = open_finished(out)

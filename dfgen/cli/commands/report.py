@@ -1,4 +1,4 @@
-"""`dfgen report`."""
+"""`dfgen report`: writes the HTML page of a run."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     plots are of the whole run; the trajectories in it are a choice of --limit.
     """
     from dfgen.report.html import write_report
+    from dfgen.report.stats import explain_gaps
     from dfgen.store.finished import open_finished
 
-    written = write_report(open_finished(run), out or run / "report.html", limit)
+    finished = open_finished(run)
+    written = write_report(finished, out or run / "report.html", limit)
     if as_json:
         facts = {"path": str(written.path), "bytes": written.bytes}
         click.echo(json.dumps({**facts, "shown": written.shown, "total": written.total}))
@@ -50,4 +52,6 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
         f"{written.shown:,} of {written.total:,} trajectories, {written.bytes / 1e6:.1f} MB",
         err=True,
     )
+    for sentence in explain_gaps(finished):
+        click.echo(sentence, err=True)
     click.echo(written.path)

@@ -32,6 +32,8 @@ def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) 
     MASKS is a run, or a folder of mask files. Logprobs belong to the old tokens and become null.
     """
     from dfgen.config.load import make_retokenize_pipeline
+    from dfgen.stages.mask.retokenize import find_masks
 
+    find_masks(masks)  # before there is a run directory
     effective = make_retokenize_pipeline(masks, tokenizer)
     make_masks(effective, out, quiet=quiet, as_json=as_json)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
-from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.run_command import work
 
 

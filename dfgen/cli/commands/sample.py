@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, read_pipeline
-from dfgen.cli.rehearsing import rehearse
 from dfgen.cli.run_command import work
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`dfgen stats`."""
+"""`dfgen stats`: prints the figures of a run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def command(run: Path, as_json: bool) -> None:
 
     `dfgen report` draws the same figures.
     """
-    from dfgen.report.figures import print_numbers
-    from dfgen.report.numbers import collect_numbers
+    from dfgen.report.stats import collect_numbers
+    from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished
 
     numbers = collect_numbers(open_finished(run))
@@ -27,3 +27,5 @@ def command(run: Path, as_json: bool) -> None:
         click.echo(json.dumps(numbers))
     else:
         print_numbers(numbers)
+        for sentence in numbers.get("left_out", ()):
+            click.echo(sentence, err=True)

@@ -21,7 +21,7 @@ async function showDetails(index) {
   );
   view.details = details;
   view.scrollTop = 0;
-  document.title = `${prompt.question.slice(0, 60)} · dfgen report`;
+  document.title = `${nameQuestion(prompt).slice(0, 60)} · dfgen report`;
 }
 
 function renderQuestion(row, prompt, index) {
@@ -44,9 +44,9 @@ function renderQuestion(row, prompt, index) {
         make("button", { type: "button", class: "quiet", "aria-label": "Next (j)", on: { click: () => move(1) } }, "→"),
       ),
     ),
-    make("h1", { class: prompt.question.length > 180 ? "long" : null }, prompt.question),
+    make("h1", { class: prompt.question.length > 180 ? "long" : null }, nameQuestion(prompt)),
     letters.length ? make("ol", { class: "choices" }, letters) : null,
-    make("p", { class: "expected" }, "Reference answer ", make("b", {}, prompt.answer)),
+    prompt.answer ? make("p", { class: "expected" }, "Reference answer ", make("b", {}, prompt.answer)) : null,
   );
 }
 
@@ -54,8 +54,7 @@ function renderQuestion(row, prompt, index) {
 function renderGroup(row, prompt) {
   if (prompt.group.length < 2) return null;
   const places = new Map(rows.map((other, index) => [`${other.prompt}-${other.sample}`, index]));
-  const marks = prompt.group.map(([sample, reward]) => {
-    const right = reward >= 1;
+  const marks = prompt.group.map(([sample, right]) => {
     const label = `Sample ${sample}: ${right ? "right" : "wrong"}`;
     const place = places.get(`${row.prompt}-${sample}`);
     const current = sample === row.sample ? "true" : null;

@@ -11,7 +11,7 @@ function renderDifference(details) {
 function renderHeads(details, paired) {
   const verdict = details.verdict;
   const said = verdict && verdict.extracted !== null ? verdict.extracted : null;
-  const right = details.reward >= 1;
+  const right = details.right;
   const heads = [
     make("div", { class: "gutter", role: "columnheader" }, aside("Step")),
     make(

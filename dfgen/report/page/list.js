@@ -86,7 +86,7 @@ function renderItem(index) {
       "button",
       { type: "button", class: "item", data: { index }, on: { click: () => openRow(index) } },
       url ? make("img", { src: url, alt: "", loading: "lazy", decoding: "async", class: prompt.pictures[0].exact ? "exact" : null }) : make("span", { class: "blank" }),
-      make("span", { class: "asked" }, prompt.question),
+      make("span", { class: "asked" }, nameQuestion(prompt)),
       make("span", { class: `result ${row.source}` }, renderOutcome(row)),
     ),
   );

@@ -16,11 +16,13 @@ function renderOverview() {
     chartCost(numbers.repairs, spread),
     chartRejects(numbers.rejects),
   ];
-  find("overview").replaceChildren(
+  const parts = [
     renderRun(),
     renderTiles(),
+    numbers.left_out ? make("p", { class: "made" }, numbers.left_out.join(" ")) : null,
     make("div", { class: "charts" }, charts.filter(Boolean)),
-  );
+  ];
+  find("overview").replaceChildren(...parts.filter(Boolean));
 }
 
 function renderRun() {

@@ -53,6 +53,11 @@ const FINISHES = {
   content_filter: "stopped by a content filter",
 };
 
+// Masks of pairs may come without the question.
+function nameQuestion(prompt) {
+  return prompt.question || "A question that is not on record";
+}
+
 function nameReason(code) {
   return Object.hasOwn(REASONS, code) ? REASONS[code] : code.replaceAll("_", " ");
 }

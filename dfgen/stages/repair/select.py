@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.grade.registry import is_built_in
-from dfgen.records import Trajectory, is_right
+from dfgen.records import RIGHT_REWARD, Trajectory, is_right
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,9 +38,10 @@ def needs_repair(trajectory: Trajectory) -> bool:
 
 def need_repair(batch: pa.RecordBatch) -> pa.BooleanArray:
     """The same for rows with the column `reward`: bool[rows]."""
-    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    return pa.array([not is_right(reward) for reward in batch["reward"].to_pylist()], pa.bool_())
+    # Not `less`: a reward that is no number is not right, either.
+    return pc.invert(pc.greater_equal(batch["reward"], RIGHT_REWARD))
 
 
 def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> None:

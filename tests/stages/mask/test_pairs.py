@@ -249,5 +249,13 @@ def test_pairs_or_pipeline_but_not_both(tmp_path: Path) -> None:
 
 
 def test_retokenize_needs_masks(tmp_path: Path) -> None:
-    arguments = ["retokenize", str(tmp_path), "--tokenizer", "demo:policy", "--out", "x"]
+    arguments = [
+        "retokenize",
+        str(tmp_path),
+        "--tokenizer",
+        "demo:policy",
+        "--out",
+        str(tmp_path / "x"),
+    ]
     assert "holds no mask files" in CliRunner().invoke(cli, arguments).output
+    assert not (tmp_path / "x").exists()

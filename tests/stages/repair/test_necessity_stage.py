@@ -14,7 +14,7 @@ from dfgen.demo import locate_model
 from dfgen.diff.pair import diff_pair
 from dfgen.diff.spans import Span
 from dfgen.errors import DfgenError
-from dfgen.report.repairs import measure_repairs
+from dfgen.report.stats import measure_repairs
 from dfgen.runners.local import run_stages
 from dfgen.stages.repair.estimate import estimate_repairs
 from dfgen.stages.repair.necessity import take_back

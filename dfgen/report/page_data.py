@@ -1,4 +1,4 @@
-"""What a page is told about a prompt and its trajectories, as plain JSON values.
+"""The data of the HTML page: a prompt and its answers as plain JSON values.
 
 Two levels: a short row for lists and filters, which every page decodes at once, and the details,
 which it decodes when they are looked at. Nothing here is escaped: that is for the embedding.
@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from dfgen.records import is_right
 from dfgen.report.view import Step, View
 
 if TYPE_CHECKING:
-    from dfgen.report.gathering import Sample
+    from dfgen.report.samples import Sample
 
 SNIPPET = 40
 
@@ -27,7 +28,7 @@ def describe_prompt(sample: Sample) -> dict[str, Any]:
         "choices": prompt.get("choices", []),
         "source": prompt.get("source", ""),
         "pictures": [],
-        "group": sorted([index, reward] for index, reward in sample.group.items()),
+        "group": sorted([index, is_right(reward)] for index, reward in sample.group.items()),
     }
 
 
@@ -57,6 +58,7 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
     needed = _find_needed(sample)
     return {
         "reward": mask["reward"],
+        "right": is_right(mask["reward"]),
         "finish": mask["finish_reason"],
         "idsSource": mask["ids_source"],
         "verdict": _describe_verdict(sample.verdict),

@@ -1,4 +1,4 @@
-"""`dfgen stats` in a terminal: a table per subject, nothing for what has not happened."""
+"""Prints the figures of a run in a terminal: a table per subject that there is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 COUNTS = ("input", "output", "rejects", "pending")
+_BAR = 30
 _LEVELS = "▁▂▃▄▅▆▇█"
 
 
@@ -28,6 +29,48 @@ def print_numbers(numbers: Mapping[str, Any]) -> None:
     if outcomes:
         console.print()
         console.print(_tabulate_outcomes(outcomes))
+
+
+def print_groups(groups: dict[str, Any]) -> None:
+    """Print what the groups are good for: the figures of `measure_groups`, on stdout."""
+    console = Console()
+    console.print(tabulate_groups(groups))
+    console.print(tabulate_pass_rates(groups["pass_rate_histogram"]))
+
+
+def tabulate_groups(groups: dict[str, Any]) -> Table:
+    """Counts and shares, one a line."""
+    table = Table(title="groups", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    prompts, cells = groups["prompts"], groups["trajectories"]
+    table.add_row("prompts", f"{prompts:,}")
+    table.add_row("trajectories", f"{cells:,}")
+    table.add_row("tokens per second", _fill(groups["tokens_per_second"], "{:,.0f}"))
+    table.add_row("pass rate", _fill(groups["pass_rate"], "{:.1%}"))
+    for name in ("all_right", "mixed", "all_wrong"):
+        share = f" ({groups[name] / prompts:.1%})" if prompts else ""
+        table.add_row(f"groups {name.replace('_', ' ')}", f"{groups[name]:,}{share}")
+    truncated = _fill(groups["truncated_share"], "{:.1%}")
+    table.add_row("truncated", f"{groups['truncated']:,} ({truncated})")
+    return table
+
+
+def tabulate_pass_rates(bins: list[int]) -> Table:
+    """Prompts by pass rate, as bars."""
+    table = Table(title="prompts by pass rate", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    highest = max(bins, default=0)
+    for index, count in enumerate(bins):
+        low, high = index / len(bins), (index + 1) / len(bins)
+        # The last bin holds its upper end, too: prompts that are always right.
+        below = "" if index == len(bins) - 1 else "<"
+        label = f"{low:.1f} to {below}{high:.1f}"
+        width = round(_BAR * count / highest) if highest else 0
+        table.add_row(label, f"{count:,}", "#" * max(width, int(count > 0)))
+    return table
 
 
 def tabulate_counts(title: str, counts: Mapping[Any, Mapping[str, int]]) -> Table:
@@ -101,3 +144,7 @@ def _draw_levels(values: list[float]) -> str:
 
 def _to_words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _fill(value: float | None, pattern: str) -> str:
+    return "-" if value is None else pattern.format(value)

@@ -1,4 +1,4 @@
-"""Everything a run knows about single trajectories, brought together from its tables."""
+"""All that a run knows about single answers, brought together from its tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dfgen.store.prompt_finder import PromptFinder
+
 if TYPE_CHECKING:
+    from dfgen.store.finished import FinishedRun
     from dfgen.store.run import Run
     from dfgen.store.shards import ShardTable
 
@@ -18,7 +21,8 @@ class Sample:
 
     Attributes:
         mask: its row of the masks.
-        prompt: question, answer, pictures; without pictures if they were not asked for.
+        prompt: question, answer, pictures; without pictures if they were not asked for, and with
+            empty texts if the run does not hold it.
         verdict: what the grader said of the completion, None if it is not on record.
         repair: the accepted repair with all attempts, or None.
         reject: why there is no repair (a wrong answer), or None.
@@ -42,29 +46,31 @@ class Sample:
         return []
 
 
-def gather_samples(run: Run, wanted: Collection[str], *, pictures: bool = True) -> Iterator[Sample]:
+def gather_samples(
+    finished: FinishedRun, wanted: Collection[str], *, pictures: bool = True
+) -> Iterator[Sample]:
     """Yield the trajectories with these ids, in the order of the run.
 
     A shard of each table is read at a time; shards without a wanted row are left alone.
     """
-    for shard in run.table("masks").shards():
-        ids = run.table("masks").iter_rows(shard, ["trajectory_id"])
-        if any(row["trajectory_id"] in wanted for row in ids):
-            yield from _gather_shard(run, shard, wanted, pictures)
+    masks = finished.run.table("masks")
+    finder = PromptFinder(finished.prompts)
+    columns = ["prompt_id", "question", "choices", "answer", "answer_type", "source"]
+    columns += ["images"] if pictures else []
+    for shard in masks.shards():
+        rows = masks.iter_rows(shard, ["trajectory_id", "prompt_id"])
+        asked = {row["prompt_id"]: None for row in rows if row["trajectory_id"] in wanted}
+        if asked:
+            prompts = finder.find(list(asked), shard, columns).to_pylist()
+            yield from _gather_shard(finished.run, shard, wanted, prompts)
 
 
 def _gather_shard(
-    run: Run, shard: int, wanted: Collection[str], pictures: bool
+    run: Run, shard: int, wanted: Collection[str], prompts: Sequence[Mapping[str, Any]]
 ) -> Iterator[Sample]:
     masks = [row for row in run.table("masks").iter_rows(shard) if row["trajectory_id"] in wanted]
     prompt_ids = {row["prompt_id"] for row in masks}
-    columns = ["prompt_id", "question", "choices", "answer", "answer_type", "source"]
-    columns += ["images"] if pictures else []
-    prompts = {
-        row["prompt_id"]: row
-        for row in _read(run.table("prompts"), shard, columns)
-        if row["prompt_id"] in prompt_ids
-    }
+    known = {row["prompt_id"]: row for row in prompts}
     verdicts: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[int, float]] = {}
     columns = ["trajectory_id", "prompt_id", "sample_index", "reward", "verdict", "model"]
@@ -78,7 +84,7 @@ def _gather_shard(
         name, prompt_id = mask["trajectory_id"], mask["prompt_id"]
         yield Sample(
             mask=mask,
-            prompt=prompts.get(prompt_id, {"prompt_id": prompt_id, "question": "?", "answer": "?"}),
+            prompt=known.get(prompt_id, {"prompt_id": prompt_id, "question": "", "answer": ""}),
             verdict=verdicts.get(name),
             repair=repairs.get(name),
             reject=rejects.get(name),

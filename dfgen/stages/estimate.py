@@ -1,52 +1,63 @@
-"""`--dry-run`: what a run would ask and cost, without a single call."""
+"""`--dry-run`: what a run would ask, and what that would cost, from its first rows."""
 
 from __future__ import annotations
 
-import itertools
-import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from dfgen.errors import InputError
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
     from dfgen.engines.base import Message
-    from dfgen.records import Prompt
+    from dfgen.records import Prompt, Reject
 
 SHOWN = 2
-# Prompts read for the estimate; the source may hold millions.
-SAMPLED = 200
+"""Prompts that are rendered."""
+
+SAMPLED_ROWS = 200
+"""Rows read for the estimate; the source may hold millions."""
 
 
-def rehearse(pipeline: Pipeline, *, as_json: bool, run: Path | None = None) -> None:
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a run would do, found out without a single call.
+
+    Attributes:
+        prompts: the first ones as the policy would get them, as text.
+        figures: what is counted, in words, and how much of it.
+    """
+
+    prompts: list[str]
+    figures: dict[str, Any]
+
+
+def estimate_run(pipeline: Pipeline, run: Path | None = None) -> RunEstimate:
     """Render the first prompts and estimate requests, tokens and money from the first rows.
 
     Args:
+        pipeline: the effective settings.
         run: a run directory; if its trajectories are there, the repairs are estimated from them.
+
+    Raises:
+        InputError: none of the first rows became a prompt.
     """
     from dfgen.records import Reject
 
-    rows = list(itertools.islice(_read(pipeline), SAMPLED))
+    rows = list(islice(_read_prompts(pipeline), SAMPLED_ROWS))
     prompts = [row for row in rows if not isinstance(row, Reject)]
     if not prompts:
         raise InputError(f"none of the first {len(rows)} rows became a prompt.")
-    shown = _render(pipeline, prompts[:SHOWN])
-    estimate = _estimate(pipeline, prompts, len(rows) - len(prompts))
+    figures = _estimate_requests(pipeline, prompts, len(rows) - len(prompts))
     if run is not None and (run / "run.json").exists() and pipeline.repair.engine is not None:
-        estimate |= _estimate_repairs(pipeline, run)
-    if as_json:
-        click.echo(json.dumps({"prompts": shown, "estimate": estimate}, ensure_ascii=False))
-        return
-    for text in shown:
-        click.echo(text + "\n")
-    for name, value in estimate.items():
-        click.echo(f"{name:<28} {value}")
+        figures |= _estimate_repairs(pipeline, run)
+    return RunEstimate(_render(pipeline, prompts[:SHOWN]), figures)
 
 
-def _read(pipeline: Pipeline) -> Any:
+def _read_prompts(pipeline: Pipeline) -> Iterator[Prompt | Reject]:
     if pipeline.imports is not None:
         from dfgen.prompts.importing import read_trajectories
 
@@ -65,12 +76,12 @@ def _render(pipeline: Pipeline, prompts: list[Prompt]) -> list[str]:
 
     template = Template(pipeline.sample.prompt, PROMPT_FIELDS, "sample.prompt")
     return [
-        _show(build_messages(prompt, template, pipeline.sample.system), prompt.answer)
+        _write_messages(build_messages(prompt, template, pipeline.sample.system), prompt.answer)
         for prompt in prompts
     ]
 
 
-def _show(messages: tuple[Message, ...], answer: str) -> str:
+def _write_messages(messages: tuple[Message, ...], answer: str) -> str:
     lines = []
     for message in messages:
         parts = [
@@ -81,7 +92,7 @@ def _show(messages: tuple[Message, ...], answer: str) -> str:
     return "\n".join([*lines, f"[reference answer] {answer}"])
 
 
-def _estimate(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[str, Any]:
+def _estimate_requests(pipeline: Pipeline, prompts: list[Prompt], rejected: int) -> dict[str, Any]:
     estimate: dict[str, Any] = {
         "rows read for this estimate": len(prompts) + rejected,
         "rejected of these": rejected,

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from dfgen.report.groups import build_histogram, build_table, print_groups
+from dfgen.report.stats_table import print_groups, tabulate_groups, tabulate_pass_rates
 
 GROUPS = {
     "prompts": 12,
@@ -31,13 +31,15 @@ def render(table: object) -> str:
 
 
 def test_counts_and_shares() -> None:
-    text = render(build_table(GROUPS))
+    text = render(tabulate_groups(GROUPS))
     for part in ("12", "96", "1,234", "43.8%", "2 (16.7%)", "7 (58.3%)", "3 (25.0%)", "12 (12.5%)"):
         assert part in text
 
 
 def test_bars_are_as_long_as_their_counts() -> None:
-    lines = [line for line in render(build_histogram([4, 0, 2, 1])).splitlines() if " to " in line]
+    lines = [
+        line for line in render(tabulate_pass_rates([4, 0, 2, 1])).splitlines() if " to " in line
+    ]
     assert [line.count("#") for line in lines] == [30, 0, 15, 8]
     assert "0.8 to 1.0" in lines[-1] and "0.0 to <0.2" in lines[0]
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfgen.report.distributions import measure_distributions
-from dfgen.report.numbers import collect_numbers
+from dfgen.report.stats import collect_numbers, measure_distributions
 from dfgen.store.finished import open_finished
 
 

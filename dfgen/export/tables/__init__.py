@@ -1,0 +1,26 @@
+"""The tables that can be exported: one file each, and the list of them.
+
+A new table is a file here that ends in `TABLE = ExportTable(...)`, and its name in `_MODULES`. The
+command line, manifests, cards, readers and writers know tables from `TABLES` alone.
+"""
+
+from __future__ import annotations
+
+from dfgen.errors import InputError
+from dfgen.export.tables import groups, preference, stepwise, trajectories
+from dfgen.export.tables.table import ExportTable
+
+_MODULES = (groups, trajectories, preference, stepwise)
+
+TABLES: dict[str, ExportTable] = {module.TABLE.name: module.TABLE for module in _MODULES}
+"""By name, in the order of the card."""
+
+GROUPS = groups.TABLE
+TRAJECTORIES = trajectories.TABLE
+
+
+def find_table(name: str) -> ExportTable:
+    """The table of this name. Raises `InputError`."""
+    if name not in TABLES:
+        raise InputError(f"there is no table {name!r}.", hint=f"Tables: {', '.join(TABLES)}.")
+    return TABLES[name]
