@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
+from tests.support.forking import start_module
 from tests.support.loopback import LoopbackServer, Received, Reply
 
 #: 20 for the claim in the README; every start costs seconds, so by default fewer.
@@ -56,11 +55,10 @@ def test_kills_cost_at_most_what_was_in_flight(
         script.ideal = list_reversals(ideal, session) | ideal
         file = tmp_path / "pipeline.yaml"
         file.write_text(yaml.safe_dump(pipeline.model_dump(mode="json")))
-        command = [sys.executable, "-m", "dfgen", "repair", str(file), "--out", str(root), "-q"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = ("dfgen", "repair", file, "--out", root, "-q")
         for _ in range(KILLS):
             before = server.count
-            process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+            process = start_module(*command)
             deadline = time.monotonic() + 60
             while server.count == before and process.poll() is None:
                 assert time.monotonic() < deadline
@@ -71,7 +69,9 @@ def test_kills_cost_at_most_what_was_in_flight(
             killed += process.returncode == -signal.SIGKILL
         paid_before_the_end = sum(script.paid.values())
         tests_before_the_end = sum(n for text, n in script.paid.items() if text not in ideal)
-        subprocess.run(command, env=environment, check=True, timeout=300)
+        last = start_module(*command)
+        _, err = last.communicate(timeout=300)
+        assert last.returncode == 0, err
     assert killed >= KILLS * 3 // 4, "the runs ended before they could be killed: make them longer"
     run = Run.open_or_create(root, None)
     assert audit(run) == []
