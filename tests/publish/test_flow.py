@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.support.hub import Fault, HubStub
 from tests.support.hub_api import TOKEN
 from tests.support.hub_store import keep_in_git
 from tests.support.sample_run import make_run
+from tests.support.waiting import wait_until
 
 READ = """
 import json, sys
@@ -89,7 +89,8 @@ def test_a_killed_publish_resumes_without_sending_again(
         hub.faults.append(kill)
         started.communicate(timeout=120)
         assert started.returncode == -signal.SIGKILL
-        time.sleep(0.5)  # what the dead client had sent whole is still being stored
+        # What the dead client had sent whole is still being stored.
+        wait_until(lambda: not hub.working)
         written, stored = measure_store(hub), set(hub.state.objects)
         hub.log.clear()
         outcome = run_command(hub, tmp_path, arguments)
