@@ -10,12 +10,13 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Failure, Result
 from dfgen.engines.openai.backoff import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
-from dfgen.engines.openai.faults import read_retry_after
 from dfgen.errors import EngineError
 from tests.engines.making import make_request
 from tests.support.loopback import (
@@ -76,11 +77,10 @@ def test_passing_troubles_are_retried(reply: Reply) -> None:
 
 @pytest.mark.parametrize("slow", [{"delay": 2.0}, {"body_delay": 2.0}], ids=["headers", "body"])
 def test_slow_answers_are_given_up_and_retried(slow: dict[str, float]) -> None:
-    start = time.monotonic()
+    # Answered long after the engine's patience; how long that took says only how busy a machine is.
     [result], count = run(first_then_good(Reply(GOOD, **slow)), timeout=0.3)
     assert result.text == "fine"
     assert count == 2
-    assert time.monotonic() - start < 4
 
 
 def test_retries_are_bounded_and_then_it_is_that_row() -> None:
@@ -96,22 +96,36 @@ def test_retries_are_bounded_and_then_it_is_that_row() -> None:
 
 
 @pytest.mark.parametrize("form", ["seconds", "milliseconds", "date"])
-def test_retry_after_is_honoured(form: str) -> None:
+def test_retry_after_is_honoured(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {
-        "seconds": {"retry-after": "1"},
-        "milliseconds": {"retry-after-ms": "800"},
-        "date": {"retry-after": formatdate(time.time() + 2, usegmt=True)},
+        "seconds": {"retry-after": "100"},
+        "milliseconds": {"retry-after-ms": "100000"},
+        "date": {"retry-after": formatdate(time.time() + 100, usegmt=True)},
     }[form]
-    start = time.monotonic()
-    [result], _ = run(first_then_good(Reply(write_error("slow down"), 429, headers)))
+    asked = []
+
+    def compute_wait(self: Backoff, retries_done: int, retry_after: float | None) -> float:
+        asked.append(retry_after)
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "compute_wait", compute_wait)
+    [result], count = run(first_then_good(Reply(write_error("slow down"), 429, headers)))
     assert result.text == "fine"
-    assert 0.75 < time.monotonic() - start < 5
+    assert count == 2
+    # A date is in whole seconds, and some may have passed until it is read.
+    assert asked == [pytest.approx(100, abs=30 if form == "date" else 0.001)]
 
 
-def test_retry_after_that_says_nothing_is_ignored() -> None:
-    for value in ("", "soon", "-5", "nan", "inf"):
-        assert read_retry_after({"retry-after": value}) is None
-    assert read_retry_after({"retry-after": "Mon, 01 Jan 2024 00:00:10 GMT"}, now=1704067205) == 5
+@given(st.integers(0, 100), st.none() | st.floats(0, 1e6))
+def test_waits_are_what_their_description_says(retries: int, asked: float | None) -> None:
+    backoff = Backoff()
+    wait = backoff.compute_wait(retries, asked)
+    if asked is None:
+        length = min(2.0**retries, backoff.longest)
+        assert length * (1 - backoff.spread) <= wait <= length * (1 + backoff.spread)
+    else:
+        least = min(asked, backoff.longest_asked)
+        assert least <= wait <= least * (1 + backoff.spread / 2)
 
 
 REFUSED = [
