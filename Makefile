@@ -1,5 +1,5 @@
 # make demo   the main job on drawn pictures with two small models, in a fresh environment
-# make test   the tests
+# make test   the tests, on all cores
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: help demo test slow-test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,8 +28,16 @@ demo: $(BIN)/dfgen ## The main job, embedded: sample, repair, mask, show
 	$(BIN)/dfgen demo --out runs/demo
 	$(BIN)/dfgen validate runs/demo
 
+# One worker per core; more than 8 would each build what the tests share, and wait for each other.
+# One after the other, with print() and debuggers: make test WORKERS=0
+WORKERS ?= logical
+XDIST := -n $(WORKERS) --maxprocesses 8 --dist worksteal
+
 test: $(BIN)/dfgen ## All tests that need no environment of their own
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(XDIST)
+
+slow-test: $(BIN)/dfgen ## Those that prove by length what a shorter one samples
+	$(BIN)/python -m pytest $(XDIST) -m slow
 
 lint: $(BIN)/dfgen
 	$(BIN)/ruff check .

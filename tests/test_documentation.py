@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,29 @@ def test_readme_shows_every_command() -> None:
     assert set(COMMANDS) - shown <= {"demo", "sample", "repair"}
 
 
-def test_readme_names_real_make_targets() -> None:
+@pytest.mark.parametrize(
+    "name", ["README.md", "tests/README.md", "pipelines/README.md", "schemas/README.md", ".ci/run"]
+)
+def test_make_targets_that_are_named_exist(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
+    text = (ROOT / name).read_text("utf-8")
+    for target in set(re.findall(r"(?:`|^start |^)make ([a-z-]+)", text, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("folder", ["pipelines", "schemas"])
+def test_every_file_of_a_folder_stands_in_its_readme(folder: str) -> None:
+    text = (ROOT / folder / "README.md").read_text("utf-8")
+    for path in (ROOT / folder).glob("*.*"):
+        if path.name != "README.md":
+            assert f"`{path.name.split('.')[0]}" in text, path.name
+
+
+def test_every_marker_stands_in_the_readme_of_the_tests() -> None:
+    text = (ROOT / "tests" / "README.md").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    for line in project["tool"]["pytest"]["ini_options"]["markers"]:
+        assert f"`{line.split(':')[0]}` |" in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

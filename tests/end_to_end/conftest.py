@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.forking import Forked, start_module
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "pipelines" / "demo.yaml"
@@ -21,20 +22,14 @@ SMALL = (
 )
 
 
-def start_dfgen(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "dfgen", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def start_dfgen(*arguments: str | Path) -> Forked:
+    return start_module("dfgen", *arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def run_dfgen(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     process = start_dfgen(*arguments)
     out, err = process.communicate(timeout=300)
-    result = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    result = subprocess.CompletedProcess(process.args, process.wait(), out, err)
     assert result.returncode == code, f"exit {result.returncode}\n{out}\n{err}"
     return result
 

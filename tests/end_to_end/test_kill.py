@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import RECIPE, SMALL, read_files, run_dfgen, start_dfgen
+from tests.support.forking import Forked
+from tests.support.waiting import wait_until
 
-KILLS = 5
 
-
-def test_killed_runs_end_like_an_undisturbed_one(finished_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_runs_end_like_an_undisturbed_one(
+    kills: int, finished_run: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "killed"
     command = ("run", RECIPE, "--out", run, *SMALL)
     moments = random.Random(0)
     killed = 0
-    for _ in range(KILLS):
+    while killed < kills:
         process = start_dfgen(*command)
-        wait_for_work(run, process, moments.random() * 1.5)
+        # As many changes of the files as that, and no more than a moment.
+        for _ in range(moments.randint(1, 3)):
+            wait_for_work(run, process)
+        time.sleep(moments.random() * 0.1)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-        killed += process.returncode == -signal.SIGKILL
-    assert killed >= 3, "the runs ended before they could be killed: make them longer"
+        if process.returncode == -signal.SIGKILL:
+            killed += 1
+        else:
+            # It was done before it could be killed; the next ones begin anew.
+            assert process.returncode == 0
+            shutil.rmtree(run)
     run_dfgen(*command)
     assert read_files(run) == read_files(finished_run)
     run_dfgen("validate", run)
 
 
-def wait_for_work(run: Path, process, delay: float) -> None:
-    """Wait until this process has written something, then a little longer."""
-    start = time.monotonic()
+def wait_for_work(run: Path, process: Forked) -> None:
+    """Wait until this process has written something, or has ended."""
     before = snapshot(run)
-    while time.monotonic() - start < 60 and process.poll() is None:
-        if snapshot(run) != before:
-            time.sleep(delay)
-            return
-        time.sleep(0.02)
+    wait_until(lambda: snapshot(run) != before or process.poll() is not None)
 
 
 def snapshot(run: Path) -> dict[str, int]:
@@ -55,9 +63,7 @@ def snapshot(run: Path) -> dict[str, int]:
 def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
     run = tmp_path / "interrupted"
     process = start_dfgen("run", RECIPE, "--out", run, *SMALL, "--set=prompts.count=60")
-    wait_for_work(run, process, 0.0)
-    while not list((run / "journal").glob("sample-*")) and process.poll() is None:
-        time.sleep(0.02)
+    wait_until(lambda: list((run / "journal").glob("sample-*")), lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
@@ -68,8 +74,7 @@ def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_second_process_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
     run = tmp_path / "shared"
     first = start_dfgen("run", RECIPE, "--out", run, *SMALL, "--set=prompts.count=60")
-    while not (run / "run.lock").exists() and first.poll() is None:
-        time.sleep(0.02)
+    wait_until((run / "run.lock").exists, lambda: first.poll() is None)
     result = run_dfgen("run", RECIPE, "--out", run, *SMALL, code=1)
     assert str(first.pid) in result.stderr
     first.kill()

@@ -1,7 +1,8 @@
 """`dfgen repair` in an environment that a test controls: in a process of its own, or in this one.
 
-A process takes seconds to start, so it is for what only a process shows: what else writes to its
-terminal, and settings that Python or a library reads once. The rest is called here.
+A process is for what only a process shows: that it ends, and what else writes to its terminal. It
+is forked from one that waits, unless Python or a library reads one of its variables once, as it
+starts; then it is started as users do, which takes seconds. The rest is called here.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from click.testing import CliRunner
 
 from dfgen.cli.main import cli
 from tests.faults.server import make_pipeline
+from tests.support.forking import Forked, start_module
 
 #: What decides where requests go and who is trusted.
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+#: Read by aiohttp and `openai` as they are imported; Python's own begin with PYTHON.
+READ_ONCE = ("SSL_CERT_FILE", "SSL_CERT_DIR", "OPENAI_LOG")
 
 
 def write_pipeline(path: Path, url: str | list[str], **repair: Any) -> Path:
@@ -36,15 +40,18 @@ def decides(name: str) -> bool:
     return name.upper() in NETWORK or name.startswith(("OPENAI_", "DFGEN_"))
 
 
-def start_dfgen(*arguments: str | Path, **env: str) -> subprocess.Popen[str]:
+def start_dfgen(*arguments: str | Path, **env: str) -> subprocess.Popen[str] | Forked:
     """Start the command; of the network's settings it has only those in `env`."""
     kept = {name: value for name, value in os.environ.items() if not decides(name)}
+    env = {**kept, "OMP_NUM_THREADS": "1", **env}
+    if not any(name in READ_ONCE or name.startswith("PYTHON") for name in env.keys() - kept.keys()):
+        return start_module("dfgen", *arguments, env=env, merge=True)
     return subprocess.Popen(
         [sys.executable, "-m", "dfgen", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**kept, "OMP_NUM_THREADS": "1", **env},
+        env=env,
     )
 
 

@@ -6,12 +6,11 @@ moment: sent, and not yet on disk. `IN_FLIGHT` places and the one answer that is
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
+import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,56 +22,88 @@ from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
+from tests.support.forking import Forked, start_module
 from tests.support.loopback import LoopbackServer, Received, Reply
+from tests.support.waiting import wait_until
 
-#: 20 for the claim in the README; every start costs seconds, so by default fewer.
-KILLS = int(os.environ.get("DFGEN_KILLS", "5"))
 IN_FLIGHT = 4
-PROMPTS = 60
+MOST_ANSWERS = 12
+LATEST_S = 0.25
 
 
-def slow_down(received: Received, before: int) -> Reply | None:
-    # Long enough for a process to be killed in the middle of its work many times.
-    time.sleep(0.12)
-    return None
+class Gate:
+    """Lets some answers leave, slowly, and holds all others until their client is dead.
+
+    So every client can be killed in the middle of its work, however slow or fast the machine is.
+    """
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._lock = threading.Lock()
+        self._killed = threading.Event()
+
+    def start_life(self, answers: int | None) -> None:
+        """Hold nothing back but what comes after so many answers; None: nothing at all."""
+        self._killed = threading.Event()
+        self.left = 10**9 if answers is None else answers
+
+    def end_life(self) -> None:
+        """Let go of the requests of a client that is dead."""
+        self._killed.set()
+
+    def pass_through(self, received: Received, before: int) -> Reply | None:
+        """Be the fault of a `Script`: None for an answer that leaves."""
+        killed = self._killed
+        with self._lock:
+            self.left -= 1
+            leaves = self.left >= 0
+        if leaves:
+            # Long enough for others to be in flight.
+            time.sleep(0.03)
+            return None
+        killed.wait()
+        return Reply(drop="before")
 
 
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("necessity", ["off", "model"])
 def test_kills_cost_at_most_what_was_in_flight(
-    necessity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    necessity: str, kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     root = tmp_path / "run"
     moments = random.Random(1)
-    killed = 0
-    script = Script({}, slow_down)
+    gate = Gate()
+    script = Script({}, gate.pass_through)
     with LoopbackServer(script) as server:
-        # So few that some kills come after the last attempt, in the middle of the tests.
-        prompts = PROMPTS if necessity == "off" else KILLS * 3 // 2
+        # Enough for all kills; with tests few, so that some come in the middle of the tests.
+        prompts = kills * (8 if necessity == "off" else 3)
         pipeline = make_pipeline(server.url, prompts=prompts, necessity=necessity)
         ideal = sample_run(root, pipeline).ideal
         session = Session(Run.open_or_create(root, None), pipeline)
         script.ideal = list_reversals(ideal, session) | ideal
         file = tmp_path / "pipeline.yaml"
         file.write_text(yaml.safe_dump(pipeline.model_dump(mode="json")))
-        command = [sys.executable, "-m", "dfgen", "repair", str(file), "--out", str(root), "-q"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        for _ in range(KILLS):
-            before = server.count
-            process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-            deadline = time.monotonic() + 60
-            while server.count == before and process.poll() is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-            time.sleep(moments.random() * 0.25)
+        command = ("dfgen", "repair", file, "--out", root, "-q")
+        for _ in range(kills):
+            before, answers = server.count, moments.randint(0, MOST_ANSWERS)
+            gate.start_life(answers)
+            process = start_module(*command)
+            # The one after the last that leaves is in flight.
+            wait_until(partial(has_more, server, before + answers), partial(is_running, process))
+            time.sleep(moments.random() * LATEST_S)
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=30)
-            killed += process.returncode == -signal.SIGKILL
+            gate.end_life()
+            assert process.returncode == -signal.SIGKILL
+        wait_until(lambda: server.in_flight == 0)
         paid_before_the_end = sum(script.paid.values())
         tests_before_the_end = sum(n for text, n in script.paid.items() if text not in ideal)
-        subprocess.run(command, env=environment, check=True, timeout=300)
-    assert killed >= KILLS * 3 // 4, "the runs ended before they could be killed: make them longer"
+        gate.start_life(None)
+        last = start_module(*command)
+        _, err = last.communicate(timeout=300)
+        assert last.returncode == 0, err
     run = Run.open_or_create(root, None)
     assert audit(run) == []
     assert count_rows(run)["repair"]["pending"] == 0
@@ -82,10 +113,18 @@ def test_kills_cost_at_most_what_was_in_flight(
     recorded = sum(1 for _ in iter_attempts(run))
     paid = sum(script.paid.values())
     print(
-        f"killed {killed} times, {recorded} attempts on record, {paid} answers paid, "
+        f"killed {kills} times, {recorded} attempts on record, {paid} answers paid, "
         f"{paid_before_the_end} of them before the last start"
     )
-    assert 0 <= paid - recorded <= killed * (IN_FLIGHT + 1)
+    assert 0 <= paid - recorded <= kills * (IN_FLIGHT + 1)
+
+
+def has_more(server: LoopbackServer, requests: int) -> bool:
+    return server.count > requests
+
+
+def is_running(process: Forked) -> bool:
+    return process.poll() is None
 
 
 def check_tests(run: Run) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,11 @@ from dfgen.config.grade import GradeConfig
 from dfgen.errors import ConfigError, DfgenError
 from dfgen.grade import GradeItem, GradePool
 from dfgen.grade.worker_handle import WorkerHandle
+from tests.support.waiting import wait_until
 
 BAD = "tests.grade.bad_graders:misbehave"
-CONFIG = GradeConfig(timeout_s=0.6)
+# Long enough for a good grader on a busy machine: what is right must not be late.
+CONFIG = GradeConfig(timeout_s=3.0)
 
 
 def make(completion: str, answer_type: str = BAD) -> GradeItem:
@@ -24,20 +25,18 @@ def make(completion: str, answer_type: str = BAD) -> GradeItem:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[GradePool]:
     with GradePool(CONFIG, workers=2) as made:
-        made.grade_one(make("fine"))  # the first worker is up, so the bounds below are of grading
         yield made
 
 
 @pytest.mark.parametrize("doing", ["sleep", "burn"])
 def test_a_hang_is_bounded_and_the_pool_goes_on(pool: GradePool, doing: str) -> None:
-    start = time.monotonic()
     late, next_one = pool.grade_many([make(doing), make("fine")])
     assert not late.correct
     assert late.reward == 0.0
-    assert late.detail == "timed out after 0.6 s"
+    # Of a sleep of an hour and of a burn without end nothing else can be said.
+    assert late.detail == "timed out after 3 s"
     assert late.extracted == doing
     assert next_one.correct
-    assert time.monotonic() - start < 60  # and not 3600
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_closing_a_half_read_stream_ends_its_work(pool: GradePool) -> None:
 
 
 def test_algebra_that_explodes_is_bounded() -> None:
-    with GradePool(GradeConfig(timeout_s=1.0)) as pool:
+    with GradePool(CONFIG) as pool:
         bomb = GradeItem(r"\boxed{9^{9^{9^{9}}}}", r"\sqrt{36}", "math")
         late, fine = pool.grade_many([bomb, GradeItem(r"\boxed{2\sqrt{9}}", r"\sqrt{36}", "math")])
     assert not late.correct
@@ -172,13 +171,13 @@ def test_a_hanging_worker_ends_by_itself_when_its_pool_is_killed() -> None:
         [sys.executable], input=script, capture_output=True, text=True, check=True, timeout=120
     )
     pid = int(done.stdout)
-    for _ in range(200):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:  # noqa: PTH123
-            if stat.read().rpartition(")")[2].split()[0] == "Z":
-                return  # dead; in a container nobody may be left to collect it
-        time.sleep(0.05)
-    raise AssertionError("the orphaned worker still burns")
+    wait_until(lambda: is_dead(pid))
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process is gone, or dead where in a container nobody is left to collect it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"

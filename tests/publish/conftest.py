@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from dfgen.store.run import Run
+from tests.support.forking import start_module
 from tests.support.hub import HubStub
 from tests.support.sample_run import make_run
 
@@ -72,10 +71,9 @@ def publish(run: Path, tmp_path: Path) -> Publish:
 def run_command(
     hub: HubStub, folder: Path, arguments: list[str], env: dict[str, str] | None = None
 ) -> Outcome:
-    command = [sys.executable, "-m", "dfgen", "publish", *arguments, "--json"]
     variables = {**os.environ, **hub.environment(folder / "home"), **(env or {})}
     variables = {name: value for name, value in variables.items() if value != "(unset)"}
-    result = subprocess.run(
-        command, env=variables, capture_output=True, text=True, check=False, timeout=180
-    )
-    return Outcome(result.returncode, result.stdout, result.stderr)
+    command = ("dfgen", "publish", *arguments, "--json")
+    process = start_module(*command, env=variables, libraries="hub")
+    stdout, stderr = process.communicate(timeout=180)
+    return Outcome(process.wait(), stdout, stderr)

@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.publish.conftest import REPO, Publish, run_command
+from tests.support.forking import start_module
 from tests.support.hub import Fault, HubStub
 from tests.support.hub_api import TOKEN
 from tests.support.hub_store import keep_in_git
 from tests.support.sample_run import make_run
+from tests.support.waiting import wait_until
 
 READ = """
 import json, sys
@@ -80,16 +81,16 @@ def test_a_killed_publish_resumes_without_sending_again(
 ) -> None:
     with HubStub(tmp_path, xet=door == "xet") as hub:
         arguments = [str(run), REPO, "--license", "mit"]
-        command = [sys.executable, "-m", "dfgen", "publish", *arguments]
         variables = {**os.environ, **hub.environment(tmp_path / "home")}
-        started = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL)
+        started = start_module("dfgen", "publish", *arguments, env=variables, libraries="hub")
         # Over LFS in the middle of the files; over Xet, which sends them itself, at the commit.
         where = ("PUT", "/lfs/", 4) if door == "lfs" else ("POST", "/commit/", 0)
         kill = Fault(*where[:2], skip=where[2], hook=lambda: os.kill(started.pid, signal.SIGKILL))
         hub.faults.append(kill)
-        started.wait(timeout=120)
+        started.communicate(timeout=120)
         assert started.returncode == -signal.SIGKILL
-        time.sleep(0.5)  # what the dead client had sent whole is still being stored
+        # What the dead client had sent whole is still being stored.
+        wait_until(lambda: not hub.working)
         written, stored = measure_store(hub), set(hub.state.objects)
         hub.log.clear()
         outcome = run_command(hub, tmp_path, arguments)

@@ -210,6 +210,7 @@ def test_an_unwritable_place_is_an_error_that_names_it(sample_run: Path, tmp_pat
         write_report(open_finished(sample_run), tmp_path / "file" / "report.html", 3)
 
 
+@pytest.mark.slow  # 40 s: every photograph is encoded at many sizes until it fits
 def test_two_hundred_with_photographs_stay_below_five_megabytes(tmp_path: Path) -> None:
     import PIL.Image
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,16 +148,17 @@ for act in (
 """
 
 
-def test_no_write_permission(tmp_path: Path) -> None:
-    root = tmp_path / "run"
-    Run.open_or_create(root, make_pipeline())
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
-    root.chmod(0o555)
-    subprocess.run(
-        [sys.executable, "-c", PERMISSION, str(root)], check=True, cwd=Path(__file__).parents[2]
-    )
-    root.chmod(0o755)
+def test_no_write_permission() -> None:
+    # Not below tmp_path, whose parents are for this user alone; they differ with the runner.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "run"
+        Run.open_or_create(root, make_pipeline())
+        root.chmod(0o555)
+        subprocess.run(
+            [sys.executable, "-c", PERMISSION, str(root)], check=True, cwd=Path(__file__).parents[2]
+        )
+        root.chmod(0o755)
 
 
 def test_every_cause_reads_like_a_sentence(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from dfgen.errors import RunLockedError
 from dfgen.store import lock as lock_module
 from dfgen.store.lock import FileLock, read_start_time
+from tests.support.waiting import wait_until
 
 HOLD = """
 import sys, time
@@ -70,8 +71,7 @@ def test_living_holder_is_named_and_dead_one_gives_way(tmp_path: Path) -> None:
         assert part in message
     holder.send_signal(signal.SIGKILL)
     # Not waited for: a zombie does not work any more, either.
-    while read_start_time(holder.pid) is not None:
-        time.sleep(0.01)
+    wait_until(lambda: read_start_time(holder.pid) is None)
     lock = FileLock(path)
     lock.acquire()
     assert json.loads(path.read_text())["pid"] == os.getpid()
@@ -143,23 +143,22 @@ def test_heartbeat_shows_life_and_notices_a_broken_lock(tmp_path: Path) -> None:
     lock = FileLock(path, heartbeat_s=0.02)
     lock.acquire()
     os.utime(path, (1000, 1000))
-    deadline = time.monotonic() + 10
-    while path.stat().st_mtime < 2000 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert path.stat().st_mtime > 2000
+    wait_until(lambda: path.stat().st_mtime > 2000)
     path.unlink()
     write_holder(path, host="elsewhere")
-    while time.monotonic() < deadline:
-        try:
-            lock.check()
-        except RunLockedError as error:
-            assert "somebody removed it" in str(error)
-            break
-        time.sleep(0.01)
-    else:
-        pytest.fail("the loss of the lock was not noticed")
+    wait_until(lambda: is_lost(lock))
     lock.release()
     assert json.loads(path.read_text())["host"] == "elsewhere"
+
+
+def is_lost(lock: FileLock) -> bool:
+    """Whether a lock knows that it was removed."""
+    try:
+        lock.check()
+    except RunLockedError as error:
+        assert "somebody removed it" in str(error)
+        return True
+    return False
 
 
 RACE = """

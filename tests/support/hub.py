@@ -16,7 +16,8 @@ import json
 import re
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,6 +78,8 @@ class HubStub:
         self.faults: list[Fault] = []
         self.log: list[tuple[str, str, int]] = []
         self.errors: list[str] = []
+        self.working = 0
+        self._counting = threading.Lock()
         self.api = _Server(("127.0.0.1", 0), _Handler)
         self.blobs = _Server(("127.0.0.1", 0), _Handler)
         for server in (self.api, self.blobs):
@@ -100,6 +103,17 @@ class HubStub:
         variables |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
         variables["HF_HUB_DISABLE_XET"] = "0" if self.xet else "1"
         return variables
+
+    @contextmanager
+    def count_in(self) -> Iterator[None]:
+        """Count a request as one that is worked on."""
+        with self._counting:
+            self.working += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.working -= 1
 
     def count(self, method: str, pattern: str) -> int:
         """Requests so far whose path matches."""
@@ -153,6 +167,10 @@ class _Handler(HubApi, BaseHTTPRequestHandler):
 
     def _serve(self, method: str) -> None:
         hub = self.server.hub
+        with hub.count_in():
+            self._carry_out(hub, method)
+
+    def _carry_out(self, hub: HubStub, method: str) -> None:
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length)
         if len(body) < length:  # the client died while it sent this

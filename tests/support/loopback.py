@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import select
 import socket
 import threading
 import time
@@ -42,7 +44,7 @@ class Reply:
 
     Attributes:
         body: an object to send as JSON, or raw bytes.
-        delay: seconds before the headers.
+        delay: seconds before the headers; `HELD` is until the client hangs up.
         body_delay: seconds between headers and body.
         drop: `before` closes the connection without an answer, `half` in the middle of the body.
     """
@@ -54,6 +56,9 @@ class Reply:
     body_delay: float = 0.0
     drop: Literal["before", "half"] | None = None
 
+
+#: As a delay: for as long as the client waits.
+HELD = math.inf
 
 Answer = Callable[[Received], Reply]
 
@@ -109,7 +114,7 @@ class LoopbackServer:
         self.answer = answer
         self.received: list[Received] = []
         self.peak = 0
-        self._in_flight = 0
+        self.in_flight = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.owner = self
@@ -146,21 +151,27 @@ class LoopbackServer:
         with self._lock:
             received = Received(len(self.received), path, headers, payload)
             self.received.append(received)
-            self._in_flight += 1
-            self.peak = max(self.peak, self._in_flight)
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
         return received
 
     def end_request(self) -> None:
         """Count a request out; called before the answer's last byte leaves."""
         with self._lock:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
 
 def find_closed_port() -> int:
-    """Return a port of 127.0.0.1 where nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 where nothing listens, and no other test will.
+
+    It stays taken for the life of this process; who asks for it by number may listen there.
+    """
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    port = int(probe.getsockname()[1])
+    probe.detach()
+    return port
 
 
 class _Server(ThreadingHTTPServer):
@@ -185,10 +196,18 @@ class _Handler(BaseHTTPRequestHandler):
         received = owner.take_request(self.path, headers, payload)
         try:
             reply = owner.answer(received)
-            time.sleep(reply.delay)
+            self._delay(reply.delay)
         finally:
             owner.end_request()
         self._send(reply)
+
+    def _delay(self, seconds: float) -> None:
+        if seconds != HELD:
+            time.sleep(seconds)
+            return
+        # Nothing more is sent on a connection whose answer is awaited, so that what comes is its
+        # end.
+        select.select([self.connection], [], [])
 
     def _send(self, reply: Reply) -> None:
         if reply.drop == "before":
@@ -201,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        time.sleep(reply.body_delay)
+        self._delay(reply.body_delay)
         if reply.drop == "half":
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True

@@ -1,0 +1,27 @@
+"""Waits for a state, not for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LONGEST_S = 300.0
+LOOK_S = 0.02
+
+
+def wait_until(condition: Callable[[], object], alive: Callable[[], object] = lambda: True) -> None:
+    """Return as soon as a condition holds.
+
+    Args:
+        alive: what must hold meanwhile, such as that a process runs; without it the wait is in
+            vain.
+
+    Raises:
+        AssertionError: it never held. Only a test that hangs waits so long, however busy the
+            machine.
+    """
+    end = time.monotonic() + LONGEST_S
+    while not condition():
+        assert alive(), "it ended without"
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(LOOK_S)
