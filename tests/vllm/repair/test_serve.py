@@ -116,12 +116,16 @@ def test_one_of_two_servers_dies_in_the_middle(
         warm = other.count_finished()
         pipeline = write(make_engine(server.url, other.url, concurrency=2))
         process = start_dfgen("repair", pipeline, "--out", run, "-q")
-        wait_until(lambda: count_journal_lines(run, "repair") > 8, process)
-        shared = server.count_finished() - before, other.count_finished() - warm
+
+        def count_shared() -> tuple[int, int]:
+            return server.count_finished() - before, other.count_finished() - warm
+
+        # Not a number of answers in all: a busy machine may serve the two unequally.
+        wait_until(lambda: min(count_shared()) >= 2, process)
+        shared = count_shared()
         other.kill()
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err[-3000:]
-    assert min(shared) >= 2, f"both had work before one died: {shared}"
     check_same(run, reference)
     # What was in flight at the dead one was sent again, and nothing else.
     attempts = read_attempts(run)
