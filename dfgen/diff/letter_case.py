@@ -59,9 +59,9 @@ def fold_case(units: Units, index: int) -> str:
     key = units.keys[index]
     if len(key) == 1:
         return key.lower() if key in "aA" and _is_article(units, index) else key
+    if key.islower():
+        return key.casefold()
     lower = key.casefold()
-    if key == lower and not key.isupper():
-        return key
     return key if _is_symbol(units, index, key, lower) else lower
 
 

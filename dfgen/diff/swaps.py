@@ -7,7 +7,7 @@ and they are put back as a deletion and an insertion of the same words: a move.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from dfgen.diff.atoms import Units
 
 _ENDS = frozenset(".!?。！？…")
 _CLOSERS = frozenset("\"'”’»)]*_`）」』")
+_STOPS = _ENDS | _CLOSERS | {"...", "**", "``"}
 _ORDINALS = frozenset({"step", "schritt", "krok", "крок", "шаг", "paso", "étape"})
 #: More sentences than this between the first edit and the last are not looked at.
 _MOST_SEGMENTS = 400
@@ -108,7 +109,7 @@ def list_segments(units: Units, start: int, end: int) -> list[Segment]:
         start -= 1
     while end < count and not _opens_segment(units, end):
         end += 1
-    cuts = [k for k in range(start + 1, end) if _opens_segment(units, k)]
+    cuts = [k for k in _list_candidates(units, start, end) if _opens_segment(units, k)]
     segments: list[Segment] = []
     for a, b in zip([start, *cuts], [*cuts, end], strict=True):
         label = _measure_label(units, a, b)
@@ -117,6 +118,18 @@ def list_segments(units: Units, start: int, end: int) -> list[Segment]:
         if a + label < b:
             segments.append(Segment(a + label, b, False))
     return segments
+
+
+def _list_candidates(units: Units, start: int, end: int) -> list[int]:
+    """Return the units in (start, end) that stand behind a line break, a full stop or a quote."""
+    found = {k for k, key in enumerate(units.keys[start : end - 1], start + 1) if key in _STOPS}
+    at = units.text.find("\n", units.ends[start], units.starts[end - 1])
+    while at >= 0:
+        index = bisect_left(units.starts, at)
+        found.add(index)
+        # Where tokens are the units, a line break can be one.
+        at = units.text.find("\n", max(units.starts[index], at + 1), units.starts[end - 1])
+    return sorted(k for k in found if start < k < end)
 
 
 def _opens_segment(units: Units, index: int) -> bool:
