@@ -9,6 +9,7 @@ from dfgen.diff.align import Edit, TypedEdit, align_units
 from dfgen.diff.atoms import Units
 from dfgen.diff.changes import Change, find_moves, spell_out
 from dfgen.diff.format_only import split_by_form
+from dfgen.diff.groups import snap_groups
 from dfgen.diff.quantities import snap_quantities
 from dfgen.diff.swaps import find_swaps, put_back
 from dfgen.diff.ties import merge_crumbs, settle_ties
@@ -57,7 +58,7 @@ def _refine(
     if config.format_only:
         typed = [part for edit in edits for part in split_by_form(edit, wrong, right)]
     if config.whole_atoms:
-        typed = snap_quantities(typed, wrong, right)
+        typed = snap_groups(snap_quantities(typed, wrong, right), wrong, right)
     if config.crumbs:
         typed = merge_crumbs(typed, wrong, right, config)
     return typed, ambiguous

@@ -75,6 +75,7 @@ def find_swaps(edits: Sequence[Edit], wrong: Units, right: Units, min_units: int
     first, last = edits[0], edits[-1]
     ours = list_segments(wrong, first.i0, last.i1)
     theirs = list_segments(right, first.j0, last.j1)
+    ours, theirs = _join_labels(ours, theirs, wrong, right)
     if min(len(ours), len(theirs)) < 2 or max(len(ours), len(theirs)) > _MOST_SEGMENTS:
         return None
     pairs = _match(ours, theirs, wrong, right)
@@ -82,13 +83,55 @@ def find_swaps(edits: Sequence[Edit], wrong: Units, right: Units, min_units: int
         return None
     pairs = [p for p in pairs if not _took_values(p, pairs, ours, theirs, edits)]
     kept = _keep_heaviest(pairs, ours, min_units)
-    moved = [p for p in pairs if p not in kept and _measure(ours[p[0]]) >= min_units]
+    labels = [k for k, segment in enumerate(ours) if segment.label]
+    crossed = {
+        q
+        for q in kept
+        for p in pairs
+        if p not in kept and (p[0] < q[0]) != (p[1] < q[1]) and _has_between(labels, p[0], q[0])
+    }
+    # The words of two numbered steps that changed places both moved; their numbers did not.
+    moved = [
+        p for p in pairs if (p not in kept or p in crossed) and _measure(ours[p[0]]) >= min_units
+    ]
     if not moved:
         return None
     return Blocks(
         [(ours[a].start, ours[a].end) for a, _ in moved],
         sorted((theirs[b].start, theirs[b].end) for _, b in moved),
     )
+
+
+def _has_between(places: Sequence[int], one: int, other: int) -> bool:
+    low, high = sorted((one, other))
+    return any(low < place < high for place in places)
+
+
+def _join_labels(
+    ours: list[Segment], theirs: list[Segment], wrong: Units, right: Units
+) -> tuple[list[Segment], list[Segment]]:
+    """Join a label to its sentence where both sides have them together: they move as one."""
+
+    def list_pairs(segments: list[Segment], units: Units) -> dict[tuple[str, ...], int]:
+        return {
+            tuple(units.keys[a.start : b.end]): k
+            for k, (a, b) in enumerate(pairwise(segments))
+            if a.label and not b.label
+        }
+
+    old, new = list_pairs(ours, wrong), list_pairs(theirs, right)
+    both = old.keys() & new.keys()
+    return _join_at(ours, {old[key] for key in both}), _join_at(theirs, {new[key] for key in both})
+
+
+def _join_at(segments: list[Segment], places: set[int]) -> list[Segment]:
+    joined: list[Segment] = []
+    for k, segment in enumerate(segments):
+        if k - 1 in places:
+            joined[-1] = Segment(joined[-1].start, segment.end, False)
+        else:
+            joined.append(segment)
+    return joined
 
 
 def _may_swap(edits: Sequence[Edit], wrong: Units, right: Units) -> bool:
