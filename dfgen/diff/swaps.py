@@ -96,10 +96,42 @@ def find_swaps(edits: Sequence[Edit], wrong: Units, right: Units, min_units: int
     ]
     if not moved:
         return None
-    return Blocks(
-        [(ours[a].start, ours[a].end) for a, _ in moved],
-        sorted((theirs[b].start, theirs[b].end) for _, b in moved),
-    )
+    return _make_blocks(moved, ours, theirs, wrong, right)
+
+
+def _make_blocks(
+    moved: Sequence[tuple[int, int]],
+    ours: list[Segment],
+    theirs: list[Segment],
+    wrong: Units,
+    right: Units,
+) -> Blocks:
+    """Make blocks of the sentences that moved, with the short ones that moved along ("Right.")."""
+
+    def is_same(a: int, b: int) -> bool:
+        if not (0 <= a < len(ours) and 0 <= b < len(theirs)) or a in used or b in taken:
+            return False
+        mine, other = ours[a], theirs[b]
+        keys = wrong.keys[mine.start : mine.end]
+        return not mine.label and keys == right.keys[other.start : other.end]
+
+    used, taken = {a for a, _ in moved}, {b for _, b in moved}
+    blocks: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for a, b in moved:
+        low, high = 0, 0
+        while is_same(a - low - 1, b - low - 1):
+            low += 1
+        while is_same(a + high + 1, b + high + 1):
+            high += 1
+        used.update(range(a - low, a + high + 1))
+        taken.update(range(b - low, b + high + 1))
+        blocks.append(
+            (
+                (ours[a - low].start, ours[a + high].end),
+                (theirs[b - low].start, theirs[b + high].end),
+            )
+        )
+    return Blocks([mine for mine, _ in blocks], sorted(other for _, other in blocks))
 
 
 def _has_between(places: Sequence[int], one: int, other: int) -> bool:
