@@ -1,8 +1,8 @@
 """Cut Chinese, which is written without blanks, into words.
 
 Words that stand in a list are found first, the longest one at each place. What is left between
-them and the particles is a word if it is two or three characters long (a name, a rarer word), else
-each character stands for itself. No statistics and no dependency: an edit inside a word has to be
+them and the particles is a word if it is two characters long, as most rarer words are, else each
+character stands for itself. No statistics and no dependency: an edit inside a word has to be
 recognised as such, not every word be known.
 """
 
@@ -29,8 +29,8 @@ _WORDS = """
 答案 结果 问题 题目 选项 选择 正确 错误 因此 所以 因为 由于 如果 那么 但是 不过 然而 虽然 尽管
 而且 并且 或者 还是 首先 其次 然后 接着 最后 最终 总之 综上 综上所述 根据 按照 通过 关于 对于 至于
 除了 除此之外 另外 此外 同时 同样 我们 你们 他们 她们 它们 自己 大家 别人 什么 怎么 怎样 如何 哪里
-哪个 多少 为什么 这个 那个 这些 那些 这里 那里 这样 那样 这种 那种 一个 一些 一样 一起 一共 一定
-一直 一般 一切 一次 一种 两个 三个 每个 各种 所有 全部 部分 其中 其他 其它 可以 可能 能够 应该
+哪个 多少 为什么 这个 那个 这些 那些 这里 那里 这样 那样 这种 那种 一些 一样 一起 一共 一定
+一直 一般 一切 各种 所有 全部 部分 其中 其他 其它 可以 可能 能够 应该
 应当 必须 需要 不能 不是 不会 没有 只有 只要 就是 也是 还有 已经 正在 曾经 将要 马上 立刻 仍然
 总是 经常 有时 常常 非常 十分 特别 比较 更加 几乎 大约 大概 左右 至少 至多 最多 最少 以上 以下
 以内 以外 之间 之前 之后 以前 以后 之上 之下 其余 剩下 剩余 总共 总数 总和 总计 合计 平均 平均数
@@ -73,7 +73,7 @@ _WORDS = """
 手臂 手指 大腿 脚趾 心脏 大脑 血液 皮肤 骨头 疾病 健康 药物 细胞 基因 蛋白质 分子 原子 电子 离子
 元素 化学 物理 生物 反应 溶液 氧气 氢气 二氧化碳 金属 气体 液体 固体 水分 酸性 碱性 重要 主要 基本
 简单 复杂 困难 容易 方便 清楚 明显 明确 准确 精确 具体 完全 完整 充分 足够 有效 合理 适合 适当
-相关 相应 相等 一半 两倍 三倍 第一 第二 第三 第四 第五 第一步 第二步 第三步 第四步 步骤 方法 方式
+相关 相应 相等 一半 第一 第二 第三 第四 第五 第一步 第二步 第三步 第四步 步骤 方法 方式
 过程 原因 目的 条件 情况 状态 环境 关系
 """
 _LIST = frozenset(_WORDS.split())
@@ -119,4 +119,4 @@ def _find_word(run: str, at: int) -> str | None:
 
 
 def _join_loose(loose: list[str]) -> list[str]:
-    return ["".join(loose)] if 2 <= len(loose) <= 3 else loose
+    return ["".join(loose)] if len(loose) == 2 else loose

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from dfgen.diff.align import Edit, TypedEdit, align_units
 from dfgen.diff.atoms import Units
 from dfgen.diff.changes import Change, find_moves, spell_out
-from dfgen.diff.format_only import split_by_form
+from dfgen.diff.format_only import peel_joints, split_by_form
+from dfgen.diff.groups import snap_groups
 from dfgen.diff.quantities import snap_quantities
 from dfgen.diff.swaps import find_swaps, put_back
 from dfgen.diff.ties import merge_crumbs, settle_ties
@@ -59,8 +60,24 @@ def _refine(
     typed: list[TypedEdit] = [(edit, False) for edit in edits]
     if config.format_only:
         typed = [part for edit in edits for part in split_by_form(edit, wrong, right)]
+    elif not wrong.text.isascii():
+        typed = [part for edit in edits for part in _peel_same_text(edit, wrong, right)]
     if config.whole_atoms:
-        typed = snap_quantities(typed, wrong, right)
+        typed = snap_groups(snap_quantities(typed, wrong, right), wrong, right)
     if config.crumbs:
         typed = merge_crumbs(typed, wrong, right, config)
     return typed, ambiguous
+
+
+def _peel_same_text(edit: Edit, wrong: Units, right: Units) -> list[TypedEdit]:
+    """Split off units that spell the same, blanks included: Chinese cut into words in two ways."""
+    if edit.i0 == edit.i1 or edit.j0 == edit.j1:
+        return [(edit, False)]
+    parts = peel_joints(edit, wrong, right)
+    same = [
+        form
+        and wrong.text[wrong.starts[e.i0] : wrong.ends[e.i1 - 1]]
+        == right.text[right.starts[e.j0] : right.ends[e.j1 - 1]]
+        for e, form in parts
+    ]
+    return [(e, flag) for (e, _), flag in zip(parts, same, strict=True)]

@@ -36,6 +36,7 @@ _TEXT_COMMANDS = list_words(
     "\\text \\textrm \\textbf \\textit \\textsf \\texttt \\mbox \\mathrm \\mathbf \\mathit"
     " \\operatorname \\boxed \\emph"
 )
+_BETWEEN = frozenset({"{", "~", "\\", "\\,", "\\;", "\\:", "\\!", "\\quad"}) | _TEXT_COMMANDS
 _VOWELS = frozenset("aeiouyáàâäãåæéèêëíìîïóòôöõøœúùûüýÿ")
 _PAIRED = re.compile(r"(?i)(?:([a-z])\1)+")
 _ELEMENTS = (
@@ -44,7 +45,7 @@ _ELEMENTS = (
 )
 CHEMICAL = re.compile(rf"(?:(?:{_ELEMENTS})\d*)+")
 UNIT_SYMBOL = re.compile(
-    r"(?i)[numcdhkgtpµμ]?(?:[mgslvawjknhftpb]|Hz|Pa|eV|Wh|bit|bps|Bq|Sv|Gy|cal|mol|cd|rad|lm|lx|dB)"
+    r"(?i)[numcdhkgtpµμ]?(?:[mgslvawjknhftpbωΩ]|Ohm|Hz|Pa|eV|Wh|bit|bps|Bq|Sv|Gy|cal|mol|cd|rad|lm|lx|dB)"
     r"|[km]?ph|rpm|[kmg]?b/s"
 )
 
@@ -59,9 +60,9 @@ def fold_case(units: Units, index: int) -> str:
     key = units.keys[index]
     if len(key) == 1:
         return key.lower() if key in "aA" and _is_article(units, index) else key
+    if key.islower():
+        return key.casefold()
     lower = key.casefold()
-    if key == lower and not key.isupper():
-        return key
     return key if _is_symbol(units, index, key, lower) else lower
 
 
@@ -72,10 +73,10 @@ def _is_symbol(units: Units, index: int, key: str, lower: str) -> bool:
         _is_script(units, index) or is_in_region(units.text, units.starts[index])
     ):
         return True
+    if UNIT_SYMBOL.fullmatch(key) and _follows_number(units, index):
+        return True
     if not key.isascii() and not set(lower) & _VOWELS:
         return False  # another script
-    if index and units.keys[index - 1][-1].isdigit() and UNIT_SYMBOL.fullmatch(key):
-        return units.starts[index] - units.end_before(index) <= 1
     return _looks_like_symbol(units, index, key, lower)
 
 
@@ -94,6 +95,18 @@ def _looks_like_symbol(units: Units, index: int, key: str, lower: str) -> bool:
         vowels = set(lower) & _VOWELS
         symbol = len(key) <= 5 and key.isascii() and not vowels and lower != "mrs"
     return symbol
+
+
+def _follows_number(units: Units, index: int) -> bool:
+    r"""Say whether a unit stands behind a number: 5 mW, 5mW, 5\,\text{mW}."""
+    at = index - 1
+    while at > max(index - 6, 0) and units.keys[at] in _BETWEEN:
+        at -= 1
+    if at < 0 or not (
+        units.keys[at][-1].isdigit() or units.keys[at][-2:].strip("0123456789") == "}"
+    ):
+        return False
+    return units.starts[at + 1] - units.ends[at] <= 1
 
 
 def _names_something(units: Units, index: int, lower: str) -> bool:

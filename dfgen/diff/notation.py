@@ -56,6 +56,7 @@ _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", "01234567
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓₙ", "0123456789+-=()aeoxn", strict=True))
 _SCRIPTS = frozenset(_RAISED) | frozenset(_LOWERED)
 _SIGNS = frozenset("+-−–±")
+_DOUBLE_STRUCK = frozenset("ℝℤℕℚℂℙ")
 _QUOTES = frozenset("“”„‟«»″‘’‚‹›′´ʼ")
 #: How far a brace looks for its partner, in units.
 _GROUP = 64
@@ -133,6 +134,8 @@ def _read_command(units: Units, index: int, key: str) -> tuple[str, ...]:
 def _read_sign(units: Units, index: int, key: str) -> tuple[str, ...]:
     if key in _SPELLED:
         return tuple(_SPELLED[key])
+    if key in _DOUBLE_STRUCK:
+        return ("\\mathbb", unicodedata.normalize("NFKC", key))
     if set(key) & _SCRIPTS:
         return _read_scripts(units, index, key)
     sign = key

@@ -14,7 +14,7 @@ from dfgen.diff.letter_case import UNIT_SYMBOL, list_words
 #: Longer rows of digits are compared as text.
 _LONGEST_NUMBER = 60
 _FRACTION = re.compile(r"\\[dtc]?frac(?:\{(\d+)\}\{(\d+)\}|\s?(\d)\s?(\d))")
-_GROUPING = re.compile(r"\{,\}|\\,|[,\u00a0\u202f]")
+_GROUPING = re.compile(r"\{,\}|\\,|[,，\u00a0\u202f\u2009]")
 _PLAIN = re.compile(r"(\d*)(?:\.(\d*))?")
 #: What stands before a number that is a name.
 _NAMED = list_words(
@@ -64,8 +64,9 @@ def read_number_form(units: Units, index: int) -> tuple[str, ...]:
     if fraction:
         top, bottom = (part for part in fraction.groups() if part is not None)
         return (*_read_groups(top, False), "/", *_read_groups(bottom, False))
-    text = unicodedata.normalize("NFKC", key)
-    whole = not _is_part(units, index) and not is_name(units, index)
+    text = key if key.isascii() else unicodedata.normalize("NFKC", _GROUPING.sub("", key))
+    # Only the zeros behind a point depend on what stands around.
+    whole = "." in text and not _is_part(units, index) and not is_name(units, index)
     if text.count("/") == 1 and not text.endswith("/"):
         top, _, bottom = text.partition("/")
         return (*_read_groups(top, False), "/", *_read_groups(bottom, False))

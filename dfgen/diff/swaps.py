@@ -7,7 +7,7 @@ and they are put back as a deletion and an insertion of the same words: a move.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from dfgen.diff.atoms import Units
 
 _ENDS = frozenset(".!?。！？…")
 _CLOSERS = frozenset("\"'”’»)]*_`）」』")
+_STOPS = _ENDS | _CLOSERS | {"...", "**", "``"}
 _ORDINALS = frozenset({"step", "schritt", "krok", "крок", "шаг", "paso", "étape"})
 #: More sentences than this between the first edit and the last are not looked at.
 _MOST_SEGMENTS = 400
@@ -74,6 +75,7 @@ def find_swaps(edits: Sequence[Edit], wrong: Units, right: Units, min_units: int
     first, last = edits[0], edits[-1]
     ours = list_segments(wrong, first.i0, last.i1)
     theirs = list_segments(right, first.j0, last.j1)
+    ours, theirs = _join_labels(ours, theirs, wrong, right)
     if min(len(ours), len(theirs)) < 2 or max(len(ours), len(theirs)) > _MOST_SEGMENTS:
         return None
     pairs = _match(ours, theirs, wrong, right)
@@ -81,13 +83,87 @@ def find_swaps(edits: Sequence[Edit], wrong: Units, right: Units, min_units: int
         return None
     pairs = [p for p in pairs if not _took_values(p, pairs, ours, theirs, edits)]
     kept = _keep_heaviest(pairs, ours, min_units)
-    moved = [p for p in pairs if p not in kept and _measure(ours[p[0]]) >= min_units]
+    labels = [k for k, segment in enumerate(ours) if segment.label]
+    crossed = {
+        q
+        for q in kept
+        for p in pairs
+        if p not in kept and (p[0] < q[0]) != (p[1] < q[1]) and _has_between(labels, p[0], q[0])
+    }
+    # The words of two numbered steps that changed places both moved; their numbers did not.
+    moved = [
+        p for p in pairs if (p not in kept or p in crossed) and _measure(ours[p[0]]) >= min_units
+    ]
     if not moved:
         return None
-    return Blocks(
-        [(ours[a].start, ours[a].end) for a, _ in moved],
-        sorted((theirs[b].start, theirs[b].end) for _, b in moved),
-    )
+    return _make_blocks(moved, ours, theirs, wrong, right)
+
+
+def _make_blocks(
+    moved: Sequence[tuple[int, int]],
+    ours: list[Segment],
+    theirs: list[Segment],
+    wrong: Units,
+    right: Units,
+) -> Blocks:
+    """Make blocks of the sentences that moved, with the short ones that moved along ("Right.")."""
+
+    def is_same(a: int, b: int) -> bool:
+        if not (0 <= a < len(ours) and 0 <= b < len(theirs)) or a in used or b in taken:
+            return False
+        mine, other = ours[a], theirs[b]
+        keys = wrong.keys[mine.start : mine.end]
+        return not mine.label and keys == right.keys[other.start : other.end]
+
+    used, taken = {a for a, _ in moved}, {b for _, b in moved}
+    blocks: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for a, b in moved:
+        low, high = 0, 0
+        while is_same(a - low - 1, b - low - 1):
+            low += 1
+        while is_same(a + high + 1, b + high + 1):
+            high += 1
+        used.update(range(a - low, a + high + 1))
+        taken.update(range(b - low, b + high + 1))
+        blocks.append(
+            (
+                (ours[a - low].start, ours[a + high].end),
+                (theirs[b - low].start, theirs[b + high].end),
+            )
+        )
+    return Blocks([mine for mine, _ in blocks], sorted(other for _, other in blocks))
+
+
+def _has_between(places: Sequence[int], one: int, other: int) -> bool:
+    low, high = sorted((one, other))
+    return any(low < place < high for place in places)
+
+
+def _join_labels(
+    ours: list[Segment], theirs: list[Segment], wrong: Units, right: Units
+) -> tuple[list[Segment], list[Segment]]:
+    """Join a label to its sentence where both sides have them together: they move as one."""
+
+    def list_pairs(segments: list[Segment], units: Units) -> dict[tuple[str, ...], int]:
+        return {
+            tuple(units.keys[a.start : b.end]): k
+            for k, (a, b) in enumerate(pairwise(segments))
+            if a.label and not b.label
+        }
+
+    old, new = list_pairs(ours, wrong), list_pairs(theirs, right)
+    both = old.keys() & new.keys()
+    return _join_at(ours, {old[key] for key in both}), _join_at(theirs, {new[key] for key in both})
+
+
+def _join_at(segments: list[Segment], places: set[int]) -> list[Segment]:
+    joined: list[Segment] = []
+    for k, segment in enumerate(segments):
+        if k - 1 in places:
+            joined[-1] = Segment(joined[-1].start, segment.end, False)
+        else:
+            joined.append(segment)
+    return joined
 
 
 def _may_swap(edits: Sequence[Edit], wrong: Units, right: Units) -> bool:
@@ -108,7 +184,7 @@ def list_segments(units: Units, start: int, end: int) -> list[Segment]:
         start -= 1
     while end < count and not _opens_segment(units, end):
         end += 1
-    cuts = [k for k in range(start + 1, end) if _opens_segment(units, k)]
+    cuts = [k for k in _list_candidates(units, start, end) if _opens_segment(units, k)]
     segments: list[Segment] = []
     for a, b in zip([start, *cuts], [*cuts, end], strict=True):
         label = _measure_label(units, a, b)
@@ -117,6 +193,18 @@ def list_segments(units: Units, start: int, end: int) -> list[Segment]:
         if a + label < b:
             segments.append(Segment(a + label, b, False))
     return segments
+
+
+def _list_candidates(units: Units, start: int, end: int) -> list[int]:
+    """Return the units in (start, end) that stand behind a line break, a full stop or a quote."""
+    found = {k for k, key in enumerate(units.keys[start : end - 1], start + 1) if key in _STOPS}
+    at = units.text.find("\n", units.ends[start], units.starts[end - 1])
+    while at >= 0:
+        index = bisect_left(units.starts, at)
+        found.add(index)
+        # Where tokens are the units, a line break can be one.
+        at = units.text.find("\n", max(units.starts[index], at + 1), units.starts[end - 1])
+    return sorted(k for k in found if start < k < end)
 
 
 def _opens_segment(units: Units, index: int) -> bool:

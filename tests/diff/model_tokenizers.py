@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 
 from dfgen.tokens import TextTokenizer
@@ -68,8 +69,10 @@ def mistral_like(vocab_size: int = 900) -> TextTokenizer:
         LINES * 3,
         BpeTrainer(vocab_size=vocab_size, special_tokens=specials, show_progress=False),
     )
-    tokenizer.add_special_tokens([AddedToken("</s>", special=True)])
-    return TextTokenizer.from_tokenizers(tokenizer, "mistral-like")
+    # The trainer adds its tokens as special ones; those of single bytes are text.
+    tree = json.loads(tokenizer.to_str())
+    tree["added_tokens"] = [t for t in tree["added_tokens"] if not t["content"].startswith("<0x")]
+    return TextTokenizer.from_tokenizers(Tokenizer.from_str(json.dumps(tree)), "mistral-like")
 
 
 MODELS = {"qwen": qwen_like, "mistral": mistral_like}

@@ -12,6 +12,21 @@ from dfgen.config.mask import MaskConfig
 from dfgen.diff import split_steps
 
 CASES = [
+    ("1. Red: 3 2. Blue: 4 3. Sum: 7", ["1. Red: 3 ", "2. Blue: 4 ", "3. Sum: 7"]),
+    ("By (1) and (2) we get 5.", ["By (1) and (2) we get 5."]),
+    ("① red 3 ② blue 4 ③ sum 7", ["① red 3 ", "② blue 4 ", "③ sum 7"]),
+    (
+        "Look.\n```python\nx = 3\n\n# no step\ny = 4\n```\nSo 7.",
+        ["Look.\n", "```python\nx = 3\n\n# no step\ny = 4\n```\n", "So 7."],
+    ),
+    (
+        "第一步，求面积。第二步，求周长；第三步，相加！",
+        ["第一步，求面积。", "第二步，求周长；", "第三步，相加！"],
+    ),
+    (
+        "**Step 1** Count.\n**Step 2** Add 4.\n### Answer\n7",
+        ["**Step 1** Count.\n", "**Step 2** Add 4.\n", "### Answer\n7"],
+    ),
     ("Step 1: a. b. Step 2: c. Answer: 5", ["Step 1: a. b. ", "Step 2: c. ", "Answer: 5"]),
     ("Step 1: a\nb\nStep 2: c", ["Step 1: a\nb\n", "Step 2: c"]),
     ("**Step 1:** a\n\nb\n\n**Step 2:** c", ["**Step 1:** a\n\nb\n\n", "**Step 2:** c"]),
