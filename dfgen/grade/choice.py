@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dfgen.grade.choice_label import choose_labels, read_label
 from dfgen.grade.choice_match import Meant, find_meant, strip_own_labels
-from dfgen.grade.extract import Extraction, extract_answer
+from dfgen.grade.extract import Extraction, extract_answer, make_verdict, shorten
 from dfgen.grade.math import is_equal_mathematics
 from dfgen.grade.numeric import compare_numbers
 from dfgen.grade.text import compare_texts
-from dfgen.grade.verdict_form import make_verdict, shorten
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig

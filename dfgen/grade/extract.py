@@ -8,10 +8,15 @@ from typing import NamedTuple
 
 from dfgen.grade.choice_label import find_last_label, read_label
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.last_number import find_last_quantity
+from dfgen.grade.quantity_search import find_last_quantity
 from dfgen.grade.statements import Statement, find_announced, find_boxed, find_tagged
-from dfgen.grade.thinking import find_visible_start
+from dfgen.grade.verdict import Verdict
 
+_CLOSE = re.compile(
+    r"</ {0,2}(?:think|thinking|thought|thoughts|reasoning) {0,2}>"
+    r"|◁/think▷|\[/THINK\]|<\|end_of_thought\|>",
+    re.IGNORECASE,
+)
 _LAST_SENTENCE = re.compile(r"[.!?。！？]\s+|[。！？]|\n+")
 _LONGEST_TEXT = 200  # characters of a completion that is itself the answer
 _FALLBACK_WINDOW = 20_000  # characters from the end in which a fallback looks
@@ -164,3 +169,36 @@ def find_answer_spans(completion: str) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+def find_visible_start(completion: str) -> int:
+    """Return the offset, in characters, at which the text after the thinking begins.
+
+    Chat templates often open the thinking in the prompt, so a closing tag without an opening one
+    counts too. A completion that ends with its thinking has nothing else to grade: 0.
+    """
+    end = 0
+    for match in _CLOSE.finditer(completion):
+        end = match.end()
+    return end if completion[end:].strip() else 0
+
+
+def make_verdict(
+    grader: str, correct: bool, extraction: Extraction, expected: str, detail: str
+) -> Verdict:
+    """Return the verdict of a built-in grader, whose reward is 1 or 0."""
+    return Verdict(
+        correct=correct,
+        reward=1.0 if correct else 0.0,
+        grader=grader,
+        extracted=extraction.text,
+        expected=expected,
+        method=extraction.method,
+        detail=detail,
+    )
+
+
+def shorten(text: object, limit: int = 80) -> str:
+    """Return `text` on one line, cut to `limit` characters, for a sentence of evidence."""
+    line = " ".join(str(text)[: 4 * limit].split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dfgen.grade.item import GradeItem
+from dfgen.grade.extract import shorten
 from dfgen.grade.registry import get_grader
-from dfgen.grade.verdict import Verdict
-from dfgen.grade.verdict_form import shorten
+from dfgen.grade.verdict import GradeItem, Verdict
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.extract import Extraction, extract_answer
+from dfgen.grade.extract import Extraction, extract_answer, make_verdict, shorten
 from dfgen.grade.quantity import Quantity
 from dfgen.grade.quantity_match import match_quantities
 from dfgen.grade.quantity_search import read_alternatives, read_statement
 from dfgen.grade.text_form import is_written_the_same
-from dfgen.grade.verdict_form import make_verdict, shorten
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dfgen.grade.extract import extract_answer
+from dfgen.grade.extract import extract_answer, make_verdict, shorten
 from dfgen.grade.text_form import normalise_text
-from dfgen.grade.verdict_form import make_verdict, shorten
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig

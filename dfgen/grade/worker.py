@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from dfgen.grade.grading import grade, grade_inline
-from dfgen.grade.item import GradeItem
+from dfgen.grade.verdict import GradeItem
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -64,7 +64,7 @@ def serve(descriptor: int) -> None:
         if setup.niceness:
             os.nice(setup.niceness)
         if setup.warm:
-            from dfgen.grade.math_engine import load_engine
+            from dfgen.grade.math import load_engine
 
             load_engine()
         connection.send(READY)

@@ -19,9 +19,8 @@ from dfgen.stages.prompting import Template, build_messages
 from dfgen.stages.rejecting import make_reject
 
 if TYPE_CHECKING:
-    from dfgen.grade.item import GradeItem
     from dfgen.grade.pool import GradePool
-    from dfgen.grade.verdict import Verdict
+    from dfgen.grade.verdict import GradeItem, Verdict
     from dfgen.tokens.tokenizer import TextTokenizer
 
 PROMPT_FIELDS = ("question", "choices")
@@ -197,7 +196,7 @@ def grade_texts(items: Sequence[tuple[str, AnswerKey]], pool: GradePool) -> Iter
 
 
 def _to_item(text: str, key: AnswerKey) -> GradeItem:
-    from dfgen.grade.item import GradeItem
+    from dfgen.grade.verdict import GradeItem
 
     return GradeItem(
         completion=text,
