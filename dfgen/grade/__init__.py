@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfgen.grade.choice import check_reference
 from dfgen.grade.extract import extract_answer, find_answer_spans
 from dfgen.grade.grading import grade
 from dfgen.grade.pool import GradePool
@@ -12,6 +13,7 @@ __all__ = [
     "GradeItem",
     "GradePool",
     "Verdict",
+    "check_reference",
     "extract_answer",
     "find_answer_spans",
     "get_grader",

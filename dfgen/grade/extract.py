@@ -8,8 +8,14 @@ from typing import NamedTuple
 
 from dfgen.grade.choice_label import find_last_label, read_label
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.quantity_search import find_last_quantity
-from dfgen.grade.statements import Statement, find_announced, find_boxed, find_tagged
+from dfgen.grade.last_number import find_counted, find_last_quantity, is_conclusion
+from dfgen.grade.statements import (
+    Statement,
+    find_announced,
+    find_boxed,
+    find_tagged,
+    is_denied,
+)
 from dfgen.grade.verdict import Verdict
 
 _CLOSE = re.compile(
@@ -42,7 +48,11 @@ NOTHING = Extraction(None, "none", None)
 def find_statements(completion: str) -> tuple[list[Statement], list[Statement]]:
     """Return boxes and tags, and "Answer:" lines, after the thinking, each with the last first."""
     start = find_visible_start(completion)
-    marked = find_boxed(completion, start) + find_tagged(completion, start)
+    marked = [
+        statement
+        for statement in find_boxed(completion, start) + find_tagged(completion, start)
+        if not is_denied(completion, statement.outer[0])
+    ]
     marked.sort(key=lambda statement: statement.span)
     lines = find_announced(completion, start)
     return [_peel(completion, statement) for statement in reversed(marked)], lines[::-1]
@@ -118,6 +128,46 @@ def extract_answer(
     return _take_text(completion, find_visible_start(completion))
 
 
+def extract_conclusion(
+    completion: str,
+    *,
+    accept: Callable[[str], bool],
+    overrules: Callable[[Statement], bool] | None = None,
+    fallback: bool = True,
+    last_number: bool = False,
+    decimal_mark: str = "auto",
+) -> Extraction:
+    """Return the stated answer, or what the last sentence concludes.
+
+    Other than `extract_answer` this takes no number from a sentence that concludes nothing, unless
+    `last_number` says so (`GradeConfig.last_number`).
+    """
+    statement = choose_statement(completion, accept, overrules)
+    if statement is not None:
+        return Extraction(statement.text, statement.method, statement.span)
+    if not fallback:
+        return NOTHING
+    start = find_visible_start(completion)
+    whole = _strip(completion, start, len(completion))
+    last = find_last_sentence(completion, start)
+    if whole[1] - whole[0] <= _LONGEST_TEXT and "\n" not in completion[slice(*whole)]:
+        text = completion[slice(*whole)]
+        if (whole == last or not _LAST_SENTENCE.search(text[:-1])) and (is_conclusion(text)):
+            return Extraction(text, "whole_text", whole)
+    text = completion[slice(*last)]
+    if counted := find_counted(text):
+        end = last[0] + text.rindex(counted) + len(counted)
+        return Extraction(counted, "last_number", (end - len(counted), end))
+    if is_conclusion(text):
+        return Extraction(text, "whole_text", last)
+    if last_number:
+        begin = max(start, len(completion) - _FALLBACK_WINDOW)
+        span = find_last_quantity(completion, begin, guess_mark(completion, decimal_mark).mark)
+        if span is not None:
+            return Extraction(completion[slice(*span)], "last_number", span)
+    return NOTHING
+
+
 def _names_several(text: str, labels: Sequence[str]) -> bool:
     """A text that is nothing but "(A), (C)" has no last choice, it has two."""
     label = read_label(text, labels) if len(text) <= _LONGEST_TEXT else None
@@ -184,17 +234,18 @@ def find_visible_start(completion: str) -> int:
 
 
 def make_verdict(
-    grader: str, correct: bool, extraction: Extraction, expected: str, detail: str
+    grader: str, correct: bool | None, extraction: Extraction, expected: str, detail: str
 ) -> Verdict:
-    """Return the verdict of a built-in grader, whose reward is 1 or 0."""
+    """Return the verdict of a built-in grader, whose reward is 1 or 0; `correct` None: undecided."""
     return Verdict(
-        correct=correct,
+        correct=bool(correct),
         reward=1.0 if correct else 0.0,
         grader=grader,
         extracted=extraction.text,
         expected=expected,
         method=extraction.method,
         detail=detail,
+        undecided=correct is None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from dfgen.errors import DfgenError
 from dfgen.grade.extract import extract_answer
-from dfgen.grade.grading import check_verdict, grade_inline, make_failure, resolve_name
+from dfgen.grade.grading import check_verdict, grade_inline, make_failure, reconcile, resolve_name
 from dfgen.grade.registry import get_grader
 from dfgen.grade.worker import WorkerSetup
 from dfgen.grade.worker_handle import WorkerHandle
@@ -30,7 +30,7 @@ class GradePool:
     Letters, numbers and words are graded in the calling process (`grade_many`) or in a process that
     stands back behind others (`grade_batch`), algebra and users' graders always in worker
     processes. Processes start with the first item that needs one. A worker that is late or dies
-    is replaced, and its item is wrong with a detail that says so.
+    is replaced, and its item is undecided with a detail that says so.
 
     Args:
         config: how to grade.
@@ -150,7 +150,7 @@ class GradePool:
                     continue
                 if message is not None:
                     name = resolve_name(item, self._config)
-                    done[index] = check_verdict(message, name, item.answer)
+                    done[index] = reconcile(check_verdict(message, name, item.answer))
                     del busy[index]
                     self._release(worker)
             elif now >= worker.deadline:

@@ -25,6 +25,13 @@ _CLOSING_DISPLAY = {"$$": "$$", "\\[": "\\]"}
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*_\"'”»)$<]|$)|[。！？]|(?=</[A-Za-z]{2,16}>|<\||◁/)")
 # Reading a line is not free, and the last ones count: a text of nothing but "answer:" stays cheap.
 _MOST_LINES = 24
+_MOST_NESTED = 48
+_DENIAL = re.compile(
+    r"(?:(?<!\w)(?:not|isn't|rather than|instead of|nicht|не|pas)|≠|不是)[\s$(\\]{0,6}\Z",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"[\s*_(\[$]{0,6}[A-ZА-Я]")
+_EMPTY_SET = re.compile(r"\\\{\s?\\\}|[∅∞]")
 _TRIM = " \t\r\n*_`#"
 
 
@@ -56,18 +63,35 @@ def _make(
     while end > start and completion[end - 1] in _TRIM:
         end -= 1
     text = completion[start:end]
-    if not any(map(str.isalnum, text)):
+    if not any(map(str.isalnum, text)) and not _EMPTY_SET.search(text):
         return None
     return Statement(text, method, (start, end), outer, final)
 
 
 def find_boxed(completion: str, start: int = 0) -> list[Statement]:
     r"""Return what stands in `\boxed` and `\fbox`; boxes without a letter or digit are left out."""
+    boxes = find_boxes(completion, start)
+    # The last ones count, and of boxes in boxes the outermost bound the text that is looked at:
+    # thousands of them, nested, would be copied again and again.
+    kept = [*_list_outermost(boxes[:-_MOST_NESTED]), *boxes[-_MOST_NESTED:]]
     found = (
         _make(completion, "boxed", (box.inner_start, box.inner_end), (box.start, box.end))
-        for box in find_boxes(completion, start)
+        for box in kept
     )
     return [statement for statement in found if statement is not None]
+
+
+def _list_outermost(boxes: list[Box]) -> list[Box]:
+    outermost: list[Box] = []
+    for box in boxes:
+        if not outermost or box.start >= outermost[-1].end:
+            outermost.append(box)
+    return outermost
+
+
+def is_denied(completion: str, start: int) -> bool:
+    """Whether what stands before `start` denies it: "(not $\\boxed{6}$)"."""
+    return _DENIAL.search(completion, max(0, start - 24), start) is not None
 
 
 def find_tagged(completion: str, start: int = 0) -> list[Statement]:
@@ -98,6 +122,8 @@ def find_announced(completion: str, start: int = 0, end: int | None = None) -> l
         if NEGATION.match(completion, match.end(), stop):
             continue
         span = _find_announced_span(completion, match.end(), stop)
+        if completion.startswith("?", span[1]) and completion[span[1] + 1 : span[1] + 3].strip():
+            continue  # a question that the text goes on to answer
         # "Die endgültige Antwort": the adjective stands before what was matched.
         words = completion[max(0, match.start() - 16) : match.end()]
         final = FINAL.search(words) is not None
@@ -121,6 +147,8 @@ def _find_announced_span(completion: str, position: int, stop: int) -> tuple[int
     end = line.end()
     for match in _SENTENCE_END.finditer(completion, start, end):
         before = completion[start : match.start()]
+        if _LABEL.fullmatch(before) and completion[match.end() : end].strip(" *_$"):
+            continue  # "C. 90,000": a letter and its text
         if any(map(str.isalnum, before)) and not ABBREVIATION.search(before[-6:]):
             end = match.start()
             break

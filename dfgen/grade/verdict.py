@@ -35,6 +35,9 @@ class Verdict:
         method: where the answer was found: boxed, answer_tag, answer_line, last_number,
             last_choice, whole_text or none.
         detail: one sentence of evidence for people.
+        undecided: an answer was given, and it or the reference could not be read, or the grader
+            failed or timed out. Then `correct` is false and `reward` 0, and neither means that the
+            answer is wrong. No final answer, a hedge and several different answers are wrong.
     """
 
     correct: bool
@@ -44,3 +47,4 @@ class Verdict:
     expected: str
     method: str
     detail: str
+    undecided: bool = False

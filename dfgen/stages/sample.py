@@ -215,6 +215,7 @@ def describe_verdict(verdict: Verdict) -> VerdictInfo:
         expected=verdict.expected,
         method=verdict.method,
         detail=verdict.detail,
+        undecided=verdict.undecided,
     )
 
 
