@@ -42,14 +42,14 @@ class GradeConfig(Section):
     )
     fallback: bool = Field(
         default=True,
-        description="Without a stated answer (box, tag, 'Answer:' line), take what the last sentence "
-        "concludes, the last choice or the whole text; false: such a completion has no answer and "
-        "is wrong.",
+        description="Without a stated answer (box, tag, 'Answer:' line), take what the last "
+        "sentence concludes, the last choice or the whole text; false: such a completion has no "
+        "answer and is wrong.",
     )
     last_number: bool = Field(
         default=False,
-        description="The last number of a text whose last sentence concludes nothing is its answer. "
-        "For benchmarks that score so; in training data it rewards answers that were never given.",
+        description="The last number of a text whose last sentence concludes nothing is its answer."
+        " For benchmarks that score so; in training data it rewards answers that were never given.",
     )
     approximate: Literal["refuse", "accept"] = Field(
         default="refuse",

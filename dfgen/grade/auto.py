@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words
 """The auto grader: which kind of answer is expected, judged by the reference answer."""
 
 from __future__ import annotations
@@ -6,9 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dfgen.grade.brackets import measure_depth
 from dfgen.grade.canonical import write_canonical
 from dfgen.grade.choice import grade_choice, is_choice_reference, try_choice
-from dfgen.grade.comparing import Outcome, compare_values
+from dfgen.grade.comparing import compare_values
+from dfgen.grade.comparing_numbers import Outcome
 from dfgen.grade.decimal_mark import guess_mark
 from dfgen.grade.extract import (
     Extraction,
@@ -18,6 +21,7 @@ from dfgen.grade.extract import (
     shorten,
 )
 from dfgen.grade.math import ask_algebra
+from dfgen.grade.numeric import reads_as_value
 from dfgen.grade.reading import read_values
 from dfgen.grade.statements import Statement, find_boxes, find_last_row
 from dfgen.grade.text import grade_text
@@ -112,6 +116,7 @@ def find_value(completion: str, config: GradeConfig) -> Extraction:
         fallback=config.fallback,
         last_number=config.last_number,
         decimal_mark=config.decimal_mark,
+        reads=lambda text: reads_as_value(text, config),
     )
     if extraction.method != "boxed" or extraction.span is None:
         return extraction
@@ -156,13 +161,19 @@ def _note(value: Value, reason: str) -> str:
     return f"; {inner.note}: {reason}" if isinstance(inner, Scalar) and inner.note else ""
 
 
+def _is_same_formula(text: str, answer: str) -> bool:
+    """Indices may be written as plain digits: H2O and H_2O."""
+    left, right = (re.sub(r"[_{}\s\\]", "", write_canonical(side)) for side in (text, answer))
+    return left == right and re.fullmatch(r"[A-Z][A-Za-z\d()+-]*", left) is not None
+
+
 def _compare(
     completion: str, answer: str, name: str, config: GradeConfig
 ) -> tuple[Extraction, Outcome, str]:
     extraction = find_value(completion, config)
     if extraction.text is None:
         return extraction, Outcome(False, "no answer was found"), ""
-    if is_written_the_same(extraction.text, answer):
+    if is_written_the_same(extraction.text, answer) or _is_same_formula(extraction.text, answer):
         return extraction, Outcome(True, "written the same"), name
     outcome = compare_read(extraction.text, answer, completion, config)
     unread = outcome.detail == _UNREAD and extraction.method == "whole_text"
@@ -184,6 +195,11 @@ def _needs_algebra(text: str, answer: str, completion: str, config: GradeConfig)
 
 
 def _is_formula(text: str) -> bool:
+    canonical = write_canonical(text)
+    if canonical[-1:] in set("-+*/=^,") or canonical.count("|") % 2:
+        return False
+    if measure_depth(canonical) is None or re.search(r"%\s?\d", canonical):
+        return False
     return not _WORD.search(
         re.sub(r"\\[A-Za-z]+|\b(?:sin|cos|tan|log|ln|exp|sqrt|max|min|lim)\b", " ", text)
     )

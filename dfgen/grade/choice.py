@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words
 """The multiple choice grader: by letter, by the text of the choice, by its value."""
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _LABELLED = re.compile(
     r"\s*(?:\(([A-J])\)|([A-J])\)|([A-J])\s?[.:](?=\s))\s*(?![A-Z]\.)(?P<rest>\S.*)", re.DOTALL
 )
 _SPECIES = re.compile(r"[a-z]+")
+_SHORT = 200
 _LONGEST_ALGEBRA = 500
 _HEDGE = re.compile(
     r"(?<!\w)(?:none|no idea|unsure|not sure|cannot|can't|unclear|unknown|don't know|insufficient|both|either|all of)(?!\w)",
@@ -117,7 +119,7 @@ def _find_answer(completion: str, question: _Question, config: GradeConfig) -> E
             return bool(text.strip())
         return find_meant(text, question.labels, question.texts, config) is not None
 
-    return extract_answer(
+    found = extract_answer(
         completion,
         kind="choice",
         labels=question.labels,
@@ -125,6 +127,13 @@ def _find_answer(completion: str, question: _Question, config: GradeConfig) -> E
         overrules=lambda line: _names_a_letter(line.text, question.labels),
         fallback=config.fallback,
     )
+    whole = completion.strip()
+    if found.method == "last_choice" and found.span and "\n" not in whole and len(whole) <= _SHORT:
+        # "C. 12" is a letter with a text that must agree.
+        begin = completion.index(whole)
+        if found.span[0] - begin <= 3 and _find_own_text(whole) is not None:
+            return Extraction(whole, "last_choice", (begin, begin + len(whole)))
+    return found
 
 
 def _names_a_letter(text: str, labels: Sequence[str]) -> bool:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """Letters of choices: which one does a text name?"""
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def _compile(labels: tuple[str, ...]) -> _Patterns:
             rf"(?:^|(?<=[\n.!?])\s{{1,4}})[*(\[]{{0,3}}([{upper}])[*)\]]{{0,3}}[.:)：](?=\s)",
             re.MULTILINE,
         ),
-        bare=re.compile(rf"(?<![\w'’.^_\\{{])([{upper}])(?![\w'’^_(={{])(?!\s?[=+*/<>-])"),
+        bare=re.compile(
+            rf"(?<![A-Za-z0-9\u0400-\u04ff'’.^_\\{{])([{upper}])(?![\w'’^_(={{])(?!\s?[=+*/<>-])"
+        ),
     )
 
 
@@ -219,9 +222,8 @@ def _read_clause(completion: str, begin: int, end: int, patterns: _Patterns) -> 
                 and letter in "AI"
                 and following[:1].isspace()
                 and following[1:].islower()
-            ):
-                if not _VERB.match(completion, place + 1, end):
-                    continue  # an article, or the speaker
+            ) and not _VERB.match(completion, place + 1, end):
+                continue  # an article, or the speaker
             if letter not in found:
                 found[letter] = (place, strong)
             if len(found) > 1:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """Which of the given choices does a stated answer mean?"""
 
 from __future__ import annotations
@@ -7,13 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from dfgen.grade.choice_label import Label, read_label
+from dfgen.grade.canonical import write_canonical
+from dfgen.grade.choice_label import Label, find_last_label, read_label
 from dfgen.grade.comparing import compare_values
 from dfgen.grade.decimal_mark import guess_mark
 from dfgen.grade.reading import read_values
 from dfgen.grade.text import compare_texts
 from dfgen.grade.text_form import compare_words, normalise_text
-from dfgen.grade.values import Listing, Value, Words
+from dfgen.grade.values import About, Bound, Listing, Negated, Range, Value, Words
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -26,6 +28,18 @@ _AFTER_LABEL = re.compile(
 )
 _NEGATED = re.compile(
     r"(?<!\w)(?:not|n't|no|never|neither|nicht|kein\w*|не|ні|нет)(?!\w)|不", re.IGNORECASE
+)
+_DENIED_LABEL = re.compile(
+    r"\W{0,3}(?:(?:option|choice|answer)\s)?\(?[A-Z]\)?\W{0,3}\s(?:is|was|seems|looks|must be|can be)\s(?:\w+\s)?"
+    r"(?:wrong|incorrect|not|false|out|impossible|excluded|eliminated)(?!\w)",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(r"(?<!\w)(?:or|oder|ou|або|или)(?!\w)|或", re.IGNORECASE)
+_FEWEST_WORDS = 4
+_CJK = re.compile(r"[\u4e00-\u9fff]")
+_WEIGHS = re.compile(
+    r"(?<!\w)(?:choose|pick|select|correct|wrong|incorrect|right|leaving|leaves|so|therefore|thus|hence|must be|choice|option|answer|not)(?!\w)|选|答案|所以|因此|正确",
+    re.IGNORECASE,
 )
 _NONE = re.compile(r"(?<!\w)none of|(?<!\w)neither|以上都不", re.IGNORECASE)
 
@@ -63,6 +77,8 @@ def find_meant(
     """
     label = read_label(text, labels)
     by_label = None
+    if label is not None and _DENIED_LABEL.match(text):
+        return None
     if label is not None:
         named = ", ".join(labels[index] for index in label.indices)
         by_label = Meant(label.indices, f"letter {named}")
@@ -71,6 +87,9 @@ def find_meant(
     same = _find_same(text, choices)
     if len(same) == 1:
         return Meant((same[0],), f"text of {labels[same[0]]}")
+    discussed = _read_discussion(text, label, labels)
+    if discussed is not None:
+        return discussed
     if label is not None and label.certain:
         return _check_agreement(text, label, by_label, labels, choices, config)
     by_value = find_by_value(text, choices, config)
@@ -85,11 +104,38 @@ def find_meant(
     return (by_words or by_label) if _ARTICLE.match(text) else (by_label or by_words)
 
 
+def _read_discussion(text: str, label: Label | None, labels: Sequence[str]) -> Meant | None:
+    """A statement that weighs letters against each other: "B seems right, but D is correct"."""
+    if len(text.split()) < _FEWEST_WORDS and not _CJK.search(text):
+        return None
+    if label is not None and len(label.indices) > 1:
+        return None
+    span = find_last_label(text, 0, labels)
+    if span is None:
+        return None
+    index = list(labels).index(text[slice(*span)])
+    if label is not None and (
+        label.indices == (index,) or (not label.certain and not _WEIGHS.search(text))
+    ):
+        return None
+    if label is None and not _WEIGHS.search(text):
+        return None
+    return Meant((index,), f"letter {labels[index]}")
+
+
 def _find_same(text: str, choices: Sequence[str]) -> list[int]:
     stated = normalise_text(text)
     exact = [index for index, choice in enumerate(choices) if choice.strip() == text.strip()]
     if len(exact) == 1:
         return exact
+    canonical = write_canonical(text).replace(" ", "")
+    alike = [
+        index
+        for index, choice in enumerate(choices)
+        if canonical and write_canonical(choice).replace(" ", "") == canonical
+    ]
+    if len(alike) == 1:
+        return alike
     same = [
         index for index, choice in enumerate(choices) if stated and normalise_text(choice) == stated
     ]
@@ -186,8 +232,10 @@ def _find_contained(text: str, choices: Sequence[str]) -> int | None:
 
     A choice inside another choice that also occurs ("square" in "no square") does not count.
     """
-    if _NONE.search(text):
+    if _NONE.search(text) or (_EITHER.search(text) and not any(map(_EITHER.search, choices))):
         return None
+    if any(isinstance(value, About | Bound | Negated | Range) for value in read_values(text)):
+        return None  # "at least 15"
     for index, choice in enumerate(choices):
         others = [other for place, other in enumerate(choices) if place != index]
         if compare_texts(text, choice) and not any(compare_texts(text, other) for other in others):
@@ -203,7 +251,7 @@ def _find_contained(text: str, choices: Sequence[str]) -> int | None:
     ]
     if len(widest) != 1:
         return None
-    before = padded.split(f" {forms[widest[0]]} ")[0]
+    before = padded.split(f" {forms[widest[0]]} ", maxsplit=1)[0]
     if _NEGATED.search(" ".join(before.split()[-4:])) and not _NEGATED.search(choices[widest[0]]):
         return None
     return widest[0]

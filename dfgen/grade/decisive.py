@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words, one kind a line
 """Words that turn an answer into its opposite: am and pm, profit and loss, north and south."""
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _AXES = (
     "increase increased increases rise rose rises gain gained growth grew grow up upward upwards | "
     "decrease decreased decreases fall fell falls drop dropped decline declined reduction reduced lost lose down downward downwards",
     "profit gain surplus | loss deficit",
+    "gained | lost",
     "credit | debit",
     "north northern northward northwards n | south southern southward southwards s",
     "east eastern eastward eastwards e | west western westward westwards w",
@@ -21,7 +23,7 @@ _AXES = (
     "up upward upwards upstairs | down downward downwards downstairs",
     "above over higher taller | below under beneath lower shorter",
     "more greater extra additional | fewer less",
-    "before earlier ago previous previously | after later hence afterwards next",
+    "before earlier ago previous previously | after later hence afterwards next now",
     "early | late",
     "ahead forward forwards | behind backward backwards back",
     "faster quicker | slower",
@@ -64,6 +66,11 @@ def _table() -> dict[str, frozenset[tuple[int, bool]]]:
             for word in words.split():
                 table.setdefault(word, set()).add((axis, side))
     return {word: frozenset(places) for word, places in table.items()}
+
+
+def is_decisive(word: str) -> bool:
+    """Whether a word, in lower case, has an opposite that would change an answer."""
+    return word in _table()
 
 
 def contradict(expected: Iterable[str], found: Iterable[str]) -> str | None:

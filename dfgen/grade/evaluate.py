@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
 """The value of an expression: exact where it is rational, else in floating point, never unbounded.
 
 Two expressions with variables are compared at several points (Schwartz-Zippel): polynomials that
@@ -19,8 +20,10 @@ from dfgen.grade.expression import Node, has_operation, list_names
 Value = Fraction | complex
 _MOST_BITS = 60_000
 _LARGEST_FACTORIAL = 3000
-_CLOSE = 1e-9
-_APART = 1e-6
+_CLOSE = 1e-11
+_APART = 1e-9
+_SCALES = (1.0, 1.0, 31.0, 1013.0, 1e5)
+"""Small and large points: beside a large constant small variables would not be seen."""
 _CONSTANTS = {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}
 _TRIGONOMETRIC = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin, "arccos": cmath.acos,
@@ -30,7 +33,7 @@ _TRIGONOMETRIC = {
 Sameness = Literal["same", "different", "unclear"]
 
 
-class Unvalued(Exception):
+class UnvaluedError(Exception):
     """No value that could be worked out in bounded time: infinite, too large, or undefined."""
 
 
@@ -45,14 +48,14 @@ def evaluate(
         log_base: the base of a `log` that names none.
 
     Raises:
-        Unvalued: there is none, or it is too large.
+        UnvaluedError: there is none, or it is too large.
     """
     try:
         value = _evaluate(node, point or {}, log_base)
     except (ArithmeticError, ValueError, TypeError, RecursionError) as error:
-        raise Unvalued from error
+        raise UnvaluedError from error
     if isinstance(value, complex) and not (math.isfinite(value.real) and math.isfinite(value.imag)):
-        raise Unvalued
+        raise UnvaluedError
     return value
 
 
@@ -92,7 +95,7 @@ def _evaluate(node: Node, point: Mapping[str, complex], log_base: float) -> Valu
 
 
 def _fail() -> Value:
-    raise Unvalued
+    raise UnvaluedError
 
 
 def _exact(args: list[Value]) -> bool:
@@ -100,9 +103,10 @@ def _exact(args: list[Value]) -> bool:
 
 
 def _bound(value: Value) -> Value:
-    if isinstance(value, Fraction):
-        if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
-            raise Unvalued
+    if not isinstance(value, Fraction):
+        return value
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
+        raise UnvaluedError
     return value
 
 
@@ -111,7 +115,7 @@ def _raise_to(base: Value, power: Value) -> Value:
         if power.denominator == 1:
             size = max(base.numerator.bit_length(), base.denominator.bit_length())
             if abs(power) * size > _MOST_BITS:
-                raise Unvalued
+                raise UnvaluedError
             return base ** int(power)
         root = _take_root(base, power)
         if root is not None:
@@ -151,14 +155,14 @@ def _call(name: str, args: list[Value], log_base: float) -> Value:
     if name in {"max", "min", "gcd", "lcm", "binom"}:
         numbers = [arg for arg in args if isinstance(arg, Fraction)]
         if len(numbers) != len(args):
-            raise Unvalued
+            raise UnvaluedError
         if name in {"max", "min"}:
             return max(numbers) if name == "max" else min(numbers)
         whole = [
             int(number) for number in numbers if number.denominator == 1 and abs(number) < 10**6
         ]
         if len(whole) != len(numbers):
-            raise Unvalued
+            raise UnvaluedError
         if name == "binom":
             top, bottom = whole
             return Fraction(math.comb(top, bottom)) if top <= 2000 else _fail()
@@ -175,12 +179,13 @@ def make_points(names: frozenset[str]) -> list[dict[str, complex]]:
     points = []
     for round_number in range(8):
         point = {}
+        scale = _SCALES[round_number % len(_SCALES)]
         for name in names:
             seed = zlib.crc32(f"{name}/{round_number}".encode())
             value = 0.3 + (seed % 100_003) / 100_003 * 2.4
             if round_number >= 5 and (seed >> 20) % 2 == round_number % 2:
                 value = -value
-            point[name] = complex(value)
+            point[name] = complex(value * scale)
         points.append(point)
     return points
 
@@ -203,7 +208,7 @@ def compare_trees(left: Node, right: Node) -> Sameness:
                 (evaluate(left, point, base), evaluate(right, point, base))
                 for base in (10.0, math.e)
             ]
-        except Unvalued:
+        except UnvaluedError:
             continue
         seen += 1
         if any(is_close(*pair) for pair in here):
@@ -215,7 +220,7 @@ def compare_trees(left: Node, right: Node) -> Sameness:
             return "unclear"  # equal where all is positive: roots, logarithms, |x|
         apart = all(not is_close(*pair, limit=_APART) for pair in here)
         return "different" if apart else "unclear"
-    return "same" if seen >= (4 if names else 1) else "unclear"
+    return "same" if seen >= (3 if names else 1) else "unclear"
 
 
 def _are_real(*values: Value) -> bool:
@@ -229,11 +234,11 @@ def compare_zeros(left: Node, right: Node) -> Sameness:
     for point in make_points(names)[:5]:
         try:
             top, bottom = complex(evaluate(left, point)), complex(evaluate(right, point))
-        except (Unvalued, OverflowError):
+        except (UnvaluedError, OverflowError):
             continue
         if abs(bottom) < 1e-12 or abs(top) < 1e-12:
             return "unclear"
         ratios.append(top / bottom)
-    if len(ratios) < 4:
+    if len(ratios) < 3:
         return "unclear"
     return "same" if all(is_close(ratio, ratios[0]) for ratio in ratios) else "different"

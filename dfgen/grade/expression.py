@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
 r"""Reading mathematics: canonical text becomes a tree, or nothing at all.
 
 The grammar is that of written answers: `2x`, `3\frac{1}{2}` (a mixed number), `\sin 2b \cos a`,
@@ -49,6 +50,54 @@ _CALLED = FUNCTIONS | {
 _OPAQUE = frozenset("fghFGHPQTW")
 # Runs of letters that are products of variables, and not words.
 _PRODUCT = re.compile(r"(?:[a-dk-nprt-z]{2,3}|[a-z])(?![A-Za-z])")
+_NO_PRODUCTS = frozenset(
+    [
+        "and",
+        "can",
+        "cat",
+        "but",
+        "day",
+        "man",
+        "ran",
+        "war",
+        "way",
+        "was",
+        "any",
+        "act",
+        "add",
+        "art",
+        "bad",
+        "bar",
+        "car",
+        "cut",
+        "map",
+        "may",
+        "ray",
+        "raw",
+        "tax",
+        "say",
+        "sat",
+        "try",
+        "dry",
+        "cry",
+        "an",
+        "am",
+        "at",
+        "as",
+        "by",
+        "my",
+        "ax",
+        "up",
+        "us",
+        "pm",
+        "cm",
+        "km",
+        "mm",
+        "ml",
+        "kb",
+        "mb",
+    ]
+)
 _POINTS = re.compile(r"[A-Z]{2,4}(?![A-Za-z])")
 # An arrow or a bar over a name is part of the name.
 _DECORATED = re.compile(
@@ -74,7 +123,7 @@ class Node:
     name: str = ""
 
 
-class _Unread(Exception):
+class _UnreadError(Exception):
     """The text is no expression, or more than one."""
 
 
@@ -89,7 +138,7 @@ def read_expression(text: str, mark: Mark = "point") -> Node | None:
     parser = _Parser(text, mark)
     try:
         node = parser.read_sum()
-    except (_Unread, RecursionError):
+    except (_UnreadError, RecursionError):
         return None
     return node if parser.at_end() else None
 
@@ -149,12 +198,12 @@ class _Parser:
 
     def _expect(self, sign: str) -> None:
         if not self._take(sign):
-            raise _Unread
+            raise _UnreadError
 
     def read_sum(self) -> Node:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise _Unread
+            raise _UnreadError
         node: Node | None = None
         while True:
             sign = self._take("+-±∓")
@@ -237,7 +286,7 @@ class _Parser:
     def _read_atom(self) -> Node:
         sign = self._peek()
         if not sign:
-            raise _Unread
+            raise _UnreadError
         if sign.isdigit() or sign in ".,":
             return self._read_number()
         if sign in _OPEN:
@@ -270,7 +319,7 @@ class _Parser:
         token = TOKEN.match(self._text, self._at)
         number = read_number(token[0], self._mark) if token else None
         if token is None or number is None:
-            raise _Unread
+            raise _UnreadError
         self._at = token.end()
         value = number.value
         if match := _POWER_OF_TEN.match(self._text, self._at):
@@ -279,7 +328,7 @@ class _Parser:
         if value.denominator == 1 and (match := _MIXED.match(self._text, self._at)):
             top, bottom = int(match[1] or match[3]), int(match[2] or match[4])
             if not bottom:
-                raise _Unread
+                raise _UnreadError
             self._at = match.end()
             return Node("num", value=value + Fraction(top, bottom))
         return Node("num", value=value)
@@ -322,7 +371,7 @@ class _Parser:
         if match := _DECORATED.match(text, start):
             self._at = match.end()
             return Node("var", name=match[1] + match[2].replace(" ", ""))
-        raise _Unread
+        raise _UnreadError
 
     def _read_name(self) -> Node:
         word = _WORD.match(self._text, self._at)
@@ -341,15 +390,15 @@ class _Parser:
             if points := _POINTS.match(self._text, self._at):
                 self._at = points.end()
                 return Node("var", name=points[0] + self._read_index())
-            product = _PRODUCT.match(self._text, self._at)
+            product = None if lower in _NO_PRODUCTS else _PRODUCT.match(self._text, self._at)
             if product is None and len(word[0]) > 1:
                 if word[0].startswith("pi") and len(word[0]) <= 3:
                     self._at += 2
                     return Node("const", name="pi")
-                raise _Unread
+                raise _UnreadError
         match = _NAME.match(self._text, self._at)
         if match is None:
-            raise _Unread
+            raise _UnreadError
         name = match[0]
         self._at = match.end()
         if name in _CONSTANTS:

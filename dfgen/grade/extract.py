@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """Which part of a completion is its answer."""
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _CLOSE = re.compile(
     r"|◁/think▷|\[/THINK\]|<\|end_of_thought\|>",
     re.IGNORECASE,
 )
-_LAST_SENTENCE = re.compile(r"[.!?。！？]\s+|[。！？]|\n+")
+_LAST_SENTENCE = re.compile(
+    r"(?<!\bsq)(?<!\bft)(?<!\bca)(?<!\bNr)(?<!\bapprox)[.!?。！？]\s+|[。！？]|\n+"
+)
+_SHORT_LEAD = 8  # characters before "the answer is" inside of a box
 _LONGEST_TEXT = 200  # characters of a completion that is itself the answer
 _FALLBACK_WINDOW = 20_000  # characters from the end in which a fallback looks
 
@@ -83,8 +87,10 @@ def choose_statement(
 
 def _peel(completion: str, statement: Statement) -> Statement:
     """`<answer>The answer is 5</answer>` states 5."""
-    inner = find_announced(completion, *statement.span) if statement.method != "boxed" else []
+    inner = find_announced(completion, *statement.span)
     if not inner:
+        return statement
+    if statement.method == "boxed" and inner[-1].outer[0] > statement.span[0] + _SHORT_LEAD:
         return statement
     return Statement(inner[-1].text, statement.method, inner[-1].span, statement.outer)
 
@@ -136,8 +142,11 @@ def extract_conclusion(
     fallback: bool = True,
     last_number: bool = False,
     decimal_mark: str = "auto",
+    reads: Callable[[str], bool] | None = None,
 ) -> Extraction:
     """Return the stated answer, or what the last sentence concludes.
+
+    `reads` says whether a short text of several sentences can be read as one answer ("5 ft. 6 in.").
 
     Other than `extract_answer` this takes no number from a sentence that concludes nothing, unless
     `last_number` says so (`GradeConfig.last_number`).
@@ -152,7 +161,7 @@ def extract_conclusion(
     last = find_last_sentence(completion, start)
     if whole[1] - whole[0] <= _LONGEST_TEXT and "\n" not in completion[slice(*whole)]:
         text = completion[slice(*whole)]
-        if (whole == last or not _LAST_SENTENCE.search(text[:-1])) and (is_conclusion(text)):
+        if (whole == last or (reads is not None and reads(text))) and is_conclusion(text):
             return Extraction(text, "whole_text", whole)
     text = completion[slice(*last)]
     if counted := find_counted(text):

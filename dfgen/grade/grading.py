@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words
 """Grading one completion in this process."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words
 """The last number of a text that states no answer, and whether its last sentence concludes one."""
 
 from __future__ import annotations
@@ -6,6 +7,7 @@ import re
 
 from dfgen.grade.characters import fold_characters
 from dfgen.grade.number_token import TOKEN, Mark
+from dfgen.grade.number_words import read_number_words
 from dfgen.grade.reading_scalar import read_number_at
 from dfgen.grade.units import read_unit
 
@@ -18,7 +20,10 @@ _PART_AFTER = re.compile(r"[}^_{\\/]|[A-Za-zπ]")
 _BEFORE = re.compile(r"\S{0,200}\Z")
 _AFTER = re.compile(r"\S{0,200}")
 _BLANK = re.compile(r"[ -]{0,2}")
-_COMMAND = re.compile(r"\\[A-Za-z]+")
+_COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[a-z]+\*?\})?")
+_BEGINS_WITH_VALUE = re.compile(
+    r"[\s$*(\[\\{]*[-+−–≈~<>≤≥]?\s?[$€£¥]?\s?(?:\d|\\?(?:frac|sqrt|begin)|√)"
+)
 _EMPTY_SET = re.compile(r"\\\{\s?\\\}|∅|\\(?:emptyset|varnothing|infty)|∞")
 _LONGEST_UNIT = 40
 _CONCLUDES = re.compile(
@@ -35,7 +40,7 @@ _OPENS_NOTHING = re.compile(
     re.IGNORECASE,
 )
 _DENIES = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|never|nor|neither|unsure|maybe|perhaps|might|could|nicht|kein\w*|не|pas)(?!\w)|\?\s*$|不|吗",
+    r"(?<!\w)(?:not|n't|cannot|can't|never|nor|neither|wrong|incorrect|unsure|maybe|perhaps|might|could|nicht|kein\w*|не|pas)(?!\w)|\?\s*$|不|吗",
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"1(?:\s?[,;.、]\s?\d{1,3}){2,}\.?")
@@ -55,7 +60,11 @@ def is_conclusion(sentence: str) -> bool:
         return False
     if _DENIES.search(text) and not re.search(r"[:=]\s*\S", text):
         return False
-    if len(re.findall(r"[^\W\d_]{2,}", text)) <= 3:
+    if len(re.findall(r"[^\W\d_]{2,}", _COMMAND.sub(" ", text))) <= 3 or _BEGINS_WITH_VALUE.match(
+        text
+    ):
+        return True
+    if read_number_words(text.lower()) is not None:
         return True
     return _CONCLUDES.search(text) is not None
 
@@ -124,7 +133,7 @@ def list_numbers(text: str, mark: Mark) -> list[tuple[int, int]]:
         # A bounded piece: a text of numbers is not copied for each of them.
         number = read_number_at(text[match.start() : match.start() + 400], 0, mark)
         if number is None:
-            parts = [part for part in re.finditer(r"[^,\s']+", match[0][:2000])]
+            parts = list(re.finditer(r"[^,\s']+", match[0][:2000]))
             found.extend(
                 (match.start() + part.start(), match.start() + part.end()) for part in parts
             )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.grade.canonical import write_canonical
 from dfgen.grade.comparing import compare_values
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.evaluate import Unvalued, evaluate, is_close
+from dfgen.grade.evaluate import UnvaluedError, evaluate, is_close
 from dfgen.grade.expression import list_names, read_expression
 from dfgen.grade.extract import (
     Extraction,
@@ -97,7 +97,7 @@ def _are_apart(text: str, answer: str) -> bool:
             return False
         try:
             values.append(complex(evaluate(node)))
-        except (Unvalued, OverflowError):
+        except (UnvaluedError, OverflowError):
             return False
     size = max(abs(values[0]), abs(values[1]))
     return size < _TINY and not is_close(values[0], values[1], _TINY)

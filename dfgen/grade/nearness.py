@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """When are two numbers near enough? Exact where both are written out, rounding where one is rounded."""
 
 from __future__ import annotations

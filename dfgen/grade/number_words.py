@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0912 - tables of words, one return for each kind
 """Numbers in words, in several languages: "twenty-five", "three quarters", "二十五", "fünf", "5万"."""
 
 from __future__ import annotations
@@ -43,6 +44,26 @@ _FRACTIONS = {
     "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
     "eighth": 8, "ninth": 9, "tenth": 10, "twelfth": 12, "hundredth": 100, "thousandth": 1000, "sixteenth": 16,
 }  # fmt: skip
+_ORDINALS = {
+    word: place
+    for place, word in enumerate(
+        [
+            "first",
+            "second",
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+        ],
+        1,
+    )
+}
 _MORE_FRACTIONS = {
     "anderthalb": Fraction(3, 2),
     "eineinhalb": Fraction(3, 2),
@@ -145,6 +166,13 @@ def _read_cjk(text: str) -> Fraction | None:
     for place, sign in enumerate(decimals, 1):
         result += Fraction(_CJK_DIGITS[sign], 10**place)
     return result
+
+
+def read_ordinal(text: str) -> tuple[int, int] | None:
+    """Return the place that begins `text` ("third from the left") and where it ends."""
+    match = _WORD.match(text)
+    value = _ORDINALS.get(match[1].casefold()) if match else None
+    return (value, match.end()) if match and value and match.end() < len(text) else None
 
 
 def _read_words(text: str) -> tuple[Fraction, int] | None:

@@ -10,7 +10,7 @@ from dfgen.grade.decimal_mark import guess_mark
 from dfgen.grade.extract import Extraction, extract_conclusion, make_verdict, shorten
 from dfgen.grade.reading import read_values
 from dfgen.grade.text_form import is_written_the_same
-from dfgen.grade.values import About, Bound, Listing, Named, Negated, Range, Scalar, Value
+from dfgen.grade.values import About, Bound, Listing, Named, Negated, Range, Scalar, Value, Words
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -29,6 +29,12 @@ def read_expected(answer: str, config: GradeConfig) -> Scalar | None:
     return None
 
 
+def reads_as_value(text: str, config: GradeConfig) -> bool:
+    """Whether a text as a whole is a value, and not words."""
+    values = read_values(text, guess_mark(text, config.decimal_mark).mark)
+    return bool(values) and not isinstance(values[0], Words | Negated)
+
+
 def find_number(completion: str, config: GradeConfig) -> Extraction:
     """Return the stated answer, or else what the last sentence concludes."""
     mark = guess_mark(completion, config.decimal_mark).mark
@@ -43,6 +49,7 @@ def find_number(completion: str, config: GradeConfig) -> Extraction:
         fallback=config.fallback,
         last_number=config.last_number,
         decimal_mark=config.decimal_mark,
+        reads=lambda text: reads_as_value(text, config),
     )
 
 

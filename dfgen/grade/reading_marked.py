@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """Numbers with a mark between them: times of day, ratios, dates, scores, bases, remainders, shares."""
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def _read_base(text: str) -> Marked | None:
         return None
     base = match[2] or match[3] or match[5]
     number = int(base) if base.isdigit() else _DIGITS[base.lower()]
-    return Marked("base", _fractions(match[1] or match[4]) + (Fraction(number),))
+    return Marked("base", (*_fractions(match[1] or match[4]), Fraction(number)))
 
 
 def _number(value: Fraction) -> Node:
@@ -190,10 +191,9 @@ def _read_pair(text: str) -> Marked | None:
         return Marked("mod", _fractions(*match.groups()))
     if match := _REMAINDER.fullmatch(text):
         return Marked("remainder", _fractions(*match.groups()))
-    if match := re.match(_SHARE, text):
-        if _WORD_TAIL.fullmatch(text[match.end() :]):
-            top, bottom = _fractions(*match.groups())
-            return Marked("share", (top, bottom), value=_number(top / bottom) if bottom else None)
+    if (match := re.match(_SHARE, text)) and _WORD_TAIL.fullmatch(text[match.end() :]):
+        top, bottom = _fractions(*match.groups())
+        return Marked("share", (top, bottom), value=_number(top / bottom) if bottom else None)
     if match := _PRODUCT.fullmatch(text):
         parts = _fractions(match[1], match[3], match[4])
         if parts[1] == 10 and "." in match[1]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
 """Reading one quantity: a number or expression with its sign, scale, unit and words, and no rest."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from fractions import Fraction
 
 from dfgen.grade.expression import Node, read_expression
 from dfgen.grade.number_token import TOKEN, Mark, read_number
-from dfgen.grade.number_words import read_number_words, read_scale
+from dfgen.grade.number_words import read_number_words, read_ordinal, read_scale
 from dfgen.grade.units import Unit, read_unit
 from dfgen.grade.values import Negated, Scalar, Value
 
@@ -36,11 +37,66 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*\.?")
 _CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _CLEAN = re.compile(r"[^\d+*/^=<>≤≥≠√π∞∪∩±|\\{}\[\]_×·÷%°$€£∠△…:~@#!?]*")
 _UNFIT = frozenset(
-    "or oder ou або или and und et mod modulo than plus minus times' squared cubed factorial point over divided "
-    "pi sqrt sin cos tan log ln exp remainder base versus vs maybe perhaps possibly and/or to bis through thru".split()
+    [
+        "or",
+        "oder",
+        "ou",
+        "або",
+        "или",
+        "and",
+        "und",
+        "et",
+        "mod",
+        "modulo",
+        "than",
+        "plus",
+        "minus",
+        "times'",
+        "squared",
+        "cubed",
+        "factorial",
+        "point",
+        "over",
+        "divided",
+        "pi",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "log",
+        "ln",
+        "exp",
+        "remainder",
+        "base",
+        "versus",
+        "vs",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "and/or",
+        "to",
+        "bis",
+        "through",
+        "thru",
+    ]
 )
 _DENIED = frozenset(
-    "not wrong incorrect false impossible isn't aren't never neither nor cannot nicht falsch не".split()
+    [
+        "not",
+        "wrong",
+        "incorrect",
+        "false",
+        "impossible",
+        "isn't",
+        "aren't",
+        "never",
+        "neither",
+        "nor",
+        "cannot",
+        "nicht",
+        "falsch",
+        "не",
+    ]
 )
 _LONGEST_TAIL = 160
 # What stands before words must be more than a word itself: "an ellipse" is no product of a and n.
@@ -49,6 +105,8 @@ _MEASURED = re.compile(
     r"[\dπ})]\s?(?:(?:[cmkd]m|kg|mm|ft|cm|km|units?|yd|mi|in)(?:\s?\^\s?\{?[23]\}?)?|\s[mgsLN](?:\s?\^\s?\{?[23]\}?)?|\s?m/s(?:\s?\^\s?\{?2\}?)?)$"
 )
 _SMALL_MARKS = {"'": ("ft", "′"), '"': ("in", "″")}
+_FEET = re.compile(r"(\d{1,3})\s?'\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|'')?")
+_ERA = re.compile(r"\b(?:B\.\s?C\.?(?:\s?E\.?)?|A\.\s?D\.?|C\.\s?E\.?)(?![A-Za-z])")
 _COMPOUND_JOIN = re.compile(r"[\s,]*(?:\b(?:and|und|et|y|та|и)\b)?\s*", re.IGNORECASE)
 _BELOW = re.compile(r"\bbelow (?:zero|freezing|sea level|0)\b|零下", re.IGNORECASE)
 _ABOVE = re.compile(r"\babove (?:zero|freezing|sea level|0)\b|零上", re.IGNORECASE)
@@ -83,6 +141,7 @@ def _list_readings(text: str, mark: Mark) -> Iterator[Value]:
         if not (
             isinstance(plain, Scalar)
             and plain.unit is not None
+            and _read_sign(text)[1] is None
             and text[-1:].isalpha()
             and text[-2:-1].isdigit()
         ):
@@ -130,7 +189,8 @@ def read_number_at(text: str, position: int, mark: Mark) -> tuple[Fraction, int,
     if token is None:
         words = read_number_words(text[position:])
         if words is None:
-            return None
+            ordinal = read_ordinal(text[position:]) if position == 0 else None
+            return (Fraction(ordinal[0]), ordinal[1], "") if ordinal else None
         value, end = words[0], position + words[1]
         if scale := read_scale(text, end):
             value, end = value * scale[0], scale[1]
@@ -185,6 +245,8 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
     if tail is None:
         return None
     tail_unit, words = tail
+    if read_ordinal(text) is not None:
+        words = ("ordinal", *words)
     if unit is not None and tail_unit is not None:
         if unit.kind[0][0] in dict(tail_unit.kind):
             tail_unit = None if tail_unit.kind == unit.kind else tail_unit
@@ -209,6 +271,7 @@ def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None
     unit: Unit | None = None
     attached = not tail[:1].isspace()
     stripped = re.sub(r"^\s?-(?=[A-Za-z])", "", tail).lstrip(" ")
+    stripped = _ERA.sub(lambda match: re.sub(r"[.\s]", "", match[0]), stripped)
     if found := read_unit(stripped):
         unit, size = found
         following = stripped[size : size + 1]
@@ -219,15 +282,15 @@ def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None
             return unit, (match[1].lower(),)
     elif attached and re.match(r"[A-Za-zα-ω]{1,2}(?![A-Za-z])|\(|\[|!", stripped):
         return None
-    rest = _drop_parentheses(stripped)
+    rest = _drop_parentheses(stripped.replace(" to the ", " "))
     if rest is None or not _CLEAN.fullmatch(rest) or re.search(r"(?:^|\s)-(?!\w{2})", rest):
         return None
     words = tuple(word.strip(".").lower() for word in _WORD.findall(rest))
     if _UNFIT.intersection(words):
         return None
-    if any(len(word) == 1 and word != "a" and not _CJK.match(word) for word in words):
-        if not (unit is not None and words in {("n",), ("s",), ("e",), ("w",)}):
-            return None
+    letter = any(len(word) == 1 and word != "a" and not _CJK.match(word) for word in words)
+    if letter and not (unit is not None and words in {("n",), ("s",), ("e",), ("w",)}):
+        return None
     joined = rest.replace(".", "").lower()
     if match := re.search(r"(?<![a-z])([ap]) ?m(?![a-z])", joined):
         words = (match[1] + "m",)
@@ -249,6 +312,8 @@ def _drop_parentheses(text: str) -> str | None:
 
 def _read_compound(text: str, mark: Mark) -> Scalar | None:
     """2 hours 30 minutes, 5 ft 6 in, 5'6", 30°15', 5 dollars and 25 cents: one quantity."""
+    if feet := _FEET.fullmatch(text):
+        text = f"{feet[1]} ft {feet[2]} in"
     sign, currency, position = _read_sign(text)
     if currency is not None:
         return None

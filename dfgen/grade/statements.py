@@ -18,7 +18,7 @@ _TAG = re.compile(
     r"<(?P<close>/?) {0,2}(?:final[_ -]?)?answer {0,2}>|<\|(?P<kimi>begin|end)_of_solution\|>",
     re.IGNORECASE,
 )
-_LEADING = re.compile(r"[\s*_`>#:：]{1,16}")
+_LEADING = re.compile(r"(?:[\s*_`#:：]|(?<=\n)>){1,16}")
 _LINE = re.compile(r"[^\n]{1,2000}")
 _DISPLAY = re.compile(r"\s{0,8}(\$\$|\\\[)")
 _CLOSING_DISPLAY = {"$$": "$$", "\\[": "\\]"}
@@ -31,6 +31,9 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"[\s*_(\[$]{0,6}[A-ZА-Я]")
+_TAKEN_BACK = re.compile(
+    r"[\s.]{0,4}(?:no,|no wait|wait|actually|hmm|scratch that|sorry|correction)", re.IGNORECASE
+)
 _EMPTY_SET = re.compile(r"\\\{\s?\\\}|[∅∞]")
 _TRIM = " \t\r\n*_`#"
 
@@ -60,7 +63,7 @@ def _make(
     start, end = span
     while start < end and completion[start] in _TRIM:
         start += 1
-    while end > start and completion[end - 1] in _TRIM:
+    while end > start and completion[end - 1] in _TRIM and completion[end - 1] != "#":
         end -= 1
     text = completion[start:end]
     if not any(map(str.isalnum, text)) and not _EMPTY_SET.search(text):
@@ -122,8 +125,8 @@ def find_announced(completion: str, start: int = 0, end: int | None = None) -> l
         if NEGATION.match(completion, match.end(), stop):
             continue
         span = _find_announced_span(completion, match.end(), stop)
-        if completion.startswith("?", span[1]) and completion[span[1] + 1 : span[1] + 3].strip():
-            continue  # a question that the text goes on to answer
+        if completion.startswith("?", span[1]):
+            continue  # a question states nothing
         # "Die endgültige Antwort": the adjective stands before what was matched.
         words = completion[max(0, match.start() - 16) : match.end()]
         final = FINAL.search(words) is not None
@@ -149,6 +152,8 @@ def _find_announced_span(completion: str, position: int, stop: int) -> tuple[int
         before = completion[start : match.start()]
         if _LABEL.fullmatch(before) and completion[match.end() : end].strip(" *_$"):
             continue  # "C. 90,000": a letter and its text
+        if _TAKEN_BACK.match(completion, match.end(), end):
+            continue  # "42... wait, 24."
         if any(map(str.isalnum, before)) and not ABBREVIATION.search(before[-6:]):
             end = match.start()
             break

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words
 """The text grader: equal after normalisation."""
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _TRAILING = re.compile(
     r"[,;(]\s*(?:not|rather than|instead of|because|since|as|which|und nicht|а не|而不是)(?!\w).*|\s(?:because|since|rather than|instead of|as shown|as seen|in the (?:picture|image))(?!\w).*|，而?不是.*|因为.*",
     re.IGNORECASE | re.DOTALL,
 )
+_STATED_TRUTH = re.compile(
+    r"(?<!\w)(?:is|are)\s(true|false|correct|incorrect|yes|no)[.!\s]*$", re.IGNORECASE
+)
 _FIRST_WORD = re.compile(r"[^\w]*([\w']+)")
 _NO_ONE = re.compile(r"no(?:\s+(?:one|body|man|person|thing|\w+ can)|t\b)", re.IGNORECASE)
 
@@ -75,7 +79,13 @@ def _compare_yes_no(found: str, wanted: str) -> str | None:
     if first not in _YES_NO:
         cjk = re.match(r"\W*(不是|不对|不|否|是的|是|对)", found)
         first = cjk[1] if cjk else ""
-    if first not in _YES_NO or (first in _TRUTH) != (wanted in _TRUTH) and wanted in _TRUTH:
+    if (
+        first not in _YES_NO
+        and (said := _STATED_TRUTH.search(found))
+        and not _NEGATED.search(found)
+    ):
+        first = said[1].casefold()
+    if first not in _YES_NO or ((first in _TRUTH) != (wanted in _TRUTH) and wanted in _TRUTH):
         return None
     if match and _NO_ONE.match(found[match.start(1) :]) and "," not in found[:4]:
         return None
@@ -108,6 +118,12 @@ def grade_text(
         return make_verdict(NAME, False, extraction, answer, "no answer was found")
     agreement = compare_texts(extraction.text, answer)
     if (
+        agreement is not None
+        and extraction.span
+        and _is_reversed(completion, extraction.span[1], answer)
+    ):
+        agreement = None
+    if (
         agreement is None
         and extraction.method == "whole_text"
         and normalise_text(answer) not in _YES_NO
@@ -119,6 +135,17 @@ def grade_text(
         return make_verdict(NAME, True, extraction, answer, f"text: {agreement}")
     detail = f"text: {shorten(extraction.text)!r} is not {shorten(answer)!r}"
     return make_verdict(NAME, False, extraction, answer, detail)
+
+
+def _is_reversed(completion: str, end: int, answer: str) -> bool:
+    """ "No. Yes.": a yes or no that the next sentence takes back."""
+    wanted = _YES_NO.get(normalise_text(answer))
+    match = re.match(r"[.!,;\s]{1,3}([^\W\d_]{1,7})\s{0,2}(?:[.!]|$)", completion[end : end + 16])
+    return (
+        wanted is not None
+        and match is not None
+        and _YES_NO.get(match[1].casefold()) is (not wanted)
+    )
 
 
 def _is_first_sentence(text: str, answer: str) -> bool:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of words, one kind a line
 """Units: enough to see that 24 cm is 0.24 m, that mW is not MW and that 24 cm is not 24 kg.
 
 A unit is a product of powers of kinds (length, mass, time, ...) and a factor to their base units.
@@ -97,8 +98,8 @@ _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("data", "KiB|kiB", "8192"), ("data", "MiB", "8388608"), ("data", "GiB", "8589934592"),
     ("angle", "°|deg|degs|degree|grad|градус|градусов|градуса|градусів|градуси|度|도", "1"),
     ("radian", "rad|rads|radian|弧度", "1"),
-    ("celsius", "°C|° C|degree Celsius|deg C|Celsius|摄氏度", "1"),
-    ("fahrenheit", "°F|° F|degree Fahrenheit|deg F|Fahrenheit|华氏度", "1"),
+    ("celsius", "°C|° C|degree Celsius|degree C|deg C|Celsius|摄氏度", "1"),
+    ("fahrenheit", "°F|° F|degree Fahrenheit|degree F|deg F|Fahrenheit|华氏度", "1"),
     ("kelvin", "degree Kelvin|°K", "1"),
     ("dollar", "$|usd|dollar|us$|US$|bucks|美元", "1"), ("dollar", "¢|cent|cents", "1/100"),
     ("euro", "€|eur|euro|евро|євро|欧元", "1"), ("sterling", "£|gbp|pounds sterling|英镑", "1"),
@@ -133,22 +134,23 @@ _DERIVED: dict[str, Kind] = {
 }
 _LABELS = {kind: name for name, kind in _DERIVED.items() if name not in {"area", "volume"}}
 _SQUARE = re.compile(
-    r"(?:square|sq\.?|quadrat|quadratisch\w*|квадратн\w+|кв\.?)[ -]?(?!units?\b)", re.IGNORECASE
+    r"(?:square(?=[ -])|sq\.?|quadrat|quadratisch\w*|квадратн\w+|кв\.?)[ -]?(?!units?\b)",
+    re.IGNORECASE,
 )
 _CUBIC = re.compile(
-    r"(?:cubic|cu\.|kubik|кубическ\w+|кубічн\w+|куб\.?)[ -]?(?!units?\b)", re.IGNORECASE
+    r"(?:cubic(?=[ -])|cu\.|kubik|кубическ\w+|кубічн\w+|куб\.?)[ -]?(?!units?\b)", re.IGNORECASE
 )
 _ATOM = re.compile(
     r"degrees? (?:[Cc]elsius|[Ff]ahrenheit|[Kk]elvin|C\b|F\b)|deg\.? ?[CF]\b|° ?[CFK](?![A-Za-z])"
     r"|(?:years?|yrs?) old\b|(?:percentage|basis) points?\b|pounds sterling|metric tons?|per cent\b|per mille\b|pour cent\b"
-    r"|por ciento\b|per cento\b|us\$|US\$|light-years?|mm Hg|km/h|км/ч|км/год|м/с"
+    r"|por ciento\b|per cento\b|us\$|US\$|light-years?|mm Hg|km/h(?![A-Za-z])|км/ч|км/год|м/с"
     r"|[\u4e00-\u9fff]{1,4}|[A-Za-zµμΩÀ-ÿ\u0400-\u04ff\uac00-\ud7af]{1,24}|[$€£¥₴₹₽₩¢°%‰円]"
 )
 _POWER = re.compile(
     r"\s?\^\s?\{?\(?\s?(-?\s?[1-4])\s?\)?\}?|(?<=[a-zм])([23])(?![\d.,])| (squared|cubed)(?!\w)"
 )
 _JOIN = re.compile(
-    r"\s?(?:(/|(?<!\w)per(?!\w)|(?<!\w)pro(?!\w)|(?<!\w)an?(?= (?:hour|day|week|minute|second|year|month)))|([·*×⋅])|(?<=\w)-(?=[A-Za-z]))\s?(?:an?\s|the\s)?",
+    r"\s?(?:(/|(?<!\w)per(?!\w)|(?<!\w)pro(?!\w)|(?<!\w)an?(?= (?:hour|day|week|minute|second|year|month)))|([·*×⋅]|\s(?=[A-Za-zµΩ]{1,4}\s?\^\s?\{?\(?\s?-))|(?<=\w)-(?=[A-Za-z]))\s?(?:an?\s|the\s)?",
     re.IGNORECASE,
 )
 _LONGEST = 60

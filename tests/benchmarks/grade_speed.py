@@ -3,8 +3,8 @@
     python tests/benchmarks/grade_speed.py --data /path/to/data [--cases FILE] [--against DIR]
 
 Every row is graded in this process, as the calling process and the workers of a pool would do it
-together: first what needs no algebra, then the algebra. Each checkout runs in processes of its own,
-in turn, several times; the fastest round of each counts, since what else the machine does only adds.
+together: first what needs no algebra, then the algebra. Each checkout runs in processes of its
+own, in turn, several times; the fastest round of each counts, since a busy machine only adds.
 """
 
 from __future__ import annotations
