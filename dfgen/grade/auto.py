@@ -26,7 +26,7 @@ from dfgen.grade.reading import read_values
 from dfgen.grade.statements import Statement, find_boxes, find_last_row
 from dfgen.grade.text import grade_text
 from dfgen.grade.text_form import is_written_the_same
-from dfgen.grade.values import About, Marked, Named, Scalar, Value, Words
+from dfgen.grade.values import About, Marked, Named, Negated, Scalar, Value, Words
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 NAME = "auto"
 _UNREAD = "the answer cannot be read"
+_KNOWN = frozenset("√π∞∪∩≤≥≠±∓×÷·∈∅°∠△…→⇒⦃⦄⟨⟩⌊⌋⌈⌉≈⊂⊆∧∨∖ℝℚℤℕℂ")
 _MOST_BOXES = 32
 _LONGEST = 2000  # characters of a reference answer that are looked at
 _CONTENT = re.compile(r"[\d\\$√π∞∅]|[=<>≤≥]")
@@ -74,6 +75,8 @@ def _read_reference(answer: str, config: GradeConfig) -> tuple[Value, ...]:
     first = values[0]
     inner = first.value if isinstance(first, About) else first
     canonical = write_canonical(answer)
+    if isinstance(first, Negated) and not _MATHEMATICAL.search(canonical):
+        return (Words(answer),)  # "not enough information"
     if isinstance(inner, Scalar):
         named = _NAME_WITH_NUMBER.match(canonical) and not _measures(inner)
         spelled = (
@@ -84,7 +87,7 @@ def _read_reference(answer: str, config: GradeConfig) -> tuple[Value, ...]:
         if (
             named
             and len(_WORD.findall(canonical)) >= 1
-            and not canonical.lstrip("-$").startswith("\\")
+            and not canonical.lstrip("-$(").startswith("\\")
         ) or spelled:
             return (Words(answer),)
         if not inner.plain and re.fullmatch(r"[A-Za-z]{2,}", canonical) and not canonical.isupper():
@@ -196,6 +199,8 @@ def _needs_algebra(text: str, answer: str, completion: str, config: GradeConfig)
 
 def _is_formula(text: str) -> bool:
     canonical = write_canonical(text)
+    if any(not sign.isascii() and not sign.isalnum() and sign not in _KNOWN for sign in canonical):
+        return False
     if canonical[-1:] in set("-+*/=^,") or canonical.count("|") % 2:
         return False
     if measure_depth(canonical) is None or re.search(r"%\s?\d", canonical):

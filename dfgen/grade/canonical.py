@@ -21,7 +21,7 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u2060-\u2064\u202a-\u202e\u2066-\u2069\u
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]")
 _ONE_TO_ONE = str.maketrans({
     **dict.fromkeys("‐‑‒–—―−﹣－⁻ー", "-"),
-    **dict.fromkeys("～∼〜˜", "~"), **dict.fromkeys("：∶︰", ":"),
+    **dict.fromkeys("～∼〜˜⁓", "~"), "≪": "<", "≫": ">", **dict.fromkeys("：∶︰", ":"),
     **dict.fromkeys("“”„«»＂", '"'), **dict.fromkeys("（", "("), **dict.fromkeys("）", ")"),
     **dict.fromkeys("⩽≦", "≤"), **dict.fromkeys("⩾≧", "≥"), **dict.fromkeys("⋅∙•", "·"),
     **dict.fromkeys("≃≅≒", "≈"), **dict.fromkeys("⟨〈", "⟨"), **dict.fromkeys("⟩〉", "⟩"),
@@ -337,6 +337,9 @@ _REPEATING = re.compile(
 _DOT_PAIR = re.compile(r"(\d{0,18})\.(\d{0,12})\\dot\s?\{?(\d)\}?(\d{0,10})\\dot\s?\{?(\d)\}?")
 _ENDLESS = re.compile(r"(?<![\d.])(\d{1,12})\.(\d{0,6}?)(\d{1,6}?)(\3{2,})\d{0,5}(?:\.\.\.+|…)")
 _TIMES_X = re.compile(r"(?<=\d)(\s?)[xX](\s?)(?=\d)")
+_NOT_EQUAL = re.compile(r"\\not\s?=|\\not\s?\\?equal")
+_SETS_OF_NUMBERS = dict(zip("RQZNC", "ℝℚℤℕℂ", strict=True))
+_NUMBER_SETS = re.compile(r"\\mathbb\s?\{?([RQZNC])\}?")
 _ELEMENT = re.compile(r"(?<=[a-z])\s(?:in|belongs to)\s(?=[\[(])")
 _UNION = re.compile(r"(?<=[)\]])\s?(?:U|union)\s?(?=[(\[])")
 _ASCII_SIGNS = (("<=", "≤"), (">=", "≥"), ("!=", "≠"), ("==", "="), ("=<", "≤"))
@@ -379,6 +382,8 @@ def _expand_latex(text: str) -> str:
     text = _MATH_MODE.sub(r"\1", text)
     text = _WIDE_MATH_MODE.sub(r"\1", text)
     text = _GROUPING.sub(",", text)
+    text = _NOT_EQUAL.sub("≠", text)
+    text = _NUMBER_SETS.sub(lambda match: _SETS_OF_NUMBERS[match[1]], text)
     text = _ESCAPE.sub(lambda match: _ESCAPED[match[1]], text)
     for _ in range(6):
         text, count = _WRAPPER.subn(r"\1", text)

@@ -36,6 +36,10 @@ _CONCLUDES = re.compile(
     r"(?<!\w)(?:so|therefore|thus|hence|must be|choose|chose|pick|select|go(?:ing)? with|left with|leaves|leaving|answer|correct|right|best|only|fits|matches|final|conclude|also|donc|отже|значит|поэтому)(?!\w)|所以|选|因此|正确|故",
     re.IGNORECASE,
 )
+_SPEAKER = re.compile(
+    r"I\s(?:would\s|will\s|'d\s|'ll\s)?(?:choose|pick|select|go with|say|think it is|believe it is|answer)\s+",
+    re.IGNORECASE,
+)
 _LAST_WORDS = 300
 _LABEL_ONLY = re.compile(r"[\s*(\[]{0,6}[A-ZА-Я]")
 _VERB = re.compile(r"\s(?:is|fits|matches|works|must|holds|seems|looks|would|was|and|or)\b")
@@ -135,6 +139,9 @@ def read_label(text: str, labels: Sequence[str]) -> Label | None:
         and not re.search(r"[\d=+\\^]", plain)
     ):
         return Label(tuple(sorted({known.index(word.upper()) for word in letters})), True)
+    speaker = _SPEAKER.match(plain)
+    if speaker:
+        plain = plain[speaker.end() :]
     for pattern, certain in ((patterns.led, True), (patterns.noun, True), (patterns.weak, False)):
         if match := pattern.match(plain):
             letter = next(filter(None, match.groups()))

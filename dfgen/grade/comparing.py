@@ -84,6 +84,8 @@ def _normalise_name(name: str) -> str:
 def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcome:
     if isinstance(expected, Named) and isinstance(found, Named):
         left, right = _normalise_name(expected.name), _normalise_name(found.name)
+        if _SINGLE_NAME.fullmatch(left) and re.search(r"[\^+*/]", right):
+            return Outcome(False, f"{right} is given, {left} is expected")
         variables = _SINGLE_NAME.fullmatch(left) and _SINGLE_NAME.fullmatch(right)
         alike = isinstance(expected.value, Group) == isinstance(found.value, Group)
         if left != right and variables and alike:

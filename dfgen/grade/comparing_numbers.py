@@ -141,7 +141,7 @@ def compare_quantities(expected: Scalar, found: Scalar, config: GradeConfig) -> 
     best: Outcome | None = None
     for right, given in pairs:
         left = given * factor if isinstance(given, Fraction) else given * float(factor)
-        places = [count_places(node) for node in (expected.node, found.node)]
+        places = [expected.places, found.places]
         if factor != 1:
             places[1] = None
         candidates = [(left, note)]

@@ -20,7 +20,7 @@ _PART_AFTER = re.compile(r"[}^_{\\/]|[A-Za-zπ]")
 _BEFORE = re.compile(r"\S{0,200}\Z")
 _AFTER = re.compile(r"\S{0,200}")
 _BLANK = re.compile(r"[ -]{0,2}")
-_COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[a-z]+\*?\})?")
+_COMMAND = re.compile(r"\\(?:begin|end)\s?\{[a-z]+\*?\}|\\[A-Za-z]+")
 _BEGINS_WITH_VALUE = re.compile(
     r"[\s$*(\[\\{]*[-+−–≈~<>≤≥]?\s?[$€£¥]?\s?(?:\d|\\?(?:frac|sqrt|begin)|√)"
 )

@@ -12,7 +12,7 @@ import re
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|sc)?|math(?:rm|bf|it|sf|tt|bb|cal|normal)|mbox|hbox|emph"
     r"|operatorname|boldsymbol|bold|bm|boxed|fbox|displaystyle|textstyle|left|right|big|Big|bigg"
-    r"|underline|overline)(?![A-Za-z])\*?"
+    r"|underline)(?![A-Za-z])\*?"
 )
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![A-Za-z]))|\\degree")
 _SPACE = re.compile(r"\\[,;: ]|\\q?quad(?![A-Za-z])|\\(?:th|med|thick)space(?![A-Za-z])")

@@ -21,7 +21,8 @@ def is_near(found: Value, expected: Value, places: list[int | None], config: Gra
 
     Args:
         found, expected: exact fractions, or complex numbers in floating point.
-        places: decimal places of the expected and of the found number as written; None: not decimal.
+        places: decimal places of the expected and of the found number as written; None: it is a
+            fraction or an expression.
         config: the tolerances.
     """
     if found == expected:
@@ -43,7 +44,7 @@ def is_near(found: Value, expected: Value, places: list[int | None], config: Gra
     known = [count for count in places if count is not None]
     if not known:
         return False
-    return distance < Fraction(1, 10 ** min(known))
+    return distance < Fraction(10) ** -min(known)
 
 
 def find_limit(expected: Value, config: GradeConfig) -> Fraction:

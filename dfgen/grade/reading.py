@@ -36,10 +36,12 @@ from dfgen.grade.value_phrases import (
     LEAD_WORDS,
     LINK,
     MATH,
+    MEASURED_SIDES,
     NAMED_RATIO,
     NEGATION_IN,
     NO_LEAD,
     NO_SOLUTION,
+    NONE_OF,
     NOT,
     OR,
     POINT,
@@ -49,6 +51,7 @@ from dfgen.grade.value_phrases import (
     RETRACTED,
     RETRACTION,
     SEMICOLON,
+    SET_BUILDER,
     SPACED,
     SUFFIX_BOUND,
     WORDY,
@@ -189,6 +192,10 @@ class _Reader(RelationReader):
             return list(marked)
         if spelled := read_spelled_clock(text):
             return [spelled]
+        if match := MEASURED_SIDES.fullmatch(text):
+            sides = [self.read_one(side, depth) for side in match.groups() if side]
+            if all(isinstance(side, Scalar) for side in sides):
+                return [Group("×", "×", tuple(side for side in sides if side is not None))]
         pair: tuple[str, str] | None = None
         if (match := BETWEEN.fullmatch(text)) or (
             (match := HYPHEN_RANGE.fullmatch(text)) and "--" not in text[1:2]
@@ -223,6 +230,8 @@ class _Reader(RelationReader):
                 if None in values
                 else [Union(tuple(value for value in values if value is not None))]
             )
+        if match := SET_BUILDER.fullmatch(text):
+            return self.read(match[1], depth + 1)
         if match := POINT.match(text):
             inner = self._read_group(text[match.end() :], depth)
             if inner and isinstance(inner[0], Group) and len(inner[0].items) > 1:
@@ -295,7 +304,11 @@ class _Reader(RelationReader):
         pieces = [
             piece
             for part in parts
-            for piece in (split_top(part, AND) if MATH.search(part) or len(parts) > 1 else [part])
+            for piece in (
+                split_top(part, AND)
+                if MATH.search(part) or len(parts) > 1 or read_number_words(part.lower())
+                else [part]
+            )
         ]
         return [piece for piece in (piece.strip() for piece in pieces) if piece]
 
@@ -315,7 +328,7 @@ class _Reader(RelationReader):
     def _read_items(self, items: list[str], text: str, depth: int) -> list[Value]:
         if len(items) < 2:
             return []
-        if not MATH.search(text):
+        if not MATH.search(text) and read_number_words(text.lower()) is None:
             return []
         scalar = read_scalars(text, self._mark)  # 5 dollars and 25 cents; one thousand and one
         if scalar and isinstance(scalar[0], Scalar):
@@ -373,6 +386,8 @@ class _Reader(RelationReader):
         """The value that a sentence ends in: "the area is 24 square units"."""
         if not re.search(r"[^\W\d_]{2,}", text):
             return []
+        if NONE_OF.match(text):
+            return [Negated(text)]
         links = list(LINK.finditer(text))
         for match in links[::-1][:8]:
             rest = trim(text[match.end() :])

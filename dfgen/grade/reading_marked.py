@@ -117,7 +117,10 @@ def _month_number(name: str) -> int:
 
 
 def _read_date(text: str) -> list[Marked]:
-    text = _WEEKDAY.sub("", text, count=1)
+    if weekday := _WEEKDAY.match(text):
+        day = weekday[0].lower().removeprefix("on ").strip(" ,")
+        dates = _read_date(text[weekday.end() :])
+        return [Marked(date.kind, date.parts, (day,)) for date in dates]
     if match := _ISO.fullmatch(text):
         return [Marked("date", _fractions(*match.groups()))]
     if match := _CJK_DATE.fullmatch(text):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dfgen.grade.expression import Node, read_expression
-from dfgen.grade.number_token import TOKEN, Mark, read_number
+from dfgen.grade.number_token import TOKEN, Mark, find_decided_mark, read_number
 from dfgen.grade.number_words import read_number_words, read_ordinal, read_scale
 from dfgen.grade.units import Unit, read_unit
 from dfgen.grade.values import Negated, Scalar, Value
@@ -235,7 +235,7 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
         text, position, opened = inner.strip(), 0, opened + 1
         inner_sign, inner_unit, position = _read_sign(text)
         sign, unit = sign * inner_sign, unit or inner_unit
-    found = read_number_at(text, position, mark)
+    found = read_number_at(text, position, mark) or _read_single(text)
     if found is None:
         return None
     value, end, note = found
@@ -256,7 +256,28 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
                 return None
     if words and _DENIED.intersection(words):
         return Negated(text)
-    return Scalar(_num(sign * value), unit or tail_unit, words, plain=True, note=note)
+    places = _count_written_places(text, position, end, mark)
+    return Scalar(_num(sign * value), unit or tail_unit, words, True, note, places)
+
+
+def _count_written_places(text: str, position: int, end: int, mark: Mark) -> int | None:
+    token = TOKEN.match(text, position)
+    if token is None:
+        return None
+    power = _POWER.match(text, token.end())
+    if (power.end() if power else token.end()) != end:
+        return None
+    shift = int((power["e"] or power["p"]).replace(" ", "")) if power else 0
+    sign = "." if (find_decided_mark(token[0]) or mark) == "point" else ","
+    return (len(token[0].partition(sign)[2]) if token[0].count(sign) == 1 else 0) - shift
+
+
+def _read_single(text: str) -> tuple[Fraction, int, str] | None:
+    """ "an hour" is one hour."""
+    match = re.match(r"(?:an?|per)\s(?=[a-z]{3})", text)
+    unit = read_unit(text[match.end() :]) if match else None
+    whole = unit is not None and match is not None and match.end() + unit[1] == len(text)
+    return (Fraction(1), match.end(), "") if whole and match is not None else None
 
 
 def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None:

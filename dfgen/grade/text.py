@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - tables of words
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """The text grader: equal after normalisation."""
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dfgen.grade.canonical import write_canonical
 from dfgen.grade.decisive import contradict
 from dfgen.grade.extract import extract_answer, make_verdict, shorten
 from dfgen.grade.text_form import compare_words, normalise_text
@@ -25,6 +26,7 @@ _YES_NO = {
     ),
 }  # fmt: skip
 _TRUTH = frozenset({"true", "false"})
+_LONGEST_SIGNS = 200
 _LINKS_TRIED = 8
 _LINK = re.compile(
     r"\b(?:is|are|was|were|ist|sind|lautet|est|sont|es|son|è|é|be|shows?|named|called|becomes?)\s+(?:that\s|indeed\s|likely\s|probably\s|clearly\s|simply\s)?"
@@ -51,6 +53,8 @@ def compare_texts(found: str, expected: str) -> str | None:
     agreement = compare_words(found, expected)
     if agreement is not None:
         return agreement
+    if _write_signs(found) == _write_signs(expected) != "":
+        return "the same signs"
     wanted = normalise_text(expected)
     if not wanted:
         return None
@@ -70,6 +74,14 @@ def compare_texts(found: str, expected: str) -> str | None:
         if agreement := compare_words(rest, expected):
             return f"equal after {match[0].strip()!r}"
     return None
+
+
+def _write_signs(text: str) -> str:
+    """ "angle ABC" and ∠ABC, △ and triangle; case counts here."""
+    if len(text) > _LONGEST_SIGNS:
+        return ""
+    plain = write_canonical(text).replace("triangle ", "△").replace("angle ", "∠")
+    return plain.strip(" .").replace(" ", "") if re.search(r"[∠△⊥∥≅]", plain) else ""
 
 
 def _compare_yes_no(found: str, wanted: str) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from dfgen.grade.canonical import SET_CLOSE, SET_OPEN
+
 NOT = re.compile(
     r"(?:(?:is|are|was|be|it's|it is)\s)?(?:(?:definitely|certainly|clearly|surely)\s)?"
     r"(?:not|isn't|never|neither|other than|anything but|except(?: for)?|different from|cannot be|can't be|nicht|kein\w*"
@@ -24,7 +26,7 @@ BOUND = re.compile(
 SUFFIX_BOUND = (
     ("≥", re.compile(r"\s?(?:\+|or more|or greater|or above|or higher|or over|and above|and up|and more|oder mehr|ou plus|o más|или более|або більше|以上|及以上|at least|at minimum|minimum|or older)$", re.IGNORECASE)),
     ("≤", re.compile(r"\s?(?:or less|or fewer|or below|or lower|or under|and below|oder weniger|ou moins|o menos|или менее|або менше|以下|以内|at most|at maximum|maximum|tops|or younger)$", re.IGNORECASE)),
-    ("≈", re.compile(r"\s?(?:or so|approximately|approx\.?|roughly|ish|左右|\(approx(?:imately|\.)?\)|\(approximate\)|more or less|give or take)$", re.IGNORECASE)),
+    ("≈", re.compile(r"\s?(?:or so|approximately|approx\.?|roughly|-?ish|左右|\(approx(?:imately|\.)?\)|\(approximate\)|more or less|give or take)$", re.IGNORECASE)),
 )  # fmt: skip
 HEDGE = re.compile(
     r"(?:it\s)?(?:maybe|perhaps|possibly|might be|may be|could be|vielleicht|peut-être|quizás|可能是?|也许是?|возможно|можливо|мабуть|either)\s+",
@@ -113,3 +115,9 @@ NO_SOLUTION = re.compile(
 COMMA = re.compile(r",(?!\d)|,(?=\d)")
 SEMICOLON = re.compile(r";|\n")
 LIST_MARK = re.compile(r"、")
+NONE_OF = re.compile(r"(?:no|none|nothing|without)(?:\s+of)?\s+(?=\d)", re.IGNORECASE)
+SET_BUILDER = re.compile(rf"{SET_OPEN}\s?[A-Za-z]\s?(?:∈\s?[ℝℚℤℕ]\s?)?[|:]\s?(.+){SET_CLOSE}")
+MEASURED_SIDES = re.compile(
+    r"(\d[\d.,]*\s?[A-Za-z]{1,12})\s?(?:by|×|x)\s?(\d[\d.,]*\s?[A-Za-z]{1,12})(?:\s?(?:by|×|x)\s?(\d[\d.,]*\s?[A-Za-z]{1,12}))?",
+    re.IGNORECASE,
+)

@@ -34,7 +34,7 @@ class Scalar:
         words: other words that stand at it, in lower case: ("apples",), ("p.m.",).
         plain: whether it is written as one number, not as a calculation.
         note: how an ambiguous writing was understood.
-        raised: whether a scale word or sign was read from words; for people.
+        places: decimal places as written, zeros included; None where it is no plain decimal.
     """
 
     node: Node
@@ -42,6 +42,7 @@ class Scalar:
     words: tuple[str, ...] = ()
     plain: bool = False
     note: str = ""
+    places: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
