@@ -93,6 +93,9 @@ class VerdictInfo(BaseModel):
     expected: str
     method: str
     detail: str
+    undecided: bool | None = None
+    """An answer was given and could not be read, or its grader failed: reward 0, but neither right
+    nor wrong; null in files from before this column."""
 
 
 class Trajectory(Record):

@@ -26,7 +26,7 @@ ARROWS = {
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,
     "store": GROUND | {"tokens"},
-    "prompts": GROUND | {"demo"},
+    "prompts": GROUND | {"demo", "grade"},
     "engines": GROUND | {"prompts", "demo"},
     "demo": GROUND,
     "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens", "store"},

@@ -22,7 +22,7 @@ class GradeConfig(Section):
         gt=0,
         le=3600,
         description="Seconds of wall time for one completion in a worker process; a grader that "
-        "takes longer is killed and the answer counts as wrong.",
+        "takes longer is killed and the answer is undecided.",
     )
     memory_mb: int | None = Field(
         default=4096,
@@ -42,8 +42,25 @@ class GradeConfig(Section):
     )
     fallback: bool = Field(
         default=True,
-        description="Without a stated answer (box, tag, 'Answer:' line), take the last number, the "
-        "last choice or the whole text; false: such a completion has no answer and is wrong.",
+        description="Without a stated answer (box, tag, 'Answer:' line), take what the last "
+        "sentence concludes, the last choice or the whole text; false: such a completion has no "
+        "answer and is wrong.",
+    )
+    last_number: bool = Field(
+        default=False,
+        description="The last number of a text whose last sentence concludes nothing is its answer."
+        " For benchmarks that score so; in training data it rewards answers that were never given.",
+    )
+    approximate: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="Whether 'about 5' answers 5. A reference with decimals is itself rounded, so "
+        "'about 3.14' always answers 3.14.",
+    )
+    undecided: Literal["drop", "keep", "wrong"] = Field(
+        default="drop",
+        description="What becomes of an answer that was given but cannot be read, or whose grader "
+        "failed. drop: a reject at the mask stage, not repaired, left out of the group's baseline; "
+        "keep: a mask row without loss tokens, left out of the baseline; wrong: as a wrong answer.",
     )
     decimal_mark: Literal["auto", "point", "comma"] = Field(
         default="auto",
@@ -54,12 +71,14 @@ class GradeConfig(Section):
         default=1e-6,
         ge=0,
         lt=1,
-        description="Numbers are equal within this share of the expected one (0.05: 5 percent).",
+        description="Numbers are equal within this share of the expected one (0.05: 5 percent). Up "
+        "to 1e-5 it forgives rounding only: 1000001 is not 1000000, 0.333333 is 1/3.",
     )
     absolute_tolerance: float = Field(
-        default=1e-6,
+        default=0.0,
         ge=0,
-        description="Numbers are equal within this distance, whatever their size.",
+        description="Numbers are equal within this distance, whatever their size; 0: the relative "
+        "tolerance alone counts, so that 0 is not 6.6e-34.",
     )
     units: Literal["check", "ignore"] = Field(
         default="check",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """Which part of a completion is its answer."""
 
 from __future__ import annotations
@@ -8,11 +9,25 @@ from typing import NamedTuple
 
 from dfgen.grade.choice_label import find_last_label, read_label
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.last_number import find_last_quantity
-from dfgen.grade.statements import Statement, find_announced, find_boxed, find_tagged
-from dfgen.grade.thinking import find_visible_start
+from dfgen.grade.last_number import find_counted, find_last_quantity, is_conclusion
+from dfgen.grade.statements import (
+    Statement,
+    find_announced,
+    find_boxed,
+    find_tagged,
+    is_denied,
+)
+from dfgen.grade.verdict import Verdict
 
-_LAST_SENTENCE = re.compile(r"[.!?。！？]\s+|[。！？]|\n+")
+_CLOSE = re.compile(
+    r"</ {0,2}(?:think|thinking|thought|thoughts|reasoning) {0,2}>"
+    r"|◁/think▷|\[/THINK\]|<\|end_of_thought\|>",
+    re.IGNORECASE,
+)
+_LAST_SENTENCE = re.compile(
+    r"(?<!\bsq)(?<!\bft)(?<!\bca)(?<!\bNr)(?<!\bapprox)[.!?。！？]\s+|[。！？]|\n+"
+)
+_SHORT_LEAD = 8  # characters before "the answer is" inside of a box
 _LONGEST_TEXT = 200  # characters of a completion that is itself the answer
 _FALLBACK_WINDOW = 20_000  # characters from the end in which a fallback looks
 
@@ -37,7 +52,11 @@ NOTHING = Extraction(None, "none", None)
 def find_statements(completion: str) -> tuple[list[Statement], list[Statement]]:
     """Return boxes and tags, and "Answer:" lines, after the thinking, each with the last first."""
     start = find_visible_start(completion)
-    marked = find_boxed(completion, start) + find_tagged(completion, start)
+    marked = [
+        statement
+        for statement in find_boxed(completion, start) + find_tagged(completion, start)
+        if not is_denied(completion, statement.outer[0])
+    ]
     marked.sort(key=lambda statement: statement.span)
     lines = find_announced(completion, start)
     return [_peel(completion, statement) for statement in reversed(marked)], lines[::-1]
@@ -68,8 +87,10 @@ def choose_statement(
 
 def _peel(completion: str, statement: Statement) -> Statement:
     """`<answer>The answer is 5</answer>` states 5."""
-    inner = find_announced(completion, *statement.span) if statement.method != "boxed" else []
+    inner = find_announced(completion, *statement.span)
     if not inner:
+        return statement
+    if statement.method == "boxed" and inner[-1].outer[0] > statement.span[0] + _SHORT_LEAD:
         return statement
     return Statement(inner[-1].text, statement.method, inner[-1].span, statement.outer)
 
@@ -111,6 +132,49 @@ def extract_answer(
         if span is not None:
             return Extraction(completion[slice(*span)], "last_choice", span)
     return _take_text(completion, find_visible_start(completion))
+
+
+def extract_conclusion(
+    completion: str,
+    *,
+    accept: Callable[[str], bool],
+    overrules: Callable[[Statement], bool] | None = None,
+    fallback: bool = True,
+    last_number: bool = False,
+    decimal_mark: str = "auto",
+    reads: Callable[[str], bool] | None = None,
+) -> Extraction:
+    """Return the stated answer, or what the last sentence concludes.
+
+    `reads` says whether a short text of several sentences can be read as one answer ("5 ft. 6 in.").
+
+    Other than `extract_answer` this takes no number from a sentence that concludes nothing, unless
+    `last_number` says so (`GradeConfig.last_number`).
+    """
+    statement = choose_statement(completion, accept, overrules)
+    if statement is not None:
+        return Extraction(statement.text, statement.method, statement.span)
+    if not fallback:
+        return NOTHING
+    start = find_visible_start(completion)
+    whole = _strip(completion, start, len(completion))
+    last = find_last_sentence(completion, start)
+    if whole[1] - whole[0] <= _LONGEST_TEXT and "\n" not in completion[slice(*whole)]:
+        text = completion[slice(*whole)]
+        if (whole == last or (reads is not None and reads(text))) and is_conclusion(text):
+            return Extraction(text, "whole_text", whole)
+    text = completion[slice(*last)]
+    if counted := find_counted(text):
+        end = last[0] + text.rindex(counted) + len(counted)
+        return Extraction(counted, "last_number", (end - len(counted), end))
+    if is_conclusion(text):
+        return Extraction(text, "whole_text", last)
+    if last_number:
+        begin = max(start, len(completion) - _FALLBACK_WINDOW)
+        span = find_last_quantity(completion, begin, guess_mark(completion, decimal_mark).mark)
+        if span is not None:
+            return Extraction(completion[slice(*span)], "last_number", span)
+    return NOTHING
 
 
 def _names_several(text: str, labels: Sequence[str]) -> bool:
@@ -164,3 +228,37 @@ def find_answer_spans(completion: str) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+def find_visible_start(completion: str) -> int:
+    """Return the offset, in characters, at which the text after the thinking begins.
+
+    Chat templates often open the thinking in the prompt, so a closing tag without an opening one
+    counts too. A completion that ends with its thinking has nothing else to grade: 0.
+    """
+    end = 0
+    for match in _CLOSE.finditer(completion):
+        end = match.end()
+    return end if completion[end:].strip() else 0
+
+
+def make_verdict(
+    grader: str, correct: bool | None, extraction: Extraction, expected: str, detail: str
+) -> Verdict:
+    """Return the verdict of a built-in grader, whose reward is 1 or 0; `correct` None: undecided."""
+    return Verdict(
+        correct=bool(correct),
+        reward=1.0 if correct else 0.0,
+        grader=grader,
+        extracted=extraction.text,
+        expected=expected,
+        method=extraction.method,
+        detail=detail,
+        undecided=correct is None,
+    )
+
+
+def shorten(text: object, limit: int = 80) -> str:
+    """Return `text` on one line, cut to `limit` characters, for a sentence of evidence."""
+    line = " ".join(str(text)[: 4 * limit].split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,19 +1,26 @@
+# ruff: noqa: E501 - tables of words
 """Grading one completion in this process."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dfgen.grade.item import GradeItem
+from dfgen.grade.extract import shorten
 from dfgen.grade.registry import get_grader
-from dfgen.grade.verdict import Verdict
-from dfgen.grade.verdict_form import shorten
+from dfgen.grade.verdict import GradeItem, Verdict
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
+
+
+RIGHT = 1.0
+"""The reward of a right answer; everything below is not right."""
+
+_told: set[str] = set()
 
 
 def grade(
@@ -26,8 +33,8 @@ def grade(
 ) -> Verdict:
     """Say whether `completion` states `answer`, in this process.
 
-    Never raises: a grader that fails gives a wrong verdict whose detail names the error. Algebra is
-    not bounded in time here; use `GradePool` for text that nobody has read.
+    Never raises: a grader that fails gives an undecided verdict whose detail names the error.
+    Algebra is not bounded in time here; use `GradePool` for text that nobody has read.
 
     Args:
         completion: text of the policy.
@@ -42,12 +49,38 @@ def grade(
 
             config = GradeConfig()
         item = GradeItem(completion, answer, answer_type, tuple(choices))
-        name = resolve_name(item, config)
-        return check_verdict(
-            get_grader(name).grade(completion, answer, item.choices, config), name, answer
-        )
+        return reconcile(run_grader(item, config))
     except Exception as error:
         return make_failure(answer_type, answer, f"{type(error).__name__}: {error}")
+
+
+def run_grader(item: GradeItem, config: GradeConfig) -> Verdict:
+    """Return the verdict as the grader gave it, checked but not reconciled. May raise anything."""
+    name = resolve_name(item, config)
+    verdict = get_grader(name).grade(item.completion, item.answer, item.choices, config)
+    return check_verdict(verdict, name, item.answer)
+
+
+def reconcile(verdict: Verdict) -> Verdict:
+    """Return the verdict with `correct` as its reward says: right is a reward of 1.
+
+    A grader of a user may give partial rewards and still call the answer correct. That is told once
+    for each grader; the reward decides everywhere. An undecided verdict has the reward 0.
+    """
+    if verdict.undecided:
+        return replace(verdict, correct=False, reward=0.0) if verdict.reward else verdict
+    right = verdict.reward >= RIGHT
+    if verdict.correct is right:
+        return verdict
+    if verdict.grader not in _told:
+        _told.add(verdict.grader)
+        warnings.warn(
+            f"the grader {verdict.grader!r} says correct={verdict.correct} with the reward "
+            f"{verdict.reward:g}; an answer is right where the reward is 1, and the reward decides.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return replace(verdict, correct=right)
 
 
 def resolve_name(item: GradeItem, config: GradeConfig) -> str:
@@ -73,9 +106,16 @@ def grade_inline(item: GradeItem, config: GradeConfig) -> Verdict | None:
 
 
 def make_failure(name: str, answer: str, detail: str) -> Verdict:
-    """Return the verdict for a grader that could not decide."""
+    """Return the undecided verdict for a grader that failed."""
     return Verdict(
-        False, 0.0, name, None, _encodable(answer), "none", _encodable(shorten(detail, 300))
+        False,
+        0.0,
+        name,
+        None,
+        _encodable(answer),
+        "none",
+        _encodable(shorten(detail, 300)),
+        undecided=True,
     )
 
 
@@ -91,6 +131,7 @@ def check_verdict(verdict: object, name: str, answer: str) -> Verdict:
     return replace(
         verdict,
         correct=bool(verdict.correct),
+        undecided=bool(verdict.undecided),
         reward=reward,
         extracted=None if verdict.extracted is None else _encodable(verdict.extracted),
         expected=_encodable(verdict.expected),

@@ -12,10 +12,10 @@ import re
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|sc)?|math(?:rm|bf|it|sf|tt|bb|cal|normal)|mbox|hbox|emph"
     r"|operatorname|boldsymbol|bold|bm|boxed|fbox|displaystyle|textstyle|left|right|big|Big|bigg"
-    r"|underline|overline)(?![A-Za-z])\*?"
+    r"|underline)(?![A-Za-z])\*?"
 )
 _DEGREE = re.compile(r"\^ ?(?:\{ ?\\(?:circ|degree) ?\}|\\(?:circ|degree)(?![A-Za-z]))|\\degree")
-_SPACE = re.compile(r"\\[,;: ]|~|\\q?quad(?![A-Za-z])|\\(?:th|med|thick)space(?![A-Za-z])")
+_SPACE = re.compile(r"\\[,;: ]|\\q?quad(?![A-Za-z])|\\(?:th|med|thick)space(?![A-Za-z])")
 _FRACTION = re.compile(
     r"(?P<whole>\d)?\s{0,2}\\[dtc]?frac\s{0,2}(?:"
     r"\{\s{0,4}(?P<a>-?[\d.,]{1,40})\s{0,4}\}\s{0,2}\{\s{0,4}(?P<b>-?[\d.,]{1,40})\s{0,4}\}"
@@ -66,6 +66,8 @@ def to_plain_text(text: str) -> str:
     sign. Braces stay where a command or an exponent needs them and go otherwise.
     """
     if "\\" in text or "$" in text or "{" in text or "~" in text:
+        if "\\" in text:
+            text = text.replace("~", " ")
         # An odd dollar is money: $84.50
         odd = (text.count("$") - text.count("\\$")) % 2
         text = (_DELIMITERS_OR_MONEY if odd else _DELIMITERS).sub("", text)

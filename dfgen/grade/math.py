@@ -2,27 +2,45 @@ r"""The mathematics grader: symbolic equality through math-verify.
 
 What goes to math-verify is the stated answer, where there is one: its own search would otherwise
 also take numbers from the reasoning when the stated answer cannot be parsed.
+
+math-verify bounds its own time with `signal.alarm`, which works only in the main thread of a
+process; its documentation says to pass `parsing_timeout=None` and `timeout_seconds=None` elsewhere
+and to bound the time oneself. dfgen kills the worker process (`GradePool`).
+Source: https://github.com/huggingface/Math-Verify, version 0.9.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from dfgen.grade.boxed import find_boxes, find_last_row
-from dfgen.grade.extract import Extraction, extract_answer
-from dfgen.grade.math_engine import are_equal, parse_mathematics
-from dfgen.grade.numeric import compare_numbers
+from dfgen.grade.canonical import write_canonical
+from dfgen.grade.comparing import compare_values
+from dfgen.grade.decimal_mark import guess_mark
+from dfgen.grade.evaluate import UnvaluedError, evaluate, is_close
+from dfgen.grade.expression import list_names, read_expression
+from dfgen.grade.extract import (
+    Extraction,
+    extract_answer,
+    find_visible_start,
+    make_verdict,
+    shorten,
+)
+from dfgen.grade.reading import read_values
+from dfgen.grade.statements import find_boxes, find_last_row
 from dfgen.grade.text_form import is_written_the_same
-from dfgen.grade.thinking import find_visible_start
-from dfgen.grade.verdict_form import make_verdict, shorten
+from dfgen.grade.values import Scalar
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
     from dfgen.grade.verdict import Verdict
 
 NAME = "math"
+_TINY = 1e-3
 _DELIMITED = re.compile(r"\$|\\\(|\\\[|\\boxed|\\fbox|\\begin")
 _CONTENT = re.compile(r"[\d$\\]")
 _LATEX = re.compile(r"[A-Za-z\\^_{}√π∞≤≥α-ω]")
@@ -54,10 +72,35 @@ def try_math(
         return make_verdict(NAME, False, extraction, answer, "no answer was found")
     if is_written_the_same(extraction.text, answer):
         return make_verdict(NAME, True, extraction, answer, "math: written the same")
-    numeric = compare_numbers(completion, answer, config)
-    if numeric is not None and numeric.correct and numeric.method not in {"last_number", "none"}:
-        return numeric
+    if _are_same_numbers(extraction.text, answer, completion, config):
+        return make_verdict(NAME, True, extraction, answer, "math: the same number")
     return None
+
+
+def _are_same_numbers(text: str, answer: str, completion: str, config: GradeConfig) -> bool:
+    found = read_values(text, guess_mark(completion, config.decimal_mark).mark)
+    expected = read_values(answer, guess_mark(answer, config.decimal_mark).mark)
+    return any(
+        isinstance(given, Scalar) and given.plain and isinstance(wanted, Scalar) and wanted.plain
+        and compare_values(wanted, given, config).equal is True
+        for given in found
+        for wanted in expected
+    )  # fmt: skip
+
+
+def _are_apart(text: str, answer: str) -> bool:
+    """Whether both are numbers near zero that rounding to some decimal places would make equal."""
+    values: list[complex] = []
+    for side in (answer, text):
+        node = read_expression(write_canonical(side))
+        if node is None or list_names(node):
+            return False
+        try:
+            values.append(complex(evaluate(node)))
+        except (UnvaluedError, OverflowError):
+            return False
+    size = max(abs(values[0]), abs(values[1]))
+    return size < _TINY and not is_close(values[0], values[1], _TINY)
 
 
 def wrap_mathematics(text: str, config: GradeConfig) -> str:
@@ -105,23 +148,81 @@ def grade_math(
     for candidate in dict.fromkeys(_list_candidates(completion, extraction, config)):
         found = parse_mathematics(candidate, config)
         read = read or bool(found)
-        if found and are_equal(expected, found, config):
+        if (
+            found
+            and are_equal(expected, found, config)
+            and not _are_apart(extraction.text or "", answer)
+        ):
             detail = f"math: {shorten(candidate)} equals {shorten(answer)}"
             return make_verdict(NAME, True, extraction, answer, detail)
     # The text as written: printing what sympy made of it can take longer than comparing it.
     relation = "does not equal" if read else "could not be read as mathematics, to compare with"
     detail = f"math: {shorten(extraction.text)} {relation} {shorten(answer)}"
-    return make_verdict(NAME, False, extraction, answer, detail)
+    return make_verdict(NAME, False if read and expected else None, extraction, answer, detail)
 
 
-def is_equal_mathematics(found: str, expected: str, config: GradeConfig) -> bool:
-    """Return whether two short texts are the same mathematics. May hang."""
+def ask_algebra(found: str, expected: str, config: GradeConfig) -> tuple[bool | None, str]:
+    """Return whether two short texts are the same mathematics, None where one cannot be read.
+
+    May hang.
+    """
     both = _read_both(config)
     left = parse_mathematics(wrap_mathematics(expected, both), both)
     right = parse_mathematics(wrap_mathematics(found, both), both)
-    return are_equal(left, right, both)
+    if not left or not right or all(isinstance(part, str) for part in (*left, *right)):
+        return None, "could not be read as mathematics"
+    if are_equal(left, right, both) and not _are_apart(found, expected):
+        return True, "equals"
+    return False, "does not equal"
 
 
 def _read_both(config: GradeConfig) -> GradeConfig:
     """Return a configuration in which LaTeX and plain expressions are both read."""
     return config.model_copy(update={"math_targets": ("latex", "expr")})
+
+
+class _DropTimeoutAdvice(logging.Filter):
+    """The advice to bound the time oneself is followed, and would be printed in every process."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Timeout is disabled")
+
+
+@cache
+def load_engine() -> Any:
+    """Import math-verify (sympy, ANTLR: a second or more) and parse once to warm its caches."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside antlr4 and sympy are not ours
+        import math_verify
+
+    for name in ("math_verify.parser", "math_verify.grader"):
+        logging.getLogger(name).addFilter(_DropTimeoutAdvice())
+    math_verify.parse(r"$\frac{1}{2}$", parsing_timeout=None)
+    return math_verify
+
+
+def parse_mathematics(text: str, config: GradeConfig) -> list[Any]:
+    """Return what math-verify reads in `text`: sympy objects, the raw string last. May hang."""
+    engine = load_engine()
+    configs = {
+        "latex": engine.LatexExtractionConfig(),
+        "expr": engine.ExprExtractionConfig(),
+    }
+    parsed: list[Any] = engine.parse(
+        text, [configs[target] for target in config.math_targets], parsing_timeout=None
+    )
+    return parsed
+
+
+def are_equal(expected: list[Any], found: list[Any], config: GradeConfig) -> bool:
+    """Return whether any reading of both sides is the same mathematics. May hang."""
+    return bool(
+        load_engine().verify(
+            expected,
+            found,
+            float_rounding=config.math_precision,
+            strict=config.math_strict,
+            allow_set_relation_comp=config.math_set_relations,
+            timeout_seconds=None,
+        )
+    )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dfgen.grade.comparing import compare_values
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.extract import Extraction, extract_answer
-from dfgen.grade.quantity import Quantity
-from dfgen.grade.quantity_match import match_quantities
-from dfgen.grade.quantity_search import read_alternatives, read_statement
+from dfgen.grade.extract import Extraction, extract_conclusion, make_verdict, shorten
+from dfgen.grade.reading import read_values
 from dfgen.grade.text_form import is_written_the_same
-from dfgen.grade.verdict_form import make_verdict, shorten
+from dfgen.grade.values import About, Bound, Listing, Named, Negated, Range, Scalar, Value, Words
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -20,49 +19,47 @@ if TYPE_CHECKING:
 NAME = "numeric"
 
 
-def read_expected(answer: str, config: GradeConfig) -> Quantity | None:
-    """Return the reference answer as a quantity, None when it is none."""
-    return read_statement(answer, guess_mark(answer, config.decimal_mark).mark)
+def read_expected(answer: str, config: GradeConfig) -> Scalar | None:
+    """Return the reference answer as one plain quantity, None when it is none."""
+    for value in read_values(answer, guess_mark(answer, config.decimal_mark).mark):
+        inner = value.value if isinstance(value, About | Named) else value
+        inner = inner.value if isinstance(inner, About) else inner
+        if isinstance(inner, Scalar) and inner.plain:
+            return inner
+    return None
 
 
-def compare_numbers(completion: str, answer: str, config: GradeConfig) -> Verdict | None:
-    """Return the numeric verdict, None where the stated answer is no plain number.
-
-    None means that another grader has to look: the statement may be an expression.
-    """
-    expected = read_expected(answer, config)
-    guess = guess_mark(completion, config.decimal_mark)
-    extraction = find_number(completion, config)
-    if extraction.text is None:
-        return make_verdict(NAME, False, extraction, answer, "no answer was found")
-    if expected is not None and is_written_the_same(extraction.text, answer):
-        return make_verdict(NAME, True, extraction, answer, "numeric: written the same")
-    alternatives = read_alternatives(extraction.text, guess.mark)
-    if not alternatives or expected is None:
-        return None
-    matches = [(found, match_quantities(found, expected, config)) for found in alternatives]
-    found, match = next((pair for pair in matches if pair[1].equal), matches[0])
-    notes = [f"{found.note}: {guess.reason}"] if found.note else []
-    notes += [f"expected {expected.note}"] if expected.note else []
-    detail = "; ".join([f"numeric: {match.detail}", *notes])
-    return make_verdict(NAME, match.equal, extraction, answer, detail)
+def reads_as_value(text: str, config: GradeConfig) -> bool:
+    """Whether a text as a whole is a value, and not words."""
+    values = read_values(text, guess_mark(text, config.decimal_mark).mark)
+    return bool(values) and not isinstance(values[0], Words | Negated)
 
 
 def find_number(completion: str, config: GradeConfig) -> Extraction:
-    """Return the stated answer, or else the last number."""
+    """Return the stated answer, or else what the last sentence concludes."""
     mark = guess_mark(completion, config.decimal_mark).mark
 
     def can_be_read(text: str) -> bool:
-        return any(map(str.isdigit, text)) or "\\" in text or read_statement(text, mark) is not None
+        return any(map(str.isdigit, text)) or "\\" in text or bool(_list_numbers(text, mark))
 
-    return extract_answer(
+    return extract_conclusion(
         completion,
-        kind="number",
         accept=can_be_read,
         overrules=lambda line: line.final and can_be_read(line.text),
         fallback=config.fallback,
+        last_number=config.last_number,
         decimal_mark=config.decimal_mark,
+        reads=lambda text: reads_as_value(text, config),
     )
+
+
+def _list_numbers(text: str, mark: object) -> list[Value]:
+    values = read_values(text, mark)  # type: ignore[arg-type]
+    return [
+        value
+        for value in values
+        if isinstance(value, Scalar | Named | About | Bound | Range | Listing | Negated)
+    ]
 
 
 def grade_numeric(
@@ -72,11 +69,46 @@ def grade_numeric(
     config: GradeConfig,
 ) -> Verdict:
     """Grade by number alone: an expression or a word is wrong. Bounded in time, linear."""
-    verdict = compare_numbers(completion, answer, config)
-    if verdict is not None:
-        return verdict
     extraction = find_number(completion, config)
-    side = answer if read_expected(answer, config) is None else extraction.text
+    if extraction.text is None:
+        return make_verdict(NAME, False, extraction, answer, "no answer was found")
+    expected = read_expected(answer, config)
+    if expected is not None and is_written_the_same(extraction.text, answer):
+        return make_verdict(NAME, True, extraction, answer, "numeric: written the same")
+    guess = guess_mark(completion, config.decimal_mark)
+    found = read_values(extraction.text, guess.mark)
+    if expected is None:
+        detail = f"numeric: no single number in {shorten(answer)!r}"
+        return make_verdict(NAME, None, extraction, answer, detail)
+    readable = [value for value in found if _is_number(value)]
+    if not readable:
+        detail = f"numeric: no single number in {shorten(extraction.text)!r}"
+        unread = not found and any(map(str.isdigit, extraction.text))
+        return make_verdict(NAME, None if unread else False, extraction, answer, detail)
+    outcomes = [compare_values(expected, value, config) for value in readable]
+    outcome = next((outcome for outcome in outcomes if outcome.equal), outcomes[0])
+    notes = [
+        note
+        for note in (
+            _note(readable, guess.reason),
+            f"expected {expected.note}" if expected.note else "",
+        )
+        if note
+    ]
     return make_verdict(
-        NAME, False, extraction, answer, f"numeric: no single number in {shorten(side)!r}"
+        NAME, outcome.equal, extraction, answer, "; ".join([f"numeric: {outcome.detail}", *notes])
     )
+
+
+def _is_number(value: Value) -> bool:
+    if isinstance(value, Named | About):
+        return _is_number(value.value)
+    return isinstance(value, Negated | Bound) or (isinstance(value, Scalar) and value.plain)
+
+
+def _note(values: Sequence[Value], reason: str) -> str:
+    for value in values:
+        inner = value.value if isinstance(value, About | Named) else value
+        if isinstance(inner, Scalar) and inner.note:
+            return f"{inner.note}: {reason}"
+    return ""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from dfgen.grade.batch_worker import BatchWorker
+from dfgen.errors import DfgenError
 from dfgen.grade.extract import extract_answer
-from dfgen.grade.grading import check_verdict, grade_inline, make_failure, resolve_name
+from dfgen.grade.grading import check_verdict, grade_inline, make_failure, reconcile, resolve_name
 from dfgen.grade.registry import get_grader
 from dfgen.grade.worker import WorkerSetup
 from dfgen.grade.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
-    from dfgen.grade.item import GradeItem
-    from dfgen.grade.verdict import Verdict
+    from dfgen.grade.verdict import GradeItem, Verdict
 
 _AHEAD = 64  # verdicts per worker that may wait for an earlier one
 
@@ -30,7 +30,7 @@ class GradePool:
     Letters, numbers and words are graded in the calling process (`grade_many`) or in a process that
     stands back behind others (`grade_batch`), algebra and users' graders always in worker
     processes. Processes start with the first item that needs one. A worker that is late or dies
-    is replaced, and its item is wrong with a detail that says so.
+    is replaced, and its item is undecided with a detail that says so.
 
     Args:
         config: how to grade.
@@ -150,7 +150,7 @@ class GradePool:
                     continue
                 if message is not None:
                     name = resolve_name(item, self._config)
-                    done[index] = check_verdict(message, name, item.answer)
+                    done[index] = reconcile(check_verdict(message, name, item.answer))
                     del busy[index]
                     self._release(worker)
             elif now >= worker.deadline:
@@ -178,3 +178,70 @@ class GradePool:
         return check_verdict(
             replace(failure, extracted=extraction.text, method=extraction.method), name, item.answer
         )
+
+
+_NICENESS = 10
+"""A tenth of a core where an engine wants all of them, and every core that is free."""
+
+
+class BatchWorker:
+    """One process for what `grade_inline` can decide; it starts with the first batch.
+
+    The calling process, which feeds an engine, would hold Python's lock a third of a millisecond
+    for each answer. If the process cannot start or dies, a `RuntimeWarning` says so, every verdict
+    is None from then on and the caller grades itself: slower, with the same outcome.
+
+    Args:
+        config: how to grade.
+    """
+
+    def __init__(self, config: GradeConfig) -> None:
+        self._config = config
+        self._worker: WorkerHandle | None = None
+        self._failed = False
+
+    def grade(self, items: Sequence[GradeItem]) -> list[Verdict | None]:
+        """Return a verdict for each item, None for those that may take long.
+
+        Raises:
+            ConfigError: an item or the configuration names an unknown grader.
+        """
+        names = [resolve_name(item, self._config) for item in items]
+        quick = [index for index, name in enumerate(names) if get_grader(name).try_inline]
+        verdicts: list[Verdict | None] = [None] * len(items)
+        if self._failed or not quick:
+            return verdicts
+        try:
+            answers = self._ask(tuple(items[index] for index in quick))
+        except (EOFError, OSError, DfgenError) as error:
+            self._failed = True
+            self.stop()
+            warnings.warn(
+                f"the process that grades beside the engine has died ({error!r}); answers are "
+                "graded in dfgen's own process from here, with the same verdicts.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return verdicts
+        for index, verdict in zip(quick, answers, strict=True):
+            verdicts[index] = verdict
+        return verdicts
+
+    def stop(self) -> None:
+        """End the process."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
+
+    def _ask(self, items: tuple[GradeItem, ...]) -> list[Verdict | None]:
+        if self._worker is None:
+            setup = WorkerSetup(self._config, warm=False, niceness=_NICENESS)
+            timeouts = (self._config.start_timeout_s, self._config.timeout_s)
+            self._worker = WorkerHandle(setup, *timeouts)
+        worker = self._worker
+        worker.assign(items)
+        while worker.connection.poll(max(0.0, worker.deadline - time.monotonic())):
+            answer = worker.receive()
+            if isinstance(answer, list):
+                return answer
+        raise TimeoutError

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
 """The text grader: equal after normalisation."""
 
 from __future__ import annotations
@@ -6,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dfgen.grade.extract import extract_answer
-from dfgen.grade.text_form import normalise_text
-from dfgen.grade.verdict_form import make_verdict, shorten
+from dfgen.grade.canonical import write_canonical
+from dfgen.grade.decisive import contradict
+from dfgen.grade.extract import extract_answer, make_verdict, shorten
+from dfgen.grade.text_form import compare_words, normalise_text
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -16,33 +18,104 @@ if TYPE_CHECKING:
 
 NAME = "text"
 _YES_NO = {
-    **dict.fromkeys(("yes", "ja", "oui", "sí", "si", "sim", "так", "да", "是", "はい"), True),
-    **dict.fromkeys(("no", "nein", "non", "não", "ні", "нет", "否", "いいえ", "nee"), False),
-}
+    **dict.fromkeys(
+        ("yes", "ja", "oui", "sí", "si", "sim", "так", "да", "是", "是的", "对", "はい", "true", "yeah", "yep", "correct"), True
+    ),
+    **dict.fromkeys(
+        ("no", "nein", "non", "não", "ні", "нет", "否", "不是", "不", "不对", "いいえ", "nee", "false", "nope", "incorrect"), False
+    ),
+}  # fmt: skip
+_TRUTH = frozenset({"true", "false"})
+_LONGEST_SIGNS = 200
 _LINKS_TRIED = 8
 _LINK = re.compile(
-    r"\b(?:is|are|was|were|ist|sind|lautet|est|sont|es|son|è|é|це|є|это|является)\s+|[:：=—]\s*",
+    r"\b(?:is|are|was|were|ist|sind|lautet|est|sont|es|son|è|é|be|shows?|named|called|becomes?)\s+(?:that\s|indeed\s|likely\s|probably\s|clearly\s|simply\s)?"
+    r"|(?<!\w)(?:це|є|это|является)\s+|[:：=—→]\s*|是|为",
     re.IGNORECASE,
 )
+_NEGATED = re.compile(
+    r"(?<!\w)(?:not|n't|never|no longer|neither|cannot|nicht|kein\w*|не|ні|нет|pas)(?!\w)|不",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(
+    r"[,;(]\s*(?:not|rather than|instead of|because|since|as|which|und nicht|а не|而不是)(?!\w).*|\s(?:because|since|rather than|instead of|as shown|as seen|in the (?:picture|image))(?!\w).*|，而?不是.*|因为.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_STATED_TRUTH = re.compile(
+    r"(?<!\w)(?:is|are)\s(true|false|correct|incorrect|yes|no)[.!\s]*$", re.IGNORECASE
+)
+_FIRST_WORD = re.compile(r"[^\w]*([\w']+)")
+_NO_ONE = re.compile(r"no(?:\s+(?:one|body|man|person|thing|\w+ can)|t\b)", re.IGNORECASE)
 
 
 def compare_texts(found: str, expected: str) -> str | None:
     """Return how the two texts agree, as a clause of evidence; None when they do not."""
-    wanted, stated = normalise_text(expected), normalise_text(found)
+    agreement = compare_words(found, expected)
+    if agreement is not None:
+        return agreement
+    if _write_signs(found) == _write_signs(expected) != "":
+        return "the same signs"
+    wanted = normalise_text(expected)
     if not wanted:
-        return "both are written the same" if found.strip() == expected.strip() else None
-    if stated == wanted:
-        return "equal after normalisation"
-    if wanted in _YES_NO:
-        first = re.match(r"\w+", stated)
-        if first and _YES_NO.get(first[0]) is _YES_NO[wanted] and first[0] in _YES_NO:
-            return f"begins with {first[0]!r}"
         return None
+    if wanted in _YES_NO:
+        return _compare_yes_no(found, wanted)
+    shorter = _TRAILING.sub("", found[:2000]).strip()
+    if shorter and shorter != found and (agreement := compare_words(shorter, expected)):
+        return agreement
     # "The animal is a dog" answers "dog"; "not a dog" does not equal it.
-    for match in [*_LINK.finditer(found[:2000])][-_LINKS_TRIED:]:
-        if normalise_text(found[match.end() :]) == wanted:
+    for match in [*_LINK.finditer(shorter)][-_LINKS_TRIED:]:
+        if (
+            _NEGATED.search(shorter[max(0, match.start() - 20) : match.end()])
+            and ":" not in match[0]
+        ):
+            continue
+        rest = shorter[match.end() :]
+        if agreement := compare_words(rest, expected):
             return f"equal after {match[0].strip()!r}"
     return None
+
+
+def _write_signs(text: str) -> str:
+    """ "angle ABC" and ∠ABC, △ and triangle; case counts here."""
+    if len(text) > _LONGEST_SIGNS:
+        return ""
+    plain = write_canonical(text).replace("triangle ", "△").replace("angle ", "∠")
+    return plain.strip(" .").replace(" ", "") if re.search(r"[∠△⊥∥≅]", plain) else ""
+
+
+def _compare_yes_no(found: str, wanted: str) -> str | None:
+    """ "Yes, there is one" says yes; "No. Yes." and "No one can say" say nothing."""
+    match = _FIRST_WORD.match(found)
+    first = match[1].casefold() if match else ""
+    if first not in _YES_NO:
+        cjk = re.match(r"\W*(不是|不对|不|否|是的|是|对)", found)
+        first = cjk[1] if cjk else ""
+    if (
+        first not in _YES_NO
+        and (said := _STATED_TRUTH.search(found))
+        and not _NEGATED.search(found)
+    ):
+        first = said[1].casefold()
+    if first not in _YES_NO or ((first in _TRUTH) != (wanted in _TRUTH) and wanted in _TRUTH):
+        return None
+    if match and _NO_ONE.match(found[match.start(1) :]) and "," not in found[:4]:
+        return None
+    if _YES_NO[first] is not _YES_NO[wanted]:
+        return None
+    pieces = re.split(r"[,.;:!?\n\s。，！？]+", found.strip())
+    alone = re.split(r"[.;!?\n,。，！？]+", found)
+    for piece in alone[1:]:
+        word = piece.strip().casefold()
+        if word in _YES_NO and _YES_NO[word] is not _YES_NO[wanted]:
+            return None
+    if (
+        len(pieces) > 2
+        and pieces[1].casefold() in {"or", "and", "oder", "und", "або", "или"}
+        and pieces[2].casefold() in _YES_NO
+    ):
+        return None
+    return f"begins with {first!r}"
 
 
 def grade_text(
@@ -51,12 +124,47 @@ def grade_text(
     choices: Sequence[str],  # noqa: ARG001 - every grader has these arguments
     config: GradeConfig,
 ) -> Verdict:
-    """Grade words: Unicode NFKC, case, articles, punctuation and markup do not matter."""
+    """Grade words: Unicode NFKC, ordinary case, articles, punctuation and markup do not matter."""
     extraction = extract_answer(completion, kind="text", fallback=config.fallback)
     if extraction.text is None:
         return make_verdict(NAME, False, extraction, answer, "no answer was found")
     agreement = compare_texts(extraction.text, answer)
-    if agreement is not None:
+    if (
+        agreement is not None
+        and extraction.span
+        and _is_reversed(completion, extraction.span[1], answer)
+    ):
+        agreement = None
+    if (
+        agreement is None
+        and extraction.method == "whole_text"
+        and normalise_text(answer) not in _YES_NO
+        and _is_first_sentence(extraction.text, answer)
+    ):
+        agreement = "equal to the only sentence that answers"
+    words = re.findall(r"[^\W\d_]+", extraction.text.casefold())[:40]
+    if agreement is not None and contradict(normalise_text(answer).split(), words) is None:
         return make_verdict(NAME, True, extraction, answer, f"text: {agreement}")
     detail = f"text: {shorten(extraction.text)!r} is not {shorten(answer)!r}"
     return make_verdict(NAME, False, extraction, answer, detail)
+
+
+def _is_reversed(completion: str, end: int, answer: str) -> bool:
+    """ "No. Yes.": a yes or no that the next sentence takes back."""
+    wanted = _YES_NO.get(normalise_text(answer))
+    match = re.match(r"[.!,;\s]{1,3}([^\W\d_]{1,7})\s{0,2}(?:[.!]|$)", completion[end : end + 16])
+    return (
+        wanted is not None
+        and match is not None
+        and _YES_NO.get(match[1].casefold()) is (not wanted)
+    )
+
+
+def _is_first_sentence(text: str, answer: str) -> bool:
+    """A bare answer before a sentence that explains it: "Dog. It barks."."""
+    sentences = re.split(r"(?<=[.!])\s+", text.strip())
+    return (
+        len(sentences) == 2
+        and compare_words(sentences[0], answer) is not None
+        and not _NEGATED.search(sentences[1][:40])
+    )

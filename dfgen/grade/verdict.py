@@ -1,8 +1,25 @@
-"""What a grader says about one completion."""
+"""One completion to grade, and what a grader says about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GradeItem:
+    """A completion with what is known about its prompt.
+
+    Args:
+        completion: the text of the policy, thinking included.
+        answer: the reference answer.
+        answer_type: name of the grader; auto lets `GradeConfig.grader` decide.
+        choices: texts of a multiple choice question in the order of their letters.
+    """
+
+    completion: str
+    answer: str
+    answer_type: str = "auto"
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +35,9 @@ class Verdict:
         method: where the answer was found: boxed, answer_tag, answer_line, last_number,
             last_choice, whole_text or none.
         detail: one sentence of evidence for people.
+        undecided: an answer was given, and it or the reference could not be read, or the grader
+            failed or timed out. Then `correct` is false and `reward` 0, and neither means that the
+            answer is wrong. No final answer, a hedge and several different answers are wrong.
     """
 
     correct: bool
@@ -27,3 +47,4 @@ class Verdict:
     expected: str
     method: str
     detail: str
+    undecided: bool = False

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from dfgen.grade.grading import grade, grade_inline
-from dfgen.grade.item import GradeItem
+from dfgen.grade.grading import grade_inline, make_failure, run_grader
+from dfgen.grade.verdict import GradeItem
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -64,7 +64,7 @@ def serve(descriptor: int) -> None:
         if setup.niceness:
             os.nice(setup.niceness)
         if setup.warm:
-            from dfgen.grade.math_engine import load_engine
+            from dfgen.grade.math import load_engine
 
             load_engine()
         connection.send(READY)
@@ -83,10 +83,7 @@ def _grade(work: object, config: GradeConfig) -> object:
     if isinstance(work, tuple):
         return [grade_inline(item, config) for item in work]
     assert isinstance(work, GradeItem)
-    return grade(
-        work.completion,
-        work.answer,
-        answer_type=work.answer_type,
-        choices=work.choices,
-        config=config,
-    )
+    try:
+        return run_grader(work, config)
+    except Exception as error:
+        return make_failure(work.answer_type, work.answer, f"{type(error).__name__}: {error}")

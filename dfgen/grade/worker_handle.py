@@ -15,7 +15,7 @@ from dfgen.errors import DfgenError
 from dfgen.grade.worker import READY, WorkerSetup
 
 if TYPE_CHECKING:
-    from dfgen.grade.item import GradeItem
+    from dfgen.grade.verdict import GradeItem
 
 # A fresh interpreter, as with multiprocessing's "spawn", but the caller's main module is not run
 # again: grading also works in notebooks, from standard input and in unguarded scripts.

@@ -59,8 +59,10 @@ class PromptAssembler:
         answer = read_answer(get_value(values, columns.answer))
         if self._config.answer_index is not None and choices:
             answer = find_answer_letter(answer, self._config.answer_index, choices)
-        solution = read_solution(get_value(values, columns.solution))
         answer_type = self._read_answer_type(row)
+        if choices and answer_type in {"auto", "choice"}:
+            _check_choice(answer, choices)
+        solution = read_solution(get_value(values, columns.solution))
         images, infos = self._pictures.read(in_chat if cells is None else cells, row.folder)
         return Prompt(
             prompt_id=make_prompt_id(question, choices, answer, [info.sha256 for info in infos]),
@@ -104,6 +106,19 @@ class PromptAssembler:
             where=where,
             hint=f"There are: {', '.join(sorted(self._answer_types))}, package.module:function.",
         )
+
+
+def _check_choice(answer: str, choices: list[str]) -> None:
+    """Every answer to a question whose reference is no choice would be graded wrong, and repaired.
+
+    Raises:
+        RowError: answer_no_choice.
+    """
+    from dfgen.grade.choice import check_reference
+
+    problem = check_reference(answer, choices)
+    if problem is not None:
+        raise RowError("answer_no_choice", problem, {"answer": answer, "choices": choices})
 
 
 def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:

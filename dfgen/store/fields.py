@@ -93,9 +93,11 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
     ),
     "sample": (
         "grade.absolute_tolerance",
+        "grade.approximate",
         "grade.decimal_mark",
         "grade.fallback",
         "grade.grader",
+        "grade.last_number",
         "grade.math_precision",
         "grade.math_set_relations",
         "grade.math_strict",
@@ -128,6 +130,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "seed",
     ),
     "repair": (
+        "grade.undecided",
         "repair.allow",
         "repair.answer",
         "repair.candidates",

@@ -213,7 +213,7 @@ def read_processor_time() -> dict[str, float]:
 
 def warm_up(pool: Any) -> None:
     """Have the grader's processes started."""
-    from dfgen.grade.item import GradeItem
+    from dfgen.grade.verdict import GradeItem
 
     item = GradeItem(completion="Answer: 3", answer="3", answer_type="numeric", choices=())
     pool.grade_batch([item])

@@ -13,7 +13,15 @@ from dfgen.grade import Verdict
 def grade_well(
     completion: str, answer: str, choices: Sequence[str], config: GradeConfig
 ) -> Verdict:
-    return Verdict(completion == answer, 0.25, "well", completion, answer, "whole_text", "compared")
+    right = completion == answer
+    return Verdict(right, float(right), "well", completion, answer, "whole_text", "compared")
+
+
+def grade_in_parts(
+    completion: str, answer: str, choices: Sequence[str], config: GradeConfig
+) -> Verdict:
+    """Call an answer correct that has a quarter of the reward."""
+    return Verdict(True, 0.25, completion, completion, answer, "whole_text", "compared")
 
 
 def misbehave(completion: str, answer: str, choices: Sequence[str], config: GradeConfig) -> Verdict:

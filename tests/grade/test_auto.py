@@ -20,7 +20,7 @@ KINDS = [
     ("1, 2, 3", (), "math"),
     ("2x", (), "math"),
     ("x", (), "math"),
-    (r"$\text{Evelyn}$", (), "math"),
+    (r"$\text{Evelyn}$", (), "text"),
     ("3:2", (), "math"),
     ("9!", (), "math"),
     ("cat", (), "text"),

@@ -7,7 +7,9 @@ import pytest
 from dfgen.config.grade import GradeConfig
 from dfgen.grade import grade
 from dfgen.grade.decimal_mark import guess_mark
-from dfgen.grade.quantity_search import read_statement
+from dfgen.grade.evaluate import evaluate
+from dfgen.grade.reading import read_values
+from dfgen.grade.values import Scalar
 
 BOTH = [  # the same with either decimal mark
     ("1,5", "1.5"),
@@ -39,12 +41,18 @@ BOTH = [  # the same with either decimal mark
 ]
 
 
+def read_statement(text: str, mark: str) -> Scalar | None:
+    """The plain number that a text states."""
+    found = read_values(text, mark)  # type: ignore[arg-type]
+    return next((value for value in found if isinstance(value, Scalar) and value.plain), None)
+
+
 @pytest.mark.parametrize("mark", ["point", "comma"])
 @pytest.mark.parametrize(("text", "value"), BOTH)
 def test_numbers_that_show_their_mark(text: str, value: str, mark: str) -> None:
-    quantity = read_statement(text, mark)  # type: ignore[arg-type]
+    quantity = read_statement(text, mark)
     assert quantity is not None
-    assert quantity.value == Fraction(value)
+    assert evaluate(quantity.node) == Fraction(value)
     assert quantity.note == ""
 
 
@@ -53,9 +61,9 @@ def test_numbers_that_show_their_mark(text: str, value: str, mark: str) -> None:
 )
 def test_ambiguous_numbers_follow_the_mark_and_say_so(text: str, point: str, comma: str) -> None:
     for mark, value in (("point", point), ("comma", comma)):
-        quantity = read_statement(text, mark)  # type: ignore[arg-type]
+        quantity = read_statement(text, mark)
         assert quantity is not None
-        assert quantity.value == Fraction(value)
+        assert evaluate(quantity.node) == Fraction(value)
         assert quantity.note == f"{text} read as {value}"
 
 

@@ -76,7 +76,7 @@ def test_verdicts_come_in_order_whatever_is_slow(pool: GradePool) -> None:
         False,
         False,
     ]
-    assert verdicts[1].reward == 0.25
+    assert verdicts[1].reward == 1.0
 
 
 def test_partial_reward_and_wrong_results_of_users_graders(pool: GradePool) -> None:

@@ -16,7 +16,7 @@ def test_the_built_in_graders() -> None:
 def test_a_function_by_module_and_name() -> None:
     grader = get_grader("tests.grade.bad_graders:grade_well")
     assert grader.try_inline is None  # it always runs in a worker of the pool
-    assert grade("a", "a", answer_type="tests.grade.bad_graders:grade_well").reward == 0.25
+    assert grade("a", "a", answer_type="tests.grade.bad_graders:grade_well").reward == 1.0
 
 
 def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

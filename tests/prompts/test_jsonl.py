@@ -111,7 +111,7 @@ def test_bad_lines_are_rejects_with_their_number(tmp_path: Path) -> None:
 
 
 def test_columns_may_come_late_but_must_come(tmp_path: Path) -> None:
-    rows = [{"question": "a", "answer": 1}, {"question": "b", "answer": 1, "options": ["x", "y"]}]
+    rows = [{"question": "a", "answer": 1}, {"question": "b", "answer": "x", "options": ["x", "y"]}]
     file = write_lines(tmp_path / "rows.jsonl", rows)
     found = prompts(source="jsonl", path=str(file), columns={"choices": "options"})
     assert [prompt.choices for prompt in found] == [[], ["x", "y"]]

@@ -25,9 +25,8 @@ from dfgen.records import (
 from dfgen.stages.prompting import Template, build_messages
 
 if TYPE_CHECKING:
-    from dfgen.grade.item import GradeItem
     from dfgen.grade.pool import GradePool
-    from dfgen.grade.verdict import Verdict
+    from dfgen.grade.verdict import GradeItem, Verdict
     from dfgen.tokens.tokenizer import TextTokenizer
 
 PROMPT_FIELDS = ("question", "choices")
@@ -186,7 +185,7 @@ def grade_texts(items: Sequence[tuple[str, AnswerKey]], pool: GradePool) -> Iter
 
 
 def _to_item(text: str, key: AnswerKey) -> GradeItem:
-    from dfgen.grade.item import GradeItem
+    from dfgen.grade.verdict import GradeItem
 
     return GradeItem(
         completion=text,
@@ -205,6 +204,7 @@ def describe_verdict(verdict: Verdict) -> VerdictInfo:
         expected=verdict.expected,
         method=verdict.method,
         detail=verdict.detail,
+        undecided=verdict.undecided,
     )
 
 

@@ -1,0 +1,95 @@
+# ruff: noqa: E501 - tables of words, one kind a line
+"""Words that turn an answer into its opposite: am and pm, profit and loss, north and south."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+# One line is one axis; words of one side against those of the other. A word of the reference must
+# not meet its opposite in the answer; an answer that leaves the word out says nothing against it.
+_AXES = (
+    "am | pm",
+    "morning | evening afternoon night",
+    "ad ce | bc bce",
+    "increase increased increases rise rose rises gain gained growth grew grow up upward upwards | "
+    "decrease decreased decreases fall fell falls drop dropped decline declined reduction reduced lost lose down downward downwards",
+    "profit gain surplus | loss deficit",
+    "gained | lost",
+    "credit | debit",
+    "north northern northward northwards n | south southern southward southwards s",
+    "east eastern eastward eastwards e | west western westward westwards w",
+    "left leftward leftwards | right rightward rightwards",
+    "up upward upwards upstairs | down downward downwards downstairs",
+    "above over higher taller | below under beneath lower shorter",
+    "more greater extra additional | fewer less",
+    "before earlier ago previous previously | after later hence afterwards next now",
+    "early | late",
+    "ahead forward forwards | behind backward backwards back",
+    "faster quicker | slower",
+    "older elder | younger",
+    "longer | shorter",
+    "heavier | lighter",
+    "wider | narrower",
+    "hotter warmer | colder cooler",
+    "bigger larger | smaller",
+    "cheaper | dearer costlier pricier",
+    "clockwise | counterclockwise anticlockwise counter-clockwise anti-clockwise",
+    "inside inward inwards | outside outward outwards",
+    "top | bottom",
+    "front | rear back",
+    "positive | negative",
+    "win wins won | lose loses lost",
+    "deposit deposited | withdrawal withdrawn withdrew",
+    "maximum max | minimum min",
+    "horizontal horizontally | vertical vertically",
+    "even | odd",
+    "male males boys men | female females girls women",
+    "input | output",
+    "buy bought | sell sold",
+    "discount | markup surcharge",
+    "uphill | downhill",
+    "height | depth",
+    "上 | 下", "左 | 右", "东 | 西", "南 | 北", "增加 增长 上升 | 减少 下降", "盈利 | 亏损", "多 | 少", "前 | 后",
+    "上午 | 下午",
+    "більше | менше", "больше | меньше", "вгору | вниз", "прибуток | збиток", "північ | південь",
+    "mehr | weniger", "links | rechts", "gewinn | verlust", "vor | nach", "plus | minus", "gauche | droite",
+)  # fmt: skip
+
+
+@cache
+def _table() -> dict[str, frozenset[tuple[int, bool]]]:
+    table: dict[str, set[tuple[int, bool]]] = {}
+    for axis, line in enumerate(_AXES):
+        first, second = line.split(" | ")
+        for words, side in ((first, True), (second, False)):
+            for word in words.split():
+                table.setdefault(word, set()).add((axis, side))
+    return {word: frozenset(places) for word, places in table.items()}
+
+
+def is_decisive(word: str) -> bool:
+    """Whether a word, in lower case, has an opposite that would change an answer."""
+    return word in _table()
+
+
+def contradict(expected: Iterable[str], found: Iterable[str]) -> str | None:
+    """Return the contradiction between the words of two answers as a clause, None for none.
+
+    Args:
+        expected: words of the reference answer, in lower case.
+        found: words of the answer.
+    """
+    table = _table()
+    given = list(found)
+    if not given:
+        return None
+    sides = {place for word in given for place in table.get(word, ())}
+    for word in expected:
+        if word in given:
+            continue
+        for axis, side in table.get(word, ()):
+            if (axis, not side) in sides and (axis, side) not in sides:
+                other = next(w for w in given if (axis, not side) in table.get(w, ()))
+                return f"{other!r} is the opposite of {word!r}"
+    return None
