@@ -13,15 +13,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dfgen"
 
-# What each part may import of dfgen, besides itself. records, config, errors and version are the
-# ground that everything stands on.
-GROUND = {"records", "config", "errors", "version", "retry_after"}
+# What each part may import of dfgen, besides itself. records, config, errors, reasons and version
+# are the ground that everything stands on.
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after"}
 ARROWS = {
     "errors": set(),
+    "reasons": set(),
     "retry_after": set(),
     "version": set(),
     "records": {"errors"},
-    "config": {"records", "errors", "version"},
+    "config": {"records", "errors", "reasons", "version"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,

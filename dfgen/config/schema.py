@@ -1,4 +1,4 @@
-"""Make the JSON Schemas in `schemas/`, the public contract; a test compares them."""
+"""Make what `schemas/` holds, the public contract, from the code; a test compares them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.reasons import write_reasons
 from dfgen.records import RECORDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,12 +32,15 @@ def list_schemas() -> dict[str, dict[str, Any]]:
 
 
 def write_schemas(folder: Path) -> list[Path]:
-    """Write all schemas; returns the files that changed."""
+    """Write all schemas and the table of reason codes; returns the files that changed."""
     folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in list_schemas().items()
+    }
     changed = []
-    for name, schema in list_schemas().items():
+    for name, text in {**texts, "reasons.md": write_reasons()}.items():
         path = folder / name
-        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             changed.append(path)

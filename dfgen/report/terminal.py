@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dfgen.errors import InputError
+from dfgen.reasons import find_reason
 from dfgen.report.marking import GAP, disarm
 from dfgen.report.samples import gather_samples
 from dfgen.report.stats_table import tabulate_counts
@@ -99,6 +100,9 @@ def print_rejects(run: Run, first: int) -> None:
     with _open_pager(console):
         console.print(table)
         console.print()
+        for sentence in _explain_reasons(reason for (_, reason), _ in reasons.most_common()):
+            console.print(sentence)
+        console.print()
         console.print(_tabulate_rejects(shown))
 
 
@@ -143,6 +147,18 @@ def _iter_ids(run: Run, wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator
 def _iter_rejects(run: Run) -> Iterator[dict[str, Any]]:
     for stage in ("prompts", "sample", "repair", "mask"):
         yield from run.rejects(stage).iter_rows(columns=["stage", "row_id", "reason", "detail"])
+
+
+def _explain_reasons(codes: Iterable[str]) -> Iterator[Text]:
+    """What each code means and what to do, once each, in the order given."""
+    for code in dict.fromkeys(codes):
+        reason = find_reason(code)
+        if reason is None:
+            said = " this version of dfgen does not give it; the detail of each row says more."
+            yield Text.assemble((f"{code}:", "bold"), said)
+        else:
+            said = f" {reason.meaning} {reason.remedy}"
+            yield Text.assemble((f"{code}:", "bold"), said)
 
 
 def _tabulate_rejects(rows: Iterable[Mapping[str, Any]]) -> Table:

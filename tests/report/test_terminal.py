@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from dfgen.cli.main import cli
+from dfgen.reasons import find_reason
 from dfgen.report.marking import disarm
 from dfgen.report.samples import gather_samples
 from dfgen.report.stats_table import format_figure, print_numbers
@@ -75,6 +76,17 @@ def test_rejects_are_counted_by_reason(sample_run: Path) -> None:
     output = run_command("inspect", sample_run, "--rejects", "--first", "1")
     assert output.index("rows") < output.index("detail")
     assert "repair" in output
+
+
+def test_every_code_that_is_shown_is_explained(sample_run: Path) -> None:
+    output = " ".join(run_command("inspect", sample_run, "--rejects").split())
+    run = open_finished(sample_run).run
+    codes = {row["reason"] for row in run.rejects("repair").iter_rows(columns=["reason"])}
+    assert codes
+    for code in codes:
+        reason = find_reason(code)
+        assert reason is not None
+        assert f"{code}: {reason.meaning} {reason.remedy}" in output
 
 
 def test_an_unknown_id_is_explained(sample_run: Path) -> None:

@@ -133,7 +133,7 @@ def prepare_unrepaired(
     source: Literal["correct", "outcome"] = "correct" if is_right(trajectory.reward) else "outcome"
     policy = config.correct if source == "correct" else config.outcome
     if policy == "drop":
-        raise RowError(f"{source}_dropped", f"mask.{source} is set to drop.")
+        raise RowError("outcome_dropped", "mask.outcome is set to drop.")
     side = read_side(
         trajectory.completion_ids, tokenizer, canonical=True, atoms=False, steps=config.steps
     )
