@@ -1,4 +1,4 @@
-"""Token-level difference masks for GRPO training of vision-language models."""
+"""Makes token-level difference masks for GRPO training of vision-language models."""
 
 from __future__ import annotations
 

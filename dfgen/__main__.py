@@ -1,4 +1,4 @@
-"""`python -m dfgen` is the `dfgen` command."""
+"""Makes `python -m dfgen` the same as the command `dfgen`."""
 
 from dfgen.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Every failure dfgen knows, in one tree.
+"""Defines every failure dfgen knows, in one tree.
 
 A bad *row* is data: code that meets one raises `RowError`, the stage turns it into a `Reject` with
 its reason code, and the run goes on. A bad *environment* is an error: a `DfgenError` says what

@@ -1,4 +1,4 @@
-"""Why a row went no further, or an attempt at a repair failed: every code, and what to do about it.
+"""Explains why rows went no further: every reason code, what it means and what to do about it.
 
 A code stands in the column `reason` of a reject and of an attempt. Tests compare this table with
 the codes that the source gives: none is without a row here, no row without a use. `dfgen inspect

@@ -1,4 +1,4 @@
-"""The records of dfgen, each one definition for Python, Parquet and JSON Schema.
+"""Defines the rows of every table, once for Python, Parquet and JSON Schema.
 
     Prompt ──▶ Trajectory ──▶ Repair ──▶ Mask          (and Reject, for what went no further)
 
@@ -126,7 +126,8 @@ class Trajectory(Record):
     reward: Float32
     verdict: VerdictInfo
     metadata: str
-    """JSON object: what the source of an imported answer says about it; `{}` for sampled ones."""
+    """JSON object. Of an imported answer: what its source says about it. Of a sampled one: `{}`,
+    or, after `--retry length`, the limit it was drawn with and the draws that it replaced."""
 
 
 class Attempt(BaseModel):

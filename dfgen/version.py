@@ -1,4 +1,4 @@
-"""The version of dfgen and the name it is installed by; importing this imports nothing else."""
+"""Holds dfgen's version and the name it is installed by, and imports nothing."""
 
 VERSION = "0.1.0"
 

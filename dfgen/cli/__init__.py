@@ -1,1 +1,1 @@
-"""The command line: arguments in, messages out, no logic."""
+"""Holds the command line: reads arguments, calls what does the work, prints messages."""

@@ -1,4 +1,4 @@
-"""The `dfgen` command: a list of names, each loaded only when it is called."""
+"""Lists the commands of `dfgen`, each loaded only when called, and prints errors for people."""
 
 from __future__ import annotations
 

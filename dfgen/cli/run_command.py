@@ -1,4 +1,4 @@
-"""What `run`, `sample`, `repair`, `mask` and `import` have in common: open, lock, work, report."""
+"""Does what `run`, `sample`, `repair`, `mask` and `import` share: open, lock, work, report."""
 
 from __future__ import annotations
 

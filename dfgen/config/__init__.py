@@ -1,1 +1,1 @@
-"""The pipeline file as pydantic models, one for each of its sections."""
+"""Defines the pipeline file: one pydantic model for each of its sections."""

@@ -1,4 +1,4 @@
-"""Say what is wrong in a pipeline file: the field, the reason, the key that was likely meant."""
+"""Says what is wrong in a pipeline file: the field, the reason, the key that was likely meant."""
 
 from __future__ import annotations
 

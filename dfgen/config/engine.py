@@ -1,4 +1,4 @@
-"""Settings of whatever generates text: one section per engine, told apart by `engine`."""
+"""Defines an engine's section: what generates text, and how; `engine` tells which kind it is."""
 
 from __future__ import annotations
 

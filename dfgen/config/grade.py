@@ -1,4 +1,4 @@
-"""How a completion is compared with the reference answer."""
+"""Defines section `grade`: how an answer is compared with the reference answer."""
 
 from __future__ import annotations
 

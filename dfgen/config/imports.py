@@ -1,4 +1,4 @@
-"""Section `imports`: existing answers of other models, as `dfgen import` reads them."""
+"""Defines section `imports`: existing answers of other models, for `dfgen import`."""
 
 from __future__ import annotations
 

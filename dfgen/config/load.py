@@ -1,4 +1,4 @@
-"""Read a pipeline file: defaults < YAML < DFGEN_* environment < --set, then one validation."""
+"""Reads a pipeline file: defaults < YAML < DFGEN_* environment < --set, then one validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the difference between a wrong answer and its repair becomes a mask."""
+"""Defines section `mask`: how the difference of an answer and its repair becomes a mask."""
 
 from __future__ import annotations
 

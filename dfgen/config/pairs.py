@@ -1,4 +1,4 @@
-"""Pairs of a wrong and a corrected text that people already have, for `dfgen mask --pairs`."""
+"""Defines section `pairs`: texts and corrections that people have, for `dfgen mask --pairs`."""
 
 from __future__ import annotations
 

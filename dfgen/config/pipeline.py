@@ -1,4 +1,4 @@
-"""The whole pipeline file: everything that a run does."""
+"""Defines the whole pipeline file: everything that a run does."""
 
 from __future__ import annotations
 

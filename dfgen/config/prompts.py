@@ -1,4 +1,4 @@
-"""Section `prompts`: where questions and pictures come from."""
+"""Defines section `prompts`: where questions and pictures come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section `repair`: how wrong answers are repaired, and what counts as a repair."""
+"""Defines section `repair`: how wrong answers are repaired, and what counts as a repair."""
 
 from __future__ import annotations
 

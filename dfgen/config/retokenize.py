@@ -1,4 +1,4 @@
-"""Masks of a run that are carried over to another tokenizer, as `dfgen retokenize` does it."""
+"""Defines section `retokenize`: a run's masks for another tokenizer, for `dfgen retokenize`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section `sample`: how many answers the policy gives, and how they are drawn."""
+"""Defines section `sample`: how many answers the policy gives, and how they are drawn."""
 
 from __future__ import annotations
 

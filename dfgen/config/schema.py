@@ -1,4 +1,4 @@
-"""Make what `schemas/` holds, the public contract, from the code; a test compares them."""
+"""Makes what `schemas/` holds, the public contract, from the code; a test compares them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all sections of a pipeline file have in common."""
+"""Defines what all sections of a pipeline file have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the vLLM engine, as its section of the pipeline file holds them."""
+"""Defines the section of a vLLM engine."""
 
 from __future__ import annotations
 

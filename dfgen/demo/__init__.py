@@ -1,4 +1,4 @@
-"""The demo: pictures drawn by rule and two tiny VLMs, so that the whole pipeline runs on a laptop.
+"""Holds the demo: pictures drawn by rule and two tiny VLMs, so that a laptop runs every stage.
 
 Because the pictures are drawn by rule, the truth about every sentence of every answer is known,
 and a mask can be compared with the mask a perfect repairer would have given.

@@ -1,4 +1,4 @@
-"""The two models: LLaVA with a CLIP vision tower and a Qwen2 language model, about 1 M weights.
+"""Builds the two models: LLaVA with a CLIP tower and a Qwen2 language model, 1 M weights.
 
 Sizes follow two rules learnt the hard way: heads of 32 dimensions, because vLLM's CPU attention
 lists no smaller ones, and a standard deviation of 0.08 at the start, without which the small

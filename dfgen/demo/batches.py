@@ -1,4 +1,4 @@
-"""Turn questions, pictures and answers into padded tensors for training."""
+"""Turns questions, pictures and answers into padded tensors for training."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Pictures of 4 x 4 cells, drawn many at a time with numpy.
+"""Draws pictures of 4 x 4 cells, many at a time with numpy.
 
 Each cell of 16 x 16 pixels is empty or holds one filled circle, square or triangle. A bank of all
 possible cell masks is built once; a batch of pictures is then a gather and a blend, about 0.05 ms

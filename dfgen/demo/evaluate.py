@@ -1,4 +1,4 @@
-"""Measure the two demo models: ``python -m dfgen.demo.evaluate``.
+"""Measures the two demo models: ``python -m dfgen.demo.evaluate``.
 
 Prints one JSON object. The questions come from a stream of their own; no training stage saw them.
 """

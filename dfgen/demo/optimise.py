@@ -1,4 +1,4 @@
-"""The training loop that all stages share: AdamW, a warm-up, a decay, a log line now and then."""
+"""Holds the training loop of all stages: AdamW, a warm-up, a decay, a log line now and then."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What is asked about a picture, and how an answer is worded.
+"""Words what is asked about a picture, and its answers.
 
 Every kind of question names two sorts of objects, A and B. An answer counts A, counts B, draws a
 conclusion from the two counts and states the result. How each step is worded is drawn at random,

@@ -1,4 +1,4 @@
-"""Draw many completions from a demo model at once."""
+"""Draws many completions from a demo model at once."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Write a model directory that transformers and vLLM both load."""
+"""Writes a model directory that transformers and vLLM both load."""
 
 import json
 from pathlib import Path

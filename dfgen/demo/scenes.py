@@ -1,4 +1,4 @@
-"""Seeded questions about pictures whose answers are known.
+"""Makes questions about pictures, by seed, whose answers are known.
 
 ``iter_scenes`` gives the demo prompts; ``draw_facts`` gives the same distribution by the batch for
 training. Scene ``i`` of a seed depends on the seed and ``i`` alone: asking for more scenes never

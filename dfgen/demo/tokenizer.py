@@ -1,4 +1,4 @@
-"""The tokenizer, the processors and the chat templates of both demo models.
+"""Makes the tokenizer, the processors and the chat templates of both demo models.
 
 One byte-level BPE vocabulary serves both: any text encodes, and each word and each " digit" of the
 demo's own language is one token. It is trained on the demo's language in a fixed order, so the

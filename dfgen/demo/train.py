@@ -1,4 +1,4 @@
-"""Train the demo models from scratch: ``python -m dfgen.demo.train --out DIR``.
+"""Trains the demo models from scratch: ``python -m dfgen.demo.train --out DIR``.
 
 Stages, each of which reads what the ones before it left in DIR: ``vision`` (vision.safetensors),
 ``policy`` (policy/), ``editor`` (repairer/). The same seed on the same machine gives the same

@@ -1,4 +1,4 @@
-"""Stage 3: the repairer, a learned editor that looks first and edits second.
+"""Trains the repairer (stage 3): a learned editor that looks first and edits second.
 
 It reads the question, the answer to check and the picture, writes a scan of the 16 cells (see
 ``write_scan``), then the answer again with every false value put right and every other word kept.

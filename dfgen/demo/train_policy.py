@@ -1,4 +1,4 @@
-"""Stage 2: the policy, a model that reasons well and counts badly.
+"""Trains the policy (stage 2): a model that reasons well and counts badly.
 
 Supervised on right answers only, and stopped early: by then the wording, the copying and the
 arithmetic are learnt, while counting at one glance is not. That is the policy a repairer is for.

@@ -1,4 +1,4 @@
-"""Stage 1: teach the vision tower what each cell holds.
+"""Trains the vision tower (stage 1) to tell what each cell holds.
 
 A small model never learns to see from the loss on text alone; 13-way classification of every
 patch gives the tower its eyes in minutes. The classification head is thrown away afterwards.

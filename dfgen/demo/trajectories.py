@@ -1,4 +1,4 @@
-"""The policy's own answers at temperature 1, drawn once in bulk to train the repairer on."""
+"""Draws answers of the policy in bulk, to train the repairer on."""
 
 from dataclasses import dataclass
 

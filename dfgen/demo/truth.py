@@ -1,4 +1,4 @@
-"""The ideal smallest repair of an answer, by rule.
+"""Finds the ideal smallest repair of an answer, by rule.
 
 Because the demo's questions come with the truth, and its answers follow a small grammar, the
 smallest edit that makes every sentence true can be written down: the same wording with every

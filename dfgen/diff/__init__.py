@@ -1,4 +1,4 @@
-"""Which tokens of a wrong answer did its repair change? Pure functions: no models, no files."""
+"""Finds which tokens of a wrong answer its repair changed. Pure functions: no models, no files."""
 
 from dfgen.diff.hunks import Hunk, RepairerEdit, apply_hunks
 from dfgen.diff.pair import PairDiff, PairQuality, diff_pair

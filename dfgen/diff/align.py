@@ -1,4 +1,4 @@
-"""The shortest edit script between two rows of units.
+"""Finds the shortest list of edits that leads from one row of words and signs to another.
 
 Rows that are too long and too different for an exact alignment are cut first. Units that occur
 exactly once on both sides, in the same order, are taken as fixed points (the idea of patience

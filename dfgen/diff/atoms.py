@@ -1,4 +1,4 @@
-r"""Cut a text into the units that are right or wrong as a whole.
+r"""Cuts a text into the units that are right or wrong as a whole.
 
 A word, a number, a LaTeX command. White space belongs to no unit: it can change without any unit
 changing, so it never disturbs the alignment. Units are compared by their text.

@@ -1,4 +1,4 @@
-"""Make the hunks of a pair from its edit script."""
+"""Makes the edits of a pair as they are stored (hunks) from its edit script."""
 
 from __future__ import annotations
 

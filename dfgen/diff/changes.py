@@ -1,4 +1,4 @@
-"""From edits of units to changes of text: exact spans, white space included."""
+"""Turns edits of units into changes of text: exact spans, white space included."""
 
 from __future__ import annotations
 

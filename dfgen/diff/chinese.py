@@ -1,4 +1,4 @@
-"""Cut Chinese, which is written without blanks, into words.
+"""Cuts Chinese, which is written without blanks, into words.
 
 Words that stand in a list are found first, the longest one at each place. What is left between
 them and the particles is a word if it is two characters long, as most rarer words are, else each

@@ -1,4 +1,4 @@
-"""What is marked where nobody said anything: the defaults of `MaskConfig`, without pydantic.
+"""Says what is marked where nobody set anything: defaults of `MaskConfig` without pydantic.
 
 Importing pydantic is a third of the time that `dfgen diff` takes, and the difference itself needs
 none of it. A test holds the two lists together, field by field.

@@ -1,4 +1,4 @@
-"""The edit script of a pair: alignment and the refinements that give it meaning, in their order."""
+"""Aligns the two texts of a pair and refines the alignment, one refinement after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Tell a change of content from a change of form.
+r"""Tells a change of content from a change of form.
 
 White space between words, case of words, notation (x² / x^2, \dfrac / \frac, ≥ / >=), list markers,
 emphasis, quotes and number format (0.50 / 0.5) say the same thing in another way. What a unit says

@@ -1,4 +1,4 @@
-"""Extend edits over LaTeX groups: no hunk begins inside {...} and ends outside of it."""
+"""Extends edits over LaTeX groups: no hunk begins inside {...} and ends outside of it."""
 
 from __future__ import annotations
 

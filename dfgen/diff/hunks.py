@@ -1,4 +1,4 @@
-"""The edits of a pair, as they are stored and applied."""
+"""Defines a hunk, one edit of a pair, as it is stored, and applies hunks to a text."""
 
 from __future__ import annotations
 

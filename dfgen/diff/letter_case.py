@@ -1,4 +1,4 @@
-"""Tell letters whose case carries meaning (mW, Co, Aa, AB in a formula) from ordinary words."""
+"""Tells letters whose case carries meaning (mW, Co, Aa, AB in a formula) from ordinary words."""
 
 from __future__ import annotations
 

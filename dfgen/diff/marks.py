@@ -1,4 +1,4 @@
-"""Token arrays of one side from the hunks of a pair."""
+"""Marks the tokens of one side of a pair from its hunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell list markers, headings, emphasis and formula signs from operators and names."""
+"""Tells list markers, headings, emphasis and formula signs from operators and names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Read what units say apart from how they are written: x², x^2 and x^{2} are the same."""
+r"""Reads what units say apart from how they are written: x², x^2 and x^{2} are the same."""
 
 from __future__ import annotations
 

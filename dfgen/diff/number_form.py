@@ -1,4 +1,4 @@
-r"""Read numbers exactly, and tell a number from digits that are a name (version 1.10)."""
+r"""Reads numbers exactly, and tells a number from digits that are a name (version 1.10)."""
 
 from __future__ import annotations
 

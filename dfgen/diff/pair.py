@@ -1,4 +1,4 @@
-"""The difference of a wrong answer and its repair, as masks over tokens."""
+"""Compares a wrong answer with its repair: the difference as masks over tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From byte spans to tokens."""
+"""Finds the tokens that a span of bytes belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number is wrong together with its sign, percent sign and unit."""
+"""Joins a number with its sign, percent sign and unit: they are right or wrong together."""
 
 from __future__ import annotations
 

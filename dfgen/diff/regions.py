@@ -1,4 +1,4 @@
-r"""Find where a text is mathematics or code, where the case of a letter carries meaning."""
+r"""Finds where a text is mathematics or code, where the case of a letter carries meaning."""
 
 from __future__ import annotations
 

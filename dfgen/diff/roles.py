@@ -1,4 +1,4 @@
-"""Tell a root mistake from what only follows from it.
+"""Tells a root mistake from what only follows from it.
 
 Most of what a repair changes is no mistake of its own: a copied count, a sum, the final answer.
 Such a hunk carries a value that an earlier hunk changed, or the result of arithmetic on one.

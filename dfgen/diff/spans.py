@@ -1,4 +1,4 @@
-"""Places in a text: spans, and the way from characters to UTF-8 bytes."""
+"""Defines places in a text, and leads from characters to UTF-8 bytes."""
 
 from __future__ import annotations
 

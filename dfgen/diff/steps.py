@@ -1,4 +1,4 @@
-"""Cut an answer into steps.
+"""Cuts an answer into the steps of its reasoning.
 
 In order of trust: tags (<think>, </answer>), "Step n:" marks, blank lines, headings and list items
 (also 1. 2. 3. and ① ② ③ within a line), and where none of these is there, sentences. A sentence

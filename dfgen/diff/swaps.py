@@ -1,4 +1,4 @@
-"""Find sentences and steps that stand in another order, before anything else is aligned.
+"""Finds sentences and steps that stand in another order, before anything else is aligned.
 
 Levenshtein has no word for a swap: it replaces one sentence by the other, word by word. Sentences
 that occur once on both sides and are out of order are taken out of both texts, the rest is aligned,

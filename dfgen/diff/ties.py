@@ -1,4 +1,4 @@
-"""Choose among edit scripts of the same length, and merge chance agreements between long edits.
+"""Chooses among edit scripts of the same length, and merges what agrees by chance.
 
 A pure insertion or deletion next to a copy of its own end can stand in several places at the same
 cost ("the the cat": which "the" is the extra one?). The place is chosen by meaning; where only the

@@ -1,4 +1,4 @@
-"""One of the two texts of a pair with everything alignment needs to know of it."""
+"""Prepares one text of a pair: its tokens, units, steps and byte offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in a text and what simple arithmetic on them gives."""
+"""Finds numbers in a text, and what simple arithmetic on them gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weigh masked tokens between 0 and 1 instead of marking them or not."""
+"""Weighs masked tokens between 0 and 1 instead of marking them or not."""
 
 from __future__ import annotations
 

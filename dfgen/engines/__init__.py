@@ -1,4 +1,4 @@
-"""Engines: whatever generates text, or says how probable a text is, behind one protocol.
+"""Defines engines: what generates text, or says how probable a text is, behind one protocol.
 
 - ``base``: the protocol: `Request` and `Result`, `ScoreRequest` and `ScoreResult`, `Engine`.
 - ``loading``: makes an engine from a section of the pipeline file.

@@ -1,4 +1,4 @@
-"""Column types and names of the exported tables.
+"""Defines column types and names of the exported tables.
 
 Column names are those that the stock loaders of TRL, verl, EasyR1, OpenRLHF, ms-swift and R1-V look
 for, and none that trips them: TRL takes a plain-string `completion` beside a conversational prompt

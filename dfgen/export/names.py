@@ -1,4 +1,4 @@
-"""Names in an exported or published data set that no single table owns."""
+"""Lists names in an exported or published data set that no single table owns."""
 
 from __future__ import annotations
 

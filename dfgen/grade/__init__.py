@@ -1,4 +1,4 @@
-"""Is this answer right? Extraction, graders, and a pool that bounds their time."""
+"""Decides whether an answer is right: extraction, graders, and a pool that bounds their time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-"""The auto grader: which kind of answer is expected, judged by the reference answer."""
+"""Chooses a grader for an answer: which kind is expected, judged by the reference answer."""
 
 from __future__ import annotations
 

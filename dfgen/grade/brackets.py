@@ -1,4 +1,4 @@
-"""Splitting canonical text where no bracket is open."""
+"""Splits canonical text where no bracket is open."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-r"""One spelling for mathematics: LaTeX, Unicode and keyboard forms of the same thing become equal.
+r"""Gives mathematics one spelling: LaTeX, Unicode and keyboard forms of the same become equal.
 
 `\sqrt 2`, `√2` and `sqrt(2)`, `x²` and `x^2`, `\leq`, `<=` and `≤`, every dash that is used for minus:
 what reads answers sees only one of each. Nothing is dropped that could mean something: a command

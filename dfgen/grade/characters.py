@@ -1,4 +1,4 @@
-"""One-to-one folding of characters: offsets in the folded text are those of the original."""
+"""Folds characters one to one: offsets in the folded text are those of the original."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-"""The multiple choice grader: by letter, by the text of the choice, by its value."""
+"""Grades multiple choice: by letter, by the text of the choice, by its value."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
-"""Which of the given choices does a stated answer mean?"""
+"""Finds which of the given choices a stated answer means."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
-"""Comparing a value that was read with the expected one: by the kind of the expected value.
+"""Compares a value that was read with the expected one: by the kind of the expected value.
 
 Every comparison has three outcomes: equal, not equal, and unclear, which asks for algebra.
 """

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0911 - one return for each kind
-"""Comparing times of day, ratios, dates, shares and remainders, part by part."""
+"""Compares times of day, ratios, dates, shares and remainders, part by part."""
 
 from __future__ import annotations
 

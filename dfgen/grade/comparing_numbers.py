@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0911, PLR0912 - one return for each kind
-"""Comparing one quantity with another: values, units, percent signs, variables."""
+"""Compares one quantity with another: values, units, percent signs, variables."""
 
 from __future__ import annotations
 

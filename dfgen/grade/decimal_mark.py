@@ -1,4 +1,4 @@
-"""Which decimal mark a text uses, for the numbers that can be read in two ways."""
+"""Finds which decimal mark a text uses, for numbers that can be read in two ways."""
 
 from __future__ import annotations
 

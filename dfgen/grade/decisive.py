@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words, one kind a line
-"""Words that turn an answer into its opposite: am and pm, profit and loss, north and south."""
+"""Lists words that turn an answer into its opposite: am and pm, profit and loss, north, south."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
-"""The value of an expression: exact where it is rational, else in floating point, never unbounded.
+"""Computes the value of an expression: exact where rational, else as a float, never unbounded.
 
 Two expressions with variables are compared at several points (Schwartz-Zippel): polynomials that
 agree at random points are the same but for a chance that is far below that of any other mistake.

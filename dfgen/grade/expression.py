@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
-r"""Reading mathematics: canonical text becomes a tree, or nothing at all.
+r"""Reads mathematics: canonical text becomes a tree, or nothing at all.
 
 The grammar is that of written answers: `2x`, `3\frac{1}{2}` (a mixed number), `\sin 2b \cos a`,
 `4√2`, `14.0 + -1.0i`, `|x|`, `5!`, `\log_{10} 2`, `exp(16)`. A text of which a part remains unread

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
-"""Which part of a completion is its answer."""
+"""Finds which part of a completion is its answer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-"""Grading one completion in this process."""
+"""Grades one completion in this process."""
 
 from __future__ import annotations
 

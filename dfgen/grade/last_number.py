@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-"""The last number of a text that states no answer, and whether its last sentence concludes one."""
+"""Finds the last number of a text without a stated answer, and whether a sentence concludes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""LaTeX and Markdown to plain text, for the graders that compare numbers, choices and words.
+r"""Turns LaTeX and Markdown into plain text, for graders that compare numbers, choices, words.
 
 Only markup goes; mathematics that plain text cannot say (`\sqrt`, `\pi`, exponents) stays as it is,
 so that a reader of the result can tell an expression from a number.

@@ -1,4 +1,4 @@
-r"""The mathematics grader: symbolic equality through math-verify.
+r"""Grades mathematics: symbolic equality through math-verify.
 
 What goes to math-verify is the stated answer, where there is one: its own search would otherwise
 also take numbers from the reasoning when the stated answer cannot be parsed.

@@ -1,5 +1,5 @@
-# ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
-"""When are two numbers near enough? Exact where both are written out, rounding where one is rounded."""
+# ruff: noqa: PLR0911 - tables of words, one return for each kind
+"""Decides when two numbers are near enough: exact if both are written out, else by rounding."""
 
 from __future__ import annotations
 

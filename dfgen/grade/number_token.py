@@ -1,4 +1,4 @@
-"""Reading one written number: which separator is the decimal mark?
+"""Reads one written number: which separator is the decimal mark?
 
     1,5      comma, decimal (two digits are no group of three)
     1,500    ambiguous: fifteen hundred in English, one and a half in German

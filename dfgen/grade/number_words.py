@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0912 - tables of words, one return for each kind
-"""Numbers in words, in several languages: "twenty-five", "three quarters", "二十五", "fünf", "5万"."""
+"""Reads numbers in words: "twenty-five", "three quarters", "二十五", "fünf", "5万"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numeric grader: numbers with tolerance, decimal marks of several languages and units."""
+"""Grades numbers: with tolerance, decimal marks of several languages, and units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words that announce an answer, in many languages.
+"""Lists words that announce an answer, in many languages.
 
 Each language gives its nouns and what may stand between the noun and the answer. The result is one
 regular expression without nested repetition, so searching is linear in the length of the text.

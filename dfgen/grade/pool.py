@@ -1,4 +1,4 @@
-"""Grading with a bound on time: what can hang runs in processes that can be killed."""
+"""Grades with a bound on time: what can hang runs in processes that can be killed."""
 
 from __future__ import annotations
 

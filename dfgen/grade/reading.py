@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
-"""Reading an answer: the whole text becomes a value of a kind, or it cannot be read.
+"""Reads an answer: the whole text becomes a value of a kind, or it cannot be read.
 
 The parts of this file go from the outside in: words that turn a value into its opposite or a
 bound, signs of equality and order, lists, brackets, marked numbers, one quantity, and at last

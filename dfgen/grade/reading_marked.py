@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
-"""Numbers with a mark between them: times of day, ratios, dates, scores, bases, remainders, shares."""
+"""Reads numbers with a mark between them: times of day, ratios, dates, scores, bases, shares."""
 
 from __future__ import annotations
 

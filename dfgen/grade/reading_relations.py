@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0911 - one return for each kind
-"""Reading signs of equality and order: x = 5, 2 + 3 = 5, -3 < x < 2, x ∈ (1, 2), 1/3 ≈ 0.33."""
+"""Reads signs of equality and order: x = 5, 2 + 3 = 5, -3 < x < 2, x ∈ (1, 2), 1/3 ≈ 0.33."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911, PLR0912 - tables of words, one return for each kind
-"""Reading one quantity: a number or expression with its sign, scale, unit and words, and no rest."""
+"""Reads one quantity: a number or expression with its sign, scale, unit and words, and no rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graders by name: the built-in ones, entry points of the group `dfgen.graders`, and any function.
+"""Finds graders by name: built-in ones, entry points of `dfgen.graders`, and any function.
 
 A user's grader is a callable `(completion, answer, choices, config) -> Verdict`. It always runs in
 a worker process of `GradePool`, so it may be slow, hang or crash.

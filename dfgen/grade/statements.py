@@ -1,4 +1,4 @@
-"""Places in a completion that state an answer in so many words or marks."""
+"""Finds places in a completion that state an answer in so many words or marks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501, PLR0911 - tables of words, one return for each kind
-"""The text grader: equal after normalisation."""
+"""Grades text: equal after normalisation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words
-"""The form in which two texts are compared: without case, articles, punctuation and markup.
+"""Brings two texts into the form in which they are compared: no case, articles or punctuation.
 
 Case counts where it carries meaning (Aa and aa, Co and CO), articles go only where they are
 articles (a dog, but Vitamin A), and a list of words may come in any order.

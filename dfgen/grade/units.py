@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words, one kind a line
-"""Units: enough to see that 24 cm is 0.24 m, that mW is not MW and that 24 cm is not 24 kg.
+"""Reads units: enough to see that 24 cm is 0.24 m, that mW is not MW, and 24 cm not 24 kg.
 
 A unit is a product of powers of kinds (length, mass, time, ...) and a factor to their base units.
 Factors are exact by definition (SI brochure, 9th edition; international yard and pound of 1959).

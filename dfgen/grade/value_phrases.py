@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables of words, one kind a line
-"""Words and signs that stand around a value, in several languages: not, at least, about, or, to, is."""
+"""Lists words and signs around a value, in several languages: not, at least, about, or, to, is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer can be: a value of one of these kinds, read as a whole.
+"""Defines what an answer can be: a value of one of these kinds, read as a whole.
 
 Scalar     5, -3/4, 24 cm, $5.25, 2√2 m, 2x + 1, twenty-five apples, 2 h 30 min
 Marked     numbers that a mark or word joins: 7:30, 2:1, 3/4/2020, 52_8, 3 out of 5, 5 × 7, 3 R 2

@@ -1,4 +1,4 @@
-"""One completion to grade, and what a grader says about it."""
+"""Defines what a grader is given (one completion) and what it says about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that runs graders which may hang."""
+"""Runs graders which may hang, in a process of their own."""
 
 from __future__ import annotations
 

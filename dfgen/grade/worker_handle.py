@@ -1,4 +1,4 @@
-"""The pool's side of one worker process."""
+"""Handles one worker process from the pool's side."""
 
 from __future__ import annotations
 

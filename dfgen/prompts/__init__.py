@@ -1,4 +1,4 @@
-"""Read questions, pictures and existing answers from files, folders and the Hub.
+"""Reads questions, pictures and existing answers from files, folders and the Hub.
 
     source file -> SourceRow -> Prompt | Reject           read_prompts (reading.py)
                              -> (Prompt, answers)         read_trajectories (importing.py)

@@ -1,4 +1,4 @@
-"""Read reference answers and solutions: text, whatever type a cell has."""
+"""Reads reference answers and solutions: text, whatever type a cell has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a prompt of one row of a source: question, pictures, options, reference answer."""
+"""Makes a prompt of one row of a source: question, pictures, options, reference answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the options of a multiple-choice question, in any shape that data sets give them."""
+"""Reads the options of a multiple-choice question, in any shape that data sets give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the cells of a row by dotted column names, and say what is there when one is not."""
+"""Finds the cells of a row by dotted column names, and says what is there when one is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make rows of the demo: scenes drawn by rule, so the truth of every question is known."""
+"""Makes rows of the demo: scenes drawn by rule, so the truth of every question is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell a prompt that was read before, and where: a table of 24 bytes per slot.
+"""Tells a prompt that was read before, and where: a table of 24 bytes per slot.
 
 A dict from id to row name takes some 250 bytes per row; data sets of millions of rows are read on
 machines whose memory is needed for models.

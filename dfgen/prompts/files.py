@@ -1,4 +1,4 @@
-"""Find the files of a source, name them in rejects, and describe them in the manifest."""
+"""Finds the files of a source, names them in rejects, and describes them in the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a folder of pictures with a metadata.jsonl or metadata.csv, as ImageFolder has it."""
+"""Reads a folder of pictures with a metadata.jsonl or metadata.csv, as ImageFolder has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a data set that the `datasets` library opens: a Hub id or a local path, streamed."""
+"""Reads a data set that the `datasets` library opens: a Hub id or a local path, streamed."""
 
 from __future__ import annotations
 

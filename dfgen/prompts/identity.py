@@ -1,4 +1,4 @@
-"""Compute the id of a prompt from what it asks, so that equal prompts have equal ids."""
+"""Computes the id of a prompt from what it asks, so that equal prompts have equal ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the pictures of a row, load their bytes, and verify each picture once."""
+"""Finds the pictures of a row, loads their bytes, and verifies each picture once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decode pictures: once to verify them, and again when an engine needs the pixels.
+"""Decodes pictures: once to verify them, and again when an engine needs the pixels.
 
 Only formats that servers and processors of VLMs take are opened. Leaving the others out is also a
 matter of safety: Pillow hands EPS files to Ghostscript.

@@ -1,4 +1,4 @@
-"""Read existing answers of other models, grouped by the prompt that they answer."""
+"""Reads existing answers of other models, grouped by the prompt that they answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read JSON Lines files, plain or gzip-compressed, row by row."""
+"""Reads JSON Lines files, plain or gzip-compressed, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the columns that are only carried along as one JSON object."""
+"""Writes the columns that are only carried along as one JSON object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read pairs of a wrong and a corrected text."""
+"""Reads pairs of a wrong and a corrected text."""
 
 from __future__ import annotations
 

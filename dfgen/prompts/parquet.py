@@ -1,4 +1,4 @@
-"""Read Parquet files in small batches, and only the columns that are needed."""
+"""Reads Parquet files in small batches, and only the columns that are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a question: plain text, or the user's turn of a chat; placeholders are taken out."""
+"""Reads a question: plain text, or the user's turn of a chat; placeholders are taken out."""
 
 from __future__ import annotations
 

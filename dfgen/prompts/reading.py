@@ -1,4 +1,4 @@
-"""Read prompts: a source in, one prompt or one reject per row out."""
+"""Reads prompts: a source in, one prompt or one reject per row out."""
 
 from __future__ import annotations
 

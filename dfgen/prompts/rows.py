@@ -1,4 +1,4 @@
-"""The rows that a source hands on: as they stand there, or not readable at all."""
+"""Defines the rows that a source hands on: as they stand there, or not readable at all."""
 
 from __future__ import annotations
 

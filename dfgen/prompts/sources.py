@@ -1,4 +1,4 @@
-"""Choose the reader of a source, and describe the source for the manifest."""
+"""Chooses the reader of a source, and describes the source for the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep records in a temporary file until the whole source was read."""
+"""Keeps records in a temporary file until the whole source was read."""
 
 from __future__ import annotations
 

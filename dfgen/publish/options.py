@@ -1,4 +1,4 @@
-"""The choices of a user who publishes: where to, which tables, which licence."""
+"""Defines the choices of a user who publishes: where to, which tables, which licence."""
 
 from __future__ import annotations
 

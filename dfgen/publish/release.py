@@ -1,4 +1,4 @@
-"""The files of one publication, with the names under which the Hub knows their content."""
+"""Lists the files of one publication, by the names under which the Hub knows their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of the Hub that are given another try, and the words for those that fail for good."""
+"""Calls the Hub again where that may help, and explains what fails for good."""
 
 from __future__ import annotations
 

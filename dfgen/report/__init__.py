@@ -1,1 +1,1 @@
-"""What people look at: figures, single answers in a terminal, the HTML page, a data set's card."""
+"""Holds what people look at: figures, answers in a terminal, the HTML page, a data set's card."""

@@ -1,4 +1,4 @@
-"""The card (README.md) of a published data set, written from its manifest."""
+"""Writes the card (README.md) of a published data set from its manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marked text for terminals: colours where there are any, word-diff brackets where there are none.
+"""Marks text for terminals: colours where there are any, else the brackets of a word diff.
 
 What a model wrote is shown, never obeyed: control characters come out as their pictures, so that no
 completion can move the cursor, retitle the window or hide a line.

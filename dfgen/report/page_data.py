@@ -1,4 +1,4 @@
-"""The data of the HTML page: a prompt and its answers as plain JSON values.
+"""Collects the data of the HTML page: a prompt and its answers as plain JSON values.
 
 Two levels: a short row for lists and filters, which every page decodes at once, and the details,
 which it decodes when they are looked at. Nothing here is escaped: that is for the embedding.

@@ -1,4 +1,4 @@
-"""The plots of a run as PNG files, for the card of a published data set.
+"""Draws the plots of a run as PNG files, for the card of a published data set.
 
 Why not matplotlib: the card needs bars and words, and every user who publishes would pay for
 matplotlib's ten packages and a second of import. Pillow is here already, brings a font of its own,

@@ -1,4 +1,4 @@
-"""All that a run knows about single answers, brought together from its tables."""
+"""Brings together what the tables of a run know about single answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a run, as plain data: what `dfgen stats` prints, and pages and cards draw."""
+"""Counts the figures of a run, which `dfgen stats` prints, and pages and cards draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures small enough to stand inside a page.
+"""Makes pictures small enough to stand inside a page.
 
 Every picture is decoded and encoded again: what a page shows is pixels, never bytes (EXIF with a
 place, an SVG with a script) of somebody's file.

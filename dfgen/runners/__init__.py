@@ -1,1 +1,1 @@
-"""Where shards run: rows between the store and the stages."""
+"""Decides where shards are worked on: on this machine, one stage after the other."""

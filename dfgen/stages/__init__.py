@@ -1,1 +1,1 @@
-"""The stages: rows in, rows out."""
+"""Holds the stages of a run, and what they share: rows in, rows out, a shard at a time."""

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a run would ask, and what that would cost, from its first rows."""
+"""Estimates for `--dry-run` what a run would ask and cost, from its first rows."""
 
 from __future__ import annotations
 

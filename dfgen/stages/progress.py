@@ -1,4 +1,4 @@
-"""How a stage tells the outside how far it is. The command line draws it; a stage only reports."""
+"""Lets a stage report how far it is, to whoever draws it."""
 
 from __future__ import annotations
 

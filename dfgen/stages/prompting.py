@@ -1,4 +1,4 @@
-"""From a prompt to the chat messages an engine reads."""
+"""Writes a prompt as the chat messages that an engine reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a run by name, and all of one for one shard: what a cluster hands out.
+"""Names the stages of a run and does all of one for one shard, which a cluster can hand out.
 
 run_shard(run, "mask", 7, tools)
 """

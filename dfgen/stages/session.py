@@ -1,4 +1,4 @@
-"""A process at work on a run: the run, its settings, its journals, and how to report and stop."""
+"""Holds a process at work on a run: its run, settings, journals, and how it reports and stops."""
 
 from __future__ import annotations
 

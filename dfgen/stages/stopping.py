@@ -1,4 +1,4 @@
-"""Stopping in order: the first signal lets what is in flight finish, the second ends at once."""
+"""Stops in order: the first signal lets what is in flight finish, the second ends at once."""
 
 from __future__ import annotations
 

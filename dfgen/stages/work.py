@@ -1,4 +1,4 @@
-"""The unit of work: all of a stage for one shard, with nothing but the run directory and tools.
+"""Defines the unit of work: all of a stage for one shard, from the run directory and tools alone.
 
 Whoever runs shards, on this machine or on many, opens a stage's tools once, gives it shards, and
 closes it when all are done. A runner that has many shards at hand gives them together

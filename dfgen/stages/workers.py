@@ -1,4 +1,4 @@
-"""What a worker process of this package does first."""
+"""Prepares worker processes: what each of this package does first."""
 
 from __future__ import annotations
 

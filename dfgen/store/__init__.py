@@ -1,4 +1,4 @@
-"""How rows live on disk: a run directory that loses nothing and never pays twice.
+"""Keeps rows on disk: a run directory that loses nothing and never pays twice.
 
 `dfgen.store.run.Run` is the way in, and this is how a stage goes through it:
 

@@ -1,4 +1,4 @@
-"""Files that are either there in full or not at all, also after a power loss.
+"""Writes files that are either there in full or not at all, also after a power loss.
 
 A new file is written under a temporary name in the same directory, fsynced, and renamed; then the
 directory is fsynced, because the name is data of the directory (fsync(2), rename(2)).

@@ -1,4 +1,4 @@
-"""How many rows each stage of a run has been given, has written, refused, and still has to do.
+"""Counts the rows each stage of a run was given, has written, refused, and has yet to do.
 
 Shard i of every table descends from shard i of the prompts, so one shard is looked at at a time.
 """

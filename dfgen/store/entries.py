@@ -1,4 +1,4 @@
-"""What a run remembers of each finished shard: which version it is, of what, and its checksum.
+"""Remembers of each finished shard which version it is, of what, and its checksum.
 
 A shard that is written again with other rows is a new *generation* of it. An entry names the
 generations of the shards that it was made from, so a stage whose input has changed since knows that

@@ -1,4 +1,4 @@
-"""Which rows a stage has to account for in a shard: its cells.
+"""Says which rows a stage has to account for in a shard: its cells.
 
 prompts   the rows of the source
 sample    every prompt x num_samples; in an imported run, the imported rows

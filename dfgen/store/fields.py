@@ -1,4 +1,4 @@
-"""Which settings change results and which do not: two lists that together name every field.
+"""Lists which settings change results and which do not: together they name every field.
 
 A test fails when a field of the configuration is on neither list or on both, so whoever adds a
 field decides here. A field changes results if the rows of a finished run could differ because of

@@ -1,4 +1,4 @@
-"""What the rows of a stage depend on, and how two such states differ.
+"""Says what the rows of a stage depend on, and how two such states differ.
 
 A fingerprint is a flat mapping, so that a message can name what differs:
 

@@ -1,4 +1,4 @@
-"""A run that nobody works on, to read: its tables, its settings, and the tokenizer of its ids.
+"""Opens a run that nobody works on, to read: its tables, settings, and the tokenizer of its ids.
 
 Reports, exports, checks and publishing stand on this. A process at work on a run has a `Session`
 (dfgen.stages.session) instead, which holds the run's lock.

@@ -1,4 +1,4 @@
-"""The journal of a shard in work: what has been paid for and is not in a Parquet file yet.
+"""Keeps what has been paid for and is not in a Parquet file yet: the journal of an open shard.
 
 Append-only. A list of records is one write: after a crash it is there in full or, cut short, not at
 all, because what was computed in one batch is computed again in one batch. Records are JSON

@@ -1,4 +1,4 @@
-r"""Lines of a journal: a checksum, a length, two marks, and the JSON of one record.
+r"""Writes and checks lines of a journal: a checksum, a length, two marks, one record as JSON.
 
     3f2a91c0 57 4096 . {"key":"9f..-3","text":"..."}\n
     |        |  |    |

@@ -1,4 +1,4 @@
-"""Names in a run directory: stages, tables, files.
+"""Names the stages, tables and files of a run directory.
 
     RUN/run.json                        manifest
     RUN/run.lock                        who works on it (only while somebody does)

@@ -1,4 +1,4 @@
-"""The lock of a run: a file that names who works on it.
+"""Locks a run: a file names who works on it.
 
 The file is created in one step (dfgen.store.atomic_files.create_file), which also works on NFS, and
 a thread renews its modification time, so that people on other hosts can see whether the holder

@@ -1,4 +1,4 @@
-"""run.json: what a run is and how far it has come. Written first, replaced atomically.
+"""Keeps run.json: what a run is and how far it has come. Written first, replaced atomically.
 
 The manifest says what was asked for and by which software; how many rows there are is always
 counted from the shard files, which cannot disagree with themselves (dfgen.store.counts).

@@ -1,4 +1,4 @@
-"""Settings of every Parquet file that dfgen writes (measured in the project's notes on the Hub).
+"""Chooses the settings of every Parquet file that dfgen writes.
 
 zstd level 3 on tokens and text (a quarter smaller than the usual snappy); pictures, which are
 compressed already, raw and plain, so that equal pictures are equal bytes in the file; content-

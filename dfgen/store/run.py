@@ -1,4 +1,4 @@
-"""A run directory: the way into everything that a run keeps on disk.
+"""Opens a run directory: the way into everything that a run keeps on disk.
 
 A shard is open again when it lacks rows, or when a shard that it was made from is a newer one now.
 It is then made anew (`dfgen.store.finishing`); until its new file is in place, the old one stays.

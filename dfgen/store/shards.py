@@ -1,4 +1,4 @@
-"""A table of a run: a directory of immutable Parquet files, one per shard."""
+"""Reads and writes a table of a run: immutable Parquet files, one per shard."""
 
 from __future__ import annotations
 

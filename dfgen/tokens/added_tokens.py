@@ -1,4 +1,4 @@
-"""The tokens that the files of a model folder add to those of `tokenizer.json`.
+"""Collects the tokens that the files of a model folder add to those of `tokenizer.json`.
 
 They may stand in `tokenizer_config.json`, in `special_tokens_map.json` and in `added_tokens.json`.
 The order in which they are added decides their ids. It is that of `transformers` 5

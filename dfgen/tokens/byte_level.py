@@ -1,4 +1,4 @@
-"""Byte-level BPE (GPT-2, Llama 3, Qwen, the demo models): each vocabulary character is one byte."""
+"""Spells byte-level BPE tokens (GPT-2, Llama 3, Qwen, the demo): each character is one byte."""
 
 from __future__ import annotations
 

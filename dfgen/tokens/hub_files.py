@@ -1,4 +1,4 @@
-"""Fetch the tokenizer files of a model on the Hub, or find them in the Hub's local cache."""
+"""Fetches the tokenizer files of a model on the Hub, or finds them in the Hub's local cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work out the bytes of every id of a `tokenizers.Tokenizer` from its own description."""
+"""Works out the bytes of every id of a `tokenizers.Tokenizer` from its own description."""
 
 from __future__ import annotations
 

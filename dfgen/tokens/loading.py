@@ -1,4 +1,4 @@
-"""Find the tokenizer that a name stands for: a file, a folder, a demo model or a model on the Hub.
+"""Finds the tokenizer that a name stands for: a file, a folder, a demo model, one on the Hub.
 
 What can be read without `transformers` is, because importing it with torch takes seconds.
 """

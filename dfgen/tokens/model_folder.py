@@ -1,4 +1,4 @@
-"""Read the tokenizer of a model folder from its files, without importing `transformers` or torch.
+"""Reads the tokenizer of a model folder from its files, without `transformers` or torch.
 
 `transformers.AutoTokenizer` does three things: it reads `tokenizer.json`, it adds tokens that other
 files of the folder name, and for some classes it throws most of `tokenizer.json` away and builds

@@ -1,4 +1,4 @@
-"""What each token id stands for in bytes, and how a row of ids becomes text.
+"""Keeps what each token id stands for in bytes, and turns a row of ids into text.
 
 Every family stores its vocabulary differently, but for all of them the text of a row of ids is the
 concatenation of one byte string per id, save for two rules: what happens to the blank in front of

@@ -1,4 +1,4 @@
-"""Tokenizer classes that `transformers` builds anew instead of taking `tokenizer.json` as it is.
+"""Handles tokenizer classes that `transformers` builds anew instead of using `tokenizer.json`.
 
 From version 5 on, a class such as `Qwen2Tokenizer` takes only the vocabulary and the merges from
 `tokenizer.json`; how a text is normalised, cut and decoded comes from the class. For files as they

@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies: "▁" is a blank, `<0xE2>` a raw byte, the first blank is not text."""
+"""Spells SentencePiece tokens: "▁" is a blank, `<0xE2>` a raw byte, a first blank no text."""
 
 from __future__ import annotations
 

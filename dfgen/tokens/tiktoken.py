@@ -1,4 +1,4 @@
-"""tiktoken encodings (OpenAI, Kimi, GLM): the vocabulary is raw bytes.
+"""Spells tiktoken's tokens (OpenAI, Kimi, GLM): the vocabulary is raw bytes.
 
 A file of ranks (`o200k_base.tiktoken`) says neither how a text is cut into words before the bytes
 are merged nor which special tokens there are; `find_layout` knows both for encodings that have a

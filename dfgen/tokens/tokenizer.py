@@ -1,4 +1,4 @@
-"""Text to ids and back, with the bytes of every token, for a tokenizer of any family."""
+"""Turns text into ids and back, with the bytes of every token, for a tokenizer of any family."""
 
 from __future__ import annotations
 

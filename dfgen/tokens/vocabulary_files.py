@@ -1,4 +1,4 @@
-"""Load tokenizers from bare vocabulary files, without a model's configuration beside them."""
+"""Loads tokenizers from bare vocabulary files, without a model's configuration beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WordPiece vocabularies (BERT): a blank stands before every token that is no continuation."""
+"""Spells WordPiece tokens (BERT): a blank stands before every token that continues no word."""
 
 from __future__ import annotations
 

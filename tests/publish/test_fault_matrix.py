@@ -1,7 +1,6 @@
 """Whatever goes wrong on the way, a run is published exactly once and verified, or not at all.
 
-The matrix is that of the project's notes on the Hub (2.6), each fault injected into the loopback
-Hub under the real client.
+Every fault is injected into the loopback Hub under the real client.
 """
 
 from __future__ import annotations

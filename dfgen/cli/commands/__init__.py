@@ -1,1 +1,1 @@
-"""The commands of `dfgen`, one per file; `dfgen.cli.main` lists them."""
+"""Holds the commands of `dfgen`, one per file; `dfgen.cli.main` lists them."""

@@ -1,4 +1,4 @@
-"""`dfgen config`: show, check or start a pipeline file."""
+"""`dfgen config`: shows, checks or starts a pipeline file."""
 
 from __future__ import annotations
 

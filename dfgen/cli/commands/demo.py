@@ -1,4 +1,4 @@
-"""`dfgen demo`: the whole job, embedded."""
+"""`dfgen demo`: runs every stage on drawn pictures with two small models, without a network."""
 
 from __future__ import annotations
 

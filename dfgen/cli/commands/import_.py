@@ -1,4 +1,4 @@
-"""`dfgen import`."""
+"""`dfgen import`: takes in and grades answers that other models gave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen mask`: of a run, or of pairs that people already have."""
+"""`dfgen mask`: makes the masks of a run, or of pairs of texts that people already have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen repair`."""
+"""`dfgen repair`: has the wrong answers of a run repaired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen retokenize`."""
+"""`dfgen retokenize`: carries masks over to another tokenizer."""
 
 from __future__ import annotations
 

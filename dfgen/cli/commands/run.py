@@ -1,4 +1,4 @@
-"""`dfgen run`."""
+"""`dfgen run`: runs all stages, or goes on with a run where it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dfgen sample`."""
+"""`dfgen sample`: draws and grades answers, and stops before the repairs."""
 
 from __future__ import annotations
 

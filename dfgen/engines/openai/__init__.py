@@ -1,4 +1,4 @@
-"""The engine for servers that speak the OpenAI chat protocol: vLLM, SGLang, hosted APIs.
+"""Holds the engine for servers that speak the OpenAI chat protocol: vLLM, SGLang, hosted APIs.
 
 - ``engine``: the `Engine` itself: a plain iterator in front of an event loop in a thread.
 - ``loop_thread``: that thread.

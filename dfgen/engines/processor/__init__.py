@@ -1,4 +1,4 @@
-"""A model's processor: tokenizer, picture processor and chat template, without its weights.
+"""Holds a model's processor: tokenizer, picture processor and chat template, without weights.
 
 Shared by every engine that runs a model on this machine, so that all of them write the same prompts
 and give the same hashes.

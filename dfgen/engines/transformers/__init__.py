@@ -1,4 +1,4 @@
-"""The engine for a model in this process through transformers, computed in batches.
+"""Holds the engine for a model in this process through transformers, computed in batches.
 
 - ``engine``: the `Engine` itself: batches of requests in, lists of results out.
 - ``loading``: loads the model, or says why it cannot be used.

@@ -1,4 +1,4 @@
-"""The engine for a model that vLLM runs: many completions at once, on one GPU or several.
+"""Holds the engine for a model that vLLM runs: many completions at once, on one GPU or several.
 
 - ``engine``: the `Engine` itself: keeps vLLM's queue filled, hands out what has finished.
 - ``tasks``: what differs between generating and scoring.

@@ -1,4 +1,4 @@
-"""The tables that can be exported: one file each, and the list of them.
+"""Lists the tables that can be exported, each described in a file of its own.
 
 A new table is a file here that ends in `TABLE = ExportTable(...)`, and its name in `_MODULES`. The
 command line, manifests, cards, readers and writers know tables from `TABLES` alone.

@@ -1,4 +1,4 @@
-"""What an export needs to know about a table; each file beside this one describes one."""
+"""Defines what an export needs to know about a table; each file beside this one describes one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Making masks of trajectories and repairs, of pairs, and for other tokenizers."""
+"""Makes masks: of trajectories and repairs, of pairs, and for other tokenizers."""

@@ -1,4 +1,4 @@
-"""The mask stage: trajectories and their repairs in, mask rows out."""
+"""Makes mask rows of trajectories and their repairs: the mask stage without files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several repairs, and hunks taken back, say about single tokens of a trajectory."""
+"""Weighs single tokens by what several repairs, and edits taken back, say about them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Repairing wrong answers: who is asked for what, how an answer is judged, what is kept."""
+"""Repairs wrong answers: who is asked for what, how an answer is judged, what is kept."""

@@ -1,4 +1,4 @@
-"""What a repair must pass to be accepted: one function per check, in one table.
+"""Checks what a repair must pass to be accepted: one function per check, in one table.
 
 A check returns None when the repair passes, else one sentence that says what is wrong; the same
 sentence is kept with the attempt and told to the repairer in the next one. The table is in order of

@@ -1,4 +1,4 @@
-"""A repair beside the trajectory it was made for: what changed, and whether it is right now."""
+"""Compares a repair with the wrong answer it was made for: what changed, and is it right now?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What repairing would cost, from the real rows and without a single call."""
+"""Estimates what repairing would cost, from the real rows and without a single call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of an answer: a repair that is accepted or refused, a control, or a test."""
+"""Judges what the repairer answered: is it a repair that can be accepted, and if not, why not?"""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Pending:
     """What judging needs of a task; its pictures are let go of while the request is out.
 
     Attributes are those of the task; `key` says what is right, `seed` is the request's.
@@ -58,7 +58,7 @@ class Waiting:
     seed: int
 
 
-Answers = Sequence[tuple[Result, Waiting]]
+Answers = Sequence[tuple[Result, Pending]]
 """Results that finished together."""
 
 
@@ -103,26 +103,26 @@ class Judge:
     def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
         """Judge lists of answers as they come."""
         for batch in answers:
-            yield [self.judge(result, waiting) for result, waiting in batch]
+            yield [self.judge(result, pending) for result, pending in batch]
 
-    def judge(self, result: Result, waiting: Waiting) -> Outcome:
+    def judge(self, result: Result, pending: Pending) -> Outcome:
         """Say what came of a request; an answer that cannot be used is an outcome like others."""
-        trajectory = waiting.trajectory
+        trajectory = pending.trajectory
         proposal = parse_output(result.text, trajectory.completion, self.config)
         comparison = Comparison(
-            trajectory, proposal, waiting.key, self.tokenizer, self.pool, self.mask
+            trajectory, proposal, pending.key, self.tokenizer, self.pool, self.mask
         )
         judge = {
             "repair": self._judge_repair,
             "control": self._judge_control,
             "necessity": self._judge_necessity,
-        }[waiting.purpose]
-        outcome = judge(result, comparison, waiting)
+        }[pending.purpose]
+        outcome = judge(result, comparison, pending)
         if result.failure is None and result.finish_reason == "stop":
             return replace(outcome, by_schema=proposal.by_schema)
         return outcome
 
-    def _judge_repair(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+    def _judge_repair(self, result: Result, comparison: Comparison, pending: Pending) -> Outcome:
         """Accept a repair of a wrong trajectory, or say what refuses it."""
         accepted = None
         try:
@@ -138,19 +138,19 @@ class Judge:
                 )
         except RowError as error:
             reason, detail = error.reason, error.detail
-        return self._finish(waiting, self._record(result, waiting, reason, detail), accepted)
+        return self._finish(pending, self._record(result, pending, reason, detail), accepted)
 
-    def _judge_necessity(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+    def _judge_necessity(self, result: Result, comparison: Comparison, pending: Pending) -> Outcome:
         """Say whether the repairer changed the hunk that was taken back."""
         reason, detail = self._find_flaw(result, comparison) or (UNNEEDED, "")
         try:
-            if reason == UNNEEDED and is_changed_at(comparison.diff.hunks, waiting.place):
+            if reason == UNNEEDED and is_changed_at(comparison.diff.hunks, pending.place):
                 reason = NEEDED
         except RowError as error:
             reason, detail = error.reason, error.detail
-        return self._finish(waiting, self._record(result, waiting, reason, detail))
+        return self._finish(pending, self._record(result, pending, reason, detail))
 
-    def _judge_control(self, result: Result, comparison: Comparison, waiting: Waiting) -> Outcome:
+    def _judge_control(self, result: Result, comparison: Comparison, pending: Pending) -> Outcome:
         """Say what the repairer did to a right answer."""
         changed, text, reward, ratio = False, None, None, None
         reason, detail = self._find_flaw(result, comparison) or ("unchanged", "")
@@ -163,7 +163,7 @@ class Judge:
                 reason = "changed" if changed else "unchanged"
         except RowError as error:
             reason, detail = error.reason, error.detail
-        trajectory, attempt = waiting.trajectory, self._record(result, waiting, reason, detail)
+        trajectory, attempt = pending.trajectory, self._record(result, pending, reason, detail)
         control = Control(
             trajectory_id=trajectory.trajectory_id,
             prompt_id=trajectory.prompt_id,
@@ -175,7 +175,7 @@ class Judge:
             attempt=attempt,
             model=self.model,
         )
-        return self._finish(waiting, attempt, control=control)
+        return self._finish(pending, attempt, control=control)
 
     def _find_flaw(self, result: Result, comparison: Comparison) -> tuple[str, str] | None:
         """Why there is nothing to compare, or None."""
@@ -185,18 +185,18 @@ class Judge:
 
     def _finish(
         self,
-        waiting: Waiting,
+        pending: Pending,
         attempt: Attempt,
         accepted: Accepted | None = None,
         control: Control | None = None,
     ) -> Outcome:
-        name = waiting.trajectory.trajectory_id
-        return Outcome(name, waiting.purpose, attempt, accepted, control)
+        name = pending.trajectory.trajectory_id
+        return Outcome(name, pending.purpose, attempt, accepted, control)
 
-    def _record(self, result: Result, waiting: Waiting, reason: str, detail: str) -> Attempt:
+    def _record(self, result: Result, pending: Pending, reason: str, detail: str) -> Attempt:
         usage = result.usage
         return Attempt(
-            index=waiting.index,
+            index=pending.index,
             accepted=reason == "accepted",
             reason=reason,
             detail=detail.encode("utf-8", "replace").decode(),
@@ -206,7 +206,7 @@ class Judge:
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cost_usd=count_cost(usage, self.price),
-            seed=waiting.seed,
+            seed=pending.seed,
         )
 
 

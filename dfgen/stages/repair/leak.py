@@ -1,4 +1,4 @@
-"""Answers that no reasoning leads to: planted early, or put at the end of a reasoning unchanged."""
+"""Finds answers that no reasoning leads to: planted early, or put behind unchanged reasoning."""
 
 from __future__ import annotations
 

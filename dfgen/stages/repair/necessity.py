@@ -1,4 +1,4 @@
-"""Whether a hunk of a repair is needed: it is taken back alone, and others say what is left.
+"""Finds out which edits of a repair are needed, by taking each back alone and asking again.
 
 The grader is asked first. It sees final answers only, so it calls most hunks of a chain of
 reasoning unneeded: with the count of step 1 wrong again, the answer below stays right. The repairer

@@ -1,4 +1,4 @@
-"""Read what a repairer wrote: the whole text (`rewrite`) or a list of edits (`hunks`).
+"""Reads what a repairer wrote: the whole text (`rewrite`) or a list of edits (`hunks`).
 
 Reading is tolerant only where that cannot change what is meant: reasoning in `<think>` before the
 answer, a code fence around JSON, a bare list where an object was asked for, line breaks inside JSON

@@ -1,4 +1,4 @@
-"""What has been asked about a trajectory, and what is to be asked next, if anything."""
+"""Decides what to ask the repairer next about a wrong answer, from what it was asked before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repairer is told: the template, the frame around the text to correct, the feedback.
+"""Writes what a repairer is told: template, the text to correct, why the last try failed.
 
 A trajectory is text of a model that may have learned anything. It stands in the prompt between two
 lines with a mark that is a hash of itself, so that it cannot hold them, and what chat templates

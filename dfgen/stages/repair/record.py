@@ -1,4 +1,4 @@
-"""What the repair stage of a run has on disk: finished rows, and the journals of open shards.
+"""Reads and writes what the repair stage has on disk: finished rows, journals of open shards.
 
 An answer is journalled twice: when it arrives, because it is paid for, and when it is judged. The
 second entry stands in for the first.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.engines.base import Failure, Result, Usage
 from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
 from dfgen.stages.repair.compare import Accepted
-from dfgen.stages.repair.judge import KEPT, Outcome, Waiting
+from dfgen.stages.repair.judge import KEPT, Outcome, Pending
 from dfgen.stages.repair.plan import History, Purpose
 from dfgen.stages.repair.select import need_repair
 from dfgen.stages.session import Session
@@ -134,15 +134,15 @@ def is_judged(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("judged", True))
 
 
-def to_answer_entry(result: Result, waiting: Waiting, cost_usd: float) -> dict[str, Any]:
+def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[str, Any]:
     """An answer as the journal keeps it until it is judged; `attempt` is an `Attempt` to be."""
     failure = result.failure
     return {
-        "trajectory_id": waiting.trajectory.trajectory_id,
-        "purpose": waiting.purpose,
+        "trajectory_id": pending.trajectory.trajectory_id,
+        "purpose": pending.purpose,
         "judged": False,
         "attempt": {
-            "index": waiting.index,
+            "index": pending.index,
             "accepted": False,
             "reason": "unjudged" if failure is None else failure.reason,
             "detail": "" if failure is None else failure.detail,
@@ -151,7 +151,7 @@ def to_answer_entry(result: Result, waiting: Waiting, cost_usd: float) -> dict[s
             "prompt_tokens": result.usage.prompt_tokens,
             "completion_tokens": result.usage.completion_tokens,
             "cost_usd": cost_usd,
-            "seed": waiting.seed,
+            "seed": pending.seed,
         },
     }
 

@@ -1,4 +1,4 @@
-"""Which trajectories of a run's shards have requests left, from what is on disk."""
+"""Finds which trajectories have requests left, from what is on disk."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""The repair stage: wrong trajectories in, verified small edits of them out.
+"""Puts requests to the repairer and turns its judged answers into repairs and rejects.
 
 Work is done in rounds: round 1 asks for repairs of every wrong trajectory, round 2 asks again where
 round 1 was refused, and so on; with `necessity: model` a round also asks about the hunks of what
 the rounds before it accepted, and one such round follows the last. Within a round requests stream
 without a pause, and what a round asks for depends only on what the rounds before it left on disk.
 
-- ``repair_selection``: what is sent; ``repair_plan``: what a trajectory needs next.
-- ``repair_prompt``, ``repair_parse``: what the repairer is told, and what it says.
-- ``repair_compare``, ``checks``: what changed, and whether that is accepted.
-- ``repair_judging``: what is made of an answer, by what was asked for.
-- ``repair_necessity``: what is learned by taking single hunks back.
-- ``repair_weights``: what several repairs, and hunks taken back, say about single tokens.
+- ``select``: what is sent; ``plan``: what a trajectory needs next.
+- ``prompt``, ``parse``: what the repairer is told, and what it says.
+- ``compare``, ``checks``: what changed, and whether that is accepted.
+- ``judge``: what is made of an answer, by what was asked for.
+- ``necessity``: what is learned by taking single hunks back.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from dfgen.errors import RowError
 from dfgen.records import Attempt, Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.compare import Accepted
-from dfgen.stages.repair.judge import Answers, Judge, Judges, Outcome, Waiting
+from dfgen.stages.repair.judge import Answers, Judge, Judges, Outcome, Pending
 from dfgen.stages.repair.necessity import take_back
 from dfgen.stages.repair.parse import EDIT_SCHEMA
 from dfgen.stages.repair.plan import Purpose
@@ -109,26 +108,26 @@ class Repairer:
             judges: processes that do as `judge` does; None: it does so itself, here.
             arrived: called with answers that came together, before they are judged.
         """
-        waiting: dict[str, Waiting] = {}
+        pending: dict[str, Pending] = {}
 
         def ask() -> Iterator[Request]:
             for task in tasks:
                 request = self.make_request(task)
-                waiting[request.key] = self.put_aside(task)
+                pending[request.key] = self.put_aside(task)
                 yield request
 
         def take() -> Iterator[Answers]:
             for results in self.engine.generate(ask()):
-                answers = [(result, waiting.pop(result.key)) for result in results]
+                answers = [(result, pending.pop(result.key)) for result in results]
                 if arrived is not None:
                     arrived(answers)
                 yield answers
 
         yield from (judges or self.judge).judge_all(take())
 
-    def put_aside(self, task: Task) -> Waiting:
+    def put_aside(self, task: Task) -> Pending:
         """What judging needs of a task when its answer is there."""
-        return Waiting(
+        return Pending(
             task.trajectory,
             make_answer_key(task.prompt),
             task.purpose,

@@ -1,4 +1,4 @@
-"""Which trajectories are sent to the repairer: the wrong ones worth it, once each, and controls."""
+"""Selects what is repaired: wrong trajectories worth it, once each, and right ones as controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the repairs of a run have cost so far, and when that is enough."""
+"""Counts what the repairs of a run have cost so far, and says when that is enough."""
 
 from __future__ import annotations
 

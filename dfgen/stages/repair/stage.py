@@ -106,8 +106,14 @@ def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
 
 
 @dataclass(slots=True)
-class Standing:
-    """How a trajectory stands that has requests out in this round; without texts."""
+class InFlight:
+    """A trajectory about which requests are under way in this round, without its texts.
+
+    Attributes:
+        shard: where its row lies.
+        history: what is known about it so far.
+        out: requests that have not come back.
+    """
 
     shard: int
     history: History
@@ -123,7 +129,7 @@ class Repairing:
         self.judges = judges
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
-        self.standing: dict[str, Standing] = {}
+        self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
         self.spending = Spending(self.config, *count_spent(session.run))
 
@@ -200,7 +206,7 @@ class Repairing:
                 yield trajectory, prompt, history, plan
 
     def _stand(self, shard: int, trajectory: Trajectory, history: History, out: int) -> None:
-        self.standing[trajectory.trajectory_id] = Standing(shard, history.without_texts(), out)
+        self.in_flight[trajectory.trajectory_id] = InFlight(shard, history.without_texts(), out)
 
     def _make_tasks(
         self, trajectory: Trajectory, prompt: Prompt, history: History, plan: Plan
@@ -215,18 +221,18 @@ class Repairing:
     def _note(self, answers: Answers) -> None:
         """Write down what was paid for, before it is judged."""
         by_shard: dict[int, list[dict[str, Any]]] = {}
-        for result, waiting in answers:
+        for result, pending in answers:
             cost = count_cost(result.usage, self.repairer.judge.price)
             self.spending.add(cost)
-            shard = self.standing[waiting.trajectory.trajectory_id].shard
-            by_shard.setdefault(shard, []).append(to_answer_entry(result, waiting, cost))
+            shard = self.in_flight[pending.trajectory.trajectory_id].shard
+            by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))
         for shard, entries in by_shard.items():
             self.session.journal("repair", shard).append(entries)
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = {}
         for outcome in outcomes:
-            by_shard.setdefault(self.standing[outcome.trajectory_id].shard, []).append(outcome)
+            by_shard.setdefault(self.in_flight[outcome.trajectory_id].shard, []).append(outcome)
             if outcome.by_schema is not None:
                 self.by_schema[outcome.by_schema] += 1
         for shard, fresh in by_shard.items():
@@ -239,18 +245,18 @@ class Repairing:
     def _count(self, outcome: Outcome) -> None:
         """Note that a request is finished, and its trajectory if it is decided by that."""
         key = outcome.trajectory_id
-        standing = self.standing[key]
-        standing.out -= 1
+        in_flight = self.in_flight[key]
+        in_flight.out -= 1
         is_one = outcome.purpose == "control"
         if not is_one:
-            standing.history.add(outcome.purpose, outcome.attempt, outcome.accepted)
-        if standing.out:
+            in_flight.history.add(outcome.purpose, outcome.attempt, outcome.accepted)
+        if in_flight.out:
             return
-        del self.standing[key]
-        if not is_one and plan_next(standing.history, self.config).indices:
+        del self.in_flight[key]
+        if not is_one and plan_next(in_flight.history, self.config).indices:
             return
-        self.open[standing.shard].discard(key)
-        accepted = bool(standing.history.accepted)
+        self.open[in_flight.shard].discard(key)
+        accepted = bool(in_flight.history.accepted)
         self.session.progress.advance(
             1,
             accepted=accepted,

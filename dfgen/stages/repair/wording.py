@@ -1,4 +1,4 @@
-"""New words that an answer must not hold: talk about the repair, another language, odd signs."""
+"""Finds new words that an answer must not hold: talk about the repair, other languages, signs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Drawing the answers of the policy: requests, grading, shards, retries."""
+"""Draws the answers of the policy: requests, grading, shards, retries."""

@@ -1,4 +1,4 @@
-"""The sample stage: prompts in, draws out; then draws in, graded trajectories out.
+"""Turns prompts into requests, answers into draws, and graded draws into trajectories.
 
 Drawing and grading are two functions because they fail differently: a draw costs GPU time and must
 be safe on disk before anything else is done with it; a verdict can always be computed again.

@@ -1,4 +1,4 @@
-"""Groups that are decided before all their samples are drawn."""
+"""Finds groups that are decided before all their samples are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sample stage has on disk for a shard, and what is being added to it."""
+"""Keeps what the sample stage has on disk for a shard, and what is being added to it."""
 
 from __future__ import annotations
 

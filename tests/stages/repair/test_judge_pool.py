@@ -16,7 +16,7 @@ from dfgen.engines.base import Result
 from dfgen.errors import DfgenError
 from dfgen.grade.pool import GradePool
 from dfgen.records import Prompt, Trajectory
-from dfgen.stages.repair.judge import Answers, Judge, Outcome, Waiting
+from dfgen.stages.repair.judge import Answers, Judge, Outcome, Pending
 from dfgen.stages.repair.judge_pool import ROWS_WORTH_A_PROCESS, JudgePool, JudgeSetup, open_judges
 from dfgen.stages.repair.requests import Task
 from dfgen.stages.sample.draws import make_answer_key
@@ -48,7 +48,7 @@ def answers(session: Session) -> list[Answers]:
         text = repairs.get(trajectory.trajectory_id, trajectory.completion)
         task = Task(trajectory, prompts[trajectory.prompt_id])
         key = make_answer_key(task.prompt)
-        waiting = Waiting(trajectory, key, task.purpose, 0, task.place, 7)
+        waiting = Pending(trajectory, key, task.purpose, 0, task.place, 7)
         found.append((Result(trajectory.trajectory_id, text, None, None, "stop"), waiting))
     return [found[first : first + 3] for first in range(0, len(found), 3)]
 
@@ -87,7 +87,7 @@ def test_the_caller_judges_what_is_too_much_for_the_processes(
     here: list[str] = []
     original = judge.judge
 
-    def count(result: Result, waiting: Waiting) -> Outcome:
+    def count(result: Result, waiting: Pending) -> Outcome:
         here.append(result.key)
         return original(result, waiting)
 

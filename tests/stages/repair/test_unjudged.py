@@ -14,7 +14,7 @@ from dfgen.config.engine import Price
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import EngineInfo, Failure, Request, Result, Usage
 from dfgen.grade.pool import GradePool
-from dfgen.stages.repair.judge import Judge, Outcome, Waiting
+from dfgen.stages.repair.judge import Judge, Outcome, Pending
 from dfgen.stages.repair.remaining import iter_undecided
 from dfgen.stages.repair.requests import Repairer
 from dfgen.stages.repair.spending import count_spent, iter_attempts
@@ -75,7 +75,7 @@ def cut_power_after(judged: int, patch: pytest.MonkeyPatch) -> None:
     """Let so many answers be judged."""
     original, done = Judge.judge, Counter({"judged": 0})
 
-    def judge(self: Judge, result: Result, waiting: Waiting) -> Outcome:
+    def judge(self: Judge, result: Result, waiting: Pending) -> Outcome:
         done["judged"] += 1
         if done["judged"] > judged:
             raise PowerCut
