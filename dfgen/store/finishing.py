@@ -98,6 +98,7 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
     write_entry(run.root / JOURNAL, stage, shard, entry)
     if run.manifest.get_stage(stage).state == "done":
         run.set_stage(stage, state="running", counts={})
+    _reopen_downstream(run, stage, shard)
 
 
 def _write_table(
