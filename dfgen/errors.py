@@ -91,7 +91,7 @@ class MissingExtraError(EngineError):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"this needs the Python package {package!r}, which is not installed.",
-            hint=f"Install it with: pip install 'dfgen[{extra}]'",
+            hint=f"Install it with: pip install '.[{extra}]' in the clone of dfgen.",
         )
 
 

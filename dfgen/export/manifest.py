@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.version import VERSION
+from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
 
@@ -90,7 +90,7 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
         raise InputError(
             f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
             where=str(path),
-            hint="Update dfgen.",
+            hint=UPDATE_HINT,
         )
     try:
         return DatasetManifest.model_validate(data)

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from dfgen.version import DISTRIBUTION
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
 
@@ -32,12 +34,12 @@ _GIVEN = {
 
 _LOADERS = {
     "trajectories": """
-import dfgen                                                      # with a check of the tokenizer
+import dfgen            # installed as {distribution}; with a check of the tokenizer
 for row in dfgen.load_masks("{repo_id}", tokenizer="YOUR-POLICY"):
     row["completion_ids"], row["loss_mask"], row["reward"]        # numpy arrays
 """,
     "groups": """
-import dfgen                                                      # with a check of the tokenizer
+import dfgen            # installed as {distribution}; with a check of the tokenizer
 for group in dfgen.load_groups("{repo_id}", tokenizer="YOUR-POLICY"):
     [(row["completion_ids"], row["loss_mask"], row["reward"]) for row in group["trajectories"]]
 """,
@@ -157,10 +159,11 @@ def _write_tables(manifest: Mapping[str, Any], descriptions: Mapping[str, str]) 
 def _write_loading(repo_id: str, manifest: Mapping[str, Any]) -> str:
     first = next(iter(manifest["tables"]))
     loader = _find_loader(manifest["tables"])
+    loading = _LOADERS[loader].format(repo_id=repo_id, distribution=DISTRIBUTION) if loader else ""
     return f"""```python
 from datasets import load_dataset
 table = load_dataset("{repo_id}", "{first}", split="train")       # without dfgen
-{_LOADERS[loader].format(repo_id=repo_id) if loader else ""}```
+{loading}```
 
 Token ids belong to the tokenizer `{manifest["tokenizer"]["name"]}` (sha256
 `{manifest["tokenizer"]["sha256"]}`). For another policy, carry the masks over with

@@ -19,7 +19,7 @@ from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.version import VERSION
+from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT_NAME = "dfgen.run"
 FORMAT_VERSION = 1
@@ -158,7 +158,7 @@ def _check_version(path: Path, version: object) -> None:
             f"this run was made by a newer dfgen (its format is {version}; this is dfgen "
             f"{VERSION}, which reads up to {FORMAT_NAME}/{FORMAT_VERSION}).",
             where=str(path),
-            hint="Update dfgen: pip install -U dfgen",
+            hint=UPDATE_HINT,
         )
 
 

@@ -12,7 +12,7 @@ from dfgen.cli.main import cli
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 
-pytest.importorskip("torch", reason="the demo's policy runs in torch: dfgen[local]")
+pytest.importorskip("torch", reason="the demo's policy runs in torch: pip install '.[local]'")
 
 RECIPE = Path(__file__).parents[2] / "pipelines" / "demo.yaml"
 SMALL = ("--set=prompts.count=6", "--set=prompts.shard_size=4", "--set=sample.num_samples=2")

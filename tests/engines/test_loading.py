@@ -40,7 +40,7 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError) as caught:
         loading.require_module("torch", extra="local")
-    assert "dfgen[local]" in str(caught.value)
+    assert "pip install '.[local]' in the clone of dfgen" in str(caught.value)
 
 
 def test_a_broken_package_speaks_for_itself(

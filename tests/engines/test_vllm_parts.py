@@ -165,7 +165,7 @@ def test_missing_vllm_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     # None makes the import fail as a missing package does, wherever the tests run.
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.setattr("dfgen.engines.loading.importlib.import_module", _fail_import, raising=True)
-    with pytest.raises(MissingExtraError, match=r"dfgen\[vllm\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[vllm\]'"):
         load_engine(VllmConfig(model="m"))
 
 
