@@ -120,17 +120,20 @@ def merge_crumbs(
     """
     merged: list[TypedEdit] = []
     for edit, form in edits:
-        if merged and not form and not merged[-1][1]:
-            last = merged[-1][0]
+        # A change of form alone between two rewrites is chance as well.
+        at = 2 if len(merged) > 1 and merged[-1][1] else 1
+        if len(merged) >= at and not form and not merged[-at][1]:
+            last = merged[-at][0]
             if _is_crumb(last, edit, wrong, right, config):
-                merged[-1] = Edit(last.i0, edit.i1, last.j0, edit.j1), False
+                merged[-at:] = [(Edit(last.i0, edit.i1, last.j0, edit.j1), False)]
                 continue
         merged.append((edit, form))
     return merged
 
 
 def _is_crumb(before: Edit, after: Edit, wrong: Units, right: Units, config: MaskConfig) -> bool:
-    if after.i0 - before.i1 > config.crumb_max_units:
+    count = after.i0 - before.i1
+    if count > config.crumb_max_units or count != after.j0 - before.j1:
         return False
     if min(_size(before), _size(after)) < config.crumb_min_edit:
         return False

@@ -13,7 +13,7 @@ from dfgen.store.expected_rows import (
     count_inputs,
     read_num_samples,
 )
-from dfgen.store.layout import Kind, Stage
+from dfgen.store.layout import STAGES, Kind, Stage
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
@@ -51,7 +51,9 @@ def count_stage(run: Run, stage: Stage) -> dict[str, int]:
     """Rows of one stage, as `count_rows` gives them for all."""
     written, refused = _count_written(run, stage), _count_refused(run, stage)
     record = run.manifest.get_stage(stage)
-    if stage == "prompts" or run.manifest.kind in WITHOUT_TRAJECTORIES:
+    if stage not in STAGES:
+        inputs = written + refused
+    elif stage == "prompts" or run.manifest.kind in WITHOUT_TRAJECTORIES:
         inputs = record.counts.get("input", written + refused)
     elif stage == "sample" and not read_num_samples(run):
         # Rows are counted while they are imported; how many there are is known at the end.

@@ -58,10 +58,11 @@ def read_num_samples(run: Tables) -> list[int]:
 def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
     """Number of cells of a stage in a shard; None if it cannot be known from the files.
 
-    That is so for prompts, whose source is not in the run, and for imported trajectories.
+    That is so for prompts, whose source is not in the run, for imported trajectories, and for a
+    side stage, which chooses the rows that it says something of.
     Raises `StorageError` if a file cannot be read.
     """
-    if stage == "prompts":
+    if stage == "prompts" or stage not in STAGES:
         return None
     if stage == "sample":
         history = read_num_samples(run)

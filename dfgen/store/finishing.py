@@ -86,6 +86,10 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
         kept = [row for row in rows if row[column] not in keys]
         if len(kept) == len(rows):
             continue
+        if table.model is not Reject:
+            # What was made of these rows is not made of what is there now.
+            entry.generation += 1
+            write_entry(run.root / JOURNAL, stage, shard, entry)
         if kept or table.model is not Reject:
             entry.sha256[run.name_file(table, shard)] = table.write(shard, kept).sha256
         else:
@@ -94,6 +98,7 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
     write_entry(run.root / JOURNAL, stage, shard, entry)
     if run.manifest.get_stage(stage).state == "done":
         run.set_stage(stage, state="running", counts={})
+    _reopen_downstream(run, stage, shard)
 
 
 def _write_table(

@@ -51,6 +51,9 @@ def test_crumbs() -> None:
     right = "uno due tre quattro of sei sette otto nove"
     assert [h.wrong_text for h in diff(wrong, right).hunks] == [wrong]
     assert len(diff(wrong, right, crumbs=False).hunks) == 2
+    # a change of form between two rewrites is one, too
+    cased = right.replace(" of ", " OF ")
+    assert [h.wrong_text for h in diff(wrong, cased).hunks] == [wrong]
     # a number is no crumb, nor is anything at a sentence boundary
     assert len(diff(wrong.replace("of", "5"), right.replace("of", "5")).hunks) == 2
     assert len(diff(wrong.replace("of", "a."), right.replace("of", "a.")).hunks) == 2

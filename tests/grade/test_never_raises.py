@@ -179,6 +179,14 @@ def test_deep_nesting(completion: str) -> None:
         assert not pool.grade_one(GradeItem(completion, "4")).correct
 
 
+@pytest.mark.parametrize("answer", ["5", "B", "cat", "x^2"])
+def test_boxes_in_boxes_cost_no_more_than_their_length(answer: str) -> None:
+    text = "\\boxed{" * 14_000 + "5" + "}" * 14_000
+    with bounded_work():  # a copy for each box takes minutes
+        grade_inline(GradeItem(text, answer), GradeConfig())
+        find_answer_spans(text)
+
+
 def test_wrong_argument_types_are_verdicts_too() -> None:
     verdict = grade(None, "4")  # type: ignore[arg-type]
     assert not verdict.correct
