@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import json
 import re
@@ -45,6 +46,32 @@ def test_readme_commands_run(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for command in commands:
         result = CliRunner().invoke(cli, shlex.split(command)[1:])
         assert result.exit_code == 0, f"{command}\n{result.output}"
+
+
+def test_life_of_a_row_names_functions_that_exist() -> None:
+    steps = re.findall(r"^\| \d+ \| `(\w+)` \| `([\w/.]+)` \|", README, re.MULTILINE)
+    assert 8 <= len(steps) <= 12
+    for name, path in steps:
+        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert name in defined, f"{path} has no function {name}"
+
+
+def test_files_and_names_of_the_readme_exist() -> None:
+    """Paths and links lead somewhere; names in the table of additions are in the code."""
+    for path in set(re.findall(r"[`(]((?:dfgen|tests|schemas|pipelines)/[\w/.-]*)[`)]", README)):
+        assert (ROOT / path).exists(), path
+    section = README[README.index("### How to add") : README.index("## Licence")]
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "dfgen").rglob("*.py"))
+    for name in set(re.findall(r"`(_?[A-Z][A-Za-z_]+|[a-z]+_[a-z_]+)[`(]", section)):
+        assert re.search(rf"^\s*(?:class |def )?{name}\b", code, re.MULTILINE), name
+
+
+def test_folder_map_is_complete() -> None:
+    section = README[README.index("## Development") : README.index("### Life of a row")]
+    for folder in (ROOT / "dfgen").iterdir():
+        if folder.is_dir() and any(folder.glob("*.py")):
+            assert f" {folder.name}/ " in section, folder.name
 
 
 def test_readme_shows_every_command() -> None:
