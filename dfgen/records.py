@@ -326,7 +326,7 @@ RIGHT_REWARD = 1.0
 
 
 def is_right(reward: float) -> bool:
-    """Whether an answer with this reward is right: it needs no repair, and a repair is accepted.
+    """Say whether this reward is of a right answer: needs no repair, accepted as a repair.
 
     The one meaning of right in dfgen. A partial reward is that of a wrong answer which is worth
     something: it is repaired, and its group's advantages use the partial value.
@@ -335,7 +335,7 @@ def is_right(reward: float) -> bool:
 
 
 def make_trajectory_id(prompt_id: str, sample_index: int) -> str:
-    """The key of a cell: `<prompt_id>-<sample_index>`."""
+    """Make the key of a cell: `<prompt_id>-<sample_index>`."""
     return f"{prompt_id}-{sample_index}"
 
 

@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
     """Finds commands in `COMMANDS` and turns dfgen's errors into one paragraph and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """All names, in the order of the work."""
+        """List all names, in the order of the work."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002

@@ -18,12 +18,12 @@ EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def examples(*lines: str) -> str:
-    """An Examples block for a command's help; `\\b` keeps click from re-wrapping it."""
+    """Write the Examples of a command's help; `\\b` keeps click from re-wrapping it."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def list_tables() -> str:
-    """The tables of an export, a line each, as a block that click does not re-wrap."""
+    """List the tables of an export, a line each, as a block that click does not re-wrap."""
     from dfgen.export.tables import TABLES
 
     width = max(map(len, TABLES)) + 2
@@ -32,7 +32,7 @@ def list_tables() -> str:
 
 
 def pipeline_options(function: F) -> F:
-    """PIPELINE and the switches of every command that works on a run."""
+    """Add PIPELINE and the switches of every command that works on a run."""
     decorators = [
         click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path)),
         click.option(
@@ -64,7 +64,7 @@ def pipeline_options(function: F) -> F:
 
 
 def spending_options(function: F) -> F:
-    """`--max-cost` and `--max-requests`: words for two fields of the repair section.
+    """Add `--max-cost` and `--max-requests`: words for two fields of the repair section.
 
     The command itself sees them as `settings`, like every other override.
     """
@@ -102,7 +102,7 @@ def spending_options(function: F) -> F:
 
 
 def read_pipeline(path: Path, settings: tuple[str, ...], limit: int | None) -> Pipeline:
-    """The effective pipeline: file, environment, `--set`, `--limit`."""
+    """Read the effective pipeline: file, environment, `--set`, `--limit`."""
     from dfgen.config.load import load_pipeline
 
     pipeline = load_pipeline(path, settings)

@@ -33,7 +33,7 @@ class LineProgress:
         return None
 
     def start(self, stage: str, total: int | None, done: int) -> None:
-        """A stage begins."""
+        """Note that a stage begins."""
         self.stage, self.total, self.rows = stage, total, done
         self.accepted = self.rejected = 0
         self.began = self.spoke = time.monotonic()
@@ -41,7 +41,7 @@ class LineProgress:
         click.echo(f"{stage}:{of}{f', {done:,} done before' if done else ''}", err=True)
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
-        """Rows finished."""
+        """Note finished rows."""
         self.rows += rows
         self.accepted += accepted
         self.rejected += rejected
@@ -50,7 +50,7 @@ class LineProgress:
             click.echo(f"{self.stage}: {self._state()} {note}".rstrip(), err=True)
 
     def finish(self, stage: str) -> None:
-        """The stage is complete."""
+        """Note that the stage is complete."""
         took = time.monotonic() - self.began
         click.echo(f"{stage}: done, {self._state()}, {took:.1f} s", err=True)
 
@@ -102,13 +102,13 @@ class BarProgress:
         self.bars.__exit__(kind, error, trace)
 
     def start(self, stage: str, total: int | None, done: int) -> None:
-        """A stage begins."""
+        """Note that a stage begins."""
         self.rows = self.accepted = self.rejected = 0
         self.began = time.monotonic()
         self.task = self.bars.add_task(stage, total=total, completed=done, state="", rate="")
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
-        """Rows finished."""
+        """Note finished rows."""
         self.rows += rows
         self.accepted += accepted
         self.rejected += rejected
@@ -123,7 +123,7 @@ class BarProgress:
         )
 
     def finish(self, stage: str) -> None:  # noqa: ARG002
-        """The stage is complete."""
+        """Note that the stage is complete."""
         task = self.bars.tasks[self.task]  # type: ignore[call-overload]
         self.bars.update(self.task, total=task.completed)  # type: ignore[arg-type]
 

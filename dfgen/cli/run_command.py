@@ -136,7 +136,7 @@ def count_wanted_rejects(run: Run) -> dict[Stage, int]:
 def find_excess(
     counts: Mapping[Stage, dict[str, int]], limit: float, wanted: Mapping[Stage, int]
 ) -> str | None:
-    """The first stage that rejected more rows than allowed, `wanted` ones apart, in words."""
+    """Find the first stage that rejected more rows than allowed, `wanted` ones apart, in words."""
     for stage, numbers in counts.items():
         rows, rejects = numbers.get("input", 0), numbers.get("rejects", 0) - wanted.get(stage, 0)
         if rows and rejects / rows > limit:

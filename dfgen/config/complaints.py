@@ -14,7 +14,7 @@ from dfgen.errors import guess_name
 
 
 def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> str:
-    """One line per error, at most five."""
+    """Write one line per error, at most five."""
     lines = []
     for item in error.errors(include_url=False)[:5]:
         path, section = _walk(root, item["loc"])

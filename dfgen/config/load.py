@@ -48,7 +48,7 @@ def make_pairs_pipeline(
     overrides: Sequence[str] = (),
     workers: int = 0,
 ) -> Pipeline:
-    """The pipeline of a file of pairs, for people who have no pipeline file.
+    """Make the pipeline of a file of pairs, for people who have no pipeline file.
 
     Args:
         path: of the pairs; its ending tells whether it is Parquet, else it is JSONL.
@@ -75,7 +75,7 @@ def make_pairs_pipeline(
 
 
 def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
-    """The pipeline that carries masks over to another tokenizer.
+    """Make the pipeline that carries masks over to another tokenizer.
 
     Args:
         path: a run directory, or a folder of mask files.

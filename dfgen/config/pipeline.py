@@ -70,7 +70,7 @@ class Pipeline(Section):
 
 
 def name_tokenizer(pipeline: Pipeline) -> tuple[str, str | None]:
-    """Where the policy's tokenizer comes from: directory or Hub id, and revision.
+    """Return where the policy's tokenizer comes from: directory or Hub id, and revision.
 
     Raises:
         ConfigError: the policy is behind a server and no tokenizer is named.

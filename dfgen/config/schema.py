@@ -14,12 +14,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def make_pipeline_schema() -> dict[str, Any]:
-    """The schema of a pipeline file."""
+    """Make the schema of a pipeline file."""
     return {"$schema": DIALECT, **Pipeline.model_json_schema()}
 
 
 def list_schemas() -> dict[str, dict[str, Any]]:
-    """Every schema by file name."""
+    """Make every schema, by file name."""
     schemas = {
         f"{record.__name__.lower()}.schema.json": {
             "$schema": DIALECT,

@@ -39,7 +39,7 @@ class ChatMaker:
         self._template = Template(pipeline.sample.prompt, TEMPLATE_FIELDS, "sample.prompt")
 
     def make(self, question: str, choices: Sequence[str], images: int) -> Chat:
-        """The chat of one prompt.
+        """Make the chat of one prompt.
 
         Args:
             question: its text, without placeholders.
@@ -58,7 +58,7 @@ class ChatMaker:
 
 
 def fill_blocks(template: Template, values: Mapping[str, str], images: int) -> list[str | None]:
-    """The parts of a filled template in reading order; None stands for a picture.
+    """Return the parts of a filled template in reading order; None stands for a picture.
 
     A literal `<image>` in a text would count as one more picture in trainers, so it is written
     `[image]` there.
@@ -73,7 +73,7 @@ def fill_blocks(template: Template, values: Mapping[str, str], images: int) -> l
 
 
 def make_turn(role: str, parts: Iterable[str | None]) -> dict[str, Any]:
-    """One message made of blocks."""
+    """Make one message made of blocks."""
     content = [
         {"type": "image", "text": None} if text is None else {"type": "text", "text": text}
         for text in parts

@@ -20,7 +20,7 @@ RENAMED = {"completion": "completion_text"}
 
 
 def list_mask_fields() -> list[tuple[str, Any]]:
-    """The columns of a mask row under their published names, `prompt_id` left out."""
+    """List the columns of a mask row under their published names, `prompt_id` left out."""
     from dfgen.records import Mask, arrow_schema
 
     return [
@@ -31,7 +31,7 @@ def list_mask_fields() -> list[tuple[str, Any]]:
 
 
 def relax(kind: pa.DataType) -> pa.DataType:
-    """The same type with every part nullable."""
+    """Return the same type with every part nullable."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
@@ -67,7 +67,7 @@ def make_images_type() -> pa.DataType:
 
 
 def fit_column(values: Any, kind: pa.DataType) -> Any:
-    """A column of exactly this type, from an Arrow array or a list of Python values."""
+    """Return a column of exactly this type, from an Arrow array or a list of Python values."""
     import pyarrow as pa
 
     if isinstance(values, list):
@@ -76,7 +76,7 @@ def fit_column(values: Any, kind: pa.DataType) -> Any:
 
 
 def merge_chunks(column: pa.ChunkedArray) -> pa.Array:
-    """The values of a column as one array, whatever the number of its chunks."""
+    """Return the values of a column as one array, whatever the number of its chunks."""
     import pyarrow as pa
 
     merged = column.combine_chunks()

@@ -44,7 +44,7 @@ class MaskDigest:
             self._add(chunk, None if masks is None else masks.chunk(index))
 
     def hexdigest(self) -> str:
-        """64 hex digits."""
+        """Return 64 hex digits."""
         return self._hash.hexdigest()
 
     def _add(self, ids: Any, masks: Any) -> None:

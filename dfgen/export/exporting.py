@@ -79,7 +79,7 @@ def write_manifest(manifest: DatasetManifest, out: Path) -> None:
 
 
 def find_tokenizer_sha256(finished: FinishedRun) -> str:
-    """The hash that the mask stage noted; where it did not, the tokenizer is loaded."""
+    """Find the hash that the mask stage noted; where it did not, the tokenizer is loaded."""
     noted = finished.run.manifest.get_stage("mask").facts.get("tokenizer")
     return noted if isinstance(noted, str) else finished.tokenizer.sha256
 

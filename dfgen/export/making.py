@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def iter_tables(
     finished: FinishedRun, table: ExportTable, tokenizer_sha256: str
 ) -> Iterator[pa.Table]:
-    """The rows of one table, in the order of the run.
+    """Yield the rows of one table, in the order of the run.
 
     Args:
         tokenizer_sha256: of the tokenizer of all ids; written into every table's schema.
@@ -38,7 +38,7 @@ def iter_tables(
 
 
 def can_make(finished: FinishedRun, table: ExportTable) -> bool:
-    """Whether the run has what the table is made of."""
+    """Say whether the run has what the table is made of."""
     return finished.prompts is not None or not table.needs_prompts
 
 

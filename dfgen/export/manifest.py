@@ -62,12 +62,12 @@ class DatasetManifest(BaseModel):
     """Figures of the run, as `dfgen stats --json` gives them."""
 
     def encode(self) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         data = self.model_dump(mode="json")
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
     def identify(self) -> str:
-        """64 hex digits that name the content of the tables."""
+        """Return 64 hex digits that name the content of the tables."""
         files = sorted((file.path, file.sha256) for t in self.tables.values() for file in t.files)
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
@@ -103,7 +103,7 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
 
 
 def hide_folder(name: str | None) -> str | None:
-    """A model's or file's name without the folder it lies in on this machine."""
+    """Return a model's or file's name without the folder it lies in on this machine."""
     if name is None or not PurePath(name).is_absolute():
         return name
     return PurePath(name).name

@@ -13,5 +13,5 @@ TOKENIZER_KEY = b"dfgen.tokenizer"
 
 
 def name_shard(shard: int, shards: int) -> str:
-    """The file name that `datasets` knows as part of the split `train`."""
+    """Return the file name that `datasets` knows as part of the split `train`."""
     return f"{SPLIT}-{shard:05d}-of-{shards:05d}.parquet"

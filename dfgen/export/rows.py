@@ -20,7 +20,7 @@ Values = Sequence[Any]
 
 
 def iter_rows(batch: pa.RecordBatch) -> Iterator[Row]:
-    """The rows of a batch as dictionaries.
+    """Yield the rows of a batch as dictionaries.
 
     A list of numbers or booleans becomes a numpy array (read-only, shared with the batch), or None
     where it is null; a list of trajectories becomes a list of such dictionaries; everything else is
@@ -33,7 +33,7 @@ def iter_rows(batch: pa.RecordBatch) -> Iterator[Row]:
 
 
 def decode_column(name: str, array: pa.Array) -> Values:
-    """The values of one column, one per row."""
+    """Decode the values of one column, one per row."""
     import pyarrow as pa
 
     if not pa.types.is_list(array.type):

@@ -51,12 +51,12 @@ class Shard:
         return values.take(pa.array(self.owners, mask=self.owners == UNKNOWN))
 
     def filter(self, wanted: Any) -> Shard:
-        """The same prompts with the masks for which a boolean Arrow column says so."""
+        """Return the same prompts with the masks for which a boolean Arrow column says so."""
         chosen = wanted.to_numpy()
         return replace(self, masks=self.masks.filter(wanted), owners=self.owners[chosen])
 
     def gather(self) -> Shard:
-        """The masks whose prompt is known, those of one prompt together, else in their order."""
+        """Gather the masks whose prompt is known, those of one prompt together, in their order."""
         owners = self.owners
         if (owners != UNKNOWN).all() and (owners[1:] >= owners[:-1]).all():
             return self
@@ -65,7 +65,7 @@ class Shard:
         return replace(self, masks=self.masks.take(order), owners=owners[order])
 
     def find_edges(self) -> pa.Array:
-        """int32[N+1]: where the masks of each prompt begin and end; `gather` comes before."""
+        """Find int32[N+1]: where the masks of each prompt begin and end; `gather` comes before."""
         import pyarrow as pa
 
         counts = np.bincount(self.owners, minlength=self.prompts.num_rows)
@@ -73,7 +73,7 @@ class Shard:
 
 
 def read_shards(finished: FinishedRun) -> Iterator[Shard]:
-    """The shards of a run that have masks, in order.
+    """Read the shards of a run that have masks, in order.
 
     A run that drew its answers knows every prompt, and its masks stand in their order. Masks of
     pairs may have no prompt or share one from afar; a prompt of pairs in several shards is in each.

@@ -39,7 +39,7 @@ class Source:
 
 
 def open_run(root: Path, table: ExportTable) -> Source:
-    """A table of a run, made while it is read.
+    """Open a table of a run, made while it is read.
 
     Raises:
         InputError: the run lacks what it is made of.
@@ -62,7 +62,7 @@ def open_run(root: Path, table: ExportTable) -> Source:
 
 
 def open_folder(folder: Path, table: ExportTable) -> Source:
-    """An exported folder or a local copy of a published data set."""
+    """Open an exported folder or a local copy of a published data set."""
     manifest = read_dataset_manifest(folder / MANIFEST)
     listed = manifest.tables.get(table.name)
     if listed is None:

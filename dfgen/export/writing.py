@@ -110,7 +110,7 @@ def split_tables(tables: Iterable[pa.Table], row_group_bytes: int) -> Iterator[t
 
 
 def measure_rows(table: pa.Table) -> NDArray[np.int64]:
-    """int64[rows]: uncompressed bytes of values (offsets and null bits left out)."""
+    """Return int64[rows]: uncompressed bytes of values (no offsets, no null bits)."""
     total = np.zeros(table.num_rows, np.int64)
     for column in table.columns:
         parts = [measure_values(chunk) for chunk in column.chunks]
@@ -119,7 +119,7 @@ def measure_rows(table: pa.Table) -> NDArray[np.int64]:
 
 
 def measure_values(array: pa.Array) -> NDArray[np.int64]:
-    """int64[length]: bytes of each value of an array."""
+    """Return int64[length]: bytes of each value of an array."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -174,7 +174,7 @@ def list_writer_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file in hex, as LFS names it."""
+    """Compute the sha256 of a file in hex, as LFS names it."""
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
 

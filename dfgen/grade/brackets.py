@@ -36,7 +36,7 @@ def split_top(text: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def measure_depth(text: str) -> list[int] | None:
-    """How many brackets are open at each character; half-open intervals count as pairs."""
+    """Return how many brackets are open at each character; half-open intervals count as pairs."""
     depth, level = [], 0
     for character in text:
         if character in CLOSING:

@@ -45,7 +45,7 @@ class _Question(NamedTuple):
 
 
 def is_choice_reference(answer: str) -> bool:
-    """Whether a reference answer without choices names one: B, (B), A and C, or "C. 90,000"."""
+    """Say whether a reference answer without choices names one: B, (B), A and C, or "C. 90,000"."""
     if len(answer) > 300:
         return False
     plain = to_plain_text(answer)
@@ -108,7 +108,7 @@ def check_reference(
 
 
 def ask_text(answer: str, choice: str) -> bool:
-    """Whether two texts have the same letters and digits, whatever stands between them."""
+    """Say whether two texts have the same letters and digits, whatever stands between them."""
     left, right = (re.sub(r"[\W_]", "", side.casefold()) for side in (answer, choice))
     return bool(left) and left == right
 

@@ -110,6 +110,6 @@ def _compare_clocks(expected: Marked, found: Marked) -> Outcome:
 
 
 def is_fraction(scalar: Scalar) -> bool:
-    """Whether a number is no whole one, so that a ratio may be meant by it."""
+    """Say whether a number is no whole one, so that a ratio may be meant by it."""
     value = scalar.node.value if scalar.node.op == "num" else None
     return value is None or value.denominator != 1

@@ -69,7 +69,7 @@ def _table() -> dict[str, frozenset[tuple[int, bool]]]:
 
 
 def is_decisive(word: str) -> bool:
-    """Whether a word, in lower case, has an opposite that would change an answer."""
+    """Say whether a word, in lower case, has an opposite that would change an answer."""
     return word in _table()
 
 

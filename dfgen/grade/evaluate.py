@@ -191,7 +191,7 @@ def make_points(names: frozenset[str]) -> list[dict[str, complex]]:
 
 
 def is_close(left: Value, right: Value, limit: float = _CLOSE) -> bool:
-    """Whether two values are the same but for the noise of floating point."""
+    """Say whether two values are the same but for the noise of floating point."""
     if isinstance(left, Fraction) and isinstance(right, Fraction):
         return left == right
     left, right = complex(left), complex(right)

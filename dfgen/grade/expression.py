@@ -154,7 +154,7 @@ def list_names(node: Node) -> frozenset[str]:
 
 
 def has_operation(node: Node, op: str) -> bool:
-    """Whether an operation occurs anywhere in a tree."""
+    """Say whether an operation occurs anywhere in a tree."""
     return node.op == op or any(has_operation(child, op) for child in node.args)
 
 

@@ -48,7 +48,7 @@ _PLAIN = re.compile(r"[^\w]*(?:[^\W\d_]+\s+){0,3}[-+$€£(\\]?\s?\\?\w")
 
 
 def is_conclusion(sentence: str) -> bool:
-    """Whether a sentence without an announced answer states one: "We count 3 and 4, which makes 7."
+    """Say whether a sentence states an answer unannounced: "We count 3 and 4, which makes 7."
 
     "In step 2 we look at the picture" concludes nothing, though a number stands in it; nor does
     what is denied, asked or doubted. A few words or a bare value conclude.

@@ -17,7 +17,7 @@ ROUNDING = 1e-5
 
 
 def is_near(found: Value, expected: Value, places: list[int | None], config: GradeConfig) -> bool:
-    """Whether two values are the same within the tolerances.
+    """Say whether two values are the same within the tolerances.
 
     Args:
         found, expected: exact fractions, or complex numbers in floating point.
@@ -48,7 +48,7 @@ def is_near(found: Value, expected: Value, places: list[int | None], config: Gra
 
 
 def find_limit(expected: Value, config: GradeConfig) -> Fraction:
-    """The distance that is still near: relative to the expected number, also where that is tiny."""
+    """Find the distance that is still near, relative to the expected number however tiny."""
     size = abs(expected) if isinstance(expected, Fraction) else Fraction(abs(complex(expected)))
     return Fraction(config.relative_tolerance) * max(size, min(Fraction(1), 10 * size))
 

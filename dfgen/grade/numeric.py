@@ -30,7 +30,7 @@ def read_expected(answer: str, config: GradeConfig) -> Scalar | None:
 
 
 def reads_as_value(text: str, config: GradeConfig) -> bool:
-    """Whether a text as a whole is a value, and not words."""
+    """Say whether a text as a whole is a value, and not words."""
     values = read_values(text, guess_mark(text, config.decimal_mark).mark)
     return bool(values) and not isinstance(values[0], Words | Negated)
 

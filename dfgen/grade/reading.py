@@ -107,7 +107,7 @@ class _Reader(RelationReader):
         return [] if not _is_wordy(text) else [Words(text)]
 
     def read_one(self, text: str, depth: int) -> Value | None:
-        """The most literal reading of a part."""
+        """Return the most literal reading of a part."""
         return next(iter(self.read(text, depth + 1)), None)
 
     # Words and signs around a value ---------------------------------------------------------

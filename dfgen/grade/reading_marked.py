@@ -209,7 +209,7 @@ def _read_pair(text: str) -> Marked | None:
 
 
 def read_spelled_clock(text: str) -> Marked | None:
-    """ "seven thirty" and "half past six" are times where the reference is one."""
+    """Read "seven thirty" and "half past six" as times, where the reference is one."""
     match = re.fullmatch(r"(half|quarter) (past|to) (\w+)", text.casefold())
     if match is None:
         return None

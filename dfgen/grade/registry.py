@@ -65,7 +65,7 @@ def list_graders() -> list[str]:
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a grader is one of dfgen's own, whose evidence is known to be complete."""
+    """Say whether a grader is one of dfgen's own, whose evidence is known to be complete."""
     return name in _BUILT_IN
 
 

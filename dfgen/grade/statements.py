@@ -93,7 +93,7 @@ def _list_outermost(boxes: list[Box]) -> list[Box]:
 
 
 def is_denied(completion: str, start: int) -> bool:
-    """Whether what stands before `start` denies it: "(not $\\boxed{6}$)"."""
+    """Say whether what stands before `start` denies it: "(not $\\boxed{6}$)"."""
     return _DENIAL.search(completion, max(0, start - 24), start) is not None
 
 

@@ -39,7 +39,7 @@ class Pair:
 
 
 def read_pairs(config: PairsConfig) -> Iterator[Pair | Reject]:
-    """One pair or one reject per row, in source order.
+    """Read one pair or one reject per row, in source order.
 
     Reasons of rejects: row_unreadable, text_missing, ids_invalid, duplicate_id, and those of
     pictures and questions.

@@ -40,7 +40,7 @@ class Hub:
         call_hub("create the repository", create)
 
     def read_head(self, revision: str | None) -> str:
-        """The commit that a branch, tag or pull request points to."""
+        """Read the commit that a branch, tag or pull request points to."""
 
         def read() -> Any:
             return self.api.repo_info(self.repo_id, repo_type="dataset", revision=revision).sha
@@ -48,7 +48,7 @@ class Hub:
         return str(call_hub("read the state of the repository", read))
 
     def list_files(self, revision: str) -> dict[str, RemoteFile]:
-        """All files of a commit by path."""
+        """List all files of a commit by path."""
 
         def read() -> list[Any]:
             entries = self.api.list_repo_tree(

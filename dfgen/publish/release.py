@@ -36,7 +36,7 @@ class LocalFile:
     git_sha1: str
 
     def is_like(self, remote: RemoteFile | None) -> bool:
-        """Whether the Hub holds the same bytes."""
+        """Say whether the Hub holds the same bytes."""
         if remote is None:
             return False
         if remote.sha256 is not None:
@@ -61,7 +61,7 @@ class Release:
     files: tuple[LocalFile, ...]
 
     def identify(self) -> str:
-        """12 hex digits that name the content."""
+        """Return 12 hex digits that name the content."""
         lines = sorted(f"{file.sha256} {file.path}\n" for file in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
 
@@ -87,7 +87,7 @@ def describe_file(path: str, source: Path) -> LocalFile:
 
 
 def collect_release(folder: Path, manifest: DatasetManifest) -> Release:
-    """The staged files of a folder."""
+    """Collect the staged files of a folder."""
     order = {MANIFEST: 1, README: 2}
     paths = sorted(
         (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),

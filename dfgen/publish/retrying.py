@@ -30,13 +30,13 @@ _ADVICE = {
 
 
 def read_status(error: BaseException) -> int | None:
-    """The HTTP status that an error stands for, if it stands for one."""
+    """Read the HTTP status that an error stands for, if it stands for one."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may work a moment later."""
+    """Say whether the same call may work a moment later."""
     status = read_status(error)
     if status is not None:
         return status in _TRANSIENT
@@ -86,7 +86,7 @@ def call_hub(
 
 
 def explain(what: str, error: BaseException) -> PublishError:
-    """An error of the client library in words."""
+    """Return an error of the client library in words."""
     if isinstance(error, PublishError):
         return error
     status = read_status(error)

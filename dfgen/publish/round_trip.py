@@ -22,7 +22,7 @@ def main(repo_id: str, revision: str, *configs: str) -> None:
 
 
 def load_table(repo_id: str, revision: str, config: str) -> dict[str, int | str]:
-    """What one table turns out to hold."""
+    """Return what one table turns out to hold."""
     import datasets
     import pyarrow as pa
 

@@ -201,7 +201,7 @@ class Scanner:
 
 
 def iter_leaves(batch: pa.RecordBatch) -> Iterator[tuple[str, Any, pa.Array]]:
-    """Every column of strings or bytes, however deep: name, row of each value, values."""
+    """Yield every column of strings or bytes, however deep: name, row of each value, values."""
     import numpy as np
 
     rows = np.arange(batch.num_rows)
@@ -227,7 +227,7 @@ def _walk(name: str, rows: Any, array: pa.Array) -> Iterator[tuple[str, Any, pa.
 
 
 def list_patterns() -> dict[str, str]:
-    """All patterns, and the values of this process's own secrets among them."""
+    """List all patterns, and the values of this process's own secrets among them."""
     own = find_own_secrets()
     extra = {OWN_SECRET: "|".join(re.escape(value) for value in own)} if own else {}
     return PATTERNS | extra

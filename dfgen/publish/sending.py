@@ -170,7 +170,7 @@ def _check_owner(remote: dict[str, RemoteFile], options: PublishOptions) -> None
 
 
 def check_tag(hub: Hub, release: Release, tag: str) -> str | None:
-    """The commit of a tag that already names this release; None: the tag is free.
+    """Return the commit of a tag that already names this release; None: the tag is free.
 
     Raises:
         PublishError: it names something else.

@@ -21,7 +21,7 @@ FOLDER = "publish"
 
 
 def find_folder(finished: FinishedRun, repo_id: str) -> Path:
-    """Where the files of a repository are staged."""
+    """Return where the files of a repository are staged."""
     return finished.run.root / FOLDER / repo_id.replace("/", "--")
 
 
@@ -63,7 +63,7 @@ def stage_release(
 
 
 def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:
-    """The tables that were asked for; where none were, those usual ones that the run can give."""
+    """Choose the tables asked for; where none were, those usual ones that the run can give."""
     if options.tables:
         return options.tables
     possible = [name for name in DEFAULT_TABLES if can_make(finished, find_table(name))]
@@ -74,7 +74,7 @@ def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> S
 
 
 def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
-    """The plots of the report as PNG files by name, in its order; none if it draws none."""
+    """Draw the plots of the report as PNG files by name, in its order; none if it draws none."""
     try:
         from dfgen.report.plots import draw_plots
     except ImportError:
@@ -84,7 +84,7 @@ def draw_pictures(numbers: dict[str, Any]) -> dict[str, bytes]:
 
 
 def describe_rest(finished: FinishedRun) -> str | None:
-    """What the run still has to do, in words; None: nothing."""
+    """Return what the run still has to do, in words; None: nothing."""
     from dfgen.report.stats import count_stages
 
     found = count_stages(finished)

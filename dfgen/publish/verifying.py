@@ -56,7 +56,7 @@ def verify_round_trip(hub: Hub, release: Release, commit: str) -> None:
 
 
 def load_elsewhere(hub: Hub, configs: list[str], commit: str) -> dict[str, object]:
-    """Rows, trajectories and digest of the masks of each table, as a fresh process loads them."""
+    """Return rows, trajectories and mask digest of each table, as a fresh process loads them."""
     with tempfile.TemporaryDirectory(prefix="dfgen-verify-") as home:
         environment = {
             name: value
@@ -90,7 +90,7 @@ def load_elsewhere(hub: Hub, configs: list[str], commit: str) -> dict[str, objec
 
 
 def find_token() -> str | None:
-    """The token of the environment or of `hf auth login`, whose file the new process won't see."""
+    """Find the token of the environment or of `hf auth login` (the new process sees no file)."""
     from huggingface_hub import get_token
 
     return get_token()

@@ -72,7 +72,7 @@ def write_card(
     pictures: Sequence[str],
     descriptions: Mapping[str, str],
 ) -> str:
-    """The text of README.md.
+    """Write the text of README.md.
 
     Args:
         manifest: the content of dfgen.json.
@@ -288,7 +288,7 @@ def describe_models(manifest: Mapping[str, Any]) -> str:
 
 
 def list_counts(manifest: Mapping[str, Any]) -> str:
-    """Rows of every stage."""
+    """List the rows of every stage."""
     counts = manifest.get("numbers", {}).get("counts", {})
     lines = ["| stage | in | out | rejected |", "|---|---:|---:|---:|"]
     for stage, label in _STAGES.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def describe_difference(diff: PairDiff) -> dict[str, Any]:
-    """The difference as plain data: masks over tokens, steps, hunks, quality."""
+    """Describe the difference as plain data: masks over tokens, steps, hunks, quality."""
     arrays = (
         *("completion_ids", "loss_mask", "token_ops", "gap_mask", "repair_ids", "repair_mask"),
         *("token_bytes", "step_ids", "step_labels", "step_changed"),

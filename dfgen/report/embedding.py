@@ -10,7 +10,7 @@ from typing import Any
 
 
 def write_json(value: Any) -> str:
-    r"""JSON for the inside of a `<script type="application/json">`.
+    r"""Write JSON for the inside of a `<script type="application/json">`.
 
     `<`, `>` and `&` become escapes such as \u003c, so that neither `</script>` nor `<!--` can
     appear whatever the data holds (HTML standard, 4.12.1.3); NaN and infinities are refused.
@@ -23,13 +23,13 @@ def write_json(value: Any) -> str:
 
 
 def pack_json(value: Any) -> str:
-    """JSON, gzip, base64: letters, digits, `+/=` only. Equal values give equal text."""
+    """Pack JSON: gzip, base64 (letters, digits, `+/=`). Equal values give equal text."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     data = gzip.compress(text.encode(errors="replace"), mtime=0)
     return base64.b64encode(data).decode("ascii")
 
 
 def hash_source(text: str) -> str:
-    """The source expression by which a Content-Security-Policy allows one inline block."""
+    """Compute the source expression by which a Content-Security-Policy allows one inline block."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

@@ -89,7 +89,7 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
 
 
 def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any]:
-    """What the top of the page says about the run. Paths of this machine stay out of it."""
+    """Describe the run for the top of the page; paths of this machine stay out of it."""
     pipeline, manifest = finished.pipeline, finished.run.manifest
     policy, repairer = pipeline.policy, pipeline.repair.engine
     if not finished.has_answers_of_its_own:
@@ -107,7 +107,7 @@ def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any
 
 
 def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str, Any]) -> str:
-    """The whole page as text."""
+    """Write the whole page as text."""
     prompts: dict[str, int] = {}
     described: list[dict[str, Any]] = []
     pictures: list[str] = []
@@ -180,13 +180,13 @@ def _embed_pictures(sample: Sample, number: int, room: int, entry: dict[str, Any
 
 @cache
 def read_style() -> str:
-    """All style sheets of the page in order."""
+    """Read all style sheets of the page in order."""
     return "\n".join(_read_part(f"{name}.css") for name in STYLES)
 
 
 @cache
 def read_script() -> str:
-    """All scripts of the page in order, in one scope of their own."""
+    """Read all scripts of the page in order, in one scope of their own."""
     parts = "\n".join(_read_part(f"{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}\n}})();\n'
 

@@ -47,7 +47,7 @@ class Marker:
     plain: bool
 
     def mark_wrong(self, step: Step) -> Text:
-        """The completion's side, gaps included."""
+        """Return the completion's side, gaps included."""
         text = Text()
         for key, group in groupby(_with_gaps(step), key=_run_of):
             word = "".join(token.text for token in group if token is not None)
@@ -58,7 +58,7 @@ class Marker:
         return _strip_end(text)
 
     def mark_right(self, pieces: Iterable[Piece]) -> Text:
-        """The repair's side."""
+        """Return the repair's side."""
         text = Text()
         for piece in pieces:
             if piece.hunk is None:

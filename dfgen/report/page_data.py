@@ -20,7 +20,7 @@ SNIPPET = 40
 
 
 def describe_prompt(sample: Sample) -> dict[str, Any]:
-    """A question; `pictures` is left to be filled."""
+    """Describe a question; `pictures` is left to be filled."""
     prompt = sample.prompt
     return {
         "question": prompt["question"],
@@ -33,7 +33,7 @@ def describe_prompt(sample: Sample) -> dict[str, Any]:
 
 
 def describe_row(sample: Sample, view: View, prompt: int) -> dict[str, Any]:
-    """A trajectory in a list: what it can be filtered by, and its first edit."""
+    """Describe a trajectory in a list: what it can be filtered by, and its first edit."""
     mask = sample.mask
     hunks = view.hunks
     first = next((hunk for hunk in hunks if hunk["in_mask"]), None)
@@ -52,7 +52,7 @@ def describe_row(sample: Sample, view: View, prompt: int) -> dict[str, Any]:
 
 
 def describe_details(sample: Sample, view: View) -> dict[str, Any]:
-    """A trajectory in full, laid out by steps."""
+    """Describe a trajectory in full, laid out by steps."""
     mask = sample.mask
     repair = sample.repair
     needed = _find_needed(sample)
@@ -149,7 +149,7 @@ def _describe_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
 
 
 def name_model(model: str) -> str:
-    """A model for people: folders of one machine are left out."""
+    """Return a model for people: folders of one machine are left out."""
     path = PurePath(model)
     return path.name if path.is_absolute() else model
 

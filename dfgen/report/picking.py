@@ -13,7 +13,7 @@ SHARES = {"repair": 0.7, "outcome": 0.15, "correct": 0.15}
 
 
 def pick_trajectories(run: Run, limit: int) -> set[str]:
-    """Ids of at most `limit` trajectories, each source spread evenly over the run.
+    """Pick at most `limit` trajectories, each source spread evenly over the run.
 
     The choice depends on the run alone, so that a report made again shows the same rows.
     """
@@ -25,7 +25,7 @@ def pick_trajectories(run: Run, limit: int) -> set[str]:
 
 
 def share_out(available: dict[str, int], limit: int) -> dict[str, int]:
-    """How many of each source: its share of the limit, and what the others leave free."""
+    """Return how many of each source: its share of the limit, and what the others leave free."""
     sizes = {name: min(count, int(limit * SHARES[name])) for name, count in available.items()}
     for name, count in available.items():
         free = limit - sum(sizes.values())
@@ -34,5 +34,5 @@ def share_out(available: dict[str, int], limit: int) -> dict[str, int]:
 
 
 def spread(ids: Sequence[str], count: int) -> list[str]:
-    """`count` of the ids at even distances."""
+    """Pick `count` of the ids at even distances."""
     return [ids[number * len(ids) // count] for number in range(count)] if count else []

@@ -153,7 +153,7 @@ def draw_columns(
 
 
 def draw_rows(title: str, lines: Sequence[tuple[str, float, Colour]]) -> Canvas:
-    """A bar per line: its name on the left, its count at the end."""
+    """Draw a bar per line: its name on the left, its count at the end."""
     row, left = 24, 200
     canvas = Canvas(WIDTH, 54 + row * len(lines))
     canvas.write(_LEFT, 28, title, size=14, colour=INK)
@@ -168,7 +168,7 @@ def draw_rows(title: str, lines: Sequence[tuple[str, float, Colour]]) -> Canvas:
 
 
 def draw_parts(title: str, parts: Sequence[tuple[str, float, Colour]]) -> Canvas:
-    """One bar of parts that make a whole, each named below with its share and count."""
+    """Draw one bar of parts that make a whole, each named below with its share and count."""
     row = 22
     canvas = Canvas(WIDTH, 98 + row * len(parts))
     canvas.write(_LEFT, 28, title, size=14, colour=INK)
@@ -239,7 +239,7 @@ class Canvas:
         self._draw.text((x * self._zoom, y * self._zoom), text, colour, font, anchor=place)
 
     def to_png(self) -> bytes:
-        """The picture as PNG, with few colours: flat areas need no more."""
+        """Return the picture as PNG, with few colours: flat areas need no more."""
         import PIL.Image
 
         size = (self.width * _SCALE, self.height * _SCALE)

@@ -27,7 +27,7 @@ SPENT = ("prompt_tokens", "completion_tokens", "cost_usd")
 
 
 def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
-    """All figures of a run; parts whose stage has not run are left out."""
+    """Collect all figures of a run; parts whose stage has not run are left out."""
     from dfgen.store.counts import count_reject_reasons
 
     run = finished.run
@@ -53,7 +53,7 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
 
 
 def count_stages(finished: FinishedRun) -> dict[Stage, dict[str, int]]:
-    """Rows of each stage of a run: `input`, `output`, `rejects`, `pending`.
+    """Count rows of each stage of a run: `input`, `output`, `rejects`, `pending`.
 
     Where the run has no answers of its own, nothing says what a stage was given beyond what it
     wrote and refused: only stages that did either are counted, and nothing is pending.
@@ -80,7 +80,7 @@ def count_stages(finished: FinishedRun) -> dict[Stage, dict[str, int]]:
 
 
 def explain_gaps(finished: FinishedRun) -> list[str]:
-    """What is left out because the run has no table for it, a sentence each; empty if nothing is.
+    """Say, a sentence each, what is left out because the run has no table for it.
 
     A run whose stages have not come that far yet lacks nothing: it says what is pending.
     """
@@ -136,7 +136,7 @@ def _measure_speed(run: Run) -> float | None:
 
 
 def measure_masks(run: Run) -> dict[str, Any]:
-    """What the masks keep: rows by source, share of tokens, hunks, position of the first error."""
+    """Measure what masks keep: rows by source, share of tokens, hunks, place of the first error."""
     sources: Counter[str] = Counter()
     first_error: Counter[int] = Counter()
     roles: Counter[str] = Counter()
@@ -162,7 +162,7 @@ def measure_masks(run: Run) -> dict[str, Any]:
 
 
 def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[str, Any]:
-    """How many were accepted, how small they are, why others were refused, what all of it cost.
+    """Count what was accepted, how small it is, why others were refused, what it all cost.
 
     Args:
         tokenizer: the policy's; with it the tokens that `hunks` saved against writing whole texts
@@ -232,7 +232,7 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
 
 
 def measure_controls(run: Run) -> dict[str, Any]:
-    """How often the repairer changed a right answer.
+    """Return how often the repairer changed a right answer.
 
     `false_edit_rate` is the share of the controls it answered; `spoiled` counts those that were
     wrong after the change.
@@ -345,7 +345,7 @@ def _iter_attempts(run: Run) -> Iterator[list[dict[str, Any]]]:
 
 
 def measure_agreement(finished: FinishedRun) -> dict[str, Any] | None:
-    """How often the grader agrees with people's verdicts on imported answers; None without any."""
+    """Measure how often the grader agrees with people's verdicts on imports; None without any."""
     imports = finished.pipeline.imports
     if imports is None or imports.columns.verdict is None or not finished.has_answers_of_its_own:
         return None

@@ -74,7 +74,7 @@ def tabulate_pass_rates(bins: list[int]) -> Table:
 
 
 def tabulate_counts(title: str, counts: Mapping[Any, Mapping[str, int]]) -> Table:
-    """Rows in, out, rejected and pending, a line per stage."""
+    """Tabulate rows in, out, rejected and pending, a line per stage."""
     table = Table(title=title, title_justify="left")
     table.add_column("stage")
     for name in COUNTS:
@@ -119,7 +119,7 @@ def _make_table(title: str) -> Table:
 
 
 def format_figure(name: str, value: Any) -> str:
-    """A figure in words: its name says whether it is a share or money."""
+    """Write a figure in words: its name says whether it is a share or money."""
     if value is None:
         return "-"
     if isinstance(value, dict):

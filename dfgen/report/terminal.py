@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
-    """The table of counts after a command."""
+    """Print the table of counts after a command."""
     Console().print(tabulate_counts(str(run.root), counts))
 
 
@@ -39,7 +39,7 @@ def print_examples(
     details: bool = False,
     one_per_prompt: bool = False,
 ) -> None:
-    """The first trajectories whose masks come from one of these sources."""
+    """Print the first trajectories whose masks come from one of these sources."""
     console = Console()
     seen: set[str] = set()
 
@@ -56,8 +56,9 @@ def print_examples(
 
 
 def print_row(finished: FinishedRun, row_id: str) -> None:
-    """Every trajectory whose id, or whose prompt's, begins with `row_id`; else the rejected rows of
-    such an id.
+    """Print every trajectory whose id, or whose prompt's, begins with `row_id`.
+
+    Where there is none, the rejected rows of such an id.
 
     Raises:
         InputError: there is none.
@@ -107,7 +108,7 @@ def print_rejects(run: Run, first: int) -> None:
 
 
 def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]]) -> Text:
-    """One text with styled byte spans; a span of no width draws a gap mark."""
+    """Render one text with styled byte spans; a span of no width draws a gap mark."""
     data = content.encode()
     text = Text(label)
     position = 0

@@ -62,7 +62,7 @@ def read_source(session: Session) -> None:
 
 
 def is_wanted(session: Session, stage: Stage) -> bool:
-    """Whether a stage has anything to do in a run of this kind."""
+    """Say whether a stage has anything to do in a run of this kind."""
     kind = session.pipeline.kind
     if stage == "repair" and session.pipeline.repair.engine is None:
         return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks

@@ -81,7 +81,7 @@ def cut_chunks(
 
 
 def hash_rows(rows: list[Any]) -> str:
-    """sha256 of what rows say: records, dataclasses of them, tuples or lists."""
+    """Compute the sha256 of what rows say: records, dataclasses of them, tuples or lists."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(_simplify(row), sort_keys=True).encode() + b"\n")

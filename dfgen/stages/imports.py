@@ -48,7 +48,7 @@ def run_import(session: Session) -> None:
 
 
 def is_group(row: ImportedGroup | Reject) -> bool:
-    """Whether a row of the source, or several of one prompt, count for the size of a shard."""
+    """Say whether a row of the source, or several of one prompt, count for the size of a shard."""
     return not isinstance(row, Reject)
 
 
@@ -154,5 +154,5 @@ class ImportShards:
 
 
 def hash_source(source: dict[str, Any]) -> str:
-    """One digest of what identifies the source: other files are other answers."""
+    """Compute one digest of what identifies the source: other files are other answers."""
     return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()

@@ -85,7 +85,7 @@ class PromptShards:
 
 
 def is_prompt(row: Prompt | Reject) -> bool:
-    """Whether a row of the source counts for the size of a shard."""
+    """Say whether a row of the source counts for the size of a shard."""
     return isinstance(row, Prompt)
 
 
@@ -105,7 +105,7 @@ def remove_shards(session: Session) -> None:
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:
-    """The prompts of a shard, pictures included."""
+    """Read the prompts of a shard, pictures included."""
     for row in session.run.table("prompts").iter_rows(shard):
         yield Prompt.model_validate(row)
 

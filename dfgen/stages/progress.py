@@ -9,13 +9,13 @@ class Progress(Protocol):
     """Told what happens, in rows."""
 
     def start(self, stage: str, total: int | None, done: int) -> None:
-        """A stage begins; `done` of `total` rows were finished by earlier runs."""
+        """Note that a stage begins; earlier runs finished `done` of `total` rows."""
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
-        """Rows finished; some of them accepted or rejected for good."""
+        """Note finished rows, some of them accepted or rejected for good."""
 
     def finish(self, stage: str) -> None:
-        """The stage is complete."""
+        """Note that the stage is complete."""
 
 
 class Silence:

@@ -84,7 +84,7 @@ def build_messages(
 
 
 def list_images(prompt: Prompt) -> list[ImageData]:
-    """The prompt's pictures as engines take them."""
+    """List the prompt's pictures as engines take them."""
     return [
         ImageData(image.bytes, info.sha256, _name_mime_type(info.format))
         for image, info in zip(prompt.images, prompt.image_info, strict=True)

@@ -19,7 +19,7 @@ WORKS: dict[Stage, StageWork] = {
 
 
 def find_work(stage: Stage) -> StageWork:
-    """The stage of this name.
+    """Find the stage of this name.
 
     Raises:
         ValueError: there is none.

@@ -68,7 +68,7 @@ class Session:
         return [shard for shard in ready if not self.run.is_done(stage, shard)]
 
     def journal(self, stage: Stage, shard: int) -> Journal:
-        """The journal of a shard in work, kept open between writes."""
+        """Return the journal of a shard in work, kept open between writes."""
         key = (stage, shard)
         if key not in self._journals:
             self._journals[key] = self.run.journal(stage, shard)
@@ -103,11 +103,11 @@ class Session:
 
 
 def describe_engine(engine: Engine) -> dict[str, Any]:
-    """What makes the results, for the manifest."""
+    """Describe what makes the results, for the manifest."""
     return asdict(engine.info)
 
 
 def list_engine_facts(engine: Engine) -> dict[str, str]:
-    """What a stage's rows depend on and only the loaded engine knows: hashes of its tokenizer,
+    """List what rows depend on and only the loaded engine knows: hashes of its tokenizer,
     processor and chat template."""
     return dict(engine.info.hashes)

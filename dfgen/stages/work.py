@@ -61,7 +61,7 @@ class StageWork(Protocol):
         ...
 
     def list_facts(self, session: Session) -> dict[str, str]:
-        """What its rows depend on besides settings, as far as it is known without tools."""
+        """List what its rows depend on besides settings, as far as it is known without tools."""
         ...
 
     def open_tools(self, session: Session) -> AbstractContextManager[Tools]:

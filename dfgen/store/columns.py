@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def find_mismatch(found: pa.Schema, expected: pa.Schema) -> str | None:
-    """Why rows of a file cannot be read as a record, in words; None if they can."""
+    """Return why rows of a file cannot be read as a record, in words; None if they can."""
     import pyarrow as pa
 
     return _compare_fields(pa.struct(list(found)), pa.struct(list(expected)), "")
 
 
 def fill_in(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A batch with all columns of a schema, in its order; those that it lacks are null.
+    """Give a batch all columns of a schema, in its order; those that it lacks are null.
 
     The batch's own schema must have passed `find_mismatch`.
     """

@@ -24,7 +24,7 @@ mask is known when all are read; the manifest has it then."""
 
 
 def count_rows(run: Run) -> dict[Stage, dict[str, int]]:
-    """Rows of each stage: `input`, `output`, `rejects`, `pending`, which add up.
+    """Count rows of each stage: `input`, `output`, `rejects`, `pending`, which add up.
 
     `input` of a stage counts what the stages before it have given so far. Footers are read, and
     one column of the trajectories.
@@ -48,7 +48,7 @@ def count_reject_reasons(run: Run) -> dict[Stage, dict[str, int]]:
 
 
 def count_stage(run: Run, stage: Stage) -> dict[str, int]:
-    """Rows of one stage, as `count_rows` gives them for all."""
+    """Count rows of one stage, as `count_rows` does for all."""
     written, refused = _count_written(run, stage), _count_refused(run, stage)
     record = run.manifest.get_stage(stage)
     if stage not in STAGES:

@@ -54,7 +54,7 @@ class ShardEntry(BaseModel):
 
 
 def find_entry_file(folder: Path, stage: Stage, shard: int) -> Path:
-    """Where the entry of a shard lies until run.json has it."""
+    """Return where the entry of a shard lies until run.json has it."""
     return folder / f"{stage}-{shard:05d}{SUFFIX}"
 
 
@@ -68,7 +68,7 @@ def write_entry(folder: Path, stage: Stage, shard: int, entry: ShardEntry) -> No
 
 
 def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
-    """The entry of a shard that run.json has not taken in yet, None if there is none.
+    """Return the entry of a shard that run.json has not taken in yet, None if there is none.
 
     Raises:
         StorageError: it cannot be read.
@@ -91,7 +91,7 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
 
 
 def is_current(entry: ShardEntry | None, generations: Mapping[Table, int]) -> bool:
-    """Whether a shard was made from the generations that its inputs have now.
+    """Say whether a shard was made from the generations that its inputs have now.
 
     A shard without an entry was written by a dfgen that kept none, or a crash fell between it and
     its entry: it counts as made from whatever has been there from the start.
@@ -118,7 +118,7 @@ class HashingFile:
         return self._sink.write(data)
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Return the number of bytes written so far."""
         return self._sink.tell()
 
     def flush(self) -> None:
@@ -141,11 +141,11 @@ class HashingFile:
         """Nothing: whoever opened the file closes it."""
 
     def hexdigest(self) -> str:
-        """sha256 of all bytes so far, 64 hex digits."""
+        """Return the sha256 of all bytes so far, 64 hex digits."""
         return self._digest.hexdigest()
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file, 64 hex digits. Raises `StorageError`."""
+    """Compute the sha256 of a file, 64 hex digits. Raises `StorageError`."""
     with explain_os_errors(path, "read"), path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()

@@ -29,24 +29,24 @@ class Tables(Protocol):
         ...
 
     def table(self, name: Table) -> ShardTable:
-        """The shards of a table."""
+        """Return the shards of a table."""
         ...
 
     def output(self, stage: Stage) -> ShardTable:
-        """The table that a stage writes."""
+        """Return the table that a stage writes."""
         ...
 
     def rejects(self, stage: Stage) -> ShardTable:
-        """The rejects of a stage."""
+        """Return the rejects of a stage."""
         ...
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        """What is remembered of a finished shard."""
+        """Return what is remembered of a finished shard."""
         ...
 
 
 def read_num_samples(run: Tables) -> list[int]:
-    """The group sizes that a run had, ascending; the last one holds. Empty if it is imported."""
+    """Read the group sizes a run had, ascending; the last one holds. Empty if it is imported."""
     record = run.manifest.get_stage("sample")
     if CELLS_FACT in record.facts or run.manifest.pipeline.get("imports"):
         return []
@@ -56,7 +56,7 @@ def read_num_samples(run: Tables) -> list[int]:
 
 
 def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
-    """Number of cells of a stage in a shard; None if it cannot be known from the files.
+    """Count the cells of a stage in a shard; None if the files cannot tell.
 
     That is so for prompts, whose source is not in the run, for imported trajectories, and for a
     side stage, which chooses the rows that it says something of.
@@ -77,7 +77,7 @@ def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
 
 
 def is_complete(run: Tables, stage: Stage, shard: int) -> bool:
-    """Whether output and rejects of a shard account for all its cells.
+    """Say whether output and rejects of a shard account for all its cells.
 
     That it was made from the inputs there are now is another question (`Run.is_current`); only of
     masks that an earlier dfgen made, without an entry, it is asked here.

@@ -45,7 +45,7 @@ class Difference:
 
 
 def compute_own(stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]) -> Fingerprint:
-    """The part of a fingerprint that belongs to the stage itself."""
+    """Compute the part of a fingerprint that belongs to the stage itself."""
     values = flatten(pipeline)
     own = {name: values[name] for name in RESULT_FIELDS.get(stage, ()) if name in values}
     return own | {f"facts.{stage}.{name}": facts[name] for name in sorted(facts)}
@@ -65,7 +65,7 @@ def compute_fingerprint(
 
 
 def extract_own(stage: Stage, fingerprint: Fingerprint) -> Fingerprint:
-    """The stage's own part of a joined fingerprint."""
+    """Take out the stage's own part of a joined fingerprint."""
     names = frozenset(RESULT_FIELDS.get(stage, ()))
     prefix = f"facts.{stage}."
     return {
@@ -76,7 +76,7 @@ def extract_own(stage: Stage, fingerprint: Fingerprint) -> Fingerprint:
 
 
 def extract_facts(stage: Stage, fingerprint: Fingerprint) -> dict[str, str]:
-    """The facts that a stage gave when it ran."""
+    """Take out the facts that a stage gave when it ran."""
     prefix = f"facts.{stage}."
     return {
         name.removeprefix(prefix): value
@@ -106,7 +106,7 @@ def compare(old: Fingerprint, new: Fingerprint) -> list[Difference]:
 
 
 def compute_digest(fingerprint: Fingerprint) -> str:
-    """sha256 over the canonical JSON of a fingerprint, in hex."""
+    """Compute the sha256 of the canonical JSON of a fingerprint, in hex."""
     text = json.dumps(fingerprint, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -131,7 +131,7 @@ ABSENT = "(not set)"
 
 
 def list_fields(model: type[BaseModel], prefix: str = "") -> set[str]:
-    """Every dotted field of a model, those of optional sections and of all variants included."""
+    """List every dotted field of a model, of optional sections and all variants, too."""
     return {name for name, _ in _walk_fields(model, prefix)}
 
 
@@ -207,7 +207,7 @@ class ContentHash:
         self._hash.update(json.dumps(parts).encode() + b"\n")
 
     def hexdigest(self) -> str:
-        """64 hex digits."""
+        """Return 64 hex digits."""
         return self._hash.hexdigest()
 
 
@@ -218,7 +218,7 @@ def list_differences(
     facts: Mapping[str, str],
     begun: Set[Stage],
 ) -> list[Difference]:
-    """What keeps a stage from adding to the rows of a run, each field once.
+    """List what keeps a stage from adding to the rows of a run, each field once.
 
     Args:
         begun: stages that have rows; the others have nothing to differ from.
@@ -277,7 +277,7 @@ def accept(
 
 
 def find_stage(field: str, default: Stage) -> Stage:
-    """The stage to which an entry of a fingerprint belongs."""
+    """Find the stage to which an entry of a fingerprint belongs."""
     for stage in list_stages():
         if field in RESULT_FIELDS.get(stage, ()) or field.startswith(f"facts.{stage}."):
             return stage

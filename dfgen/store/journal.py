@@ -55,7 +55,7 @@ class Journal:
         self._end = 0
 
     def exists(self) -> bool:
-        """Whether there is a file."""
+        """Say whether there is a file."""
         return self.path.exists()
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:

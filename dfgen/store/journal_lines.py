@@ -58,7 +58,7 @@ def encode_records(records: Sequence[Mapping[str, Any]], synced: int) -> bytes:
 
 
 def decode_record(line: Line) -> Any:
-    """The value that was written."""
+    """Read back the value that was written."""
     return json.loads(line.content.decode("utf-8", "surrogatepass"))
 
 
@@ -82,7 +82,7 @@ def scan(file: BinaryIO) -> Scan:
 
 
 def read_lines(file: BinaryIO, end: int) -> Iterator[Line]:
-    """The lines of a scanned file up to `end`."""
+    """Read the lines of a scanned file up to `end`."""
     offset = 0
     while offset < end:
         raw = file.readline()
@@ -94,7 +94,7 @@ def read_lines(file: BinaryIO, end: int) -> Iterator[Line]:
 
 
 def parse_line(raw: bytes) -> Line | None:
-    """A line, or None if it is not intact."""
+    """Return a line, or None if it is not intact."""
     match = _LINE.fullmatch(raw)
     if match is None:
         return None

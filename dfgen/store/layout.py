@@ -115,28 +115,28 @@ def add_side_stage(layout: StageLayout) -> Iterator[None]:
 
 
 def list_stages() -> tuple[Stage, ...]:
-    """All stages, the side stages last."""
+    """List all stages, the side stages last."""
     return (*STAGES, *_SIDE)
 
 
 def list_side_tables() -> tuple[Table, ...]:
-    """The tables of the side stages."""
+    """List the tables of the side stages."""
     return tuple(layout.output for layout in _SIDE.values())
 
 
 def list_inputs(stage: Stage) -> tuple[Table, ...]:
-    """The tables that a stage is made from; for masks, whatever side tables there are, too."""
+    """List the tables that a stage is made from; for masks, whatever side tables there are, too."""
     reads = next(layout.reads for layout in (*_FLOW, *_SIDE.values()) if layout.stage == stage)
     return (*reads, *list_side_tables()) if stage == "mask" else reads
 
 
 def list_downstream(stage: Stage) -> tuple[Stage, ...]:
-    """The stages that are made from what a stage writes, directly."""
+    """List the stages that are made from what a stage writes, directly."""
     return tuple(each for each in list_stages() if OUTPUTS[stage] in list_inputs(each))
 
 
 def find_writer(table: Table) -> Stage:
-    """The stage that writes a table."""
+    """Find the stage that writes a table."""
     return next(stage for stage, output in OUTPUTS.items() if output == table)
 
 

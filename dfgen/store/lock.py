@@ -195,7 +195,7 @@ def describe_this_process() -> Holder:
 
 
 def is_dead(holder: Holder, age: float) -> bool:
-    """Whether it is certain that the holder does not run any more."""
+    """Say whether it is certain that the holder does not run any more."""
     here = describe_this_process()
     if holder.host != here.host:
         return False
@@ -212,7 +212,7 @@ def is_dead(holder: Holder, age: float) -> bool:
 
 
 def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLockedError:
-    """The error for a lock that is held; `holder` is None if the file does not name one."""
+    """Return the error for a lock that is held; `holder` is None if the file does not name one."""
     remove = f"rm {shlex.quote(str(path))}"
     if holder is None:
         return RunLockedError(
@@ -244,12 +244,12 @@ def _format_duration(seconds: float) -> str:
 
 
 def encode_holder(holder: Holder) -> bytes:
-    """The content of a lock file."""
+    """Write the content of a lock file."""
     return (json.dumps(asdict(holder), indent=2) + "\n").encode()
 
 
 def parse_holder(content: bytes) -> Holder | None:
-    """The holder that a lock file names; None if it names none."""
+    """Return the holder that a lock file names; None if it names none."""
     try:
         data = json.loads(content)
         holder = Holder(**{field.name: data[field.name] for field in fields(Holder)})
@@ -272,12 +272,12 @@ def read_start_time(pid: int) -> int | None:
 
 
 def read_boot_id() -> str:
-    """What differs each time the machine starts; empty if unknown."""
+    """Read what differs each time the machine starts; empty if unknown."""
     return _read("/proc/sys/kernel/random/boot_id")
 
 
 def read_pid_namespace() -> str:
-    """What differs between containers that count their pids apart; empty if unknown."""
+    """Read what differs between containers that count their pids apart; empty if unknown."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:

@@ -85,7 +85,7 @@ class Manifest(BaseModel):
 
 
 def format_now() -> str:
-    """The time of this moment, ISO 8601, UTC, to the second."""
+    """Write the time of this moment: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

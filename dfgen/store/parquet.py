@@ -44,7 +44,7 @@ def make_images_type() -> pa.DataType:
 
 @cache
 def make_file_schema(model: type[BaseModel]) -> pa.Schema:
-    """The Arrow schema of a record as it is written to a file.
+    """Make the Arrow schema of a record as it is written to a file.
 
     Prompts say which column holds pictures (`PICTURE_FEATURE`), and that column gives up "not null"
     for it; the rows are validated before they are written.

@@ -36,7 +36,7 @@ class PromptFinder:
         return places
 
     def read_ids(self, number: int) -> list[str]:
-        """The ids of one shard, in order; none where the shard is not there."""
+        """Read the ids of one shard, in order; none where the shard is not there."""
         if self._table is None or not self._table.exists(number):
             return []
         ids: list[str] = self._table.read(number, ["prompt_id"])["prompt_id"].to_pylist()
@@ -45,7 +45,7 @@ class PromptFinder:
     def find(
         self, names: Sequence[str], near: int, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The prompts with these ids, those that there are, in this order.
+        """Find the prompts with these ids, those that there are, in this order.
 
         Args:
             names: prompt ids, each once.

@@ -145,19 +145,19 @@ class Run:
             lock.release()
 
     def table(self, name: Table) -> ShardTable:
-        """The shards of a table: `prompts`, `trajectories`, ..., or a side table."""
+        """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
         return ShardTable(self.root / name, TABLES[name], guard=self._check_lock)
 
     def output(self, stage: Stage) -> ShardTable:
-        """The table that a stage writes."""
+        """Return the table that a stage writes."""
         return self.table(OUTPUTS[stage])
 
     def rejects(self, stage: Stage) -> ShardTable:
-        """The rejects of a stage. A shard without rejects has no file."""
+        """Return the rejects of a stage. A shard without rejects has no file."""
         return ShardTable(self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock)
 
     def journal(self, stage: Stage, shard: int) -> Journal:
-        """The journal of a shard in work."""
+        """Return the journal of a shard in work."""
         path = self.root / JOURNAL / f"{stage}-{shard:05d}.jsonl"
         return Journal(path, stage=stage, shard=shard, guard=self._check_lock)
 
@@ -168,7 +168,7 @@ class Run:
         return tuple(stage for stage in list_stages() if OUTPUTS[stage] in tables)
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        """What is remembered of a finished shard; None if nothing is.
+        """Return what is remembered of a finished shard; None if nothing is.
 
         Raises:
             StorageError: it cannot be read.
@@ -177,22 +177,22 @@ class Run:
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
 
     def generation(self, table: Table, shard: int) -> int:
-        """Which version of a shard of a table is there; 0: none is."""
+        """Return which version of a shard of a table is there; 0: none is."""
         if not self.table(table).exists(shard):
             return 0
         entry = self.entry(find_writer(table), shard)
         return 1 if entry is None else entry.generation
 
     def generations(self, stage: Stage, shard: int) -> dict[Table, int]:
-        """The versions that the inputs of a stage have now in a shard."""
+        """Return the versions that the inputs of a stage have now in a shard."""
         return {table: self.generation(table, shard) for table in list_inputs(stage)}
 
     def is_current(self, stage: Stage, shard: int) -> bool:
-        """Whether a shard was made from the inputs that there are now."""
+        """Say whether a shard was made from the inputs that there are now."""
         return is_current(self.entry(stage, shard), self.generations(stage, shard))
 
     def retry_journal(self, shard: int) -> Journal:
-        """The journal of a shard whose truncated samples are being drawn again.
+        """Return the journal of a shard whose truncated samples are being drawn again.
 
         It is none of a stage's, because the shard is finished meanwhile, and is not cleared away.
         """
@@ -212,7 +212,7 @@ class Run:
         return found
 
     def is_done(self, stage: Stage, shard: int) -> bool:
-        """Whether a stage has nothing left to do in a shard.
+        """Say whether a stage has nothing left to do in a shard.
 
         Its output file must be there, be made from the inputs that there are now, and account,
         together with the rejects, for every row that the stage has to work on. A file that does not
@@ -228,7 +228,7 @@ class Run:
     def find_differences(
         self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]
     ) -> list[Difference]:
-        """What `check_stage` would refuse; empty if nothing.
+        """Return what `check_stage` would refuse; empty if nothing.
 
         The prompts stage asks this first, without facts, to learn whether it has to read its source
         again: see `check_stage`.

@@ -61,15 +61,15 @@ class ShardTable:
         self._guard = guard
 
     def path(self, shard: int) -> Path:
-        """Where the file of a shard is or would be."""
+        """Return where the file of a shard is or would be."""
         return self.directory / f"{self.prefix}-{shard:05d}.parquet"
 
     def exists(self, shard: int) -> bool:
-        """Whether a shard is written; if so, in full."""
+        """Say whether a shard is written; if so, in full."""
         return self.path(shard).is_file()
 
     def shards(self) -> list[int]:
-        """The shards there are, ascending."""
+        """Return the shards there are, ascending."""
         pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,}})\.parquet")
         if not self.directory.is_dir():
             return []
@@ -78,7 +78,7 @@ class ShardTable:
         return sorted(int(match[1]) for match in matches if match)
 
     def num_rows(self, shard: int) -> int:
-        """Rows of a shard, from the footer alone.
+        """Return the number of rows of a shard, from the footer alone.
 
         Raises:
             StorageError: there is no such shard, or it cannot be read.
@@ -277,7 +277,7 @@ _BATCH_BYTES = 2 * 1024 * 1024
 
 
 def to_plain_row(model: type[Record], row: Mapping[str, Any] | Record) -> dict[str, Any]:
-    """A row as plain values, validated; numpy arrays and numbers become lists and numbers.
+    """Return a row as plain values, validated; numpy arrays and numbers become lists and numbers.
 
     Raises:
         pydantic.ValidationError: it lacks a column, has one too many, or one of another type.

@@ -35,7 +35,7 @@ def audit(run: Run) -> list[str]:
 
 
 def knows_source(run: Run) -> bool:
-    """Whether every shard of masks says of which rows of the user's source it was made."""
+    """Say whether every shard of masks says of which rows of the user's source it was made."""
     entries = [run.entry("mask", shard) for shard in run.output("mask").shards()]
     return all(entry is not None and entry.source is not None for entry in entries)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_files(run: Run) -> list[str]:
-    """What is wrong with the finished shards of a run; empty if nothing.
+    """Return what is wrong with the finished shards of a run; empty if nothing.
 
     A shard that an earlier dfgen wrote has no checksum until its stage runs again; nothing is said
     of it here. Of a shard that is to be made anew only the checksum is looked at.
@@ -29,7 +29,7 @@ def check_files(run: Run) -> list[str]:
 
 
 def count_unknown_files(run: Run) -> int:
-    """How many finished shards there are of which no checksum is known."""
+    """Return how many finished shards there are of which no checksum is known."""
     return sum(
         run.entry(stage, shard) is None
         for stage in run.stages

@@ -24,7 +24,7 @@ ROLES = {"unchanged", "first", "consequence", "independent"}
 
 
 def check_masks(rows: Iterable[Row], tokenizer: TextTokenizer | None) -> Iterator[str]:
-    """Every broken promise of every row, as `trajectory_id: sentence`."""
+    """Find every broken promise of every row, as `trajectory_id: sentence`."""
     seen: set[str] = set()
     for row in rows:
         name = row["trajectory_id"]
@@ -36,7 +36,7 @@ def check_masks(rows: Iterable[Row], tokenizer: TextTokenizer | None) -> Iterato
 
 
 def check_mask(row: Row, tokenizer: TextTokenizer | None) -> Iterator[str]:
-    """The broken promises of one row."""
+    """Find the broken promises of one row."""
     broken = list(_check_lengths(row))
     if broken:  # nothing else can be looked at when arrays do not line up
         yield from broken

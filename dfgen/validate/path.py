@@ -35,7 +35,7 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain data; `sound` is about what was checked."""
+        """Return the same as plain data; `sound` is about what was checked."""
         return {
             "sound": not self.problems,
             "checked": self.checked,

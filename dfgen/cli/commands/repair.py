@@ -44,7 +44,7 @@ def command(
 
 
 def print_outcome(out: Path) -> None:
-    """The table of what was accepted, refused and paid."""
+    """Print the table of what was accepted, refused and paid."""
     from dfgen.report.stats import measure_repairs
     from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished

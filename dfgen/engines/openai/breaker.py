@@ -56,14 +56,14 @@ class Breaker:
         self._probing = asyncio.Lock()
 
     def note_success(self) -> None:
-        """A completion came back."""
+        """Note that a completion came back."""
         self._answered = self._vouched = True
         self._failures = 0
         self._failed.clear()
         self._excused.clear()
 
     def note_failure(self, key: str, *, answered: bool) -> None:
-        """A try of a request failed; `answered` if at least the server said so."""
+        """Note a failed try of a request; `answered` if at least the server said so."""
         self._answered = self._answered or answered
         self._failures += 1
         if key not in self._excused:
@@ -125,7 +125,7 @@ def make_probe(request: Request) -> Request:
 
 @cache
 def draw_picture() -> ImageData:
-    """A grey square of 64 pixels: large enough for every processor."""
+    """Draw a grey square of 64 pixels: large enough for every processor."""
     import hashlib
 
     from PIL import Image

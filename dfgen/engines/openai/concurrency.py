@@ -49,7 +49,7 @@ class Server:
         return int(self.window) - self.in_flight
 
     def note_success(self) -> None:
-        """An answer came, of whatever kind."""
+        """Note that an answer came, of whatever kind."""
         self.trouble = 0
         # A window that is not used says nothing about what the server bears (RFC 7661).
         if 2 * self.in_flight >= int(self.window):
@@ -63,7 +63,7 @@ class Server:
         return (1.0 / _CAREFUL if near else 1.0) / self.window
 
     def note_refusal(self, sent_at: float, now: float, *, connected: bool) -> None:
-        """The server had no place, or did not answer in time.
+        """Note that the server had no place, or did not answer in time.
 
         Args:
             sent_at: when the refused request was sent, in seconds of the loop.

@@ -20,7 +20,7 @@ TRAJECTORIES = trajectories.TABLE
 
 
 def find_table(name: str) -> ExportTable:
-    """The table of this name. Raises `InputError`."""
+    """Find the table of this name. Raises `InputError`."""
     if name not in TABLES:
         raise InputError(f"there is no table {name!r}.", hint=f"Tables: {', '.join(TABLES)}.")
     return TABLES[name]

@@ -21,7 +21,7 @@ _COPIED = ("prompt_id", "images", "answer", "solution", "choices", "metadata")
 
 
 def list_group_fields() -> Fields:
-    """The question in the forms of several trainers, then the trajectories."""
+    """List the question in the forms of several trainers, then the trajectories."""
     import pyarrow as pa
 
     text = pa.string()
@@ -55,7 +55,7 @@ def list_group_fields() -> Fields:
 
 
 def make_groups(shard: Shard) -> dict[str, Any]:
-    """One row per prompt."""
+    """Make one row per prompt."""
     import pyarrow as pa
 
     prompts, names = shard.prompts, [name for name, _ in list_mask_fields()]

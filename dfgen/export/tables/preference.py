@@ -29,7 +29,7 @@ def list_preference_fields() -> Fields:
 
 
 def make_preference(shard: Shard) -> dict[str, Any]:
-    """One row per mask that a repair stands behind."""
+    """Make one row per mask that a repair stands behind."""
     import pyarrow.compute as pc
 
     shard = shard.filter(pc.equal(shard.masks["mask_source"], "repair"))

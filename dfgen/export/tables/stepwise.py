@@ -31,7 +31,7 @@ def list_stepwise_fields() -> Fields:
 
 
 def make_stepwise(shard: Shard) -> dict[str, Any]:
-    """One row per answer that is right or repaired.
+    """Make one row per answer that is right or repaired.
 
     Of wrong answers without a repair nobody knows which step was wrong.
     """

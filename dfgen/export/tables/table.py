@@ -48,7 +48,7 @@ class ExportTable:
         return f"{self.name}/{self.version}"
 
     def make_schema(self, tokenizer_sha256: str) -> pa.Schema:
-        """The Arrow schema of the table, with the metadata that its readers need."""
+        """Make the Arrow schema of the table, with the metadata that its readers need."""
         import pyarrow as pa
 
         from dfgen.store.parquet import PICTURE_FEATURE

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def list_trajectory_fields() -> Fields:
-    """What was asked, then the columns of a mask."""
+    """List what was asked, then the columns of a mask."""
     import pyarrow as pa
 
     text = pa.string()
@@ -21,7 +21,7 @@ def list_trajectory_fields() -> Fields:
 
 
 def make_trajectories(shard: Shard) -> dict[str, Any]:
-    """One row per mask; without a known question its text and answer are null."""
+    """Make one row per mask; without a known question its text and answer are null."""
     import pyarrow as pa
 
     problems = pa.array([chat.problem for chat in shard.chats], pa.string())

@@ -140,7 +140,7 @@ def _mask_in_worker(chunk: PairChunk) -> tuple[int, int, int]:
 def mask_pairs(
     pairs: Iterable[Pair], tokenizer: TextTokenizer, config: MaskConfig
 ) -> Iterator[Mask | Reject]:
-    """One mask (or reject) per pair, in order; the row's own id becomes `trajectory_id`.
+    """Make one mask (or reject) per pair, in order; the row's own id becomes `trajectory_id`.
 
     A pair without `completion_ids` is encoded, and its row says so (`ids_source`).
     """
@@ -152,7 +152,7 @@ def mask_pairs(
 
 
 def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
-    """The mask row of one pair.
+    """Make the mask row of one pair.
 
     Raises:
         RowError: the ids do not give the text, or the text cannot be encoded.

@@ -81,7 +81,7 @@ def retokenize_shard(session: Session, table: ShardTable, shard: int) -> tuple[i
 
 
 def find_masks(path: Path) -> ShardTable:
-    """The mask files of a run or of a folder of masks.
+    """Find the mask files of a run or of a folder of masks.
 
     Raises:
         InputError: there are none.
@@ -105,7 +105,7 @@ def _convert(
 
 
 def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
-    """The same mask over the tokens of another tokenizer.
+    """Make the same mask over the tokens of another tokenizer.
 
     Raises:
         RowError: `not_encodable`: the tokenizer does not give the text back from its own ids.

@@ -39,7 +39,7 @@ def prepare_masks(
     config: MaskConfig,
     sides: Sides | None = None,
 ) -> Iterator[MaskMaker | Reject]:
-    """One mask (or reject) per trajectory, in order.
+    """Prepare one mask (or reject) per trajectory, in order.
 
     Args:
         trajectories: graded; right ones too, since a trainer needs the whole group.
@@ -82,7 +82,7 @@ def prepare_repaired(
 
 
 def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -> Mask:
-    """The mask row of a difference.
+    """Build the mask row of a difference.
 
     Args:
         identity: the columns that say which trajectory it is.
@@ -124,7 +124,7 @@ def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -
 def prepare_unrepaired(
     trajectory: Trajectory, tokenizer: TextTokenizer, config: MaskConfig
 ) -> MaskMaker:
-    """A trajectory without a repair: everything or nothing, as configured, never by silence.
+    """Mark a trajectory without a repair: everything or nothing, as configured.
 
     Raises:
         RowError: the token ids and the text do not belong together, or the row is configured to

@@ -33,12 +33,12 @@ class MaskStage:
     stage = "mask"
 
     def list_facts(self, session: Session) -> dict[str, str]:
-        """The tokenizer, in whose tokens the masks are."""
+        """List the tokenizer, in whose tokens the masks are."""
         return {"tokenizer": session.tokenizer.sha256}
 
     @contextmanager
     def open_tools(self, session: Session) -> Iterator[Tools]:
-        """The tokenizer is all that it takes."""
+        """Load the tokenizer, which is all that it takes."""
         facts = self.list_facts(session)
         yield Tools(session.pipeline, tokenizer=session.tokenizer, facts=facts, notes=facts)
 
@@ -92,7 +92,7 @@ def mask_shard(session: Session, shard: int) -> int:
 
 
 def read_sides(run: Run, shard: int) -> Sides:
-    """What the side tables say of the trajectories of a shard, by trajectory_id and column.
+    """Read what the side tables say of the trajectories of a shard, by trajectory_id and column.
 
     Only columns that a mask has, too, and only shards that were made from what is there now: an
     older one says something of rows that have changed since.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def read_edits(repair: Repair) -> list[RepairerEdit]:
-    """The repairer's own edits of a repair, whose reasons belong to the hunks."""
+    """Read the repairer's own edits of a repair, whose reasons belong to the hunks."""
     return [RepairerEdit(**edit) for edit in json.loads(repair.edits or "[]")]
 
 

@@ -59,7 +59,7 @@ class Candidate:
 
 
 def check_finished(candidate: Candidate, config: RepairConfig) -> str | None:
-    """The repairer finished by itself."""
+    """Check that the repairer finished by itself."""
     if candidate.finish_reason == "length":
         return f"the repair was cut off at {config.decoding.max_tokens} tokens."
     if candidate.finish_reason != "stop":
@@ -68,12 +68,12 @@ def check_finished(candidate: Candidate, config: RepairConfig) -> str | None:
 
 
 def check_readable(candidate: Candidate, config: RepairConfig) -> str | None:  # noqa: ARG001
-    """The output has the form that the protocol asks for."""
+    """Check that the output has the form that the protocol asks for."""
     return candidate.proposal.unreadable
 
 
 def check_applies(candidate: Candidate, config: RepairConfig) -> str | None:  # noqa: ARG001
-    """Every edit has exactly one place in the text."""
+    """Check that every edit has exactly one place in the text."""
     return candidate.proposal.inapplicable
 
 
@@ -142,7 +142,7 @@ def check_characters(candidate: Candidate, config: RepairConfig) -> str | None: 
 
 
 def check_answer(candidate: Candidate, config: RepairConfig) -> str | None:  # noqa: ARG001
-    """The repaired answer is right."""
+    """Check that the repaired answer is right."""
     verdict = candidate.judge()
     if is_right(verdict.reward):
         return None
@@ -156,7 +156,7 @@ def check_answer(candidate: Candidate, config: RepairConfig) -> str | None:  # n
 
 
 def check_reasoning(candidate: Candidate, config: RepairConfig) -> str | None:  # noqa: ARG001
-    """The reasoning leads to the new answer."""
+    """Check that the reasoning leads to the new answer."""
     answer = candidate.judge().extracted or ""
     forms = [answer]
     letter = answer.strip(" ().*").upper()
@@ -168,7 +168,7 @@ def check_reasoning(candidate: Candidate, config: RepairConfig) -> str | None:  
 
 
 def check_leak(candidate: Candidate, config: RepairConfig) -> str | None:
-    """The answer does not stand where nothing has led to it."""
+    """Check that the answer does not stand where nothing has led to it."""
     # A blind repairer has nothing to leak: what it says early it has seen for itself.
     if config.answer == "blind":
         return None

@@ -83,7 +83,7 @@ class Comparison:
         return touches_only_answer(self.diff)
 
     def is_changed(self) -> bool:
-        """Whether anything is said differently: changes of format and moves do not count."""
+        """Say whether anything is said differently: changes of format and moves do not count."""
         if self.proposal.text == self.trajectory.completion:
             return False
         return any(hunk.in_mask for hunk in self.diff.hunks)
@@ -103,7 +103,7 @@ class Comparison:
         )
 
     def as_candidate(self, finish_reason: str) -> Candidate:
-        """The repair as the checks look at it."""
+        """Return the repair as the checks look at it."""
         return Candidate(
             proposal=self.proposal,
             original=self.trajectory.completion,
@@ -134,7 +134,7 @@ class Comparison:
 
 
 def write_edits(edits: Sequence[RepairerEdit]) -> str | None:
-    """The repairer's edits as the record keeps them; None where there are none."""
+    """Return the repairer's edits as the record keeps them; None where there are none."""
     if not edits:
         return None
     return json.dumps(
@@ -144,7 +144,7 @@ def write_edits(edits: Sequence[RepairerEdit]) -> str | None:
 
 
 def choose_smallest(accepted: Sequence[tuple[int, Accepted]]) -> Accepted:
-    """The candidate that is the repair: the smallest edit, the earliest of equal ones."""
+    """Choose the candidate that is the repair: the smallest edit, the earliest of equal ones."""
     return _order(accepted)[0]
 
 
@@ -156,7 +156,7 @@ def build_repair(
     config: RepairConfig,
     model: str,
 ) -> Repair:
-    """The record of a repaired trajectory: the smallest accepted candidate, the others beside it.
+    """Build the row of a repaired trajectory: the smallest accepted candidate, others beside it.
 
     Args:
         attempts: all there were, in the order of their indices.

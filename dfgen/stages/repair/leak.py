@@ -21,7 +21,7 @@ _NEAR = 2000
 
 
 def touches_only_answer(diff: PairDiff) -> bool:
-    """Every edit lies where the final answer is stated; the reasoning before it stayed."""
+    """Say whether every edit lies where the final answer is stated."""
     from dfgen.grade.extract import find_answer_spans
 
     spans = [
@@ -35,7 +35,7 @@ def touches_only_answer(diff: PairDiff) -> bool:
 
 
 def is_unsupported(diff: PairDiff, answers: Sequence[str]) -> bool:
-    """Whether an answer that alone was changed is something that the reasoning kept does not say.
+    """Say whether an answer that alone was changed is nothing that the kept reasoning says.
 
     A slip in the last line (the reasoning has 5, the answer says 6) is repaired there and nowhere
     else; that is supported. An answer without reasoning needs none.

@@ -62,7 +62,7 @@ def record_verdicts(
 
 
 def is_changed_at(hunks: Iterable[Hunk], place: Span) -> bool:
-    """Whether edits of a text change what stands at a place; only the form does not count.
+    """Say whether edits of a text change what stands at a place; only the form does not count.
 
     An insertion next to the place counts, and so does an edit next to a place without words: what
     was inserted there may come back as a change of the word beside it.

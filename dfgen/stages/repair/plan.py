@@ -44,7 +44,7 @@ class History:
             self.accepted.append((attempt.index, accepted))
 
     def without_texts(self) -> History:
-        """The same without what planning does not look at, to be held for many trajectories."""
+        """Drop what planning does not look at, so that many can be held."""
         return History(
             [_drop_texts(attempt) for attempt in self.attempts],
             [
@@ -67,7 +67,7 @@ class Plan:
     indices: tuple[int, ...]
 
     def fits_round(self, round_number: int, config: RepairConfig) -> bool:
-        """Whether these requests are made in this round: attempts have theirs, tests take any."""
+        """Say whether this round makes these requests: attempts have theirs, tests take any."""
         if not self.indices:
             return False
         if self.purpose == "necessity":
@@ -103,7 +103,7 @@ def count_later(plan: Plan, config: RepairConfig) -> int:
 
 
 def plan_next(history: History, config: RepairConfig) -> Plan:
-    """What a wrong trajectory needs next: attempts until one is accepted, then tests of it."""
+    """Plan what a wrong trajectory needs next: attempts until one is accepted, then tests."""
     attempts = plan_attempts(history.attempts, config)
     if attempts:
         return Plan("repair", attempts)

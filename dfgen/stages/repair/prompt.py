@@ -58,7 +58,7 @@ def name_packaged_template(config: RepairConfig) -> str:
 
 
 def hash_template(config: RepairConfig) -> str:
-    """sha256 of the user message's template: repairs made from another one are not comparable."""
+    """Hash the user message's template: repairs made from another one are not comparable."""
     return hashlib.sha256(load_template(config).text.encode()).hexdigest()
 
 

@@ -56,7 +56,7 @@ def read_controls(session: Session, shard: int, log: Entries) -> dict[str, Contr
 def read_trajectories(
     session: Session, shard: int, where: Callable[[pa.RecordBatch], pa.Array] | None = None
 ) -> Iterator[Trajectory]:
-    """The trajectories of a shard, in order, without their logprobs.
+    """Read the trajectories of a shard, in order, without their logprobs.
 
     Args:
         where: chooses the rows that are wanted, as `ShardTable.iter_rows` takes it.
@@ -66,12 +66,12 @@ def read_trajectories(
 
 
 def read_wrong(session: Session, shard: int) -> Iterator[Trajectory]:
-    """The trajectories of a shard that need a repair, in order."""
+    """Read the trajectories of a shard that need a repair, in order."""
     return read_trajectories(session, shard, need_repair)
 
 
 def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[Trajectory]:
-    """The trajectories of a shard with these trajectory_ids, in order."""
+    """Read the trajectories of a shard with these trajectory_ids, in order."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -82,7 +82,7 @@ def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[
 
 
 def read_journal(session: Session, shard: int) -> Entries:
-    """The judged requests of a shard by trajectory, in order."""
+    """Read the judged requests of a shard by trajectory, in order."""
     log: Entries = {}
     for entry in session.journal("repair", shard).replay():
         if is_judged(entry):
@@ -91,7 +91,7 @@ def read_journal(session: Session, shard: int) -> Entries:
 
 
 def read_unjudged(session: Session, shard: int) -> Answered:
-    """What a start that was killed has paid for and did not get to."""
+    """Read what a start that was killed has paid for and did not get to."""
     answers: Answered = {}
     for entry in session.journal("repair", shard).replay():
         key, attempt = entry["trajectory_id"], entry["attempt"]
@@ -117,7 +117,7 @@ def _read_answer(key: str, attempt: Mapping[str, Any]) -> Result:
 
 
 def read_history(entries: Sequence[dict[str, Any]]) -> History:
-    """What the journal says of one wrong trajectory, in the order of the indices."""
+    """Read what the journal says of one wrong trajectory, in the order of the indices."""
     history = History()
     for entry in sorted(entries, key=lambda entry: int(entry["attempt"]["index"])):
         accepted = entry["accepted"]
@@ -130,12 +130,12 @@ def read_history(entries: Sequence[dict[str, Any]]) -> History:
 
 
 def is_judged(entry: Mapping[str, Any]) -> bool:
-    """Whether a journal entry is an outcome; an answer that has just arrived is none."""
+    """Say whether a journal entry is an outcome; an answer that has just arrived is none."""
     return bool(entry.get("judged", True))
 
 
 def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[str, Any]:
-    """An answer as the journal keeps it until it is judged; `attempt` is an `Attempt` to be."""
+    """Write an answer as the journal keeps it unjudged; `attempt` is an `Attempt` to be."""
     failure = result.failure
     return {
         "trajectory_id": pending.trajectory.trajectory_id,
@@ -157,7 +157,7 @@ def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[s
 
 
 def to_entry(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as the journal keeps it."""
+    """Return an outcome as the journal keeps it."""
     return {
         "trajectory_id": outcome.trajectory_id,
         "purpose": outcome.purpose,

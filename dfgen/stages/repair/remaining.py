@@ -26,7 +26,7 @@ from dfgen.stages.session import Session
 
 
 def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
-    """What a start of the stage would still send, controls included; nothing is written."""
+    """Yield what a start of the stage would still send, controls included; nothing is written."""
     for shard in session.run.table("trajectories").shards():
         plans = _leave_answered_out(
             plan_shard(session, config, shard), read_unjudged(session, shard)
@@ -40,7 +40,7 @@ def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided
 
 
 def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
-    """The trajectories of a shard that have requests left, by trajectory_id, with the next ones."""
+    """Plan the next requests of a shard, by trajectory_id, of those that have any left."""
     log = read_journal(session, shard)
     written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
     plans = {}

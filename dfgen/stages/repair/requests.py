@@ -126,7 +126,7 @@ class Repairer:
         yield from (judges or self.judge).judge_all(take())
 
     def put_aside(self, task: Task) -> Pending:
-        """What judging needs of a task when its answer is there."""
+        """Return what judging needs of a task when its answer is there."""
         return Pending(
             task.trajectory,
             make_answer_key(task.prompt),
@@ -137,7 +137,7 @@ class Repairer:
         )
 
     def make_request(self, task: Task) -> Request:
-        """The request of a task."""
+        """Make the request of a task."""
         config = self.config
         candidates = 1 if task.purpose == "necessity" else config.candidates
         last_round = task.index // candidates - 1
@@ -171,7 +171,7 @@ class Repairer:
 def make_test(
     trajectory: Trajectory, prompt: Prompt, repair: Accepted, hunk: int, tokenizer: TextTokenizer
 ) -> Task:
-    """The task that asks whether a hunk of a repair is needed.
+    """Make the task that asks whether a hunk of a repair is needed.
 
     Args:
         trajectory: the wrong one.
@@ -199,7 +199,7 @@ def _name_request(task: Task, candidates: int) -> str:
 
 
 def explain_refusal(attempts: Sequence[Attempt]) -> RowError:
-    """Why a trajectory has no repair: the last attempt's reason, all attempts as evidence."""
+    """Explain why there is no repair: the last attempt's reason, all attempts as evidence."""
     return RowError(
         attempts[-1].reason,
         attempts[-1].detail,

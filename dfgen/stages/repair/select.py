@@ -37,7 +37,7 @@ def needs_repair(trajectory: Trajectory) -> bool:
 
 
 def need_repair(batch: pa.RecordBatch) -> pa.BooleanArray:
-    """The same for rows with the column `reward`: bool[rows]."""
+    """Return the same for rows with the column `reward`: bool[rows]."""
     import pyarrow.compute as pc
 
     # Not `less`: a reward that is no number is not right, either.
@@ -107,7 +107,7 @@ def select_wrong(trajectories: Iterable[Trajectory], config: RepairConfig) -> Se
 
 
 def is_control(trajectory: Trajectory, share: float) -> bool:
-    """Whether a trajectory is one of the right ones that are sent too.
+    """Say whether a trajectory is one of the right ones that are sent too.
 
     Decided by a hash of its id, so that it does not depend on what else there is.
     """

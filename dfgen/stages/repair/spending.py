@@ -78,7 +78,7 @@ class Spending:
         )
 
     def describe(self) -> str:
-        """The total in words, for the progress bar; empty if nothing costs anything."""
+        """Describe the total in words, for the progress bar; empty if nothing costs anything."""
         return f"${self.cost_usd:.2f}" if self.cost_usd else ""
 
     def _would_break(self) -> bool:
@@ -100,8 +100,10 @@ def count_spent(run: Run) -> tuple[int, float]:
 
 
 def iter_attempts(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Every request on record: of repairs and their hunks, refused trajectories, controls and open
-    shards."""
+    """Yield every request on record.
+
+    Of repairs and their hunks, refused trajectories, controls and open shards.
+    """
     for row in run.table("repairs").iter_rows(columns=["attempts", "necessity"]):
         yield from row["attempts"]
         tests = (entry["attempt"] for entry in row["necessity"] or ())

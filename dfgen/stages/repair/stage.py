@@ -48,7 +48,7 @@ class RepairStage:
     stage = "repair"
 
     def list_facts(self, session: Session) -> dict[str, str]:
-        """The text of the prompt template."""
+        """List the text of the prompt template."""
         return {"template": hash_template(session.pipeline.repair)}
 
     @contextmanager

@@ -59,7 +59,7 @@ class AnswerKey(BaseModel):
 
 
 def make_answer_key(prompt: Prompt) -> AnswerKey:
-    """What grading needs of this prompt."""
+    """Return what grading needs of this prompt."""
     return AnswerKey(answer=prompt.answer, answer_type=prompt.answer_type, choices=prompt.choices)
 
 
@@ -74,7 +74,7 @@ def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
 def make_requests(
     prompts: Iterable[Prompt], config: SampleConfig, run_seed: int, wanted: Collection[str]
 ) -> Iterator[Request]:
-    """One request per wanted cell, the cells of a prompt one after the other."""
+    """Make one request per wanted cell, the cells of a prompt one after the other."""
     template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
     for prompt in prompts:
         messages = build_messages(prompt, template, config.system)
@@ -196,7 +196,7 @@ def _to_item(text: str, key: AnswerKey) -> GradeItem:
 
 
 def describe_verdict(verdict: Verdict) -> VerdictInfo:
-    """The verdict as records keep it."""
+    """Describe the verdict as records keep it."""
     return VerdictInfo(
         correct=verdict.correct,
         grader=verdict.grader,

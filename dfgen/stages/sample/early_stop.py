@@ -29,7 +29,7 @@ def find_decided(
 
 
 def refuse_decided(prompt_id: str, index: int, first: int, right: bool) -> Reject:
-    """The entry of a cell that was not drawn because its group was decided."""
+    """Return the entry of a cell that was not drawn because its group was decided."""
     word = "right" if right else "wrong"
     error = RowError(
         "group_decided",

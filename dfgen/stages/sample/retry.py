@@ -81,7 +81,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
 
 
 def list_truncated(session: Session, shard: int, limit: int) -> set[str]:
-    """The cells of a shard that a retry with this limit draws."""
+    """List the cells of a shard that a retry with this limit draws."""
     rows = read_written(session, shard).rows.values()
     return {row.trajectory_id for row in select_truncated(rows, limit)}
 
@@ -203,7 +203,7 @@ class Retrying:
 
 
 def select_truncated(rows: Iterable[Trajectory], limit: int) -> list[Trajectory]:
-    """Rows that were cut off and have not been drawn with this limit yet."""
+    """Select rows that were cut off and have not been drawn with this limit yet."""
     return [
         row
         for row in rows
@@ -214,7 +214,7 @@ def select_truncated(rows: Iterable[Trajectory], limit: int) -> list[Trajectory]
 
 
 def replace_draw(old: Trajectory, new: Trajectory | Reject, limit: int) -> Trajectory:
-    """The row that stands where `old` stood.
+    """Make the row that stands where `old` stood.
 
     A new draw replaces the old one, whose facts stay in the metadata. If there is none (the longer
     completion does not fit into the model's context), the old row stays and says so.

@@ -85,7 +85,7 @@ def run_sampling(session: Session, engine: Engine, pool: GradePool, todo: list[i
 
 
 def choose_retokenizer(session: Session) -> TextTokenizer | None:
-    """What encodes texts that come without ids; None where they are refused.
+    """Return what encodes texts that come without ids; None where they are refused.
 
     Raises:
         ConfigError: the policy's section asks its server for no token ids, and does not say that
