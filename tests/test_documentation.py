@@ -8,13 +8,19 @@ import json
 import re
 import shlex
 import shutil
+import sys
+import threading
 import tomllib
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from click.testing import CliRunner
 
 from dfgen.cli.main import COMMANDS, cli
+from dfgen.export.exporting import export_tables
+from dfgen.store.finished import open_finished
+from tests.support.sample_run import make_run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -48,13 +54,34 @@ def test_readme_commands_run(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert result.exit_code == 0, f"{command}\n{result.output}"
 
 
+LIFE = re.findall(r"^\| \d+ \| `(\w+)` \| `([\w/.]+)` \|", README, re.MULTILINE)
+
+
 def test_life_of_a_row_names_functions_that_exist() -> None:
-    steps = re.findall(r"^\| \d+ \| `(\w+)` \| `([\w/.]+)` \|", README, re.MULTILINE)
-    assert 8 <= len(steps) <= 12
-    for name, path in steps:
+    assert 8 <= len(LIFE) <= 12
+    for name, path in LIFE:
         tree = ast.parse((ROOT / path).read_text("utf-8"))
         defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert name in defined, f"{path} has no function {name}"
+
+
+def test_a_wrong_answer_passes_the_functions_of_its_life(tmp_path: Path) -> None:
+    """Of a run with scripted models, exported: every function that the README names is called."""
+    called = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.add((frame.f_code.co_name, frame.f_code.co_filename))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        finished = open_finished(make_run(tmp_path / "run", prompts=3, samples=4))
+        export_tables(finished, ["groups"], tmp_path / "groups")
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    assert {(name, str(ROOT / path)) for name, path in LIFE} <= called
 
 
 def test_files_and_names_of_the_readme_exist() -> None:
