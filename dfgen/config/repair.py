@@ -57,8 +57,8 @@ class RepairConfig(Section):
     """Repairs asked for in each attempt. The smallest accepted one is the repair; the others that
     were accepted are kept for agreement weights."""
     max_edit_ratio: float = Field(default=0.3, gt=0, le=1)
-    """Largest share of tokens that may change: edit distance / longer of both texts. Masks of larger
-    edits are less precise (the README has the figures by ratio)."""
+    """Largest share of tokens that may change: edit distance / longer of both texts. Masks of
+    larger edits are less precise (the README has the figures by ratio)."""
     max_step_ratio: float = Field(default=1.0, gt=0, le=1)
     """Largest share of steps that may change."""
     max_hunks: int | None = Field(default=None, gt=0)
