@@ -21,6 +21,7 @@ COMMANDS = {
     "mask": ("mask", "Make the masks; of a run, or of your own pairs."),
     "diff": ("diff", "Show the mask between two texts."),
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
+    "migrate": ("migrate", "Bring an older run's files to today's columns."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
     "stats": ("stats", "Counts, rates and quality of a run."),
     "report": ("report", "Write a page of plots and trajectories, one HTML file."),

@@ -253,6 +253,8 @@ def _advise(found: str, known: str) -> str:
     same, _, current = known.partition("/")
     if record == same and number.isdigit() and int(number) > int(current):
         return "A newer dfgen wrote it. Update dfgen, or read it with that version."
+    if record == same and number.isdigit() and int(number) < int(current):
+        return "An older dfgen wrote it. `dfgen migrate RUN` rewrites it, where there is a way."
     return (
         "Another version of dfgen, or another program, wrote it. Read it with that version, or "
         "start a new run."

@@ -1,0 +1,34 @@
+"""`dfgen migrate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+
+@click.command(epilog=examples("dfgen migrate runs/of-last-year"))
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(run: Path, as_json: bool) -> None:
+    """Bring the files of a run that an earlier dfgen wrote to today's columns.
+
+    dfgen reads such a run as it is. This is for programs that read the files of several runs
+    together, and for records of an older version. Rows say the same as before.
+    """
+    from dfgen.store.migrating import migrate_run
+    from dfgen.store.run import Run
+
+    opened = Run.open_or_create(run, None)
+    with opened.lock():
+        rewritten = migrate_run(opened)
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "rewritten": rewritten}))
+        return
+    if not rewritten:
+        click.echo(f"{run}: up to date")
+    for table, shards in rewritten.items():
+        click.echo(f"{run}: {table}: {shards:,} files rewritten")
