@@ -1,4 +1,4 @@
-"""`dfgen migrate`."""
+"""`dfgen migrate`: gives the files of an earlier dfgen the columns of today."""
 
 from __future__ import annotations
 
