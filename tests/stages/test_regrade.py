@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,44 @@ def change(pipeline: Pipeline, **grade: Any) -> Pipeline:
     return pipeline.model_copy(update={"grade": pipeline.grade.model_copy(update=grade)})
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("regrade")
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Pipeline:
+    return make_pipeline(folder)
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, pipeline: Pipeline) -> Path:
+    """A finished run of `WORDS`, to be copied."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_run(folder / "made", pipeline, monkeypatch)
+    return folder / "made"
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, made: Path) -> tuple[Path, dict[str, Any], int]:
+    """A run graded anew without a disturbance, what changed, and how much was graded."""
+    root = folder / "whole"
+    shutil.copytree(made, root)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv(COUNT, str(folder / "graded"))
+        changes = json.loads(invoke(root, "--set", f"grade.grader={STRICT}").stdout)["changes"]
+    return root, changes, len((folder / "graded").read_text().splitlines())
+
+
 @pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    return make_pipeline(tmp_path)
+def root(tmp_path: Path, made: Path) -> Path:
+    """A copy of that run."""
+    shutil.copytree(made, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def make_models() -> Models:
+    return Models(answer_by_index(WORDS), REPAIRS)
 
 
 def make_run(
@@ -68,11 +104,9 @@ def make_run(
 
 
 def test_what_changes_and_what_stays(
-    tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    root: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = tmp_path / "run"
-    models = make_run(root, pipeline, monkeypatch)
-    assert Counter(key[-1] for key in models.asked) == {"2": 7, "3": 7}
+    models = make_models()
     kept = read(Run.open_or_create(root, None), "repairs", "repair")
 
     result = invoke(root, "--set", f"grade.grader={STRICT}")
@@ -111,8 +145,6 @@ def test_what_changes_and_what_stays(
     assert validate_path(root, None).problems == []
 
     # The old settings are refused with the field named; the new ones do what is left to do.
-    models.asked.clear()
-    models.drawn.clear()
     with pytest.raises(RunMismatchError, match=r"grade\.grader"):
         models.run(root, pipeline, monkeypatch)
     run = models.run(root, change(pipeline, grader=STRICT), monkeypatch)
@@ -126,15 +158,14 @@ def test_what_changes_and_what_stays(
 
 
 def test_the_end_is_that_of_a_run_graded_so_at_once(
-    tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, root: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = change(pipeline, grader=STRICT)
-    models = make_run(tmp_path / "run", pipeline, monkeypatch)
-    assert invoke(tmp_path / "run", "--set", f"grade.grader={STRICT}").exit_code == 0
-    models.run(tmp_path / "run", strict, monkeypatch)
+    assert invoke(root, "--set", f"grade.grader={STRICT}").exit_code == 0
+    make_models().run(root, strict, monkeypatch)
     make_run(tmp_path / "fresh", strict, monkeypatch)
     tables = ("prompts", "trajectories", "masks", "rejects")
-    assert hash_files(tmp_path / "run", tables) == hash_files(tmp_path / "fresh", tables)
+    assert hash_files(root, tables) == hash_files(tmp_path / "fresh", tables)
 
 
 def test_a_run_in_which_nothing_changes_is_left_to_the_byte(
@@ -158,11 +189,7 @@ def test_a_run_in_which_nothing_changes_is_left_to_the_byte(
     assert validate_path(tmp_path / "run", None).problems == []
 
 
-def test_dry_run_says_the_same_and_writes_nothing(
-    tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / "run"
-    make_run(root, pipeline, monkeypatch)
+def test_dry_run_says_the_same_and_writes_nothing(root: Path) -> None:
     before, manifest = hash_files(root), (root / "run.json").read_bytes()
     option = ("--set", f"grade.grader={STRICT}")
     preview = json.loads(invoke(root, *option, "--dry-run").stdout)
@@ -248,68 +275,60 @@ def test_controls_of_answers_that_are_wrong_now_go(
 class TestKilled:
     """Stopped after each write in turn, it ends in the same files and grades no shard twice."""
 
-    @pytest.mark.parametrize("place", ["take_back", "finish_shard"])
-    @pytest.mark.parametrize("calls", [0, 1, 2])
-    @pytest.mark.parametrize("after", [False, True])
+    @pytest.mark.parametrize(
+        ("place", "calls", "after"),
+        [
+            ("take_back", 0, False),
+            ("take_back", 1, True),
+            ("finish_shard", 0, False),
+            ("finish_shard", 1, True),
+            ("finish_shard", 2, False),
+        ],
+    )
     def test_anywhere(
         self,
         tmp_path: Path,
+        root: Path,
         pipeline: Pipeline,
+        whole: tuple[Path, dict[str, Any], int],
         monkeypatch: pytest.MonkeyPatch,
         place: str,
         calls: int,
         after: bool,
     ) -> None:
-        models = make_run(tmp_path / "run", pipeline, monkeypatch)
-        make_run(tmp_path / "whole", pipeline, monkeypatch)
-        option = ("--set", f"grade.grader={STRICT}")
-        whole = json.loads(invoke(tmp_path / "whole", *option).stdout)["changes"]
-
         real, made = getattr(regrading, place), []
 
         def fail(*arguments: Any, **options: Any) -> None:
             made.append(place)
-            if len(made) <= calls:
+            if len(made) <= calls or after:
                 real(*arguments, **options)
-                return
-            if after:
-                real(*arguments, **options)
-            raise StorageError("no space left.")
+            if len(made) > calls:
+                raise StorageError("no space left.")
 
         monkeypatch.setattr(regrading, place, fail)
         graded = tmp_path / "graded"
         monkeypatch.setenv(COUNT, str(graded))
-        assert invoke(tmp_path / "run", *option).exit_code == 1
+        assert invoke(root, "--set", f"grade.grader={STRICT}").exit_code == 1
         monkeypatch.setattr(regrading, place, real)
-        assert (
-            Run.open_or_create(tmp_path / "run", None)
-            .manifest.get_stage("sample")
-            .facts["regrading"]
-        )
+        assert Run.open_or_create(root, None).manifest.get_stage("sample").facts["regrading"]
         # No stage works on a run of which only some answers are graded anew.
+        models = make_models()
         for settings in (pipeline, change(pipeline, grader=STRICT)):
             with pytest.raises(RunMismatchError):
-                models.run(tmp_path / "run", settings, monkeypatch)
+                models.run(root, settings, monkeypatch)
 
-        result = invoke(tmp_path / "run")  # the settings are on record
+        result = invoke(root)  # the settings are on record
         assert result.exit_code == 0, result.output
-        assert json.loads(result.stdout)["changes"] == whole
-        assert hash_files(tmp_path / "run") == hash_files(tmp_path / "whole")
-        # 28 answers and 14 repairs, of which equal ones to a prompt once: 5 texts a prompt at most.
-        once = len(graded.read_text().splitlines())
-        graded.write_text("")
-        assert invoke(tmp_path / "whole").exit_code == 0
-        assert once == len(graded.read_text().splitlines())
-        models.asked.clear()
-        models.run(tmp_path / "run", change(pipeline, grader=STRICT), monkeypatch)
+        assert json.loads(result.stdout)["changes"] == whole[1]
+        assert hash_files(root) == hash_files(whole[0])
+        assert len(graded.read_text().splitlines()) == whole[2], "nothing is graded twice"
+        models.run(root, change(pipeline, grader=STRICT), monkeypatch)
         assert Counter(key[-1] for key in models.asked) == {"1": 7}
-        assert validate_path(tmp_path / "run", None).problems == []
+        assert not models.drawn
+        assert validate_path(root, None).problems == []
 
-    def test_a_stop_is_asked_for(
-        self, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        make_run(tmp_path / "run", pipeline, monkeypatch)
-        run = Run.open_or_create(tmp_path / "run", None)
+    def test_a_stop_is_asked_for(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = Run.open_or_create(root, None)
         session = Session(run, choose_settings(run, None, [f"grade.grader={STRICT}"]))
         real = regrading.finish_shard
 
@@ -323,13 +342,12 @@ class TestKilled:
         generations = [run.entry("sample", shard).generation for shard in range(3)]  # type: ignore[union-attr]
         assert generations == [2, 1, 1]
         monkeypatch.setattr(regrading, "finish_shard", real)
-        assert json.loads(invoke(tmp_path / "run").stdout)["changes"]["trajectories"] == 28
+        assert json.loads(invoke(root).stdout)["changes"]["trajectories"] == 28
 
     def test_other_settings_the_second_time_are_those_that_hold(
-        self, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+        self, root: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        models = make_run(tmp_path / "run", pipeline, monkeypatch)
-        before = hash_files(tmp_path / "run", ("trajectories",))
+        before = hash_files(root, ("trajectories",))
         real = regrading.finish_shard
 
         def fail(run: Run, stage: str, shard: int, *rest: Any) -> None:
@@ -338,44 +356,41 @@ class TestKilled:
                 raise StorageError("no space left.")
 
         monkeypatch.setattr(regrading, "finish_shard", fail)
-        assert invoke(tmp_path / "run", "--set", f"grade.grader={STRICT}").exit_code == 1
+        assert invoke(root, "--set", f"grade.grader={STRICT}").exit_code == 1
         monkeypatch.setattr(regrading, "finish_shard", real)
-        back = invoke(tmp_path / "run", "--set", f"grade.grader={pipeline.grade.grader}")
+        back = invoke(root, "--set", f"grade.grader={pipeline.grade.grader}")
         assert back.exit_code == 0, back.output
-        assert hash_files(tmp_path / "run", ("trajectories",)) == before
-        models.run(tmp_path / "run", pipeline, monkeypatch)
-        assert validate_path(tmp_path / "run", None).problems == []
+        assert hash_files(root, ("trajectories",)) == before
+        make_models().run(root, pipeline, monkeypatch)
+        assert validate_path(root, None).problems == []
 
 
 class TestRefused:
-    def test_other_settings_by_name(
-        self, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        make_run(tmp_path / "run", pipeline, monkeypatch)
-        result = invoke(tmp_path / "run", "--set", "sample.temperature=0.5")
+    def test_other_settings_by_name(self, tmp_path: Path, root: Path, pipeline: Pipeline) -> None:
+        result = invoke(root, "--set", "sample.temperature=0.5")
         assert result.exit_code == 1 and "sample.temperature" in result.stderr
         tree = pipeline.model_dump(mode="json")
         tree["mask"]["outcome"], tree["workers"] = "none", 2
         tree["grade"]["grader"] = STRICT
         file = tmp_path / "mine.yaml"
         file.write_text(yaml.safe_dump(tree))
-        result = invoke(tmp_path / "run", "--pipeline", str(file))
+        result = invoke(root, "--pipeline", str(file))
         assert result.exit_code == 1
         assert 'mask.outcome: "all" -> "none"' in result.stderr
         assert "grade.grader" not in result.stderr
         tree["mask"]["outcome"] = "all"
         file.write_text(yaml.safe_dump(tree))
-        result = invoke(tmp_path / "run", "--pipeline", str(file))
+        result = invoke(root, "--pipeline", str(file))
         assert result.exit_code == 0, result.output
-        recorded = Run.open_or_create(tmp_path / "run", None).manifest.pipeline
+        recorded = Run.open_or_create(root, None).manifest.pipeline
         assert recorded["grade"]["grader"] == STRICT
         assert recorded["workers"] == 0, "what grades is taken over and nothing else"
 
     def test_a_run_that_is_not_sampled_to_the_end(
         self, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        Models(answer_by_index(WORDS)).run(tmp_path / "run", pipeline, monkeypatch, ("prompts",))
-        result = invoke(tmp_path / "run")
+        Models(answer_by_index(WORDS)).run(tmp_path / "begun", pipeline, monkeypatch, ("prompts",))
+        result = invoke(tmp_path / "begun")
         assert result.exit_code == 1 and "not complete" in result.stderr
 
     def test_masks_without_answers(self, tmp_path: Path) -> None:
@@ -425,11 +440,8 @@ def test_imported_answers(tmp_path: Path) -> None:
     assert validate_path(root, None).problems == []
 
 
-def test_people_read_what_has_changed(
-    tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_run(tmp_path / "run", pipeline, monkeypatch)
-    arguments = ["regrade", str(tmp_path / "run"), "--set", f"grade.grader={STRICT}"]
+def test_people_read_what_has_changed(root: Path) -> None:
+    arguments = ["regrade", str(root), "--set", f"grade.grader={STRICT}"]
     result = CliRunner().invoke(cli, [*arguments, "--dry-run"])
     assert result.exit_code == 0, result.output
     for part in (
