@@ -11,15 +11,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfgen.config.mask import MaskConfig
-from dfgen.diff.pair import diff_pair
+from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.errors import InputError, RowError
 from dfgen.prompts.pairs import Pair
 from dfgen.records import Mask, Reject
 from dfgen.stages.chunks import Chunk, cut_chunks
-from dfgen.stages.mask.rows import build_mask
+from dfgen.stages.mask.rows import build_mask, check_marked
 from dfgen.stages.repair.leak import touches_only_answer
 from dfgen.stages.session import Session
 from dfgen.stages.session_workers import get_session, open_sessions
@@ -142,11 +142,14 @@ def mask_pairs(
 ) -> Iterator[Mask | Reject]:
     """Make one mask (or reject) per pair, in order; the row's own id becomes `trajectory_id`.
 
-    A pair without `completion_ids` is encoded, and its row says so (`ids_source`).
+    A pair without `completion_ids` is encoded, and its row says so (`ids_source`). Two equal texts
+    give a row without loss; two that differ and mark nothing do what `mask.empty` says.
     """
     for pair in pairs:
         try:
-            yield mask_pair(pair, tokenizer, config)
+            identity, diff = _compare(pair, tokenizer, config)
+            check_marked(diff, config)
+            yield build_mask(identity, diff, touches_only_answer(diff))
         except RowError as error:
             yield Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
 
@@ -157,6 +160,14 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
     Raises:
         RowError: the ids do not give the text, or the text cannot be encoded.
     """
+    identity, diff = _compare(pair, tokenizer, config)
+    return build_mask(identity, diff, touches_only_answer(diff))
+
+
+def _compare(
+    pair: Pair, tokenizer: TextTokenizer, config: MaskConfig
+) -> tuple[dict[str, Any], PairDiff]:
+    """What the row says of itself, and the difference."""
     ids = pair.completion_ids
     if ids is None:
         ids = tokenizer.encode(pair.wrong)
@@ -174,5 +185,4 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
         "finish_reason": "unknown",
         "reward": 0.0,
     }
-    diff = diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)
-    return build_mask(identity, diff, touches_only_answer(diff))
+    return identity, diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)

@@ -82,7 +82,12 @@ def mask_shard(session: Session, shard: int) -> int:
     makers: list[MaskMaker] = []
     rejects: list[Reject] = []
     for made in prepare_masks(
-        trajectories, repairs, session.tokenizer, session.pipeline.mask, sides
+        trajectories,
+        repairs,
+        session.tokenizer,
+        session.pipeline.mask,
+        sides,
+        session.pipeline.grade.undecided,
     ):
         if isinstance(made, Reject):
             rejects.append(made)

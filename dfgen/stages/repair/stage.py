@@ -281,7 +281,7 @@ class Repairing:
         log = read_journal(session, shard)
         rows, rejects = read_rows(session, shard), read_rejects(session, shard)
         wrong = list(read_wrong(session, shard))
-        selection = select_wrong(wrong, self.config)
+        selection = select_wrong(wrong, self.config, session.pipeline.grade.undecided)
         order = []
         for trajectory in wrong:
             key = trajectory.trajectory_id

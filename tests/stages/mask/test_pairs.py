@@ -272,3 +272,26 @@ def test_retokenize_needs_masks(tmp_path: Path) -> None:
     ]
     assert "holds no mask files" in CliRunner().invoke(cli, arguments).output
     assert not (tmp_path / "x").exists()
+
+
+def test_pairs_that_mark_nothing(tmp_path: Path) -> None:
+    """Equal texts are a row of zeros whatever is set; texts that differ in form alone are not."""
+    rows = [
+        {"id": "equal", "wrong": "I see 3 cats.", "right": "I see 3 cats."},
+        {"id": "form", "wrong": "I see 3 cats.", "right": "I  see 3 cats."},
+        {"id": "error", "wrong": "I see 3 cats.", "right": "I see 4 cats."},
+    ]
+    source = write_jsonl(tmp_path / "p.jsonl", rows)
+    assert mask_pairs(source, tmp_path / "rejected").exit_code == 0
+    assert [row["trajectory_id"] for row in read(tmp_path / "rejected", "masks")] == [
+        "equal",
+        "error",
+    ]
+    (reject,) = read(tmp_path / "rejected", "rejects")
+    assert (reject["row_id"], reject["reason"]) == ("form", "mask_empty")
+    kept = tmp_path / "kept"
+    assert mask_pairs(source, kept, "--set", "mask.empty=keep").exit_code == 0
+    loss = {row["trajectory_id"]: any(row["loss_mask"]) for row in read(kept, "masks")}
+    assert loss == {"equal": False, "form": False, "error": True}
+    for out in (tmp_path / "rejected", kept):
+        assert CliRunner().invoke(cli, ["validate", str(out)]).exit_code == 0
