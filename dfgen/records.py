@@ -286,6 +286,9 @@ class Mask(Record):
     hunks: str | None
     """JSON list of the edits: byte spans and texts of both sides, kind, token spans, reason."""
     quality: Quality | None
+    undecided: bool | None = None
+    """True: the answer could not be read, so nobody knows its reward; whoever computes the baseline
+    of its group leaves the row out (`grade.undecided: keep`). Null everywhere else."""
 
 
 class Reject(Record):

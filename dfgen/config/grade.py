@@ -8,6 +8,9 @@ from pydantic import Field
 
 from dfgen.config.section import Section
 
+UndecidedPolicy = Literal["drop", "keep", "wrong"]
+"""What becomes of an answer that was given but cannot be read."""
+
 
 class GradeConfig(Section):
     """The grader, its tolerances and its bounds on time and memory."""
@@ -56,7 +59,7 @@ class GradeConfig(Section):
         description="Whether 'about 5' answers 5. A reference with decimals is itself rounded, so "
         "'about 3.14' always answers 3.14.",
     )
-    undecided: Literal["drop", "keep", "wrong"] = Field(
+    undecided: UndecidedPolicy = Field(
         default="drop",
         description="What becomes of an answer that was given but cannot be read, or whose grader "
         "failed. drop: a reject at the mask stage, not repaired, left out of the group's baseline; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,22 @@ def load_pipeline(
         _assign(tree, dotted, value)
     _override(tree, overrides)
     return check_pipeline(tree, str(path))
+
+
+def change_pipeline(tree: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Pipeline:
+    """A pipeline that is on record somewhere, with some fields set anew.
+
+    Args:
+        tree: as `Pipeline.model_dump` gives it; left as it is.
+        overrides: as for `load_pipeline`.
+        origin: names it in messages.
+
+    Raises:
+        ConfigError: names the field.
+    """
+    changed = copy.deepcopy(dict(tree))
+    _override(changed, overrides)
+    return check_pipeline(changed, origin)
 
 
 def make_pairs_pipeline(

@@ -24,7 +24,8 @@ class MaskConfig(Section):
     empty: Literal["reject", "keep"] = Field(
         default="reject",
         description="What becomes of a wrong trajectory whose accepted repair leaves no token in "
-        "loss_mask (only form or order differs): a reject with the reason, or a row of zeros.",
+        "loss_mask (only form or order differs): a reject with the reason, or a row of zeros. So "
+        "with pairs; a pair of two equal texts always gives a row of zeros: nothing is wrong.",
     )
     whole_atoms: bool = Field(
         default=True,

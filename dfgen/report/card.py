@@ -24,6 +24,11 @@ _SOURCES = {
     "outcome": "wrong, no accepted repair",
 }
 
+_COUNTED = {
+    "undecided": "of them undecided: without loss, to be left out of baselines",
+    "empty_repairs": "accepted repairs that leave no token to learn from",
+}
+
 _GIVEN = {
     "completion_ids": "tokens of the text; `ids_source` says whether they were sampled",
     "logprobs": "null unless the source of the masks gave them",
@@ -61,6 +66,7 @@ _COLUMNS = (
     ("step_ids, step_labels", "int16[T], bool[S]", "steps, and which of them the repair touches"),
     ("token_bytes", "int32[T+1]", "where each token lies in the text, in UTF-8 bytes"),
     ("hunks", "JSON", "every edit with its texts, spans and kind"),
+    ("undecided", "bool", "true: nobody knows the reward; leave it out of the group's baseline"),
 )
 
 
@@ -303,11 +309,24 @@ def list_counts(manifest: Mapping[str, Any]) -> str:
             f"{groups['all_right']:,} prompts, sometimes in {groups['mixed']:,}, never in "
             f"{groups['all_wrong']:,}."
         )
+        lines += _describe_undecided(groups)
     if manifest.get("prompts_left_out"):
         lines.append(
             f"{manifest['prompts_left_out']:,} prompts have no trajectory and are left out."
         )
     return "\n".join(lines)
+
+
+def _describe_undecided(groups: Mapping[str, Any]) -> list[str]:
+    """What is to be said of answers that nobody could read; nothing if there were none."""
+    if not groups.get("undecided"):
+        return []
+    of_decided = groups.get("pass_rate_of_decided")
+    share = "" if of_decided is None else f"; without them it was right in {of_decided:.1%}"
+    return [
+        f"{groups['undecided']:,} answers could not be read: nobody knows whether they are right "
+        f"(counted above as not right{share})."
+    ]
 
 
 def list_reject_reasons(manifest: Mapping[str, Any]) -> str:
@@ -330,6 +349,9 @@ def list_mask_figures(manifest: Mapping[str, Any]) -> str:
     lines = ["| | |", "|---|---:|"]
     for source, count in masks["sources"].items():
         lines.append(f"| trajectories: {_SOURCES.get(source, source)} | {count:,} |")
+    for name, label in _COUNTED.items():
+        if masks.get(name):
+            lines.append(f"| {label} | {masks[name]:,} |")
     if masks.get("masked_share") is not None:
         lines.append(
             f"| tokens in the mask, of repaired trajectories | {masks['masked_share']:.1%} |"

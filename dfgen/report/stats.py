@@ -23,6 +23,8 @@ HISTOGRAM_BINS = 10
 LARGEST_GROUP = 32
 POSITION_BINS = 20
 EDIT_RATIO_BINS = 20
+EMPTY = "mask_empty"
+"""Why the mask stage rejects a repair that leaves nothing to learn from."""
 SPENT = ("prompt_tokens", "completion_tokens", "cost_usd")
 
 
@@ -98,19 +100,25 @@ def explain_gaps(finished: FinishedRun) -> list[str]:
 def measure_groups(run: Run) -> dict[str, Any]:
     """Pass rates: how many prompts the policy always, sometimes or never gets right.
 
+    Rates are over all answers: one that could not be read counts as not right, as its reward does.
+    `pass_rate_of_decided` alone leaves these out; it is None where no answer is undecided or all
+    are.
+
     `tokens_per_second` counts the time from a pass's first request to its last draw, all passes of
     the run together; None where nothing was drawn here (imported answers).
     """
     right: Counter[str] = Counter()
     size: Counter[str] = Counter()
-    truncated = tokens = 0
-    columns = ["prompt_id", "reward", "finish_reason", "completion_ids"]
+    truncated = tokens = undecided = 0
+    columns = ["prompt_id", "reward", "finish_reason", "completion_ids", "verdict"]
     for row in run.table("trajectories").iter_rows(columns=columns):
         size[row["prompt_id"]] += 1
         right[row["prompt_id"]] += is_right(row["reward"])
+        undecided += bool(row["verdict"]["undecided"])
         truncated += row["finish_reason"] == "length"
         tokens += len(row["completion_ids"])
     total = sum(size.values())
+    decided = total - undecided
     rates = [right[prompt] / size[prompt] for prompt in size]
     histogram = [0] * HISTOGRAM_BINS
     for rate in rates:
@@ -119,6 +127,9 @@ def measure_groups(run: Run) -> dict[str, Any]:
         "prompts": len(size),
         "trajectories": total,
         "pass_rate": sum(right.values()) / total if total else None,
+        "pass_rate_of_decided": sum(right.values()) / decided if undecided and decided else None,
+        "undecided": undecided,
+        "undecided_share": undecided / total if total else None,
         "all_right": sum(rate == 1.0 for rate in rates),
         "all_wrong": sum(rate == 0.0 for rate in rates),
         "mixed": sum(0.0 < rate < 1.0 for rate in rates),
@@ -136,23 +147,32 @@ def _measure_speed(run: Run) -> float | None:
 
 
 def measure_masks(run: Run) -> dict[str, Any]:
-    """Measure what masks keep: rows by source, share of tokens, hunks, place of the first error."""
+    """Measure what masks keep: rows by source, share of tokens, hunks, place of the first error.
+
+    `empty_repairs` counts accepted repairs that leave no token to learn from, rejected
+    (`mask.empty`) or kept as a row without loss; `undecided` rows whose answer could not be read.
+    """
     sources: Counter[str] = Counter()
     first_error: Counter[int] = Counter()
     roles: Counter[str] = Counter()
-    tokens = masked = hunks = 0
-    columns = ["mask_source", "loss_mask", "quality", "first_error_step", "step_roles"]
+    tokens = masked = hunks = undecided = 0
+    empty = sum(row["reason"] == EMPTY for row in run.rejects("mask").iter_rows(columns=["reason"]))
+    columns = ["mask_source", "loss_mask", "quality", "first_error_step", "step_roles", "undecided"]
     for row in run.table("masks").iter_rows(columns=columns):
         sources[row["mask_source"]] += 1
+        undecided += bool(row["undecided"])
         if row["mask_source"] == "repair":
             tokens += len(row["loss_mask"])
             masked += sum(row["loss_mask"])
+            empty += not any(row["loss_mask"])
             hunks += row["quality"]["n_hunks"]
             first_error[row["first_error_step"]] += 1
             roles.update(row["step_roles"])
     repaired = sources["repair"]
     return {
         "sources": dict(sources),
+        "empty_repairs": empty,
+        "undecided": undecided,
         "repaired_tokens": tokens,
         "masked_share": masked / tokens if tokens else None,
         "hunks_per_repair": hunks / repaired if repaired else None,

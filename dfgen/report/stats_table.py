@@ -48,6 +48,11 @@ def tabulate_groups(groups: dict[str, Any]) -> Table:
     table.add_row("trajectories", f"{cells:,}")
     table.add_row("tokens per second", _fill(groups["tokens_per_second"], "{:,.0f}"))
     table.add_row("pass rate", _fill(groups["pass_rate"], "{:.1%}"))
+    if groups.get("undecided"):  # figures of an earlier dfgen have none
+        undecided = _fill(groups["undecided_share"], "{:.1%}")
+        decided = _fill(groups["pass_rate_of_decided"], "{:.1%}")
+        table.add_row("undecided, counted as not right", f"{groups['undecided']:,} ({undecided})")
+        table.add_row("pass rate without the undecided", decided)
     for name in ("all_right", "mixed", "all_wrong"):
         share = f" ({groups[name] / prompts:.1%})" if prompts else ""
         table.add_row(f"groups {name.replace('_', ' ')}", f"{groups[name]:,}{share}")

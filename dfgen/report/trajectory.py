@@ -139,10 +139,12 @@ class SampleView:
         return _write_head("policy", is_right(self.sample.mask["reward"]), said)
 
     def _head_of_repair(self) -> Text:
+        from dfgen.records import is_right
+
         repair = self.sample.repair
         if repair is None:
             return Text("repair", style="bold")
-        return _write_head("repair", repair["verdict"]["correct"], repair["verdict"]["extracted"])
+        return _write_head("repair", is_right(repair["reward"]), repair["verdict"]["extracted"])
 
     def _number(self, number: int, role: str | None) -> Text:
         text = Text(str(number + 1))

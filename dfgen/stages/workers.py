@@ -1,4 +1,8 @@
-"""Prepares worker processes: what each of this package does first."""
+"""Processes that share the rows of a stage: whether they are worth starting, and how they start.
+
+Nobody can say beforehand what a row costs: texts may be 40 tokens long or 4,000. So a stage begins
+in the process it has, measures, and starts others when what is left takes longer than starting.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,109 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from dfgen.errors import DfgenError
+
+START_SECONDS = 1.0
+"""Processor time until a worker is up: Python, dfgen, Arrow, the tokenizer (measured: .6 to .8)."""
+
+_FIRST_LOOK = 16
+"""Rows before which nothing is concluded."""
 
 
-def follow_parent() -> None:
+class Pace:
+    """What rows have cost so far, and how many processes the rest of them is worth.
+
+    Args:
+        warm_up: rows at the start whose time is left out: imports and caches, which come once.
+        clock: seconds of work. The thread's processor time: that of other threads is not the rows',
+            and on a busy machine the wall clock would say that rows are long.
+    """
+
+    def __init__(self, *, warm_up: int = 0, clock: Callable[[], float] = time.thread_time) -> None:
+        self._warm_up = warm_up
+        self._clock = clock
+        self._rows = 0
+        self._seconds = 0.0
+        self._next_look = _FIRST_LOOK
+
+    @contextmanager
+    def measure(self, rows: int) -> Iterator[None]:
+        """Note that what is done inside are so many rows."""
+        start = self._clock()
+        yield
+        if self._warm_up > 0:
+            self._warm_up -= rows
+            return
+        self._rows += rows
+        self._seconds += self._clock() - start
+
+    def is_time_to_look(self) -> bool:
+        """Whether much more has been measured than when this was true before: twice as much.
+
+        Who asks after every row need not count then, each time, how many are left.
+        """
+        if self._rows < self._next_look:
+            return False
+        self._next_look = 2 * self._rows
+        return True
+
+    def choose_workers(self, left: int, most: int) -> int:
+        """How many processes, this one included, are worth having for the rows that are left.
+
+        n processes save left * cost * (1 - 1/n) seconds, and n - 1 of them have to start: worth it
+        as long as the share of each is longer than a start.
+        """
+        seconds = left * self._seconds / self._rows if self._rows else 0.0
+        return max(1, min(most, int(seconds / START_SECONDS)))
+
+
+def open_processes(
+    workers: int, initializer: Callable[..., None], *arguments: object
+) -> ProcessPoolExecutor:
+    """Processes that call `initializer(*arguments)` once; each starts when there is work for it.
+
+    They are new processes, not copies of this one, whose threads and locks a copy would not bear.
+    """
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(initializer, arguments),
+    )
+
+
+@contextmanager
+def explain_death(work: str) -> Iterator[None]:
+    """Turn the death of a worker into an error that says what to do.
+
+    Args:
+        work: what it did, as in "judges repairs".
+
+    Raises:
+        DfgenError: a worker has died.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise DfgenError(
+            f"a process that {work} has died: {error}",
+            hint="Often memory ran out; `--set workers=1` needs less. What is finished is kept; "
+            "the same command goes on from there.",
+        ) from error
+
+
+def _start_worker(initializer: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    _follow_parent()
+    initializer(*arguments)
+
+
+def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, however it ends.
 
     A process pool tells its workers when it is done. A parent that was killed tells nobody: its

@@ -276,6 +276,23 @@ def accept(
         manifest.pipeline = pipeline.model_dump(mode="json")
 
 
+def adopt_section(manifest: Manifest, section: str, pipeline: Pipeline) -> None:
+    """Note that every row there is now goes by this section of a pipeline.
+
+    For whoever has made all stages agree with it, or opened what does not (`dfgen regrade`).
+    """
+    values = {n: v for n, v in flatten(pipeline).items() if n.startswith(f"{section}.")}
+    for stage, record in manifest.stages.items():
+        if not record.fingerprint:
+            continue
+        own = [
+            name for each in (*list_upstream(stage), stage) for name in RESULT_FIELDS.get(each, ())
+        ]
+        record.fingerprint |= {name: values[name] for name in own if name in values}
+        record.digest = compute_digest(record.fingerprint)
+    manifest.pipeline[section] = getattr(pipeline, section).model_dump(mode="json")
+
+
 def find_stage(field: str, default: Stage) -> Stage:
     """Find the stage to which an entry of a fingerprint belongs."""
     for stage in list_stages():

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from dfgen.records import Record, Reject
+from dfgen.records import Record
 from dfgen.store.entries import ShardEntry, SourceRows, write_entry
-from dfgen.store.layout import JOURNAL, Stage, Table, list_downstream, list_inputs
+from dfgen.store.layout import BESIDE, JOURNAL, Stage, Table, list_downstream, list_inputs
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 
@@ -77,6 +77,7 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
     entry.made_from = dict.fromkeys(list_inputs(stage), -1)
     write_entry(run.root / JOURNAL, stage, shard, entry)
     for table, column in (
+        *((run.table(name), "trajectory_id") for name in BESIDE.get(stage, ())),
         (run.output(stage), "trajectory_id"),
         (run.rejects(stage), "row_id"),
     ):
@@ -86,11 +87,12 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
         kept = [row for row in rows if row[column] not in keys]
         if len(kept) == len(rows):
             continue
-        if table.model is not Reject:
+        is_output = table.directory == run.output(stage).directory
+        if is_output:
             # What was made of these rows is not made of what is there now.
             entry.generation += 1
             write_entry(run.root / JOURNAL, stage, shard, entry)
-        if kept or table.model is not Reject:
+        if kept or is_output:
             entry.sha256[run.name_file(table, shard)] = table.write(shard, kept).sha256
         else:
             table.remove(shard)

@@ -23,7 +23,7 @@ from dfgen.store.entries import (
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
-from dfgen.store.fingerprint import Difference, accept, find_stage, list_differences
+from dfgen.store.fingerprint import Difference, accept, adopt_section, find_stage, list_differences
 from dfgen.store.journal import Journal
 from dfgen.store.layout import (
     BESIDE,
@@ -54,6 +54,10 @@ from dfgen.store.manifest import (
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.shards import ShardTable
 from dfgen.version import VERSION
+
+REGRADING = "regrading"
+"""Fact of `sample` in the manifest: digest of the settings with which its answers are being graded
+anew; null when that is done."""
 
 _KINDS: dict[Kind, str] = {
     "sampled": "answers drawn from a policy",
@@ -199,6 +203,15 @@ class Run:
         path = self.root / JOURNAL / f"retry-{shard:05d}.jsonl"
         return Journal(path, stage="retry", shard=shard, guard=self._check_lock)
 
+    def regrade_journal(self, shard: int) -> Journal:
+        """The journal of a shard that is being graded anew; none of a stage's either."""
+        path = self.root / JOURNAL / f"regrade-{shard:05d}.jsonl"
+        return Journal(path, stage="regrade", shard=shard, guard=self._check_lock)
+
+    def adopt(self, section: str, pipeline: Pipeline) -> None:
+        """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
+        self._update(lambda manifest: adopt_section(manifest, section, pipeline))
+
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
         found = []
@@ -254,6 +267,12 @@ class Run:
             RunMismatchError: names each field that differs, old and new value, and what to do.
         """
         differences = self.find_differences(stage, pipeline, facts)
+        if self.manifest.get_stage("sample").facts.get(REGRADING) and stage != "prompts":
+            raise RunMismatchError(
+                "some answers of this run are graded anew and others not yet.",
+                where=str(self.root),
+                hint=f"`dfgen regrade {self.root}` goes on where it was stopped.",
+            )
         if differences:
             raise RunMismatchError(
                 f"this run was made with other settings, on which {stage} depends:\n"

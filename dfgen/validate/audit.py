@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dfgen.errors import StorageError
-from dfgen.store.counts import count_stage
+from dfgen.store.counts import WITHOUT_TRAJECTORIES, count_stage
 from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
 from dfgen.store.layout import OUTPUTS, Stage
 from dfgen.validate.files import check_files
@@ -79,6 +79,7 @@ def _check_masks(run: Run) -> list[str]:
     masks = run.table(OUTPUTS["mask"])
     violations = []
     for shard in masks.shards():
+        violations += _check_undecided(run, shard)
         unused = sorted(find_unused_repairs(run, shard))
         if unused:
             violations.append(
@@ -86,6 +87,28 @@ def _check_masks(run: Run) -> list[str]:
                 f"such as that of {unused[0]}"
             )
     return violations
+
+
+def _check_undecided(run: Run, shard: int) -> list[str]:
+    """Hold the masks that say `undecided` against the verdicts: both, or (dropped) neither."""
+    if run.manifest.kind in WITHOUT_TRAJECTORIES or not run.is_current("mask", shard):
+        return []
+    policy = run.manifest.pipeline["grade"].get("undecided", "drop")
+    masks = run.table("masks")
+    columns = ["trajectory_id", "undecided"]
+    marks = {row["trajectory_id"]: row["undecided"] for row in masks.iter_rows(shard, columns)}
+    trajectories = run.table("trajectories").iter_rows(shard, ["trajectory_id", "verdict"])
+    unread = {row["trajectory_id"] for row in trajectories if row["verdict"]["undecided"]}
+    expected = unread if policy == "keep" else set[str]()
+    differing = sorted({key for key, mark in marks.items() if mark} ^ (expected & marks.keys()))
+    if policy == "drop":
+        differing += sorted(unread & marks.keys())
+    if not differing:
+        return []
+    return [
+        f"{masks.path(shard)}: {len(differing)} rows disagree with their verdicts on whether the "
+        f"answer is undecided (grade.undecided is {policy}), such as {differing[0]}"
+    ]
 
 
 def _check_journals(run: Run) -> list[str]:

@@ -85,6 +85,22 @@ def _check_source(row: Row) -> Iterator[str]:
         yield f"mask_source is {row['mask_source']}, but the reward is {row['reward']}."
 
 
+def _check_undecided(row: Row) -> Iterator[str]:
+    """An answer that nobody could read has no reward and no loss."""
+    undecided = row["undecided"]
+    if undecided is None:
+        return
+    if undecided is not True:
+        yield "undecided is false; it is true or null."
+    elif row["mask_source"] != "outcome" or row["reward"]:
+        yield (
+            f"undecided, but mask_source is {row['mask_source']} and the reward {row['reward']}, "
+            "not outcome and 0."
+        )
+    elif any(row["loss_mask"]):
+        yield "undecided, but loss_mask is not all false."
+
+
 def _check_values(row: Row) -> Iterator[str]:
     if any(value is not None and value > 0 for value in row["logprobs"] or ()):
         yield "a logprob is above 0."
@@ -205,7 +221,7 @@ def _drop_empty(ids: Sequence[int], offsets: Sequence[int]) -> list[int]:
 
 Check = Callable[[Row], Iterator[str]]
 
-_CHECKS: tuple[Check, ...] = (_check_source, _check_values)
+_CHECKS: tuple[Check, ...] = (_check_source, _check_undecided, _check_values)
 _REPAIR_CHECKS: tuple[Check, ...] = (
     _check_hunks,
     _check_marks,

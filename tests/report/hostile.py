@@ -119,6 +119,7 @@ def make_sample(text: str, number: int) -> Sample:
     repair = {
         "attempts": [attempt],
         "verdict": make_verdict(text, correct=True),
+        "reward": 1.0,
         "protocol": "rewrite",
         "model": text,
         "cost_usd": 0.0,

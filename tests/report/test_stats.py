@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfgen.report.stats import collect_numbers, measure_distributions
+from dfgen.report.card import list_mask_figures
+from dfgen.report.stats import collect_numbers, measure_distributions, measure_masks
 from dfgen.store.finished import open_finished
+from dfgen.store.finishing import finish_shard
+from tests.store import examples
+from tests.store.examples import make_finished_run
 
 
 def test_distributions_add_up_to_the_totals(sample_run: Path) -> None:
@@ -24,7 +28,7 @@ def test_distributions_add_up_to_the_totals(sample_run: Path) -> None:
 
 def test_a_run_without_repairs_has_empty_ones(tmp_path: Path) -> None:
     from dfgen.store.run import Run
-    from tests.store.examples import make_finished_run, make_pipeline
+    from tests.store.examples import make_pipeline
 
     run = Run.open_or_create(tmp_path / "run", make_pipeline())
     spread = measure_distributions(run)
@@ -32,3 +36,17 @@ def test_a_run_without_repairs_has_empty_ones(tmp_path: Path) -> None:
     assert spread["attempts_by_outcome"] == {}
     uneven = measure_distributions(make_finished_run(tmp_path / "other"))
     assert uneven["right_per_group"] is None  # one prompt lost a sample, so K is not one number
+
+
+def test_repairs_without_loss_are_counted_kept_or_rejected(tmp_path: Path) -> None:
+    run = make_finished_run(tmp_path / "run")
+    before = measure_masks(run)["empty_repairs"]
+    masks = list(run.table("masks").iter_rows(1))
+    changed = [row for row in masks if row["mask_source"] == "repair"]
+    changed[0]["loss_mask"] = [False] * len(changed[0]["loss_mask"])
+    rejects = [examples.make_reject("mask", "p2-1", "mask_empty")]
+    finish_shard(run, "mask", 1, masks, rejects)
+    numbers = measure_masks(run)
+    assert (before, numbers["empty_repairs"]) == (0, 2)
+    figures = list_mask_figures({"numbers": {"masks": numbers}})
+    assert "| accepted repairs that leave no token to learn from | 2 |" in figures

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from click.testing import CliRunner
 
 from dfgen.cli.main import cli
+from dfgen.config.pipeline import Pipeline
 from dfgen.demo.scenes import iter_scenes
+from dfgen.errors import StorageError
+from dfgen.runners.local import run_stages
+from dfgen.stages.session import Session
+from dfgen.store.run import Run
+from dfgen.validate.audit import audit
+from tests.support.word_graders import COUNT, LOOSE
 
 
 def make_recipe(folder: Path) -> Path:
@@ -79,3 +88,90 @@ def test_masks_without_a_repairer_are_outcome_masks(tmp_path: Path) -> None:
     assert [row["mask_source"] for row in masks] == ["correct", "outcome"] * 3
     assert all(all(row["loss_mask"]) for row in masks)
     assert CliRunner().invoke(cli, ["validate", str(run)]).exit_code == 0
+
+
+SHARDED = [
+    {"question": f"What is {number}?", "answer": "fine", "response": f"{text} {number} fine"}
+    for number in range(7)
+    for text in ("It is", "We see", "Look:")
+]
+"""Seven prompts in shards of three, with three answers each."""
+
+
+def make_sharded_recipe(folder: Path, rows: list[dict[str, str]] = SHARDED) -> Pipeline:
+    source = folder / "answers.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tree = {
+        "imports": {
+            "path": str(source),
+            "tokenizer": "demo:policy",
+            "images": {"min_per_prompt": 0},
+            "shard_size": 3,
+        },
+        "grade": {"grader": LOOSE},
+    }
+    return Pipeline.model_validate(tree)
+
+
+def import_answers(root: Path, pipeline: Pipeline) -> Run:
+    run = Run.open_or_create(root, pipeline)
+    with run.lock():
+        run_stages(Session(run, pipeline), ("prompts",))
+    return run
+
+
+def hash_tables(root: Path) -> dict[str, bytes]:
+    return {
+        f"{table}/{path.name}": path.read_bytes()
+        for table in ("prompts", "trajectories")
+        for path in (root / table).glob("*.parquet")
+    }
+
+
+@pytest.mark.parametrize("broken_at", [("prompts", 1), ("sample", 1), ("prompts", 2)])
+def test_what_is_written_is_not_graded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken_at: tuple[str, int]
+) -> None:
+    """The disk is full in the middle of three shards: only the answers of the others are graded."""
+    pipeline, graded = make_sharded_recipe(tmp_path), tmp_path / "graded"
+    monkeypatch.setenv(COUNT, str(graded))
+    import_answers(tmp_path / "whole", pipeline)
+    assert len(graded.read_text().splitlines()) == 21
+    real = Session.finish_shard
+
+    def fail(session: Session, stage: str, shard: int, *rest: Any, **options: Any) -> None:
+        if (stage, shard) == broken_at:
+            raise StorageError("no space left.")
+        real(session, stage, shard, *rest, **options)
+
+    monkeypatch.setattr(Session, "finish_shard", fail)
+    with pytest.raises(StorageError):
+        import_answers(tmp_path / "run", pipeline)
+    monkeypatch.setattr(Session, "finish_shard", real)
+    written = broken_at[1] * 9
+    graded.write_text("")
+    run = import_answers(tmp_path / "run", pipeline)
+    assert len(graded.read_text().splitlines()) == 21 - written
+    assert hash_tables(tmp_path / "run") == hash_tables(tmp_path / "whole")
+    assert run.manifest.get_stage("sample").counts == {"input": 21, "output": 21, "rejects": 0}
+    assert audit(run) == []
+
+
+def test_a_stop_between_two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, graded = make_sharded_recipe(tmp_path), tmp_path / "graded"
+    monkeypatch.setenv(COUNT, str(graded))
+    run = Run.open_or_create(tmp_path / "run", pipeline)
+    session = Session(run, pipeline)
+    real = session.finish_shard
+
+    def stop(stage: str, *rest: Any, **options: Any) -> None:
+        real(stage, *rest, **options)
+        session.stop.requested = stage == "sample"
+
+    monkeypatch.setattr(session, "finish_shard", stop)
+    with run.lock():
+        assert not run_stages(session, ("prompts",))
+    assert len(graded.read_text().splitlines()) == 9
+    import_answers(tmp_path / "run", pipeline)
+    assert len(graded.read_text().splitlines()) == 21
+    assert audit(run) == []

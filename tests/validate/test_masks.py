@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from dfgen.records import Mask
 from dfgen.stages.mask.pairs import Pair, mask_pair
-from dfgen.validate.masks import check_masks
+from dfgen.validate.masks import check_mask, check_masks
 from tests.stages.test_prompting import make_prompt
+from tests.store import examples
 from tests.support.small_tokenizers import byte_level_bpe
 
 WRONG = "Step 1: red circles: I see 3.\nStep 2: there are 2.\nAnswer: 5"
@@ -96,3 +97,27 @@ def test_damage_is_found(name: str) -> None:
 def test_a_row_that_stands_twice() -> None:
     row = make_mask().model_dump()
     assert any("twice" in problem for problem in check_masks([row, row], None))
+
+
+UNREAD = {
+    **examples.make_mask("p", 0, "outcome").model_dump(),
+    "loss_mask": [False] * 4,
+    "undecided": True,
+}
+
+
+def test_an_undecided_row_is_sound_without_loss_and_reward() -> None:
+    assert list(check_mask(UNREAD, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss_mask": [True] * 4}, "not all false"),
+        ({"undecided": False}, "true or null"),
+        ({"reward": 0.5}, "not outcome and 0"),
+        ({"reward": 1.0, "mask_source": "correct"}, "not outcome and 0"),
+    ],
+)
+def test_an_undecided_row_that_is_not(changes: dict[str, Any], said: str) -> None:
+    assert any(said in problem for problem in check_mask({**UNREAD, **changes}, None))

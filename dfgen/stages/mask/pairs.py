@@ -6,26 +6,24 @@ have a question or pictures) and a shard of masks; several processes work on sev
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from dfgen.config.mask import MaskConfig
-from dfgen.config.pipeline import Pipeline
-from dfgen.diff.pair import diff_pair
+from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.errors import InputError, RowError
 from dfgen.prompts.pairs import Pair
 from dfgen.records import Mask, Reject
 from dfgen.stages.chunks import Chunk, cut_chunks
-from dfgen.stages.mask.rows import build_mask
+from dfgen.stages.mask.rows import build_mask, check_marked
 from dfgen.stages.repair.leak import touches_only_answer
 from dfgen.stages.session import Session
-from dfgen.stages.workers import follow_parent
+from dfgen.stages.session_workers import get_session, open_sessions
+from dfgen.stages.workers import Pace, explain_death
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -99,20 +97,35 @@ def mask_chunk(session: Session, chunk: PairChunk) -> tuple[int, int, int]:
 
 
 def _mask_chunks(session: Session, chunks: Iterator[PairChunk]) -> Iterator[tuple[int, int, int]]:
-    """Counts of each chunk in order, with a bounded number of chunks in work."""
-    first = list(islice(chunks, 2))
-    workers = session.pipeline.workers or os.cpu_count() or 1
-    if len(first) < 2 or workers == 1:  # starting processes would cost more than the work
-        for chunk in chain(first, chunks):
+    """Counts of each chunk in order: done in this process, and in others if they pay.
+
+    How many rows are to come nobody knows. That it may be as many as have been is the guess that
+    costs at most twice the best.
+    """
+    wanted, pace, done = session.pipeline.workers, Pace(), 0
+    workers = wanted or 1
+    for chunk in chunks:
+        if not wanted and pace.is_time_to_look():
+            workers = pace.choose_workers(done, os.cpu_count() or 1)
+        if workers > 1:
+            yield from _mask_in_processes(session, chain([chunk], chunks), workers)
+            return
+        if chunk.written:
             yield mask_chunk(session, chunk)
-        return
-    arguments = (session.run.root, session.pipeline, session.tokenizer)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=arguments
-    ) as pool:
+            continue
+        with pace.measure(len(chunk.rows)):
+            counts = mask_chunk(session, chunk)
+        done += len(chunk.rows)
+        yield counts
+
+
+def _mask_in_processes(
+    session: Session, chunks: Iterable[PairChunk], workers: int
+) -> Iterator[tuple[int, int, int]]:
+    """Counts of each chunk in order, with a bounded number of chunks in work."""
+    with explain_death("makes masks"), open_sessions(session, workers) as pool:
         waiting: deque[Future[tuple[int, int, int]]] = deque()
-        for chunk in chain(first, chunks):
+        for chunk in chunks:
             waiting.append(pool.submit(_mask_in_worker, chunk))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
@@ -120,21 +133,8 @@ def _mask_chunks(session: Session, chunks: Iterator[PairChunk]) -> Iterator[tupl
             yield waiting.popleft().result()
 
 
-_WORKER: list[Session] = []
-
-
-def _open_worker(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
-    from dfgen.store.run import Run
-
-    follow_parent()
-    # The parent holds the run's lock; a worker only writes the shards that it is given.
-    session = Session(Run.open_or_create(root, None), pipeline)
-    session.tokenizer = tokenizer
-    _WORKER[:] = [session]
-
-
 def _mask_in_worker(chunk: PairChunk) -> tuple[int, int, int]:
-    return mask_chunk(_WORKER[0], chunk)
+    return mask_chunk(get_session(), chunk)
 
 
 def mask_pairs(
@@ -142,11 +142,14 @@ def mask_pairs(
 ) -> Iterator[Mask | Reject]:
     """Make one mask (or reject) per pair, in order; the row's own id becomes `trajectory_id`.
 
-    A pair without `completion_ids` is encoded, and its row says so (`ids_source`).
+    A pair without `completion_ids` is encoded, and its row says so (`ids_source`). Two equal texts
+    give a row without loss; two that differ and mark nothing do what `mask.empty` says.
     """
     for pair in pairs:
         try:
-            yield mask_pair(pair, tokenizer, config)
+            identity, diff = _compare(pair, tokenizer, config)
+            check_marked(diff, config)
+            yield build_mask(identity, diff, touches_only_answer(diff))
         except RowError as error:
             yield Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
 
@@ -157,6 +160,14 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
     Raises:
         RowError: the ids do not give the text, or the text cannot be encoded.
     """
+    identity, diff = _compare(pair, tokenizer, config)
+    return build_mask(identity, diff, touches_only_answer(diff))
+
+
+def _compare(
+    pair: Pair, tokenizer: TextTokenizer, config: MaskConfig
+) -> tuple[dict[str, Any], PairDiff]:
+    """What the row says of itself, and the difference."""
     ids = pair.completion_ids
     if ids is None:
         ids = tokenizer.encode(pair.wrong)
@@ -174,5 +185,4 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
         "finish_reason": "unknown",
         "reward": 0.0,
     }
-    diff = diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)
-    return build_mask(identity, diff, touches_only_answer(diff))
+    return identity, diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)

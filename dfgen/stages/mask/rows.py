@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from dfgen.config.grade import UndecidedPolicy
 from dfgen.config.mask import MaskConfig
 from dfgen.diff.marks import find_step_ids
 from dfgen.diff.pair import PairDiff, diff_pair
@@ -38,6 +39,7 @@ def prepare_masks(
     tokenizer: TextTokenizer,
     config: MaskConfig,
     sides: Sides | None = None,
+    undecided: UndecidedPolicy = "drop",
 ) -> Iterator[MaskMaker | Reject]:
     """Prepare one mask (or reject) per trajectory, in order.
 
@@ -47,6 +49,7 @@ def prepare_masks(
         tokenizer: the policy's own.
         config: refinements of the alignment, and what trajectories without a repair get.
         sides: what later stages found out about trajectories and their repairs.
+        undecided: what becomes of trajectories whose answer could not be read.
     """
     for trajectory in trajectories:
         repair = repairs.get(trajectory.trajectory_id)
@@ -54,7 +57,7 @@ def prepare_masks(
             if repair is not None:
                 make = prepare_repaired(trajectory, repair, tokenizer, config)
             else:
-                make = prepare_unrepaired(trajectory, tokenizer, config)
+                make = prepare_unrepaired(trajectory, tokenizer, config, undecided)
             said = (sides or {}).get(trajectory.trajectory_id)
             yield partial(_fold_in, make, said) if said else make
         except RowError as error:
@@ -67,7 +70,8 @@ def prepare_repaired(
     """Gate the gradient to what the repair changed.
 
     Raises:
-        RowError: the token ids and the text do not belong together.
+        RowError: the token ids and the text do not belong together, or the repair leaves nothing to
+            learn from (`mask_empty`).
     """
     diff = diff_pair(
         trajectory.completion,
@@ -77,8 +81,21 @@ def prepare_repaired(
         completion_ids=trajectory.completion_ids,
         edits=read_edits(repair),
     )
+    check_marked(diff, config)
     diff = replace(diff, weights=weigh_tokens(diff, repair, trajectory, tokenizer, config))
     return partial(build_mask, _identity(trajectory), diff, repair.answer_only)
+
+
+def check_marked(diff: PairDiff, config: MaskConfig) -> None:
+    """Refuse a repair that says something else and marks nothing, unless `mask.empty` keeps it.
+
+    Two equal texts are no such pair: they say that nothing is wrong, and their row says so, too.
+
+    Raises:
+        RowError: `mask_empty`.
+    """
+    if config.empty == "reject" and diff.completion != diff.repair:
+        diff.check_not_empty()
 
 
 def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -> Mask:
@@ -118,20 +135,34 @@ def build_mask(identity: Mapping[str, Any], diff: PairDiff, answer_only: bool) -
             format_only_share=diff.quality.format_only_share,
             answer_only=answer_only,
         ),
+        undecided=None,
     )
 
 
 def prepare_unrepaired(
-    trajectory: Trajectory, tokenizer: TextTokenizer, config: MaskConfig
+    trajectory: Trajectory,
+    tokenizer: TextTokenizer,
+    config: MaskConfig,
+    undecided: UndecidedPolicy = "drop",
 ) -> MaskMaker:
     """Mark a trajectory without a repair: everything or nothing, as configured.
 
     Raises:
         RowError: the token ids and the text do not belong together, or the row is configured to
-            be dropped (`outcome_dropped`).
+            be dropped (`outcome_dropped`, `undecided`).
     """
+    unread = bool(trajectory.verdict.undecided) and undecided != "wrong"
+    if unread and undecided == "drop":
+        raise RowError(
+            "undecided",
+            f"nobody knows whether it is right: {trajectory.verdict.detail} Set grade.undecided to "
+            "keep for a row without loss, to wrong for one like any wrong answer.",
+            {"grader": trajectory.verdict.grader, "extracted": trajectory.verdict.extracted},
+        )
     source: Literal["correct", "outcome"] = "correct" if is_right(trajectory.reward) else "outcome"
     policy = config.correct if source == "correct" else config.outcome
+    if unread:
+        policy = "none"
     if policy == "drop":
         raise RowError("outcome_dropped", "mask.outcome is set to drop.")
     side = read_side(
@@ -159,6 +190,7 @@ def prepare_unrepaired(
         weights=None,
         hunks=None,
         quality=None,
+        undecided=True if unread else None,
     )
 
 

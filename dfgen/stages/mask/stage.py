@@ -1,4 +1,4 @@
-"""Runs the mask stage: one process per core, a shard at a time.
+"""Runs the mask stage, a shard at a time, on all cores where that pays.
 
 Masks cost little and can be made again at any time, so there is no journal: a shard's file appears
 whole or not at all.
@@ -6,25 +6,21 @@ whole or not at all.
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
 from contextlib import contextmanager
-from pathlib import Path
 
-from dfgen.config.pipeline import Pipeline
 from dfgen.records import Reject, Repair, Trajectory
 from dfgen.stages.mask.rows import FOLDED, Sides
 from dfgen.stages.session import Session
+from dfgen.stages.session_workers import get_session, open_sessions
 from dfgen.stages.work import Tools
-from dfgen.stages.workers import follow_parent
+from dfgen.stages.workers import Pace, explain_death
 from dfgen.store.layout import find_writer, list_side_tables
 from dfgen.store.run import Run
-from dfgen.tokens.tokenizer import TextTokenizer
-
-# Starting a process takes a second; below this it does not pay.
-ROWS_WORTH_A_PROCESS = 20_000
 
 
 class MaskStage:
@@ -50,15 +46,20 @@ class MaskStage:
         """Nothing is left to say."""
 
 
-def run_masking(session: Session, todo: list[int]) -> None:
-    """Make the masks of these shards."""
+def run_masking(
+    session: Session, todo: list[int], clock: Callable[[], float] = time.thread_time
+) -> None:
+    """Make the masks of these shards.
+
+    Args:
+        clock: seconds that rows take are differences of it.
+    """
     trajectories = session.run.table("trajectories")
     rows = {shard: trajectories.num_rows(shard) for shard in todo}
     left = sum(rows.values())
     total = max(left, session.run.manifest.get_stage("sample").counts.get("output", 0))
     session.progress.start("mask", total, total - left)
-    workers = _choose_workers(session.pipeline.workers, len(todo), left)
-    for shard, rejected in _mask_all(session, todo, workers):
+    for shard, rejected in _mask_all(session, rows, Pace(clock=clock)):
         session.progress.advance(rows[shard], rejected=rejected)
     if not session.stop.requested:
         session.progress.finish("mask")
@@ -81,7 +82,12 @@ def mask_shard(session: Session, shard: int) -> int:
     makers: list[MaskMaker] = []
     rejects: list[Reject] = []
     for made in prepare_masks(
-        trajectories, repairs, session.tokenizer, session.pipeline.mask, sides
+        trajectories,
+        repairs,
+        session.tokenizer,
+        session.pipeline.mask,
+        sides,
+        session.pipeline.grade.undecided,
     ):
         if isinstance(made, Reject):
             rejects.append(made)
@@ -109,23 +115,31 @@ def read_sides(run: Run, shard: int) -> Sides:
     return sides
 
 
-def _choose_workers(wanted: int, shards: int, rows: int) -> int:
-    if not wanted:
-        wanted = (os.cpu_count() or 1) if rows >= ROWS_WORTH_A_PROCESS else 1
-    return max(1, min(wanted, shards))
+def _mask_all(session: Session, rows: dict[int, int], pace: Pace) -> Iterator[tuple[int, int]]:
+    """Shards as they are done, and their rejects: in this process, and in others if they pay.
+
+    Args:
+        rows: of each shard to be done.
+    """
+    importlib.import_module("dfgen.stages.mask.rows")  # loaded once, and no row's cost
+    wanted, left = session.pipeline.workers, dict(rows)
+    workers = wanted or 1
+    for shard in session.until_stopped(list(rows)):
+        if not wanted and pace.is_time_to_look():
+            workers = pace.choose_workers(sum(left.values()), os.cpu_count() or 1)
+        if min(workers, len(left)) > 1:
+            yield from _mask_in_processes(session, list(left), min(workers, len(left)))
+            return
+        with pace.measure(left.pop(shard)):
+            rejected = mask_shard(session, shard)
+        yield shard, rejected
 
 
-def _mask_all(session: Session, todo: list[int], workers: int) -> Iterator[tuple[int, int]]:
-    if workers == 1:
-        for shard in session.until_stopped(todo):
-            yield shard, mask_shard(session, shard)
-        return
-    context = multiprocessing.get_context("spawn")
-    arguments = (session.run.root, session.pipeline, session.tokenizer)
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open_worker, initargs=arguments
-    ) as pool:
-        futures = {pool.submit(_mask_in_worker, shard): shard for shard in todo}
+def _mask_in_processes(
+    session: Session, shards: list[int], workers: int
+) -> Iterator[tuple[int, int]]:
+    with explain_death("makes masks"), open_sessions(session, workers) as pool:
+        futures = {pool.submit(_mask_in_worker, shard): shard for shard in shards}
         for future in as_completed(futures):
             yield futures[future], future.result()
             if session.stop.requested:
@@ -133,18 +147,5 @@ def _mask_all(session: Session, todo: list[int], workers: int) -> Iterator[tuple
                 return
 
 
-_WORKER: list[Session] = []
-
-
-def _open_worker(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
-    from dfgen.store.run import Run
-
-    follow_parent()
-    # The parent holds the run's lock; a worker only writes the shards that it is given.
-    session = Session(Run.open_or_create(root, None), pipeline)
-    session.tokenizer = tokenizer
-    _WORKER.append(session)
-
-
 def _mask_in_worker(shard: int) -> int:
-    return mask_shard(_WORKER[0], shard)
+    return mask_shard(get_session(), shard)

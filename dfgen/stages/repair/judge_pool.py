@@ -3,37 +3,36 @@
 Comparing two long texts and checking what changed takes milliseconds. At hundreds of answers a
 second they are more than one process has, and the next requests go out late. Answers may wait here:
 whoever hands them over has them on disk. When many do, the process that drives the engine judges,
-too, so that no core is idle while there is work.
+too, so that no core is idle while there is work. Whether processes pay is measured: the first
+answers are judged without them.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 from dfgen.config.engine import Price
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import DfgenError
 from dfgen.grade.pool import GradePool
 from dfgen.stages.repair.judge import Answers, Judge, Judges, Outcome
 from dfgen.stages.session import Session
-from dfgen.stages.workers import follow_parent
+from dfgen.stages.workers import Pace, explain_death, open_processes
 from dfgen.tokens.tokenizer import TextTokenizer
 
-# Starting a process takes a second; below this it does not pay.
-ROWS_WORTH_A_PROCESS = 4_000
 # More processes than this judge faster than any one process can ask.
 _MOST = 4
 # Answers that one process judges before it hands them back.
 _CHUNK = 8
 # Answers that may wait for each process before the caller judges the next ones itself.
 _BACKLOG = 8 * _CHUNK
+# Answers that are not measured: graders and tables are loaded with the first of them.
+_WARM_UP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +46,88 @@ class JudgeSetup:
 
 
 @contextmanager
-def open_judges(session: Session, judge: Judge, rows: int) -> Iterator[Judges]:
-    """Processes that judge as `judge` does, or that itself where processes do not pay.
+def open_judges(
+    session: Session,
+    judge: Judge,
+    count_left: Callable[[], int],
+    clock: Callable[[], float] = time.thread_time,
+) -> Iterator[Judges]:
+    """Judges that do as `judge` does: that itself, and processes from when they pay.
+
+    A number of `workers` in the pipeline is what is used, from the start.
 
     Args:
-        rows: trajectories of the shards that are worked on.
+        count_left: answers that are still to come, as far as it is known.
+        clock: seconds that judging takes are differences of it.
     """
+    setup = JudgeSetup(session.pipeline, judge.tokenizer, judge.price, judge.model)
     workers = session.pipeline.workers
-    if not workers:
-        workers = min(os.cpu_count() or 1, _MOST) if rows >= ROWS_WORTH_A_PROCESS else 1
-    if workers == 1:
+    if workers > 1:
+        # The caller's own work takes about one core.
+        with JudgePool(setup, workers - 1, judge) as pool:
+            yield pool
+        return
+    most = workers or min(os.cpu_count() or 1, _MOST)
+    if most == 1:
         yield judge
         return
-    setup = JudgeSetup(session.pipeline, judge.tokenizer, judge.price, judge.model)
-    # The caller's own work takes about one core.
-    with JudgePool(setup, max(1, workers - 1), judge) as pool:
-        yield pool
+    pace = Pace(warm_up=_WARM_UP, clock=clock)
+    with GrowingJudges(setup, most, judge, count_left, pace) as judges:
+        yield judges
+
+
+class GrowingJudges:
+    """Judges in this process until processes are worth their start, as a context manager.
+
+    Args:
+        most: processes at most, this one included.
+        judge: of this process.
+        count_left: answers that are still to come.
+        pace: measures what the first ones cost.
+    """
+
+    def __init__(
+        self, setup: JudgeSetup, most: int, judge: Judge, count_left: Callable[[], int], pace: Pace
+    ) -> None:
+        self.pool: JudgePool | None = None
+        self._setup = setup
+        self._most = most
+        self._judge = judge
+        self._count_left = count_left
+        self._pace = pace
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.__exit__()
+
+    def judge_all(self, answers: Iterable[Answers]) -> Iterator[list[Outcome]]:
+        """Judge answers; outcomes come as they are ready.
+
+        Raises:
+            DfgenError: a process has died.
+        """
+        rest = iter(answers)
+        if self.pool is None:
+            for batch in rest:
+                outcomes = []
+                for result, waiting in batch:
+                    with self._pace.measure(1):
+                        outcomes.append(self._judge.judge(result, waiting))
+                yield outcomes
+                if self._pace.is_time_to_look() and self._grow():
+                    break
+        if self.pool is not None:
+            yield from self.pool.judge_all(rest)
+
+    def _grow(self) -> bool:
+        workers = self._pace.choose_workers(self._count_left(), self._most)
+        if workers == 1:
+            return False
+        self.pool = JudgePool(self._setup, workers - 1, self._judge).__enter__()
+        return True
 
 
 class JudgePool:
@@ -76,15 +141,10 @@ class JudgePool:
     def __init__(self, setup: JudgeSetup, workers: int, judge: Judge) -> None:
         self._judge = judge
         self._most = _BACKLOG * workers
-        self._pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_open_worker,
-            initargs=(setup,),
-        )
+        self._pool = open_processes(workers, _open_worker, setup)
 
     def __enter__(self) -> Self:
-        with _explain_death():
+        with explain_death(_WORK):
             self._pool.submit(os.getpid)
         return self
 
@@ -98,7 +158,7 @@ class JudgePool:
             DfgenError: a process has died.
         """
         waiting: dict[Future[list[Outcome]], int] = {}
-        with _explain_death():
+        with explain_death(_WORK):
             for batch in answers:
                 for part in _cut(batch):
                     if sum(waiting.values()) < self._most:
@@ -112,16 +172,7 @@ class JudgePool:
                 yield future.result()
 
 
-@contextmanager
-def _explain_death() -> Iterator[None]:
-    try:
-        yield
-    except BrokenProcessPool as error:
-        raise DfgenError(
-            f"a process that judges repairs has died: {error}",
-            hint="Often memory ran out; `--set workers=1` needs less. What is finished is kept; "
-            "the same command goes on from there.",
-        ) from error
+_WORK = "judges repairs"
 
 
 def _cut(batch: Answers) -> Iterator[Answers]:
@@ -133,7 +184,6 @@ _JUDGE: list[Judge] = []
 
 
 def _open_worker(setup: JudgeSetup) -> None:
-    follow_parent()
     pipeline = setup.pipeline
     _JUDGE.append(
         Judge(

@@ -44,7 +44,8 @@ def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, 
     log = read_journal(session, shard)
     written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
     plans = {}
-    for key in select_wrong(read_wrong(session, shard), config).leaders:
+    undecided = session.pipeline.grade.undecided
+    for key in select_wrong(read_wrong(session, shard), config, undecided).leaders:
         if key not in written:
             plan = plan_next(read_history(log.get(key, [])), config)
             if plan.indices:

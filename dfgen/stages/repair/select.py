@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dfgen.config.grade import UndecidedPolicy
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import RowError
 from dfgen.grade.registry import is_built_in
@@ -44,30 +45,43 @@ def need_repair(batch: pa.RecordBatch) -> pa.BooleanArray:
     return pc.invert(pc.greater_equal(batch["reward"], RIGHT_REWARD))
 
 
-def check_repairable(trajectory: Trajectory, *, require_answer: bool = True) -> None:
+def check_repairable(
+    trajectory: Trajectory,
+    *,
+    require_answer: bool = True,
+    undecided: UndecidedPolicy = "drop",
+) -> None:
     """Refuse trajectories whose repair would say nothing about their tokens.
 
     Args:
+        undecided: `grade.undecided`; unless it is `wrong`, an answer that could not be read is not
+            known to be wrong and has nothing to be repaired.
         require_answer: refuse those whose final answer could not be read, too. What a user's own
             grader reads is its affair, and not asked for.
 
     Raises:
         RowError: `truncated` (the text stops in the middle, so a repair would have to add an
-            ending), `empty_completion`, or `no_answer`.
+            ending), `undecided`, `empty_completion`, or `no_answer`.
     """
     if trajectory.finish_reason == "length":
         raise RowError(
             "truncated",
             f"the completion was cut off after {len(trajectory.completion_ids)} tokens.",
         )
+    verdict = trajectory.verdict
+    if undecided != "wrong" and verdict.undecided:
+        raise RowError("undecided", f"nobody knows whether it is wrong: {verdict.detail}")
     if not trajectory.completion.strip():
         raise RowError("empty_completion", "the completion has no text.")
-    verdict = trajectory.verdict
     if require_answer and verdict.extracted is None and is_built_in(verdict.grader):
         raise RowError("no_answer", f"no final answer could be read: {verdict.detail}")
 
 
-def select_wrong(trajectories: Iterable[Trajectory], config: RepairConfig) -> Selection:
+def select_wrong(
+    trajectories: Iterable[Trajectory],
+    config: RepairConfig,
+    undecided: UndecidedPolicy = "drop",
+) -> Selection:
     """Sort the wrong trajectories of a shard.
 
     Of identical answers to a prompt the first is the leader. More samples, drawn later, never
@@ -76,6 +90,7 @@ def select_wrong(trajectories: Iterable[Trajectory], config: RepairConfig) -> Se
     Args:
         trajectories: in order of prompts and samples; only the wrong ones.
         config: `per_group` (different answers repaired per prompt at most) and `require_answer`.
+        undecided: see `check_repairable`.
     """
     selection = Selection()
     first: dict[tuple[str, bytes], str] = {}
@@ -83,7 +98,7 @@ def select_wrong(trajectories: Iterable[Trajectory], config: RepairConfig) -> Se
     for trajectory in trajectories:
         key = trajectory.trajectory_id
         try:
-            check_repairable(trajectory, require_answer=config.require_answer)
+            check_repairable(trajectory, require_answer=config.require_answer, undecided=undecided)
         except RowError as error:
             selection.refused[key] = error
             continue

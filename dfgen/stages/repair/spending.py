@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DfgenError
+from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
+    from dfgen.store.shards import ShardTable
 
 T = TypeVar("T")
 
@@ -92,31 +97,81 @@ class Spending:
 
 def count_spent(run: Run) -> tuple[int, float]:
     """Requests and dollars that the repair stage of a run has on record."""
-    requests, cost = 0, 0.0
-    for attempt in iter_attempts(run):
-        requests += 1
-        cost += attempt["cost_usd"]
-    return requests, cost
+    return SpentCount().count(run)
 
 
-def iter_attempts(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Yield every request on record.
+class SpentCount:
+    """What the repair stage of a run has on record, read once for each shard that stays as it is.
 
-    Of repairs and their hunks, refused trajectories, controls and open shards.
+    Who gives the stage one shard after another asks each time; other processes finish shards of the
+    same run meanwhile. So what was read is kept, and only files that are new or have changed since
+    are read.
     """
-    for row in run.table("repairs").iter_rows(columns=["attempts", "necessity"]):
-        yield from row["attempts"]
-        tests = (entry["attempt"] for entry in row["necessity"] or ())
-        yield from (attempt for attempt in tests if attempt is not None)
-    for row in run.rejects("repair").iter_rows(columns=["evidence"]):
-        yield from json.loads(row["evidence"]).get("attempts", ())
-    for row in run.table("controls").iter_rows(columns=["attempt"]):
-        yield row["attempt"]
-    for stage, shard in run.list_journals():
-        if stage == "repair":
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int], tuple[_State, int, float]] = {}
+
+    def count(self, run: Run) -> tuple[int, float]:
+        """Requests and dollars. Raises `StorageError`."""
+        requests, total = 0, 0.0
+        for shard, state in _look_at_shards(run).items():
+            known = self._known.get((run.root, shard))
+            if known is None or known[0] != state:
+                costs = [attempt["cost_usd"] for attempt in iter_attempts(run, shard)]
+                known = self._known[run.root, shard] = (state, len(costs), sum(costs))
+            requests += known[1]
+            total += known[2]
+        return requests, total
+
+
+_State = frozenset[tuple[str, int, int, int]]
+"""The files of a shard: path, inode, when it was written in nanoseconds, size. Files that are
+replaced differ in the first two, journals that grow in the last."""
+
+
+def _look_at_shards(run: Run) -> dict[int, _State]:
+    """The files of every shard that may have requests on record, without opening any."""
+    found: dict[int, set[tuple[str, int, int, int]]] = {}
+    tables = _list_tables(run)
+    patterns = {
+        run.journal("repair", 0).path.parent: re.compile(r"repair-(\d+)\.jsonl"),
+        **{t.directory: re.compile(rf"{re.escape(t.prefix)}-(\d+)\.parquet") for t in tables},
+    }
+    for folder, pattern in patterns.items():
+        if not folder.is_dir():
+            continue
+        with explain_os_errors(folder, "list"), os.scandir(folder) as files:
+            for file in files:
+                if match := pattern.fullmatch(file.name):
+                    status = file.stat()
+                    state = (file.path, status.st_ino, status.st_mtime_ns, status.st_size)
+                    found.setdefault(int(match[1]), set()).add(state)
+    return {shard: frozenset(states) for shard, states in sorted(found.items())}
+
+
+def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Every request on record of one shard, or of all: of repairs and their hunks, refused
+    trajectories, controls, and those that only a journal has."""
+    for index in _look_at_shards(run) if shard is None else [shard]:
+        repairs, rejects, controls = _list_tables(run)
+        if repairs.exists(index):
+            for row in repairs.iter_rows(index, ["attempts", "necessity"]):
+                yield from row["attempts"]
+                tests = (entry["attempt"] for entry in row["necessity"] or ())
+                yield from (attempt for attempt in tests if attempt is not None)
+        if rejects.exists(index):
+            for row in rejects.iter_rows(index, ["evidence"]):
+                yield from json.loads(row["evidence"]).get("attempts", ())
+        if controls.exists(index):
+            for row in controls.iter_rows(index, ["attempt"]):
+                yield row["attempt"]
+        if run.journal("repair", index).path.exists():
             # After a crash a journal may still hold what the files have already.
-            written = _list_written(run, shard)
-            yield from _iter_journalled(run, shard, written)
+            yield from _iter_journalled(run, index, _list_written(run, index))
+
+
+def _list_tables(run: Run) -> tuple[ShardTable, ShardTable, ShardTable]:
+    return run.table("repairs"), run.rejects("repair"), run.table("controls")
 
 
 def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mapping[str, Any]]:
@@ -131,11 +186,8 @@ def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mappin
 
 def _list_written(run: Run, shard: int) -> set[str]:
     written: set[str] = set()
-    for table, column in (
-        (run.table("repairs"), "trajectory_id"),
-        (run.rejects("repair"), "row_id"),
-        (run.table("controls"), "trajectory_id"),
-    ):
+    columns = ("trajectory_id", "row_id", "trajectory_id")
+    for table, column in zip(_list_tables(run), columns, strict=True):
         if table.exists(shard):
             written |= {row[column] for row in table.iter_rows(shard, [column])}
     return written

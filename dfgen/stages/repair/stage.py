@@ -37,7 +37,7 @@ from dfgen.stages.repair.record import (
 from dfgen.stages.repair.remaining import plan_shard
 from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
-from dfgen.stages.repair.spending import Spending, count_spent
+from dfgen.stages.repair.spending import Spending, SpentCount
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.work import Tools, open_engine, open_graders
 
@@ -46,6 +46,9 @@ class RepairStage:
     """A stronger model repairs wrong trajectories (`dfgen.stages.work.StageWork`)."""
 
     stage = "repair"
+
+    def __init__(self) -> None:
+        self._spent = SpentCount()
 
     def list_facts(self, session: Session) -> dict[str, str]:
         """List the text of the prompt template."""
@@ -84,7 +87,7 @@ class RepairStage:
             pipeline.seed,
             find_price(pipeline.repair.engine),
         )
-        run_repair(session, repairer, shards)
+        run_repair(session, repairer, shards, self._spent)
 
     def close(self, session: Session) -> None:
         """Say what the tests of necessity found out."""
@@ -94,15 +97,18 @@ class RepairStage:
             session.note("repair", necessity=asdict(count_necessity(rows)))
 
 
-def run_repair(session: Session, repairer: Repairer, todo: list[int]) -> None:
+def run_repair(
+    session: Session, repairer: Repairer, todo: list[int], spent: SpentCount | None = None
+) -> None:
     """Repair every wrong trajectory of these shards that is not decided yet.
+
+    Args:
+        spent: knows what it has read of the run's spending before, if anything.
 
     Raises:
         DfgenError: a limit on cost or requests is reached; what was in flight is on disk.
     """
-    rows = sum(session.run.table("trajectories").num_rows(shard) for shard in todo)
-    with open_judges(session, repairer.judge, rows) as judges:
-        Repairing(session, repairer, judges).execute(todo)
+    Repairing(session, repairer, spent or SpentCount()).execute(todo)
 
 
 @dataclass(slots=True)
@@ -123,37 +129,43 @@ class InFlight:
 class Repairing:
     """One pass over the unfinished shards."""
 
-    def __init__(self, session: Session, repairer: Repairer, judges: Judges) -> None:
+    def __init__(self, session: Session, repairer: Repairer, spent: SpentCount) -> None:
         self.session = session
         self.repairer = repairer
-        self.judges = judges
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.spending = Spending(self.config, *count_spent(session.run))
+        self.spending = Spending(self.config, *spent.count(session.run))
 
     def execute(self, todo: list[int]) -> None:
         """Run rounds until every trajectory of these shards is repaired or given up."""
         for shard in todo:
             self._open(shard)
-        undecided = sum(map(len, self.open.values()))
-        self.session.progress.start("repair", undecided, 0)
+        self.session.progress.start("repair", self._count_undecided(), 0)
         for shard in list(self.open):
             self._judge_left(shard)
-        for round_number in range(count_rounds(self.config)):
-            self._run_round(round_number)
-            while self.spending.held_back and not self.session.stop.requested:
-                self.spending.check()
-                self._run_round(round_number)
-            if self.session.stop.requested:
-                return
+        with open_judges(self.session, self.repairer.judge, self._count_answers_left) as judges:
+            for round_number in range(count_rounds(self.config)):
+                self._run_round(round_number, judges)
+                while self.spending.held_back and not self.session.stop.requested:
+                    self.spending.check()
+                    self._run_round(round_number, judges)
+                if self.session.stop.requested:
+                    return
         self._note_schema()
         self.session.progress.finish("repair")
 
-    def _run_round(self, round_number: int) -> None:
+    def _count_undecided(self) -> int:
+        return sum(map(len, self.open.values()))
+
+    def _count_answers_left(self) -> int:
+        """Answers that are to come if every undecided trajectory is decided by its next ones."""
+        return self._count_undecided() * self.config.candidates
+
+    def _run_round(self, round_number: int, judges: Judges) -> None:
         feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
-        for outcomes in self.repairer.run_round(feed, self.judges, self._note):
+        for outcomes in self.repairer.run_round(feed, judges, self._note):
             self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
@@ -269,7 +281,7 @@ class Repairing:
         log = read_journal(session, shard)
         rows, rejects = read_rows(session, shard), read_rejects(session, shard)
         wrong = list(read_wrong(session, shard))
-        selection = select_wrong(wrong, self.config)
+        selection = select_wrong(wrong, self.config, session.pipeline.grade.undecided)
         order = []
         for trajectory in wrong:
             key = trajectory.trajectory_id

@@ -208,6 +208,21 @@ def describe_verdict(verdict: Verdict) -> VerdictInfo:
     )
 
 
+def settle_verdict(verdict: Verdict, *, truncated: bool) -> tuple[VerdictInfo, float]:
+    """The verdict as records keep it, and the reward.
+
+    Args:
+        truncated: the policy did not finish answering, so it is wrong whatever its text says, and
+            also where nobody can read it.
+    """
+    info = describe_verdict(verdict)
+    if not truncated:
+        return info, verdict.reward
+    note = "truncated at the length limit, so it is wrong"
+    changes = {"correct": False, "undecided": False, "detail": f"{note}; {info.detail}"}
+    return info.model_copy(update=changes), 0.0
+
+
 def _decode(draw: Draw, tokenizer: TextTokenizer) -> str:
     if draw.reason is not None:
         raise RowError(draw.reason, draw.detail or "")
@@ -220,11 +235,7 @@ def _decode(draw: Draw, tokenizer: TextTokenizer) -> str:
 
 
 def _to_trajectory(draw: Draw, text: str, verdict: Verdict, model: str) -> Trajectory:
-    info, reward = describe_verdict(verdict), verdict.reward
-    if draw.finish_reason == "length":
-        reward = 0.0
-        note = "truncated at the length limit, so it is wrong"
-        info = info.model_copy(update={"correct": False, "detail": f"{note}; {info.detail}"})
+    info, reward = settle_verdict(verdict, truncated=draw.finish_reason == "length")
     values: dict[str, Any] = draw.model_dump(exclude={"reason", "detail"})
     return Trajectory(
         **values,

@@ -13,12 +13,12 @@ def find_decided(
 ) -> dict[str, bool]:
     """Prompts whose first samples are all right (True) or all wrong (False).
 
-    A sample that could not be drawn or graded says nothing, so its group is never decided.
+    A sample that could not be drawn or read says nothing, so its group is never decided.
 
     Args:
         prompt_ids: the prompts to look at.
         first: how many samples decide.
-        right: whether a sample is right, by trajectory_id.
+        right: whether a sample is right, by trajectory_id; none of those that say nothing.
     """
     decided = {}
     for prompt_id in prompt_ids:

@@ -115,7 +115,12 @@ class Grading:
     def _decide(self, state: OpenShard, then: Callable[[], None]) -> None:
         first = self.config.stop_early_after
         assert first is not None
-        right = {key: is_right(row.reward) for key, row in state.graded.rows.items()}
+        # An answer that nobody could read says nothing of its group, whatever becomes of it later.
+        right = {
+            key: is_right(row.reward)
+            for key, row in state.graded.rows.items()
+            if not row.verdict.undecided
+        }
         state.decided = find_decided(state.keys, first, right)
         then()
 

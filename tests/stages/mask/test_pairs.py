@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from dfgen.cli.main import cli
+from dfgen.stages.mask import pairs
+from dfgen.stages.workers import Pace
 from dfgen.store.finished import open_finished
 
 ROWS: list[dict[str, Any]] = [
@@ -86,17 +89,27 @@ def test_parquet_with_other_names_and_pictures(tmp_path: Path) -> None:
     assert prompt["images"][0]["bytes"] == picture.getvalue()
 
 
-def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
+def test_several_processes_make_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [{"id": str(i), "wrong": f"it is {i}", "right": f"it is {i + 1}"} for i in range(4100)]
     source = write_jsonl(tmp_path / "p.jsonl", rows)
-    for workers in ("1", "2"):
+    # 0: as many as pay; here every look at the clock is a minute later.
+    minutes = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(pairs, "Pace", lambda: Pace(clock=lambda: float(next(minutes))))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for workers in ("1", "2", "0"):
         result = mask_pairs(source, tmp_path / workers, "--workers", workers)
         assert result.exit_code == 0, result.output
-    one, two = (
-        {f.name: f.read_bytes() for f in (tmp_path / w / "masks").glob("*")} for w in ("1", "2")
+    one, two, measured = (
+        {f.name: f.read_bytes() for f in (tmp_path / w / "masks").glob("*")}
+        for w in ("1", "2", "0")
     )
     assert len(one) == 3
-    assert one == two
+    assert one == two == measured
+    # Two looks at the clock for each chunk that is made here: three by one process, and one before
+    # others take over.
+    assert next(minutes) == 60 * 2 * (3 + 1)
 
 
 @pytest.mark.parametrize(
@@ -259,3 +272,26 @@ def test_retokenize_needs_masks(tmp_path: Path) -> None:
     ]
     assert "holds no mask files" in CliRunner().invoke(cli, arguments).output
     assert not (tmp_path / "x").exists()
+
+
+def test_pairs_that_mark_nothing(tmp_path: Path) -> None:
+    """Equal texts are a row of zeros whatever is set; texts that differ in form alone are not."""
+    rows = [
+        {"id": "equal", "wrong": "I see 3 cats.", "right": "I see 3 cats."},
+        {"id": "form", "wrong": "I see 3 cats.", "right": "I  see 3 cats."},
+        {"id": "error", "wrong": "I see 3 cats.", "right": "I see 4 cats."},
+    ]
+    source = write_jsonl(tmp_path / "p.jsonl", rows)
+    assert mask_pairs(source, tmp_path / "rejected").exit_code == 0
+    assert [row["trajectory_id"] for row in read(tmp_path / "rejected", "masks")] == [
+        "equal",
+        "error",
+    ]
+    (reject,) = read(tmp_path / "rejected", "rejects")
+    assert (reject["row_id"], reject["reason"]) == ("form", "mask_empty")
+    kept = tmp_path / "kept"
+    assert mask_pairs(source, kept, "--set", "mask.empty=keep").exit_code == 0
+    loss = {row["trajectory_id"]: any(row["loss_mask"]) for row in read(kept, "masks")}
+    assert loss == {"equal": False, "form": False, "error": True}
+    for out in (tmp_path / "rejected", kept):
+        assert CliRunner().invoke(cli, ["validate", str(out)]).exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dfgen.config.mask import MaskConfig
 from dfgen.records import Mask, Reject, Repair, Trajectory
 from dfgen.stages.mask.rows import prepare_masks
+from dfgen.validate.masks import check_mask
 from tests.store import examples
 from tests.support.small_tokenizers import byte_level_bpe
 
@@ -65,3 +67,33 @@ def test_an_outcome_can_be_dropped() -> None:
     row = run(make_trajectory(), None, outcome="drop")
     assert isinstance(row, Reject)
     assert row.reason == "outcome_dropped"
+
+
+class TestEmpty:
+    """Accepted repairs that mark nothing: only form, or an insertion that has no anchor."""
+
+    FORM = WRONG.replace("I see 2", "I  see 2")
+
+    def test_they_are_rejected_with_the_reason(self) -> None:
+        row = run(make_trajectory(), make_repair(repair=self.FORM))
+        assert isinstance(row, Reject)
+        assert (row.stage, row.reason) == ("mask", "mask_empty")
+        assert json.loads(row.evidence)["format"] == 1
+
+    def test_they_can_be_kept(self) -> None:
+        row = run(make_trajectory(), make_repair(repair=self.FORM), empty="keep")
+        assert isinstance(row, Mask)
+        assert row.mask_source == "repair"
+        assert not any(row.loss_mask)
+        assert list(check_mask(row.model_dump(), byte_level_bpe())) == []
+
+    def test_an_insertion_without_an_anchor(self) -> None:
+        longer = WRONG.replace("2 blue", "2 dark blue")
+        for anchor, kind in (("none", Reject), ("next", Mask)):
+            row = run(make_trajectory(), make_repair(repair=longer), insertion_anchor=anchor)
+            assert isinstance(row, kind)
+
+    def test_equal_texts_say_that_nothing_is_wrong(self) -> None:
+        row = run(make_trajectory(), make_repair(repair=WRONG))
+        assert isinstance(row, Mask)
+        assert not any(row.loss_mask)

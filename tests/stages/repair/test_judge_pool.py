@@ -16,8 +16,13 @@ from dfgen.engines.base import Result
 from dfgen.errors import DfgenError
 from dfgen.grade.pool import GradePool
 from dfgen.records import Prompt, Trajectory
-from dfgen.stages.repair.judge import Answers, Judge, Outcome, Pending
-from dfgen.stages.repair.judge_pool import ROWS_WORTH_A_PROCESS, JudgePool, JudgeSetup, open_judges
+from dfgen.stages.repair.judge import Answers, Judge, Outcome, Pending, Waiting
+from dfgen.stages.repair.judge_pool import (
+    GrowingJudges,
+    JudgePool,
+    JudgeSetup,
+    open_judges,
+)
 from dfgen.stages.repair.requests import Task
 from dfgen.stages.sample.draws import make_answer_key
 from dfgen.stages.session import Session
@@ -134,15 +139,69 @@ def test_a_judge_that_dies_ends_the_run_with_a_way_on(
     assert "same command" in str(caught.value.hint)
 
 
-def test_processes_only_where_they_pay(session: Session, judge: Judge) -> None:
-    with open_judges(session, judge, rows=ROWS_WORTH_A_PROCESS - 1) as judges:
+def test_a_number_of_workers_is_what_is_used(session: Session, judge: Judge) -> None:
+    for workers, kind in ((1, Judge), (2, JudgePool)):
+        pipeline = session.pipeline.model_copy(update={"workers": workers})
+        with open_judges(Session(session.run, pipeline), judge, lambda: 10**9) as judges:
+            assert type(judges) is kind
+
+
+@pytest.mark.parametrize(
+    ("cost", "left", "grows"),
+    [
+        (0.001, 1_000, False),
+        (0.001, 20_000, True),
+        # Few answers that are long are worth as much as many that are short.
+        (0.2, 100, True),
+        (0.2, 5, False),
+        (0.0, 10**9, False),
+    ],
+)
+def test_processes_start_when_what_is_left_takes_longer_than_they_do(
+    session: Session,
+    answers: list[Answers],
+    judge: Judge,
+    monkeypatch: pytest.MonkeyPatch,
+    cost: float,
+    left: int,
+    grows: bool,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    clock = Clock()
+    original = judge.judge
+
+    def take_time(result: Result, waiting: Waiting) -> Outcome:
+        clock.now += cost
+        return original(result, waiting)
+
+    many = answers * 5
+    here = join(judge.judge_all(many))
+    monkeypatch.setattr(judge, "judge", take_time)
+    with open_judges(session, judge, lambda: left, clock) as judges:
+        assert isinstance(judges, GrowingJudges)
+        first = join(judges.judge_all(many[:2]))
+        assert judges.pool is None, "nothing is concluded from a few"
+        # A round ends and another begins: what was measured is not forgotten.
+        outcomes = first + join(judges.judge_all(many[2:]))
+        assert (judges.pool is not None) is grows
+    assert sorted(outcomes, key=repr) == sorted(here, key=repr)
+
+
+def test_one_core_has_one_judge(
+    session: Session, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    with open_judges(session, judge, lambda: 10**9) as judges:
         assert judges is judge
-    one = session.pipeline.model_copy(update={"workers": 1})
-    with open_judges(Session(session.run, one), judge, ROWS_WORTH_A_PROCESS) as judges:
-        assert judges is judge
-    two = session.pipeline.model_copy(update={"workers": 2})
-    with open_judges(Session(session.run, two), judge, rows=1) as judges:
-        assert isinstance(judges, JudgePool)
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_nobody_outlives_a_parent_that_was_killed(session: Session, tmp_path: Path) -> None:

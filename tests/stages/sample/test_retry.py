@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import Failure, Request, derive_seed
-from dfgen.errors import ConfigError, EngineError
+from dfgen.errors import ConfigError, DfgenError, EngineError
+from dfgen.grade.pool import GradePool
 from dfgen.runners.local import run_stages
 from dfgen.stages.sample import retry as retrying
+from dfgen.stages.sample.grading import Grading
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -157,3 +160,68 @@ def test_a_limit_that_is_not_larger(
     sample(tmp_path / "run", pipeline, StubEngine(answer))
     with pytest.raises(ConfigError, match="larger limit"):
         retry(monkeypatch, tmp_path / "run", pipeline, StubEngine(answer), LIMIT)
+
+
+MANY = {"count": 40, "shard_size": 10}
+"""Four shards of 20 truncated cells each."""
+
+
+def test_a_failing_grader_is_noticed_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After the first answers and not when all are drawn, which costs what the run costs."""
+    pipeline = make_pipeline(prompts=MANY, sample={"max_tokens": LIMIT})
+    sample(tmp_path / "run", pipeline, StubEngine(answer))
+    failed = threading.Event()
+
+    def fail(*arguments: Any) -> None:
+        failed.set()
+        raise DfgenError("no grading today")
+
+    class Waits(StubEngine):
+        """Draws no more than one shard before the graders have been heard of."""
+
+        def generate(self, requests: Any) -> Iterator[Any]:
+            for results in super().generate(requests):
+                yield results
+                if len(self.asked) >= 20:
+                    assert failed.wait(60)
+
+    monkeypatch.setattr(GradePool, "grade_batch", fail)
+    engine = Waits(answer, batch=5)
+    with pytest.raises(DfgenError, match="no grading today"):
+        retry(monkeypatch, tmp_path / "run", pipeline, engine)
+    assert len(engine.asked) <= 30, "80 are to be drawn"
+    monkeypatch.undo()
+    again = StubEngine(answer)
+    run = retry(monkeypatch, tmp_path / "run", pipeline, again)
+    assert len(again.asked) == 80 - len(engine.asked), "what was drawn is not drawn again"
+    assert audit(run) == []
+
+
+def test_no_more_waits_for_the_graders_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With graders that stand still the engine is fed no further shard."""
+    pipeline = make_pipeline(prompts=MANY, sample={"max_tokens": LIMIT})
+    sample(tmp_path / "run", pipeline, StubEngine(answer))
+    grade, go_on = GradePool.grade_batch, threading.Event()
+    engine, fed = StubEngine(answer, batch=5), []
+
+    def stand_still(pool: GradePool, items: Any) -> Any:
+        assert go_on.wait(60)
+        return grade(pool, items)
+
+    def wait(grading: Grading, backlog: int = 1) -> None:
+        if len(grading._working) > backlog and not go_on.is_set():
+            fed.append(len(engine.asked))
+            go_on.set()  # the engine stands still as well now, for good if nobody grades
+        real(grading, backlog)
+
+    real = Grading.wait
+    monkeypatch.setattr(GradePool, "grade_batch", stand_still)
+    monkeypatch.setattr(Grading, "wait", wait)
+    run = retry(monkeypatch, tmp_path / "run", pipeline, engine)
+    assert fed == [20], "one shard is drawn, its grading and writing wait"
+    assert len(engine.asked) == 80
+    assert audit(run) == []

@@ -1,0 +1,112 @@
+"""`dfgen regrade`: another grader, or a newer dfgen, for answers that are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.stages.session import Session
+    from dfgen.store.run import Run
+
+
+@click.command(
+    epilog=examples(
+        "dfgen regrade runs/a --dry-run",
+        "dfgen regrade runs/a --set grade.relative_tolerance=0.01",
+        "dfgen regrade runs/a --pipeline my.yaml --json",
+    ),
+)
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option(
+    "--pipeline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take the grade section of this file; its other settings must be the run's.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="GRADE.B=VALUE",
+    help="Change a field of the grade section. May be given often.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
+def command(
+    run: Path,
+    pipeline: Path | None,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Grade the answers of a run anew, with the run's own settings or with others.
+
+    Nothing is drawn again. Accepted repairs stay where the answer is still wrong and the repair
+    still right; the others are taken back, and `dfgen repair` and `dfgen mask` find what is left to
+    do. The settings become the run's own. The same command continues after an interruption.
+    """
+    from dfgen.stages.regrade.settings import choose_settings, list_changes
+    from dfgen.store.run import Run
+
+    opened = Run.open_or_create(run, None)
+    effective = choose_settings(opened, pipeline, settings)
+    changed = list_changes(opened, effective)
+    changes = preview(opened, effective, quiet) if dry_run else apply(run, effective, quiet)
+    if as_json:
+        outcome = {"run": str(run), "dry_run": dry_run, "settings": changed, "changes": changes}
+        click.echo(json.dumps(outcome))
+    elif not quiet:
+        show(changed, changes, dry_run=dry_run)
+
+
+def preview(run: Run, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
+    """Grade and write nothing."""
+    from dfgen.cli.progress import make_progress
+    from dfgen.cli.run_command import INTERRUPTED
+    from dfgen.stages.regrade.stage import preview_regrade
+    from dfgen.stages.session import Session
+
+    with make_progress(quiet) as progress:
+        changes = preview_regrade(Session(run, pipeline, progress))
+    if changes is None:
+        raise SystemExit(INTERRUPTED)
+    return changes
+
+
+def apply(root: Path, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
+    """Grade and write; leaves by SystemExit when a stop was asked for."""
+    from dfgen.cli.run_command import drive
+    from dfgen.stages.regrade.stage import regrade
+
+    outcome: dict[str, Any] = {}
+
+    def grade_again(session: Session) -> bool:
+        changes = regrade(session)
+        outcome.update(changes or {})
+        return changes is not None
+
+    drive(pipeline, root, (), quiet=quiet, after=grade_again)
+    return outcome
+
+
+def show(settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None:
+    """Print what has changed, or would."""
+    from dfgen.report.stats_table import print_numbers
+
+    for line in settings:
+        click.echo(line)
+    repairs, graders = changes["repairs"], changes["by_grader"]
+    plain = {name: n for name, n in changes.items() if not isinstance(n, dict)}
+    print_numbers({"answers": plain, **graders, "repairs": repairs})
+    if dry_run:
+        click.echo("Nothing was written.")
+    else:
+        click.echo("`dfgen run` with these settings repairs and masks what this has opened.")

@@ -1,0 +1,36 @@
+"""Worker processes that hold a session, for stages whose shards need nothing but the run."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.stages.session import Session
+from dfgen.stages.workers import open_processes
+
+if TYPE_CHECKING:
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+_SESSION: list[Session] = []
+
+
+def open_sessions(session: Session, workers: int) -> ProcessPoolExecutor:
+    """Processes in which `get_session` gives a session on the same run."""
+    arguments = (session.run.root, session.pipeline, session.tokenizer)
+    return open_processes(workers, _open_session, *arguments)
+
+
+def get_session() -> Session:
+    """The session of this worker process."""
+    return _SESSION[0]
+
+
+def _open_session(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
+    from dfgen.store.run import Run
+
+    # The parent holds the run's lock; a worker only writes the shards that it is given.
+    session = Session(Run.open_or_create(root, None), pipeline)
+    session.tokenizer = tokenizer
+    _SESSION[:] = [session]
