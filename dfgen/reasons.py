@@ -258,6 +258,12 @@ REASONS: tuple[Reason, ...] = (
         "Set `repair.require_answer: false` to repair such rows as well.",
     ),
     Reason(
+        "undecided",
+        (*REPAIR, *MASK),
+        "An answer was given and cannot be read, or its grader failed: right or wrong is unknown.",
+        "Nothing, or set `grade.undecided` to `wrong`, or to `keep` for a row without loss.",
+    ),
+    Reason(
         "over_group_cap",
         REPAIR,
         "Enough other wrong answers to this prompt were sent before it.",

@@ -57,7 +57,16 @@ def test_remedies_name_settings_that_exist() -> None:
         for named in re.findall(
             r"`([a-z_]+(?:\.[a-z_]+)*)(?::[^`]*)?`", reason.meaning + reason.remedy
         ):
-            if named not in {"row_id", "detail", "evidence", "drop", "all", "none"}:
+            if named not in {
+                "row_id",
+                "detail",
+                "evidence",
+                "drop",
+                "keep",
+                "wrong",
+                "all",
+                "none",
+            }:
                 assert set(named.split(".")) <= known, f"{reason.code}: {named}"
 
 

@@ -42,7 +42,7 @@ def load_pipeline(
 
 
 def change_pipeline(tree: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Pipeline:
-    """A pipeline that is on record somewhere, with some fields set anew.
+    """Return a pipeline that is on record somewhere, with some fields set anew.
 
     Args:
         tree: as `Pipeline.model_dump` gives it; left as it is.

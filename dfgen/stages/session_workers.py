@@ -1,4 +1,4 @@
-"""Worker processes that hold a session, for stages whose shards need nothing but the run."""
+"""Starts worker processes that hold a session, for stages whose shards need nothing but the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_sessions(session: Session, workers: int) -> ProcessPoolExecutor:
 
 
 def get_session() -> Session:
-    """The session of this worker process."""
+    """Return the session of this worker process."""
     return _SESSION[0]
 
 

@@ -53,7 +53,7 @@ class Pace:
         self._seconds += self._clock() - start
 
     def is_time_to_look(self) -> bool:
-        """Whether much more has been measured than when this was true before: twice as much.
+        """Say whether much more has been measured than when this was true before: twice as much.
 
         Who asks after every row need not count then, each time, how many are left.
         """
@@ -63,7 +63,7 @@ class Pace:
         return True
 
     def choose_workers(self, left: int, most: int) -> int:
-        """How many processes, this one included, are worth having for the rows that are left.
+        """Say how many processes, this one included, pay for the rows that are left.
 
         n processes save left * cost * (1 - 1/n) seconds, and n - 1 of them have to start: worth it
         as long as the share of each is longer than a start.

@@ -204,7 +204,7 @@ class Run:
         return Journal(path, stage="retry", shard=shard, guard=self._check_lock)
 
     def regrade_journal(self, shard: int) -> Journal:
-        """The journal of a shard that is being graded anew; none of a stage's either."""
+        """Return the journal of a shard that is being graded anew; none of a stage's either."""
         path = self.root / JOURNAL / f"regrade-{shard:05d}.jsonl"
         return Journal(path, stage="regrade", shard=shard, guard=self._check_lock)
 

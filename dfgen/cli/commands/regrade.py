@@ -1,4 +1,4 @@
-"""`dfgen regrade`: another grader, or a newer dfgen, for answers that are there."""
+"""`dfgen regrade`: grades the answers of a run anew, as another grader or a newer dfgen does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings a run is graded anew with, and how they become the run's own."""
+"""Chooses the settings a run is graded anew with, and makes them the run's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECTION = "grade."
 
 
 def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) -> Pipeline:
-    """The run's own pipeline with another grade section.
+    """Choose the run's own pipeline with another grade section.
 
     Args:
         run: has answers of its own.
@@ -82,7 +82,7 @@ def name_settings(pipeline: Pipeline) -> str:
 
 
 def list_changes(run: Run, pipeline: Pipeline) -> list[str]:
-    """The grade settings that differ from the run's, a line each."""
+    """List the grade settings that differ from the run's, a line each."""
     old = flatten(check_pipeline(run.manifest.pipeline, str(run.root)).grade, _SECTION)
     new = flatten(pipeline.grade, _SECTION)
     return [str(Difference(name, old[name], new[name])) for name in new if old[name] != new[name]]

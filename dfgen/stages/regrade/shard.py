@@ -1,4 +1,4 @@
-"""What grading one shard anew changes: verdicts, and which repairs are still wanted."""
+"""Finds what grading one shard anew changes: verdicts, and which repairs are still wanted."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _decide_repair(reward: float, repaired: Verdict, *, wanted: bool) -> str:
 
 
 def add_up(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The counts of several shards together."""
+    """Return the counts of several shards together."""
     total: dict[str, Any] = {}
     for each in changes:
         for name, value in each.items():

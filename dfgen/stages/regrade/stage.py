@@ -23,7 +23,7 @@ from dfgen.store.run import REGRADING, Run
 
 
 def preview_regrade(session: Session) -> dict[str, Any] | None:
-    """What `regrade` would change; nothing is written. None when a stop was asked for.
+    """Return what `regrade` would change; nothing is written. None when a stop was asked for.
 
     Raises:
         InputError: the answers are not complete.
@@ -119,7 +119,7 @@ def write_shard(session: Session, shard: int, found: Regraded) -> None:
 
 
 def check_ready(run: Run) -> list[int]:
-    """The shards to grade.
+    """Return the shards to grade.
 
     Raises:
         InputError: answers are still to be drawn or taken in, or a repair is in the middle.

@@ -150,7 +150,7 @@ def _look_at_shards(run: Run) -> dict[int, _State]:
 
 
 def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
-    """Every request on record of one shard, or of all: of repairs and their hunks, refused
+    """Yield every request on record of one shard, or of all: of repairs and their hunks, refused
     trajectories, controls, and those that only a journal has."""
     for index in _look_at_shards(run) if shard is None else [shard]:
         repairs, rejects, controls = _list_tables(run)

@@ -209,7 +209,7 @@ def describe_verdict(verdict: Verdict) -> VerdictInfo:
 
 
 def settle_verdict(verdict: Verdict, *, truncated: bool) -> tuple[VerdictInfo, float]:
-    """The verdict as records keep it, and the reward.
+    """Return the verdict as records keep it, and the reward.
 
     Args:
         truncated: the policy did not finish answering, so it is wrong whatever its text says, and
