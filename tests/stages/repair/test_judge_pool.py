@@ -16,7 +16,7 @@ from dfgen.engines.base import Result
 from dfgen.errors import DfgenError
 from dfgen.grade.pool import GradePool
 from dfgen.records import Prompt, Trajectory
-from dfgen.stages.repair.judge import Answers, Judge, Outcome, Pending, Waiting
+from dfgen.stages.repair.judge import Answers, Judge, Outcome, Pending
 from dfgen.stages.repair.judge_pool import (
     GrowingJudges,
     JudgePool,
@@ -170,7 +170,7 @@ def test_processes_start_when_what_is_left_takes_longer_than_they_do(
     clock = Clock()
     original = judge.judge
 
-    def take_time(result: Result, waiting: Waiting) -> Outcome:
+    def take_time(result: Result, waiting: Pending) -> Outcome:
         clock.now += cost
         return original(result, waiting)
 
