@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 from dfgen.grade.extract import shorten
 from dfgen.grade.registry import get_grader
 from dfgen.grade.verdict import GradeItem, Verdict
+from dfgen.records import is_right
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
 
-
-RIGHT = 1.0
-"""The reward of a right answer; everything below is not right."""
 
 _told: set[str] = set()
 
@@ -69,7 +67,7 @@ def reconcile(verdict: Verdict) -> Verdict:
     """
     if verdict.undecided:
         return replace(verdict, correct=False, reward=0.0) if verdict.reward else verdict
-    right = verdict.reward >= RIGHT
+    right = is_right(verdict.reward)
     if verdict.correct is right:
         return verdict
     if verdict.grader not in _told:

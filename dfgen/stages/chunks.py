@@ -50,6 +50,7 @@ def cut_chunks(
     rows: Iterator[T],
     size: int,
     counts: Callable[[T], bool] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Chunk[T]]:
     """Cut rows into the shards of a run.
 
@@ -58,6 +59,8 @@ def cut_chunks(
             first one holds the rows' hash.
         size: rows of a new shard.
         counts: whether a row counts for that; None: all do.
+        stopped: whether the rows may have ended because a stop was asked for. What was read of a
+            chunk is then dropped: its other rows are not gone, and must not be left out.
 
     Raises:
         RunMismatchError: the rows of a finished shard are others now, or are gone.
@@ -68,6 +71,8 @@ def cut_chunks(
         entry = run.entry(first, shard)
         known = None if entry is None else entry.source
         chunk = list(_take(rows, size, counts) if known is None else islice(rows, known.rows))
+        if stopped():
+            return
         source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
         if known is not None and known != source:
             raise _describe_change(run, first, shard, known, len(chunk))
@@ -76,6 +81,8 @@ def cut_chunks(
             yield Chunk(shard, chunk, source, written)
     shard = last + 1
     while chunk := list(_take(rows, size, counts)):
+        if stopped():
+            return
         yield Chunk(shard, chunk, SourceRows(rows=len(chunk), sha256=hash_rows(chunk)), False)
         shard += 1
 

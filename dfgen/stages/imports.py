@@ -39,10 +39,17 @@ def run_import(session: Session) -> None:
     writer = ImportShards(session)
     rows = session.until_stopped(read_trajectories(config))
     with open_graders(session.pipeline.grade) as pool:
-        for chunk in cut_chunks(run, ("prompts", "sample"), rows, config.shard_size, is_group):
-            if session.stop.requested:
-                return
+        for chunk in cut_chunks(
+            run,
+            ("prompts", "sample"),
+            rows,
+            config.shard_size,
+            is_group,
+            lambda: session.stop.requested,
+        ):
             writer.add(chunk, pool)
+    if session.stop.requested:
+        return
     writer.close()
     session.progress.finish("import")
 

@@ -43,10 +43,12 @@ def run_prompts(session: Session) -> None:
     session.progress.start("prompts", config.limit, 0)
     writer = PromptShards(session)
     rows = session.until_stopped(report(session, read_prompts(config)))
-    for chunk in cut_chunks(run, ("prompts",), rows, config.shard_size, is_prompt):
-        if session.stop.requested:
-            return
+    for chunk in cut_chunks(
+        run, ("prompts",), rows, config.shard_size, is_prompt, lambda: session.stop.requested
+    ):
         writer.add(chunk)
+    if session.stop.requested:
+        return
     counts, content = writer.counts, writer.content.hexdigest()
     if not counts["output"]:
         raise InputError(

@@ -19,6 +19,7 @@ from dfgen.runners.local import run_stages
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
+from tests.support import scripted_models
 from tests.support.word_graders import COUNT, LOOSE
 
 
@@ -172,6 +173,33 @@ def test_a_stop_between_two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with run.lock():
         assert not run_stages(session, ("prompts",))
     assert len(graded.read_text().splitlines()) == 9
-    import_answers(tmp_path / "run", pipeline)
+    # Again while what is there is read a second time: nothing is taken for gone.
+    session = Session(Run.open_or_create(tmp_path / "run", pipeline), pipeline)
+    session.stop.requested = True
+    with session.run.lock():
+        assert not run_stages(session, ("prompts",))
+    run = import_answers(tmp_path / "run", pipeline)
     assert len(graded.read_text().splitlines()) == 21
+    assert run.manifest.get_stage("sample").counts["output"] == 21
+    assert audit(run) == []
+
+
+def test_a_stop_between_two_shards_of_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = scripted_models.make_pipeline(tmp_path)
+    run = Run.open_or_create(tmp_path / "run", pipeline)
+    session = Session(run, pipeline)
+    real = session.finish_shard
+
+    def stop(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        session.stop.requested = True
+
+    monkeypatch.setattr(session, "finish_shard", stop)
+    with run.lock():
+        assert not run_stages(session, ("prompts",))
+    assert run.manifest.get_stage("prompts").state == "running"
+    run = import_answers(tmp_path / "run", pipeline)
+    assert run.manifest.get_stage("prompts").counts["output"] == 7
     assert audit(run) == []

@@ -55,7 +55,9 @@ def run_pairs(session: Session) -> None:
         "mask": {"input": 0, "output": 0, "rejects": 0},
     }
     rows = session.until_stopped(read_pairs(config))
-    chunks = cut_chunks(run, ("mask",), rows, config.shard_size)
+    chunks = cut_chunks(
+        run, ("mask",), rows, config.shard_size, stopped=lambda: session.stop.requested
+    )
     for unread, masked, refused in _mask_chunks(session, chunks):
         for name, numbers in (
             ("prompts", (unread + masked + refused, masked + refused, unread)),
