@@ -121,7 +121,7 @@ def _estimate_requests(pipeline: Pipeline, prompts: list[Prompt], rejected: int)
 
 def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
     """What is left to repair in a run, counted row by row."""
-    from dfgen.config.engine import Price
+    from dfgen.config.engine import find_price
     from dfgen.stages.repair.estimate import estimate_repairs
     from dfgen.stages.repair.remaining import iter_undecided
     from dfgen.stages.session import Session
@@ -132,7 +132,7 @@ def _estimate_repairs(pipeline: Pipeline, root: Path) -> dict[str, Any]:
     if not session.run.table("trajectories").shards():
         return {}
     found = estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
-    price = config.engine.price if config.engine and config.engine.engine == "openai" else Price()
+    price = find_price(config.engine)
     estimate: dict[str, Any] = {"repairs to make": found.repairs}
     if config.controls:
         estimate["controls to send"] = found.controls

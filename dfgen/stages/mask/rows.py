@@ -155,7 +155,7 @@ def prepare_unrepaired(
     if unread and undecided == "drop":
         raise RowError(
             "undecided",
-            f"nobody knows whether it is right: {trajectory.verdict.detail} Set grade.undecided to "
+            f"nobody knows whether it is right: {trajectory.verdict.detail.rstrip('.')}. Set grade.undecided to "
             "keep for a row without loss, to wrong for one like any wrong answer.",
             {"grader": trajectory.verdict.grader, "extracted": trajectory.verdict.extracted},
         )
