@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from dfgen.grade.comparing_marked import compare_marked, is_fraction
@@ -16,8 +17,11 @@ from dfgen.grade.comparing_numbers import Outcome, compare_quantities, count_pla
 from dfgen.grade.decisive import contradict
 from dfgen.grade.evaluate import compare_trees, compare_zeros
 from dfgen.grade.expression import Node, choose_sign, has_operation, list_names
+from dfgen.grade.number_words import read_place
 from dfgen.grade.text_form import compare_words
 from dfgen.grade.values import (
+    INFINITE,
+    MINUS_INFINITE,
     About,
     Bound,
     Equation,
@@ -37,9 +41,11 @@ if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
 
 
+_ERA = frozenset({"bc", "bce"})
 _SET_BRACKETS = {"⦃"}
 _MOST_ITEMS = 60
 _OPPOSITE_SIGN = {"<": "≥", ">": "≤"}
+_TUPLE_OF_NAMES = re.compile(r"\s?\(([^()]{1,60})\)\s?")
 _SINGLE_NAME = re.compile(r"[A-Za-zα-ω](?:_\{?\w{1,3}\}?)?'*")
 
 
@@ -103,6 +109,12 @@ def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcom
     if isinstance(expected, Bound | Union | Equation):
         return compare_values(expected, found.value, config)
     if isinstance(expected, Listing) and any(isinstance(item, Named) for item in expected.items):
+        names = _TUPLE_OF_NAMES.fullmatch(found.name)
+        if names and isinstance(found.value, Group):  # (x, y) = (2, -1)
+            each = [name.strip() for name in names[1].split(",")]
+            if len(each) == len(found.value.items):
+                named = map(Named, each, found.value.items)
+                return compare_values(expected, Listing(tuple(named)), config)
         return Outcome(False, "one value where several are expected")
     return compare_values(expected, found.value, config)
 
@@ -123,11 +135,15 @@ def _compare_scalar(expected: Scalar, found: Value, config: GradeConfig) -> Outc
         return _compare_sets(_expand(expected), list(found.items), config)
     if isinstance(found, Equation):
         return Outcome(False, "an equation where a value is expected")
+    if isinstance(found, Words) and (place := read_place(found.text)) is not None:
+        found = Scalar(Node("num", value=Fraction(place)), None, ("ordinal",))
     if not isinstance(found, Scalar):
         return Outcome(False, f"{type(found).__name__.lower()} where one number is expected")
     clash = contradict(expected.words, found.words)
     if clash:
         return Outcome(False, clash)
+    if _ERA.intersection(found.words) and not _ERA.intersection(expected.words):
+        return Outcome(False, "a year of another era")
     if "ordinal" in found.words and not expected.words:
         return Outcome(False, "a place where a number is expected")
     if has_operation(expected.node, "pm") or has_operation(found.node, "pm"):
@@ -204,17 +220,13 @@ def _both(*outcomes: Outcome) -> Outcome:
     return Outcome(True, "equal part by part")
 
 
-_INFINITE = Scalar(Node("const", name="inf"))
-_MINUS_INFINITE = Scalar(Node("neg", (Node("const", name="inf"),)))
-
-
 def to_interval(bound: Bound) -> Group | None:
     """Return the interval of a bound, None for ≠."""
     if bound.sign == "..":
         return bound.value if isinstance(bound.value, Group) else None
     ends: dict[str, tuple[str, str, Value, Value]] = {
-        ">": ("(", ")", bound.value, _INFINITE), "≥": ("[", ")", bound.value, _INFINITE),
-        "<": ("(", ")", _MINUS_INFINITE, bound.value), "≤": ("(", "]", _MINUS_INFINITE, bound.value),
+        ">": ("(", ")", bound.value, INFINITE), "≥": ("[", ")", bound.value, INFINITE),
+        "<": ("(", ")", MINUS_INFINITE, bound.value), "≤": ("(", "]", MINUS_INFINITE, bound.value),
     }  # fmt: skip
     if bound.sign not in ends:
         return None
@@ -270,6 +282,9 @@ def _compare_group(expected: Group, found: Value, config: GradeConfig) -> Outcom
         if (expected.opening, expected.closing) != (found.opening, found.closing):
             matrix = {expected.opening, found.opening}
             if "matrix" in matrix and matrix & {"(", "[", "⟨"}:
+                shapes = {_measure_shape(group) for group in (expected, found)}
+                if len(shapes) > 1 and any(min(shape) > 1 for shape in shapes):
+                    return Outcome(False, "a matrix of another shape")
                 return _compare_in_order(_flatten(expected), _flatten(found), config)
             if len(expected.items) > 2 and matrix == {"(", "["}:
                 return _compare_in_order(expected.items, found.items, config)
@@ -304,8 +319,16 @@ def _compare_group(expected: Group, found: Value, config: GradeConfig) -> Outcom
 def _flatten(group: Group) -> tuple[Value, ...]:
     flat: list[Value] = []
     for item in group.items:
-        flat.extend(item.items if isinstance(item, Group) and item.opening == "row" else [item])
+        flat.extend(item.items if isinstance(item, Group) else [item])
     return tuple(flat)
+
+
+def _measure_shape(group: Group) -> tuple[int, int]:
+    """Rows and columns; a flat list is one row."""
+    rows = [item for item in group.items if isinstance(item, Group)]
+    if len(rows) != len(group.items) or not rows:
+        return 1, len(group.items)
+    return len(rows), len(rows[0].items)
 
 
 def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Outcome:

@@ -39,6 +39,7 @@ _SCALES = {
     "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8, "億": 10**8, "十": 10,
     "백": 100, "천": 1000, "만": 10**4, "억": 10**8,
 }  # fmt: skip
+_ENGLISH = frozenset(_SMALL[0].split()[2:] + _TENS[0].split())
 _ATTACHED = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9}
 _FRACTIONS = {
     "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
@@ -82,6 +83,7 @@ _CJK_DIGITS = {
 }
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
 _CJK_MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_CJK_SHORT = re.compile(r"([百千万萬亿億])([一二两兩三四五六七八九])$")
 _CJK_SHARE = re.compile(
     r"([零一二两三四五六七八九十百千万\d]+)分之([零一二两三四五六七八九十百千万\d.]+)"
 )
@@ -150,6 +152,12 @@ def _read_cjk(text: str) -> Fraction | None:
         value = int("".join(str(_CJK_DIGITS[sign]) for sign in whole))
     else:
         value = section = digit = 0
+        if (short := _CJK_SHORT.search(whole)) is not None:  # 三千五 is 3500, 一百零四 is 104
+            below = {**_CJK_UNITS, **_CJK_MYRIADS}[short[1]] // 10
+            digit = _CJK_DIGITS[short[2]] * below
+            value, digit, whole = digit, 0, whole[: short.start() + 1]
+            rest = _read_cjk(whole)
+            return None if rest is None else rest + value
         for sign in whole:
             if sign in _CJK_DIGITS:
                 digit = _CJK_DIGITS[sign]
@@ -168,11 +176,22 @@ def _read_cjk(text: str) -> Fraction | None:
     return result
 
 
+def read_place(text: str) -> int | None:
+    """Return the place that a text names as a whole: "third", "the twelfth"."""
+    word = text.strip(" .").casefold().removeprefix("the ").removesuffix(" place")
+    return _ORDINALS.get(word)
+
+
 def read_ordinal(text: str) -> tuple[int, int] | None:
     """Return the place that begins `text` ("third from the left") and where it ends."""
     match = _WORD.match(text)
     value = _ORDINALS.get(match[1].casefold()) if match else None
     return (value, match.end()) if match and value and match.end() < len(text) else None
+
+
+def names_number(word: str) -> bool:
+    """Whether an English word names a number from two to ninety-nine by itself."""
+    return word in _ENGLISH
 
 
 def _read_words(text: str) -> tuple[Fraction, int] | None:
@@ -190,14 +209,14 @@ def _read_words(text: str) -> tuple[Fraction, int] | None:
             and (seen or word in {"half", "quarter"} or position)
             and not (seen and denominator > 2 and current == 0)
         ):
-            if not seen and denominator not in {2, 4}:
-                break
+            if not seen and denominator not in {2, 4} and match.end() < len(text.rstrip(" .")):
+                break  # "a third person"
             return (current or Fraction(1)) / denominator + total, match.end()
         if (
             word in {"a", "an", "one"}
             and (
                 share := re.match(
-                    r"\s*-?\s*(half|quarter|third|dozen|hundred|thousand|million)\b",
+                    r"\s*-?\s*(half|quarter|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|dozen|hundred|thousand|million)\b",
                     text[match.end() :],
                     re.IGNORECASE,
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dfgen.grade.canonical import write_canonical
 from dfgen.grade.decisive import contradict
 from dfgen.grade.extract import extract_answer, make_verdict, shorten
-from dfgen.grade.text_form import compare_words, normalise_text
+from dfgen.grade.text_form import compare_words, is_same_formula, normalise_text
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -55,6 +55,10 @@ def compare_texts(found: str, expected: str) -> str | None:
         return agreement
     if _write_signs(found) == _write_signs(expected) != "":
         return "the same signs"
+    if _turn_angle(_write_signs(found)) == _write_signs(expected) != "":
+        return "the same angle, named from its other side"
+    if is_same_formula(found, expected):
+        return "the same formula"
     wanted = normalise_text(expected)
     if not wanted:
         return None
@@ -82,6 +86,11 @@ def _write_signs(text: str) -> str:
         return ""
     plain = write_canonical(text).replace("triangle ", "△").replace("angle ", "∠")
     return plain.strip(" .").replace(" ", "") if re.search(r"[∠△⊥∥≅]", plain) else ""
+
+
+def _turn_angle(signs: str) -> str:
+    """∠CDB is ∠BDC."""
+    return f"∠{signs[:0:-1]}" if re.fullmatch(r"∠[A-Z]{3}", signs) else ""
 
 
 def _compare_yes_no(found: str, wanted: str) -> str | None:
