@@ -91,7 +91,7 @@ def _compile(labels: tuple[str, ...]) -> _Patterns:
         led=re.compile(
             rf"\W{{0,3}}(?:[(\[]\s?([{either}])\s?{close}|([{either}]){close}|([{upper}])\s?[.:：、,–—])"
         ),
-        noun=re.compile(rf"\W{{0,3}}(?i:{_NOUN})\W{{0,4}}([{either}])(?!\w)"),
+        noun=re.compile(rf"\W{{0,3}}(?i:{_NOUN})\W{{0,4}}([{either}])(?![A-Za-z0-9_])"),
         weak=re.compile(rf"\W{{0,3}}([{upper}])(?=\s)"),
         first=re.compile(rf"\s{{0,8}}[(*\[]{{0,3}}([{upper}])(?:[)\].:：]|\*\*)(?!\w)"),
         mentions=re.compile(

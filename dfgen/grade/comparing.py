@@ -380,7 +380,7 @@ def _compare_union(expected: Union, found: Value, config: GradeConfig) -> Outcom
         wanted = [to_interval(part) if isinstance(part, Bound) else part for part in expected.parts]
         given = [to_interval(part) if isinstance(part, Bound) else part for part in parts]
         if None in wanted or None in given or len(wanted) != len(given):
-            return Outcome(None if len(wanted) != len(given) else False, "unions of other parts")
+            return Outcome(None if None in (*wanted, *given) else False, "unions of other parts")
         return _compare_sets(
             [part for part in wanted if part], [part for part in given if part], config
         )

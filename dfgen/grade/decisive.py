@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 
 # One line is one axis; words of one side against those of the others. A word of the reference must
 # not meet one of another side in the answer; an answer that leaves the word out says nothing against it.
@@ -13,7 +14,7 @@ _AXES = (
     "ad ce | bc bce",
     "increase increased increases rise rose rises gain gained growth grew grow up upward upwards | "
     "decrease decreased decreases fall fell falls drop dropped decline declined reduction reduced lost lose down downward downwards",
-    "profit profits gain gains surplus earn earns earned | loss losses lose loses lost losing deficit",
+    "profit profits gain gains surplus earn earns earned gained | loss losses lose loses lost losing deficit",
     "gained | lost",
     "credit | debit",
     "north northern northward northwards n | south southern southward southwards s | "
@@ -83,6 +84,9 @@ def contradict(expected: Iterable[str], found: Iterable[str]) -> str | None:
     given = list(found)
     if not given:
         return None
+    for first, second in pairwise(given):
+        if first in {"north", "south"} and second in {"east", "west"}:
+            given = [word for word in given if word not in {first, second}] + [first + second]
     sides = {place for word in given for place in table.get(word, ())}
     for word in expected:
         if word in given:

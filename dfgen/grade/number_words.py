@@ -1,4 +1,4 @@
-# ruff: noqa: E501, PLR0912 - tables of words, one return for each kind
+# ruff: noqa: E501, PLR0912, PLR0915 - tables of words, one return for each kind
 """Numbers in words, in several languages: "twenty-five", "three quarters", "二十五", "fünf", "5万"."""
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ _SCALES = {
     "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8, "億": 10**8, "十": 10,
     "백": 100, "천": 1000, "만": 10**4, "억": 10**8,
 }  # fmt: skip
+_PART = re.compile(
+    r"[\s-]+(a|one|two|three|four|five|seven|nine)[\s-]+([a-z]{4,9})(?!\w)", re.IGNORECASE
+)
 _ENGLISH = frozenset(_SMALL[0].split()[2:] + _TENS[0].split())
 _ATTACHED = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9}
 _FRACTIONS = {
@@ -182,6 +185,11 @@ def read_place(text: str) -> int | None:
     return _ORDINALS.get(word)
 
 
+def write_place(place: int) -> str:
+    """Return the word of a place: "third" for 3; digits beyond the words that are known."""
+    return next((word for word, value in _ORDINALS.items() if value == place), str(place))
+
+
 def read_ordinal(text: str) -> tuple[int, int] | None:
     """Return the place that begins `text` ("third from the left") and where it ends."""
     match = _WORD.match(text)
@@ -244,16 +252,11 @@ def _read_words(text: str) -> tuple[Fraction, int] | None:
             last_small = False
         elif word == "and" and seen:
             after = _WORD.match(text, match.end())
-            half = re.match(
-                r"\s+(?:a|one)\s+(half|quarter|third)(?!\w)|\s+(three)\s+quarters(?!\w)",
-                text[match.end() :],
-                re.IGNORECASE,
-            )
-            if half:
-                share_of = (
-                    Fraction(3, 4) if half[2] else Fraction(1, _FRACTIONS[half[1].casefold()])
-                )
-                return total + current + share_of, match.end() + half.end()
+            part = _PART.match(text, match.end())
+            bottom = _FRACTIONS.get(part[2].casefold().removesuffix("s")) if part else None
+            if part and bottom:
+                top = table.get(part[1].casefold(), 1)
+                return total + current + Fraction(top, bottom), part.end()
             if after is None or after[1].casefold() not in table or not (total or current >= 100):
                 break
             position = match.end()

@@ -141,7 +141,9 @@ class RelationReader(ABC):
                 return [Equation((nodes[0], nodes[1]), ("=",))]  # 12 = 2x + 3y
             return [value]  # 3 + 2 = 5
         if len(members) > 2 or OPEN_SUM.fullmatch(first) or POWER_OF_NAME.fullmatch(first):
-            return [Named(first, value)]
+            both = nodes[0] is not None and nodes[1] is not None and len(members) == 2
+            equation = [Equation((nodes[0], nodes[1]), ("=",))] if both else []  # type: ignore[arg-type]
+            return [Named(first, value), *equation]
         if nodes[0] is not None and nodes[1] is not None:
             return [Equation((nodes[0], nodes[1]), ("=",))]
         if re.search(r"[A-Za-z]{3,}", first):

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from dfgen.grade.canonical import write_canonical
 from dfgen.grade.latex_text import to_plain_text
-from dfgen.grade.number_words import read_number_words
+from dfgen.grade.number_words import read_number_words, write_place
 
 _ARTICLE = re.compile(r"(?<![\w'’-])(?:an|the|a)(?=\s+(?!(?:an|the|a)(?!\w))\w)")
 _CAPITAL_ARTICLE = re.compile(r"^\W*(?:An|The|A)(?=\s+[^\W\d_]{2,})(?!\s+(?:an|the|a)(?!\w))")
@@ -81,9 +81,11 @@ _FORMULA = re.compile(r"\d?[A-Z][A-Za-z\d()]*\d?[+-]?")
 _LEADING = re.compile(
     r"^(?:it is |its |thats |that is |this is |they are |on |in |at |to |toward |towards )(?:an? |the )?(?=\w{3})"
 )
+_BETWEEN_WINDS = re.compile(r"\b(north|south) ?(east|west)")
+_PLACED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
 _SETS = {"integers": "z", "integer": "z", "rationals": "q", "natural": "n", "naturals": "n"}
 _GENERIC = re.compile(
-    r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|shapes?|solutions?|in (?:colou?r|shape))$"
+    r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|angles?|place|shapes?|solutions?|in (?:colou?r|shape))$"
 )
 _ENDLESS = re.compile(r"∞|infinite|infinite(?:ly)? many(?: solutions)?|无穷多个?|无数个?")
 
@@ -136,6 +138,9 @@ def compare_words(found: str, expected: str) -> str | None:
 
 def _name_bare(text: str) -> str:
     """ "on Tuesday", "an odd number" and "in a clockwise direction" without what goes without saying."""
+    text = _BETWEEN_WINDS.sub(r"\1\2", text)
+    if place := _PLACED.match(text):
+        text = write_place(int(place[1])) + text[place.end() :]
     bare = _GENERIC.sub("", _LEADING.sub("", text, count=1), count=1)
     if _ENDLESS.fullmatch(bare):
         return "infinite"

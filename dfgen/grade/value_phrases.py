@@ -16,8 +16,8 @@ NOT = re.compile(
 BOUNDS: tuple[tuple[str, str], ...] = (
     ("≥", r"at least|no less than|no fewer than|not less than|not fewer than|a minimum of|minimum|min\.|min(?=\s\d)|mindestens|au moins|al menos|至少|不少于|大于等于|大于或等于|не менее|не менше|щонайменше|greater than or equal to|from at least|upwards? of"),
     ("≤", r"at most|no more than|not more than|no greater than|up to|a maximum of|maximum|max\.|max(?=\s\d)|höchstens|au plus|a lo sumo|最多|至多|不超过|小于等于|小于或等于|не более|не більше|щонайбільше|less than or equal to"),
-    (">", r"strictly more than|more than|greater than|larger than|bigger than|over|above|exceeding|exceeds|mehr als|größer als|über|plus de|plus grand que|más de|大于|超过|多于|более|больше|більше(?: ніж)?|понад"),
-    ("<", r"strictly less than|less than|fewer than|smaller than|under|below|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
+    (">", r"strictly (?:more|greater|larger) than|more than|greater than|larger than|bigger than|over|above|beyond|in excess of|exceeding|exceeds|mehr als|größer als|über|plus de|plus grand que|más de|大于|超过|多于|более|больше|більше(?: ніж)?|понад"),
+    ("<", r"strictly (?:less|fewer|smaller) than|less than|fewer than|smaller than|under|below|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
     ("≈", r"about|approx(?:imately|\.)?|roughly|around|circa|ca\.|nearly|almost|close to|somewhere around|something like|an estimated|estimated|etwa|ungefähr|rund|environ|aproximadamente|около|приблизно|примерно|близько|大约|約|约|差不多|≈|~"),
 )  # fmt: skip
 BOUND = re.compile(
@@ -81,7 +81,7 @@ LINK = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_IN = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure)(?!\w)|[a-z]n't(?!\w)|不|ない",
+    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way)(?!\w)|[a-z]n't(?!\w)|不|ない",
     re.IGNORECASE,
 )
 QUESTION = re.compile(r"\?\s*(?=\S)")
