@@ -25,7 +25,7 @@ from dfgen.grade.numeric import reads_as_value
 from dfgen.grade.reading import read_values
 from dfgen.grade.statements import Statement, find_boxes, find_last_row
 from dfgen.grade.text import grade_text
-from dfgen.grade.text_form import is_same_formula, is_written_the_same
+from dfgen.grade.text_form import is_same_formula, is_written_the_same, names_ion
 from dfgen.grade.values import About, Marked, Named, Negated, Scalar, Value, Words
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _UNREAD = "the answer cannot be read"
 _KNOWN = frozenset("√π∞∪∩≤≥≠±∓×÷·∈∅°∠△…→⇒⦃⦄⟨⟩⌊⌋⌈⌉≈⊂⊆∧∨∖ℝℚℤℕℂ")
 _LETTERS = re.compile(r"(?!(.*?)([A-J]).*\2)[A-J]{2,6}")
 _LETTER_LINKS = re.compile(r"\b(?:and|options?|choices?|both)\b|和|与", re.IGNORECASE)
-_ION = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d{1,2}\}?)?){1,6}\s?(?:\^\s?\{?\d?[+-]\}?|\d?[+-])")
 _MOST_BOXES = 32
 _LONGEST = 2000  # characters of a reference answer that are looked at
 _CONTENT = re.compile(r"[\d\\$√π∞∅]|[=<>≤≥]")
@@ -74,7 +73,7 @@ def _read_reference(answer: str, config: GradeConfig) -> tuple[Value, ...]:
     """The readings of a reference answer; "Apollo 11" and "two red cubes" are words."""
     values = read_values(answer, guess_mark(answer, config.decimal_mark).mark)
     if not values:
-        return (Words(answer),) if _ION.fullmatch(write_canonical(answer)) else values
+        return (Words(answer),) if names_ion(answer) else values
     first = values[0]
     inner = first.value if isinstance(first, About) else first
     canonical = write_canonical(answer)

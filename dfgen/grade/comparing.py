@@ -92,6 +92,8 @@ def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcom
         left, right = _normalise_name(expected.name), _normalise_name(found.name)
         if _SINGLE_NAME.fullmatch(left) and re.search(r"[\^+*/]", right):
             return Outcome(False, f"{right} is given, {left} is expected")
+        if _SINGLE_NAME.fullmatch(right) and "^" in left:
+            return Outcome(False, f"{right} is given, {left} is expected")
         variables = _SINGLE_NAME.fullmatch(left) and _SINGLE_NAME.fullmatch(right)
         alike = isinstance(expected.value, Group) == isinstance(found.value, Group)
         if left != right and variables and alike:
@@ -109,6 +111,9 @@ def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcom
     if isinstance(expected, Bound | Union | Equation):
         return compare_values(expected, found.value, config)
     if isinstance(expected, Listing) and any(isinstance(item, Named) for item in expected.items):
+        bare = _drop_common_name(expected.items)
+        if bare is not None and isinstance(found.value, Listing):  # x = 0, 4
+            return compare_values(Listing(tuple(bare)), found.value, config)
         names = _TUPLE_OF_NAMES.fullmatch(found.name)
         if names and isinstance(found.value, Group):  # (x, y) = (2, -1)
             each = [name.strip() for name in names[1].split(",")]
@@ -144,6 +149,8 @@ def _compare_scalar(expected: Scalar, found: Value, config: GradeConfig) -> Outc
         return Outcome(False, clash)
     if _ERA.intersection(found.words) and not _ERA.intersection(expected.words):
         return Outcome(False, "a year of another era")
+    if "ordinal" in expected.words and found.unit is not None:
+        return Outcome(False, "a quantity where a place is expected")
     if "ordinal" in found.words and not expected.words:
         return Outcome(False, "a place where a number is expected")
     if has_operation(expected.node, "pm") or has_operation(found.node, "pm"):
@@ -346,6 +353,9 @@ def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Ou
         if any(isinstance(item, Named) for item in items) and not any(
             isinstance(item, Named) for item in others
         ):
+            bare = _drop_common_name(items)
+            if bare is not None:
+                return _compare_sets(bare, others, config)
             return _compare_in_order(tuple(items), tuple(others), config)
         return _compare_sets(items, others, config)
     if isinstance(found, Group) and found.opening in _SET_BRACKETS:
@@ -363,6 +373,14 @@ def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Ou
     if alternatives and all(compare_values(items[0], item, config).equal for item in items[1:]):
         return compare_values(items[0], found, config)
     return Outcome(False, f"one value where {len(items)} are expected")
+
+
+def _drop_common_name(items: Sequence[Value]) -> list[Value] | None:
+    """The values of "x = 0 or x = 4", None where the names differ."""
+    named = [item for item in items if isinstance(item, Named)]
+    if len(named) != len(items) or len({_normalise_name(item.name) for item in named}) != 1:
+        return None
+    return [item.value for item in named]
 
 
 def _compare_union(expected: Union, found: Value, config: GradeConfig) -> Outcome:

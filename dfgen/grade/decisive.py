@@ -85,7 +85,8 @@ def contradict(expected: Iterable[str], found: Iterable[str]) -> str | None:
     if not given:
         return None
     for first, second in pairwise(given):
-        if first in {"north", "south"} and second in {"east", "west"}:
+        winds = first in {"north", "south"} and second in {"east", "west"}
+        if winds or (first in {"counter", "anti"} and second == "clockwise"):
             given = [word for word in given if word not in {first, second}] + [first + second]
     sides = {place for word in given for place in table.get(word, ())}
     for word in expected:

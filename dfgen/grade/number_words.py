@@ -127,6 +127,8 @@ def read_scale(text: str, position: int) -> tuple[int, int] | None:
     match = _SCALE.match(text, position)
     if match is None:
         return None
+    if match[1] == "千" and text[match.end() : match.end() + 1] in set("克米瓦焦卡帕赫伏安"):
+        return None  # 5千克 are five kilograms
     if match[1]:
         factor = _scales().get(match[1]) or _scales().get(match[1].casefold())
         return (factor, match.end()) if factor else None

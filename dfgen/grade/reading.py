@@ -54,6 +54,7 @@ from dfgen.grade.value_phrases import (
     RETRACTION,
     SEMICOLON,
     SET_BUILDER,
+    SO,
     SPACED,
     SUFFIX_BOUND,
     TURNED,
@@ -163,6 +164,12 @@ class _Reader(RelationReader):
         parts = RETRACTED.split(text, maxsplit=1)
         if len(parts) == 2 and parts[0].strip() and MATH.search(parts[1]):
             return self.read(parts[1], depth + 1)
+        if match := SO.match(text):  # "4 rows of 7, so 4 × 7 = 28 chairs"
+            return [
+                value
+                for value in self.read(text[match.end() :], depth + 1)
+                if not isinstance(value, Words)
+            ]
         return []
 
     def _read_alternatives(self, text: str, depth: int) -> list[Value]:
@@ -383,6 +390,8 @@ class _Reader(RelationReader):
                 if match is None:
                     return []
                 shorter = match[1]
+                if len(shorter.split()) > 3 and any(map(str.isdigit, text[match.end() :])):
+                    return []  # "I thought it was 28. It is 30."
             elif inner := re.match(
                 r"(?:or|i\.e\.,?|=|≈|that is,?|oder|also|或)\s*(.+)", match[1], re.IGNORECASE
             ):

@@ -76,6 +76,7 @@ _NUMBER_WORD = re.compile(
     r"(?<![\w-])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?![\w-])"
 )
 _MOST_LISTED = 30
+_ION = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d{1,2}\}?)?){1,6}\s?(?:\^\s?\{?\d?[+-]\}?|\d?[+-])")
 _LONGEST_FORMULA = 200
 _FORMULA = re.compile(r"\d?[A-Z][A-Za-z\d()]*\d?[+-]?")
 _LEADING = re.compile(
@@ -83,7 +84,10 @@ _LEADING = re.compile(
 )
 _BETWEEN_WINDS = re.compile(r"\b(north|south) ?(east|west)")
 _PLACED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
-_SETS = {"integers": "z", "integer": "z", "rationals": "q", "natural": "n", "naturals": "n"}
+_SETS = {"integers": "z", "integer": "z", "rationals": "q", "natural": "n", "naturals": "n",
+    "rational": "q", "reals": "r", "real": "r", "anticlockwise": "counterclockwise",
+    "counter clockwise": "counterclockwise", "anti clockwise": "counterclockwise",
+}  # fmt: skip
 _GENERIC = re.compile(
     r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|angles?|place|shapes?|solutions?|in (?:colou?r|shape))$"
 )
@@ -194,6 +198,11 @@ def is_written_the_same(left: str, right: str) -> bool:
         return left == right
     form = " ".join(to_plain_text(left).split())
     return form != "" and form == " ".join(to_plain_text(right).split())
+
+
+def names_ion(text: str) -> bool:
+    """Whether a text is the formula of an ion: Na^+, SO_4^{2-}."""
+    return len(text) <= _LONGEST_FORMULA and _ION.fullmatch(write_canonical(text)) is not None
 
 
 def is_same_formula(text: str, answer: str) -> bool:

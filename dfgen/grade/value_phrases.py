@@ -9,7 +9,7 @@ from dfgen.grade.canonical import SET_CLOSE, SET_OPEN
 
 NOT = re.compile(
     r"(?:(?:is|are|was|be|it's|it is)\s)?(?:(?:definitely|certainly|clearly|surely)\s)?"
-    r"(?:not|isn't|never|neither|other than|(?:anything|everything|any|all|any number)\s(?:but|except|save)|except(?: for)?|different from|cannot be|can't be|nicht|kein\w*"
+    r"(?:not|isn't|never|neither|other than|(?:anything|everything|any|all|any number)\s(?:but|except|save)|except(?: for)?|excluding|different from|cannot be|can't be|nicht|kein\w*"
     r"|не(?:\sє|\sравно|\sдорівнює)?|не|pas|no es|não|nie|不是|不等于|不|ではない)(?=[\s\d$(\\])\s*",
     re.IGNORECASE,
 )
@@ -81,7 +81,7 @@ LINK = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_IN = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way)(?!\w)|[a-z]n't(?!\w)|不|ない",
+    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
     re.IGNORECASE,
 )
 QUESTION = re.compile(r"\?\s*(?=\S)")
@@ -118,6 +118,7 @@ ALL_REAL = re.compile(
 )
 TURNED = re.compile(r"(?=\]|.*\[$)([\](\[])([^\[\]()]{1,60}[,;][^\[\]()]{1,60})([\[\])])")
 MIXED_AND = re.compile(r"(\d{1,6}) and (\d{1,3}/\d{1,3})")
+SO = re.compile(r"[^\d,]{0,40}\d[^\n]{2,200}?,\s(?:so|thus|hence|therefore)\s+(?=[^\n]*\d)")
 COMMA = re.compile(r",(?!\d)|,(?=\d)")
 SEMICOLON = re.compile(r";|\n")
 LIST_MARK = re.compile(r"、")
