@@ -296,6 +296,8 @@ def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None
     stripped = re.sub(r"^\s?-(?=[A-Za-z])", "", tail).lstrip(" ")
     stripped = _OF_ONE.sub("", stripped)
     stripped = _ERA.sub(lambda match: re.sub(r"[.\s]", "", match[0]), stripped)
+    if attached and stripped == "b":
+        return None  # 65b is a product; bits are written apart
     if found := read_unit(stripped):
         unit, size = found
         following = stripped[size : size + 1]

@@ -46,7 +46,7 @@ _STATED_TRUTH = re.compile(
 )
 _FIRST_WORD = re.compile(r"[^\w]*([\w']+)")
 _NO_ONE = re.compile(
-    r"no(?:\s+(?:one|body|man|person|thing|idea|clue|information|answer|\w+ can)|t\b)",
+    r"no(?:\s+(?:one|body|man|person|thing|idea|clue|information|answer|doubt|problem|question|matter|wonder|need|\w+ can)|t\b)",
     re.IGNORECASE,
 )
 

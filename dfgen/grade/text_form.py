@@ -80,7 +80,7 @@ _ION = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d{1,2}\}?)?){1,6}\s?(?:\^\s?\{?\d?[+-
 _LONGEST_FORMULA = 200
 _FORMULA = re.compile(r"\d?[A-Z][A-Za-z\d()]*\d?[+-]?")
 _LEADING = re.compile(
-    r"^(?:it is |its |thats |that is |this is |they are |on |in |at |to |toward |towards )(?:an? |the )?(?=\w{3})"
+    r"^(?:it is |its |it |colou?r |thats |that is |this is |they are |on |in |at |to |toward |towards )(?:an? |the )?(?=\w{3})"
 )
 _BETWEEN_WINDS = re.compile(r"\b(north|south) ?(east|west)")
 _PLACED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
@@ -89,7 +89,7 @@ _SETS = {"integers": "z", "integer": "z", "rationals": "q", "natural": "n", "nat
     "counter clockwise": "counterclockwise", "anti clockwise": "counterclockwise",
 }  # fmt: skip
 _GENERIC = re.compile(
-    r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|angles?|place|shapes?|solutions?|in (?:colou?r|shape))$"
+    r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|angles?|place|order|shapes?|solutions?|in (?:colou?r|shape))$"
 )
 _ENDLESS = re.compile(r"∞|infinite|infinite(?:ly)? many(?: solutions)?|无穷多个?|无数个?")
 

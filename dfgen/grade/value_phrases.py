@@ -33,7 +33,7 @@ HEDGE = re.compile(
     re.IGNORECASE,
 )
 EXACTLY = re.compile(
-    r"(?:an?(?=\s[$€£]?\d)|the(?=\s\d)|(?:the )?(?:point|vertex|side|(?:line )?segment)(?=\s[A-Z]{1,2}$)|exactly|precisely|only|just|simply|namely|equal to|equals|a total of|total of|in total|genau|exactement|ровно|рівно|正好|恰好|共|一共|总共|約数)\s*",
+    r"(?:an?(?=\s[$€£]?\d)|the(?=\s\d)|(?:the )?(?:point|vertex|side|(?:line )?segment)(?=\s[A-Z]{1,2}$)|it's(?=\s)|there (?:is|are)(?=\s\d)|exactly|precisely|only|just|simply|namely|equal to|equals|a total of|total of|in total|genau|exactement|ровно|рівно|正好|恰好|共|一共|总共|約数)\s*",
     re.IGNORECASE,
 )
 DISCOURSE = re.compile(
@@ -81,7 +81,7 @@ LINK = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_IN = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
+    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nothing like|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
     re.IGNORECASE,
 )
 QUESTION = re.compile(r"\?\s*(?=\S)")
