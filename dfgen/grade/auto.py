@@ -25,7 +25,7 @@ from dfgen.grade.numeric import reads_as_value
 from dfgen.grade.reading import read_values
 from dfgen.grade.statements import Statement, find_boxes, find_last_row
 from dfgen.grade.text import grade_text
-from dfgen.grade.text_form import is_written_the_same
+from dfgen.grade.text_form import is_same_formula, is_written_the_same, names_ion
 from dfgen.grade.values import About, Marked, Named, Negated, Scalar, Value, Words
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 NAME = "auto"
 _UNREAD = "the answer cannot be read"
 _KNOWN = frozenset("√π∞∪∩≤≥≠±∓×÷·∈∅°∠△…→⇒⦃⦄⟨⟩⌊⌋⌈⌉≈⊂⊆∧∨∖ℝℚℤℕℂ")
+_LETTERS = re.compile(r"(?!(.*?)([A-J]).*\2)[A-J]{2,6}")
+_LETTER_LINKS = re.compile(r"\b(?:and|options?|choices?|both)\b|和|与", re.IGNORECASE)
 _MOST_BOXES = 32
 _LONGEST = 2000  # characters of a reference answer that are looked at
 _CONTENT = re.compile(r"[\d\\$√π∞∅]|[=<>≤≥]")
@@ -71,7 +73,7 @@ def _read_reference(answer: str, config: GradeConfig) -> tuple[Value, ...]:
     """The readings of a reference answer; "Apollo 11" and "two red cubes" are words."""
     values = read_values(answer, guess_mark(answer, config.decimal_mark).mark)
     if not values:
-        return values
+        return (Words(answer),) if names_ion(answer) else values
     first = values[0]
     inner = first.value if isinstance(first, About) else first
     canonical = write_canonical(answer)
@@ -164,10 +166,14 @@ def _note(value: Value, reason: str) -> str:
     return f"; {inner.note}: {reason}" if isinstance(inner, Scalar) and inner.note else ""
 
 
-def _is_same_formula(text: str, answer: str) -> bool:
-    """Indices may be written as plain digits: H2O and H_2O."""
-    left, right = (re.sub(r"[_{}\s\\]", "", write_canonical(side)) for side in (text, answer))
-    return left == right and re.fullmatch(r"[A-Z][A-Za-z\d()+-]*", left) is not None
+def _names_same_letters(text: str, answer: str) -> bool:
+    """The reference AC, of a question whose choices are not at hand: A and C, in any order."""
+    if not _LETTERS.fullmatch(answer.strip()) or len(text) > 60:
+        return False
+    words = re.findall(r"[^\W\d_]+", _LETTER_LINKS.sub(" ", write_canonical(text)))
+    if any(len(word) > 1 for word in words) and len(words) > 1:
+        return False
+    return sorted("".join(words)) == sorted(answer.strip())
 
 
 def _compare(
@@ -176,8 +182,10 @@ def _compare(
     extraction = find_value(completion, config)
     if extraction.text is None:
         return extraction, Outcome(False, "no answer was found"), ""
-    if is_written_the_same(extraction.text, answer) or _is_same_formula(extraction.text, answer):
+    if is_written_the_same(extraction.text, answer) or is_same_formula(extraction.text, answer):
         return extraction, Outcome(True, "written the same"), name
+    if _names_same_letters(extraction.text, answer):
+        return extraction, Outcome(True, "the same letters"), name
     outcome = compare_read(extraction.text, answer, completion, config)
     unread = outcome.detail == _UNREAD and extraction.method == "whole_text"
     if unread and not _is_formula(extraction.text):

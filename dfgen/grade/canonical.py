@@ -27,12 +27,14 @@ _ONE_TO_ONE = str.maketrans({
     **dict.fromkeys("≃≅≒", "≈"), **dict.fromkeys("⟨〈", "⟨"), **dict.fromkeys("⟩〉", "⟩"),
     "，": ",", "；": ";", "。": ".", "！": "!", "？": "?", "∅": "∅", "∞": "∞", "⁄": "/", "∕": "/",
     "【": "[", "】": "]", "〖": "[", "〗": "]", "✕": "×", "✖": "×", "⨯": "×", "º": "°", "˚": "°",
-    "∗": "*", "＋": "+", "＝": "=", "∣": "|", "′": "'", "’": "'", "‘": "'", "″": '"', "Ω": "Ω",
+    "∗": "*", "＋": "+", "＝": "=", "∣": "|", "′": "'", "’": "'", "‘": "'", "″": '"', "Ω": "Ω", "￥": "¥", "＄": "$",
 })  # fmt: skip
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁽⁾ⁿⁱˣ", "0123456789+()nix")
 _SUPERSCRIPT = re.compile("[⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁽⁾ⁿⁱˣ]+")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋]+")
+_LETTERS = re.compile("[\U0001d400-\U0001d7ff]")  # mathematical alphabets: 𝜋, 𝑥
+_ROOT = re.compile("[∛∜]")
 _VULGAR = re.compile("[¼½¾⅐-⅞]")
 _GREEK = [
     "alpha",
@@ -275,6 +277,16 @@ _SYMBOLS = [
     "…",
     "dotsb",
     "…",
+    "textminus",
+    "-",
+    "minus",
+    "-",
+    "bigtriangleup",
+    "△",
+    "vartriangle",
+    "△",
+    "complement",
+    "∁",
 ]
 _COMMANDS = {
     **dict(zip(_GREEK[::2], _GREEK[1::2], strict=True)),
@@ -315,6 +327,8 @@ _WRAPPERS = (
 )
 _WRAPPER = re.compile(rf"\\(?:{_WRAPPERS})\s?\{{([^{{}}]{{0,400}})\}}")
 _BARE_WRAPPER = re.compile(rf"\\(?:{_WRAPPERS})(?![A-Za-z])")
+_UNIT_VECTOR = re.compile(r"\\(?:vec|hat|widehat)\s?\{?\s?\\?([ijk])(?:math)?\s?(?![A-Za-z])\}?")
+_SEGMENT = re.compile(r"\\overline\s?\{\s?([A-Z]{2})\s?\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s?")
 _ESCAPED = {
     "%": "%", "$": "$", "#": "#", "&": "&", "_": "_", "{": SET_OPEN, "}": SET_CLOSE, "|": "|",
@@ -336,6 +350,7 @@ _REPEATING = re.compile(
 )
 _DOT_PAIR = re.compile(r"(\d{0,18})\.(\d{0,12})\\dot\s?\{?(\d)\}?(\d{0,10})\\dot\s?\{?(\d)\}?")
 _ENDLESS = re.compile(r"(?<![\d.])(\d{1,12})\.(\d{0,6}?)(\d{1,6}?)(\3{2,})\d{0,5}(?:\.\.\.+|…)")
+_ERA_FIRST = re.compile(r"^\s?(A\.?\s?D\.?|B\.?\s?C\.?(?:\s?E\.?)?)\s?(\d{1,4})$")
 _TIMES_X = re.compile(r"(?<=\d)(\s?)[xX](\s?)(?=\d)")
 _NOT_EQUAL = re.compile(r"\\not\s?=|\\not\s?\\?equal")
 _SETS_OF_NUMBERS = dict(zip("RQZNC", "ℝℚℤℕℂ", strict=True))
@@ -390,6 +405,7 @@ def _expand_latex(text: str) -> str:
         if not count:
             break
     text = _BARE_WRAPPER.sub("", text)
+    text = _SEGMENT.sub(r"\1", _UNIT_VECTOR.sub(r"\1", text))
     return _COMMAND.sub(_write_command, text)
 
 
@@ -429,6 +445,7 @@ def _write(text: str) -> str:
         text = _ELEMENT.sub(" ∈ ", text)
         text = _UNION.sub("∪", text)
         text = text.replace("-inf,", "-∞,").replace("-infinity", "-∞").replace("infinity)", "∞)")
+    text = _ERA_FIRST.sub(r"\2 \1", text)
     text = _TIMES_X.sub("×", text)
     text = text.replace("{-}", "-").replace("{+}", "+")
     return _BLANKS.sub(" ", text).replace("\n", " \n ").strip()
@@ -443,6 +460,8 @@ def _mark_superscripts(text: str) -> str:
         top, _, bottom = unicodedata.normalize("NFKC", match[0]).partition("\u2044")
         return rf"\frac{{{top}}}{{{bottom or 10}}}"
 
+    text = _LETTERS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = _ROOT.sub(lambda match: f"\\sqrt[{3 if match[0] == '∛' else 4}]", text)
     text = _SUPERSCRIPT.sub(raise_up, text)
     text = _SUBSCRIPT.sub(lambda match: f"_{{{match[0].translate(_SUBSCRIPTS)}}}", text)
     return _VULGAR.sub(spell, text)

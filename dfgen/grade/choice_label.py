@@ -40,6 +40,10 @@ _SPEAKER = re.compile(
     r"I\s(?:would\s|will\s|'d\s|'ll\s)?(?:choose|pick|select|go with|say|think it is|believe it is|answer)\s+",
     re.IGNORECASE,
 )
+_SPEAKS = re.compile(r"(?:\s|'[a-z])\s?[a-z]")
+_REASON = re.compile(
+    r"\W{0,4}(?:because|since|as|while|whereas|weil|denn|бо|так как|因为)(?!\w)", re.I
+)
 _LAST_WORDS = 300
 _LABEL_ONLY = re.compile(r"[\s*(\[]{0,6}[A-ZА-Я]")
 _VERB = re.compile(r"\s(?:is|fits|matches|works|must|holds|seems|looks|would|was|and|or)\b")
@@ -85,9 +89,9 @@ def _compile(labels: tuple[str, ...]) -> _Patterns:
     return _Patterns(
         whole=re.compile(rf"\W*(?:(?i:{_NOUN})\W{{0,4}})?[(\[]?\s?([{either}])\s?[)\]]?\W*"),
         led=re.compile(
-            rf"\W{{0,3}}(?:[(\[]\s?([{either}])\s?{close}|([{either}]){close}|([{upper}])\s?[.:：、,–—])"
+            rf"\W{{0,3}}(?:[(\[]\s?([{either}])\s?{close}|([{either}]){close}|([{upper}])\s?(?:[.:：、,–—]|(?<=\s)-(?=\s)))"
         ),
-        noun=re.compile(rf"\W{{0,3}}(?i:{_NOUN})\W{{0,4}}([{either}])(?!\w)"),
+        noun=re.compile(rf"\W{{0,3}}(?i:{_NOUN})\W{{0,4}}([{either}])(?![A-Za-z0-9_])"),
         weak=re.compile(rf"\W{{0,3}}([{upper}])(?=\s)"),
         first=re.compile(rf"\s{{0,8}}[(*\[]{{0,3}}([{upper}])(?:[)\].:：]|\*\*)(?!\w)"),
         mentions=re.compile(
@@ -142,9 +146,13 @@ def read_label(text: str, labels: Sequence[str]) -> Label | None:
     speaker = _SPEAKER.match(plain)
     if speaker:
         plain = plain[speaker.end() :]
+        if match := patterns.whole.fullmatch(plain):  # "I choose A."
+            return Label((known.index(match[1].upper()),), True)
     for pattern, certain in ((patterns.led, True), (patterns.noun, True), (patterns.weak, False)):
         if match := pattern.match(plain):
             letter = next(filter(None, match.groups()))
+            if letter == "I" and _SPEAKS.match(plain, match.end()):
+                continue  # "I think"
             return Label((known.index(letter.upper()),), certain)
     return None
 
@@ -241,6 +249,6 @@ def _read_clause(completion: str, begin: int, end: int, patterns: _Patterns) -> 
     if len(found) != 1:
         return None
     letter, (place, strong) = next(iter(found.items()))
-    return _Clause(
-        letter, place, strong, _CONCLUDES.search(text) is not None, _DENIED.search(text) is not None
-    )
+    reason = begin > 0 and _REASON.match(text)  # "D, since C is in Italy"
+    denied = bool(reason) or _DENIED.search(text) is not None
+    return _Clause(letter, place, strong, _CONCLUDES.search(text) is not None, denied)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from dfgen.grade.comparing_marked import compare_marked, is_fraction
@@ -16,8 +17,11 @@ from dfgen.grade.comparing_numbers import Outcome, compare_quantities, count_pla
 from dfgen.grade.decisive import contradict
 from dfgen.grade.evaluate import compare_trees, compare_zeros
 from dfgen.grade.expression import Node, choose_sign, has_operation, list_names
+from dfgen.grade.number_words import read_place
 from dfgen.grade.text_form import compare_words
 from dfgen.grade.values import (
+    INFINITE,
+    MINUS_INFINITE,
     About,
     Bound,
     Equation,
@@ -37,9 +41,11 @@ if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
 
 
+_ERA = frozenset({"bc", "bce"})
 _SET_BRACKETS = {"⦃"}
 _MOST_ITEMS = 60
 _OPPOSITE_SIGN = {"<": "≥", ">": "≤"}
+_TUPLE_OF_NAMES = re.compile(r"\s?\(([^()]{1,60})\)\s?")
 _SINGLE_NAME = re.compile(r"[A-Za-zα-ω](?:_\{?\w{1,3}\}?)?'*")
 
 
@@ -86,6 +92,8 @@ def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcom
         left, right = _normalise_name(expected.name), _normalise_name(found.name)
         if _SINGLE_NAME.fullmatch(left) and re.search(r"[\^+*/]", right):
             return Outcome(False, f"{right} is given, {left} is expected")
+        if _SINGLE_NAME.fullmatch(right) and "^" in left:
+            return Outcome(False, f"{right} is given, {left} is expected")
         variables = _SINGLE_NAME.fullmatch(left) and _SINGLE_NAME.fullmatch(right)
         alike = isinstance(expected.value, Group) == isinstance(found.value, Group)
         if left != right and variables and alike:
@@ -103,6 +111,15 @@ def _compare_named(expected: Value, found: Value, config: GradeConfig) -> Outcom
     if isinstance(expected, Bound | Union | Equation):
         return compare_values(expected, found.value, config)
     if isinstance(expected, Listing) and any(isinstance(item, Named) for item in expected.items):
+        bare = _drop_common_name(expected.items)
+        if bare is not None and isinstance(found.value, Listing):  # x = 0, 4
+            return compare_values(Listing(tuple(bare)), found.value, config)
+        names = _TUPLE_OF_NAMES.fullmatch(found.name)
+        if names and isinstance(found.value, Group):  # (x, y) = (2, -1)
+            each = [name.strip() for name in names[1].split(",")]
+            if len(each) == len(found.value.items):
+                named = map(Named, each, found.value.items)
+                return compare_values(expected, Listing(tuple(named)), config)
         return Outcome(False, "one value where several are expected")
     return compare_values(expected, found.value, config)
 
@@ -123,11 +140,17 @@ def _compare_scalar(expected: Scalar, found: Value, config: GradeConfig) -> Outc
         return _compare_sets(_expand(expected), list(found.items), config)
     if isinstance(found, Equation):
         return Outcome(False, "an equation where a value is expected")
+    if isinstance(found, Words) and (place := read_place(found.text)) is not None:
+        found = Scalar(Node("num", value=Fraction(place)), None, ("ordinal",))
     if not isinstance(found, Scalar):
         return Outcome(False, f"{type(found).__name__.lower()} where one number is expected")
     clash = contradict(expected.words, found.words)
     if clash:
         return Outcome(False, clash)
+    if _ERA.intersection(found.words) and not _ERA.intersection(expected.words):
+        return Outcome(False, "a year of another era")
+    if "ordinal" in expected.words and found.unit is not None:
+        return Outcome(False, "a quantity where a place is expected")
     if "ordinal" in found.words and not expected.words:
         return Outcome(False, "a place where a number is expected")
     if has_operation(expected.node, "pm") or has_operation(found.node, "pm"):
@@ -204,17 +227,13 @@ def _both(*outcomes: Outcome) -> Outcome:
     return Outcome(True, "equal part by part")
 
 
-_INFINITE = Scalar(Node("const", name="inf"))
-_MINUS_INFINITE = Scalar(Node("neg", (Node("const", name="inf"),)))
-
-
 def to_interval(bound: Bound) -> Group | None:
     """Return the interval of a bound, None for ≠."""
     if bound.sign == "..":
         return bound.value if isinstance(bound.value, Group) else None
     ends: dict[str, tuple[str, str, Value, Value]] = {
-        ">": ("(", ")", bound.value, _INFINITE), "≥": ("[", ")", bound.value, _INFINITE),
-        "<": ("(", ")", _MINUS_INFINITE, bound.value), "≤": ("(", "]", _MINUS_INFINITE, bound.value),
+        ">": ("(", ")", bound.value, INFINITE), "≥": ("[", ")", bound.value, INFINITE),
+        "<": ("(", ")", MINUS_INFINITE, bound.value), "≤": ("(", "]", MINUS_INFINITE, bound.value),
     }  # fmt: skip
     if bound.sign not in ends:
         return None
@@ -270,6 +289,9 @@ def _compare_group(expected: Group, found: Value, config: GradeConfig) -> Outcom
         if (expected.opening, expected.closing) != (found.opening, found.closing):
             matrix = {expected.opening, found.opening}
             if "matrix" in matrix and matrix & {"(", "[", "⟨"}:
+                shapes = {_measure_shape(group) for group in (expected, found)}
+                if len(shapes) > 1 and any(min(shape) > 1 for shape in shapes):
+                    return Outcome(False, "a matrix of another shape")
                 return _compare_in_order(_flatten(expected), _flatten(found), config)
             if len(expected.items) > 2 and matrix == {"(", "["}:
                 return _compare_in_order(expected.items, found.items, config)
@@ -304,8 +326,16 @@ def _compare_group(expected: Group, found: Value, config: GradeConfig) -> Outcom
 def _flatten(group: Group) -> tuple[Value, ...]:
     flat: list[Value] = []
     for item in group.items:
-        flat.extend(item.items if isinstance(item, Group) and item.opening == "row" else [item])
+        flat.extend(item.items if isinstance(item, Group) else [item])
     return tuple(flat)
+
+
+def _measure_shape(group: Group) -> tuple[int, int]:
+    """Rows and columns; a flat list is one row."""
+    rows = [item for item in group.items if isinstance(item, Group)]
+    if len(rows) != len(group.items) or not rows:
+        return 1, len(group.items)
+    return len(rows), len(rows[0].items)
 
 
 def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Outcome:
@@ -323,6 +353,9 @@ def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Ou
         if any(isinstance(item, Named) for item in items) and not any(
             isinstance(item, Named) for item in others
         ):
+            bare = _drop_common_name(items)
+            if bare is not None:
+                return _compare_sets(bare, others, config)
             return _compare_in_order(tuple(items), tuple(others), config)
         return _compare_sets(items, others, config)
     if isinstance(found, Group) and found.opening in _SET_BRACKETS:
@@ -342,6 +375,14 @@ def _compare_listing(expected: Listing, found: Value, config: GradeConfig) -> Ou
     return Outcome(False, f"one value where {len(items)} are expected")
 
 
+def _drop_common_name(items: Sequence[Value]) -> list[Value] | None:
+    """The values of "x = 0 or x = 4", None where the names differ."""
+    named = [item for item in items if isinstance(item, Named)]
+    if len(named) != len(items) or len({_normalise_name(item.name) for item in named}) != 1:
+        return None
+    return [item.value for item in named]
+
+
 def _compare_union(expected: Union, found: Value, config: GradeConfig) -> Outcome:
     relations = any(isinstance(part, Bound) for part in expected.parts)
     if isinstance(found, Bound | Group | Union):
@@ -357,7 +398,7 @@ def _compare_union(expected: Union, found: Value, config: GradeConfig) -> Outcom
         wanted = [to_interval(part) if isinstance(part, Bound) else part for part in expected.parts]
         given = [to_interval(part) if isinstance(part, Bound) else part for part in parts]
         if None in wanted or None in given or len(wanted) != len(given):
-            return Outcome(None if len(wanted) != len(given) else False, "unions of other parts")
+            return Outcome(None if None in (*wanted, *given) else False, "unions of other parts")
         return _compare_sets(
             [part for part in wanted if part], [part for part in given if part], config
         )

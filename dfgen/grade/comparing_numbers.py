@@ -12,7 +12,7 @@ from dfgen.grade.decisive import is_decisive
 from dfgen.grade.evaluate import UnvaluedError, compare_trees, evaluate
 from dfgen.grade.expression import Node, list_names
 from dfgen.grade.nearness import describe_distance, is_near
-from dfgen.grade.units import Unit
+from dfgen.grade.units import Unit, read_unit
 from dfgen.grade.values import Scalar
 
 if TYPE_CHECKING:
@@ -188,6 +188,8 @@ def _match_units(
         return Fraction(1), "", None
     if left is not None and right is not None:
         if left.kind != right.kind:
+            if left.label == "sterling" and (pound := read_unit("pounds")) and right == pound[0]:
+                return Fraction(1), "", None
             names = {left.label, right.label}
             if len(left.kind) == len(right.kind) == 1 and left.kind[0][0] == right.kind[0][0]:
                 detail = f"units differ in power: {right.kind[0][1]} and {left.kind[0][1]}"

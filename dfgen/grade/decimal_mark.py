@@ -23,6 +23,7 @@ _HINT = re.compile(
     re.IGNORECASE,
 )
 _HINTS_NEEDED = 3
+_THIN_SPACE = re.compile(r"\\,")  # 1\,200 has no comma
 _BRACKETS = frozenset("([{")
 _SAMPLE = 4000  # characters of a completion that are enough to see its habits
 
@@ -47,7 +48,7 @@ def guess_mark(text: str, configured: str = "auto") -> MarkGuess:
         return MarkGuess("point", "decimal_mark: point")
     if configured == "comma":
         return MarkGuess("comma", "decimal_mark: comma")
-    sample = fold_characters(text[-_SAMPLE:])
+    sample = _THIN_SPACE.sub(" ", fold_characters(text[-_SAMPLE:]))
     votes = {"point": 0, "comma": 0}
     for match in TOKEN.finditer(sample):
         decided = find_decided_mark(match[0])

@@ -5,22 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 
-# One line is one axis; words of one side against those of the other. A word of the reference must
-# not meet its opposite in the answer; an answer that leaves the word out says nothing against it.
+# One line is one axis; words of one side against those of the others. A word of the reference must
+# not meet one of another side in the answer; an answer that leaves the word out says nothing against it.
 _AXES = (
-    "am | pm",
-    "morning | evening afternoon night",
+    "am morning | pm evening afternoon night | noon midday | midnight",
     "ad ce | bc bce",
     "increase increased increases rise rose rises gain gained growth grew grow up upward upwards | "
     "decrease decreased decreases fall fell falls drop dropped decline declined reduction reduced lost lose down downward downwards",
-    "profit gain surplus | loss deficit",
+    "profit profits gain gains surplus earn earns earned gained | loss losses lose loses lost losing deficit",
     "gained | lost",
     "credit | debit",
-    "north northern northward northwards n | south southern southward southwards s",
-    "east eastern eastward eastwards e | west western westward westwards w",
-    "left leftward leftwards | right rightward rightwards",
-    "up upward upwards upstairs | down downward downwards downstairs",
+    "north northern northward northwards n | south southern southward southwards s | "
+    "east eastern eastward eastwards e | west western westward westwards w | northeast ne north-east | "
+    "northwest nw north-west | southeast se south-east | southwest sw south-west",
+    "left leftward leftwards | right rightward rightwards | up upward upwards | down downward downwards",
+    "upstairs | downstairs",
     "above over higher taller | below under beneath lower shorter",
     "more greater extra additional | fewer less",
     "before earlier ago previous previously | after later hence afterwards next now",
@@ -39,7 +40,7 @@ _AXES = (
     "top | bottom",
     "front | rear back",
     "positive | negative",
-    "win wins won | lose loses lost",
+    "win wins won victory victories | lose loses lost loss losses defeat defeats | draw draws drew tie ties tied",
     "deposit deposited | withdrawal withdrawn withdrew",
     "maximum max | minimum min",
     "horizontal horizontally | vertical vertically",
@@ -58,11 +59,10 @@ _AXES = (
 
 
 @cache
-def _table() -> dict[str, frozenset[tuple[int, bool]]]:
-    table: dict[str, set[tuple[int, bool]]] = {}
+def _table() -> dict[str, frozenset[tuple[int, int]]]:
+    table: dict[str, set[tuple[int, int]]] = {}
     for axis, line in enumerate(_AXES):
-        first, second = line.split(" | ")
-        for words, side in ((first, True), (second, False)):
+        for side, words in enumerate(line.split(" | ")):
             for word in words.split():
                 table.setdefault(word, set()).add((axis, side))
     return {word: frozenset(places) for word, places in table.items()}
@@ -84,12 +84,17 @@ def contradict(expected: Iterable[str], found: Iterable[str]) -> str | None:
     given = list(found)
     if not given:
         return None
+    for first, second in pairwise(given):
+        winds = first in {"north", "south"} and second in {"east", "west"}
+        if winds or (first in {"counter", "anti"} and second == "clockwise"):
+            given = [word for word in given if word not in {first, second}] + [first + second]
     sides = {place for word in given for place in table.get(word, ())}
     for word in expected:
         if word in given:
             continue
         for axis, side in table.get(word, ()):
-            if (axis, not side) in sides and (axis, side) not in sides:
-                other = next(w for w in given if (axis, not side) in table.get(w, ()))
-                return f"{other!r} is the opposite of {word!r}"
+            if (axis, side) in sides or all(other != axis for other, _ in sides):
+                continue
+            other = next(w for w in given if any(a == axis for a, _ in table.get(w, ())))
+            return f"{other!r} speaks against {word!r}"
     return None

@@ -96,6 +96,10 @@ _NO_PRODUCTS = frozenset(
         "ml",
         "kb",
         "mb",
+        "rad",
+        "deg",
+        "kg",
+        "hz",
     ]
 )
 _POINTS = re.compile(r"[A-Z]{2,4}(?![A-Za-z])")

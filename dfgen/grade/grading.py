@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from dfgen.grade.extract import shorten
 from dfgen.grade.registry import get_grader
 from dfgen.grade.verdict import GradeItem, Verdict
-from dfgen.records import is_right
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -67,6 +66,8 @@ def reconcile(verdict: Verdict) -> Verdict:
     """
     if verdict.undecided:
         return replace(verdict, correct=False, reward=0.0) if verdict.reward else verdict
+    from dfgen.records import is_right  # not at the top: a grader needs no pydantic
+
     right = is_right(verdict.reward)
     if verdict.correct is right:
         return verdict

@@ -40,9 +40,10 @@ _OPENS_NOTHING = re.compile(
     re.IGNORECASE,
 )
 _DENIES = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|never|nor|neither|wrong|incorrect|unsure|maybe|perhaps|might|could|nicht|kein\w*|не|pas)(?!\w)|\?\s*$|不|吗",
+    r"(?<!\w)(?:not|n't|cannot|can't|never|no way|fails? to|doubt\w*|whether|nor|neither|wrong|incorrect|unsure|maybe|perhaps|might|could|nicht|kein\w*|не|pas)(?!\w)|\?\s*$|不|吗",
     re.IGNORECASE,
 )
+_NOT_THAT = re.compile(r",\s(?:and\s)?not\s[^,.]{1,24}\.?$", re.IGNORECASE)  # "It is 15, not 16."
 _COUNTED = re.compile(r"1(?:\s?[,;.、]\s?\d{1,3}){2,}\.?")
 _PLAIN = re.compile(r"[^\w]*(?:[^\W\d_]+\s+){0,3}[-+$€£(\\]?\s?\\?\w")
 
@@ -58,6 +59,7 @@ def is_conclusion(sentence: str) -> bool:
         return False
     if not text or _OPENS_NOTHING.match(text):
         return False
+    text = _NOT_THAT.sub("", text)
     if _DENIES.search(text) and not re.search(r"[:=]\s*\S", text):
         return False
     if len(re.findall(r"[^\W\d_]{2,}", _COMMAND.sub(" ", text))) <= 3 or _BEGINS_WITH_VALUE.match(

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, PLR0912 - tables of words, one return for each kind
+# ruff: noqa: E501, PLR0912, PLR0915 - tables of words, one return for each kind
 """Reads numbers in words: "twenty-five", "three quarters", "二十五", "fünf", "5万"."""
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ _SCALES = {
     "百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "百万": 10**6, "千万": 10**7, "亿": 10**8, "億": 10**8, "十": 10,
     "백": 100, "천": 1000, "만": 10**4, "억": 10**8,
 }  # fmt: skip
+_PART = re.compile(
+    r"[\s-]+(a|one|two|three|four|five|seven|nine)[\s-]+([a-z]{4,9})(?!\w)", re.IGNORECASE
+)
+_ENGLISH = frozenset(_SMALL[0].split()[2:] + _TENS[0].split())
 _ATTACHED = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "bn": 10**9}
 _FRACTIONS = {
     "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
@@ -82,6 +86,7 @@ _CJK_DIGITS = {
 }
 _CJK_UNITS = {"十": 10, "百": 100, "千": 1000}
 _CJK_MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_CJK_SHORT = re.compile(r"([百千万萬亿億])([一二两兩三四五六七八九])$")
 _CJK_SHARE = re.compile(
     r"([零一二两三四五六七八九十百千万\d]+)分之([零一二两三四五六七八九十百千万\d.]+)"
 )
@@ -122,6 +127,8 @@ def read_scale(text: str, position: int) -> tuple[int, int] | None:
     match = _SCALE.match(text, position)
     if match is None:
         return None
+    if match[1] == "千" and text[match.end() : match.end() + 1] in set("克米瓦焦卡帕赫伏安"):
+        return None  # 5千克 are five kilograms
     if match[1]:
         factor = _scales().get(match[1]) or _scales().get(match[1].casefold())
         return (factor, match.end()) if factor else None
@@ -150,6 +157,12 @@ def _read_cjk(text: str) -> Fraction | None:
         value = int("".join(str(_CJK_DIGITS[sign]) for sign in whole))
     else:
         value = section = digit = 0
+        if (short := _CJK_SHORT.search(whole)) is not None:  # 三千五 is 3500, 一百零四 is 104
+            below = {**_CJK_UNITS, **_CJK_MYRIADS}[short[1]] // 10
+            digit = _CJK_DIGITS[short[2]] * below
+            value, digit, whole = digit, 0, whole[: short.start() + 1]
+            rest = _read_cjk(whole)
+            return None if rest is None else rest + value
         for sign in whole:
             if sign in _CJK_DIGITS:
                 digit = _CJK_DIGITS[sign]
@@ -168,11 +181,27 @@ def _read_cjk(text: str) -> Fraction | None:
     return result
 
 
+def read_place(text: str) -> int | None:
+    """Return the place that a text names as a whole: "third", "the twelfth"."""
+    word = text.strip(" .").casefold().removeprefix("the ").removesuffix(" place")
+    return _ORDINALS.get(word)
+
+
+def write_place(place: int) -> str:
+    """Return the word of a place: "third" for 3; digits beyond the words that are known."""
+    return next((word for word, value in _ORDINALS.items() if value == place), str(place))
+
+
 def read_ordinal(text: str) -> tuple[int, int] | None:
     """Return the place that begins `text` ("third from the left") and where it ends."""
     match = _WORD.match(text)
     value = _ORDINALS.get(match[1].casefold()) if match else None
     return (value, match.end()) if match and value and match.end() < len(text) else None
+
+
+def names_number(word: str) -> bool:
+    """Whether an English word names a number from two to ninety-nine by itself."""
+    return word in _ENGLISH
 
 
 def _read_words(text: str) -> tuple[Fraction, int] | None:
@@ -190,14 +219,14 @@ def _read_words(text: str) -> tuple[Fraction, int] | None:
             and (seen or word in {"half", "quarter"} or position)
             and not (seen and denominator > 2 and current == 0)
         ):
-            if not seen and denominator not in {2, 4}:
-                break
+            if not seen and denominator not in {2, 4} and match.end() < len(text.rstrip(" .")):
+                break  # "a third person"
             return (current or Fraction(1)) / denominator + total, match.end()
         if (
             word in {"a", "an", "one"}
             and (
                 share := re.match(
-                    r"\s*-?\s*(half|quarter|third|dozen|hundred|thousand|million)\b",
+                    r"\s*-?\s*(half|quarter|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|dozen|hundred|thousand|million)\b",
                     text[match.end() :],
                     re.IGNORECASE,
                 )
@@ -225,16 +254,11 @@ def _read_words(text: str) -> tuple[Fraction, int] | None:
             last_small = False
         elif word == "and" and seen:
             after = _WORD.match(text, match.end())
-            half = re.match(
-                r"\s+(?:a|one)\s+(half|quarter|third)(?!\w)|\s+(three)\s+quarters(?!\w)",
-                text[match.end() :],
-                re.IGNORECASE,
-            )
-            if half:
-                share_of = (
-                    Fraction(3, 4) if half[2] else Fraction(1, _FRACTIONS[half[1].casefold()])
-                )
-                return total + current + share_of, match.end() + half.end()
+            part = _PART.match(text, match.end())
+            bottom = _FRACTIONS.get(part[2].casefold().removesuffix("s")) if part else None
+            if part and bottom:
+                top = table.get(part[1].casefold(), 1)
+                return total + current + Fraction(top, bottom), part.end()
             if after is None or after[1].casefold() not in table or not (total or current >= 100):
                 break
             position = match.end()

@@ -87,7 +87,8 @@ NEGATION = re.compile(
 )
 # Sentence ends that are none: "approx. 5", "ca. 5", "Nr. 5".
 ABBREVIATION = re.compile(
-    r"\b(?:[Aa]pprox|ca|ft|sq|oz|lb|[Nn]r|bzw|vs|e\.g|i\.e|z\. ?B|Dr|Mr|Mrs|Ms)$"
+    r"\b(?:[Aa]pprox|ca|ft|sq|oz|lb|[Nn]r|bzw|vs|e\.g|i\.e|z\. ?B|Dr|Mr|Mrs|Ms"
+    r"|A\.D|B\.C|B\.C\.E|C\.E)$"
 )
 TRAILING_WORDS = re.compile(
     r"\s*(?:です|である|だ|となります|になります|입니다|이다|имеет вид|है)\s*[。.]?\s*$"

@@ -20,10 +20,11 @@ from dfgen.grade.decisive import is_decisive
 from dfgen.grade.expression import Node
 from dfgen.grade.number_token import TOKEN, Mark, read_number
 from dfgen.grade.number_words import read_number_words
-from dfgen.grade.reading_marked import join_range, read_marked, read_spelled_clock
+from dfgen.grade.reading_marked import join_range, read_marked, read_spelled
 from dfgen.grade.reading_relations import RelationReader
 from dfgen.grade.reading_scalar import read_scalars
 from dfgen.grade.value_phrases import (
+    ALL_REAL,
     AND,
     BETWEEN,
     BOUND,
@@ -37,6 +38,7 @@ from dfgen.grade.value_phrases import (
     LINK,
     MATH,
     MEASURED_SIDES,
+    MIXED_AND,
     NAMED_RATIO,
     NEGATION_IN,
     NO_LEAD,
@@ -52,11 +54,15 @@ from dfgen.grade.value_phrases import (
     RETRACTION,
     SEMICOLON,
     SET_BUILDER,
+    SO,
     SPACED,
     SUFFIX_BOUND,
+    TURNED,
     WORDY,
 )
 from dfgen.grade.values import (
+    INFINITE,
+    MINUS_INFINITE,
     About,
     Bound,
     Group,
@@ -158,6 +164,12 @@ class _Reader(RelationReader):
         parts = RETRACTED.split(text, maxsplit=1)
         if len(parts) == 2 and parts[0].strip() and MATH.search(parts[1]):
             return self.read(parts[1], depth + 1)
+        if match := SO.match(text):  # "4 rows of 7, so 4 × 7 = 28 chairs"
+            return [
+                value
+                for value in self.read(text[match.end() :], depth + 1)
+                if not isinstance(value, Words)
+            ]
         return []
 
     def _read_alternatives(self, text: str, depth: int) -> list[Value]:
@@ -190,15 +202,15 @@ class _Reader(RelationReader):
     def _read_range(self, text: str, depth: int) -> list[Value]:
         if marked := read_marked(text):
             return list(marked)
-        if spelled := read_spelled_clock(text):
-            return [spelled]
+        if spelled := read_spelled(text):
+            return spelled
         if match := MEASURED_SIDES.fullmatch(text):
             sides = [self.read_one(side, depth) for side in match.groups() if side]
             if all(isinstance(side, Scalar) for side in sides):
                 return [Group("×", "×", tuple(side for side in sides if side is not None))]
         pair: tuple[str, str] | None = None
         if (match := BETWEEN.fullmatch(text)) or (
-            (match := HYPHEN_RANGE.fullmatch(text)) and "--" not in text[1:2]
+            (match := HYPHEN_RANGE.fullmatch(text)) and "--" not in text[1:2] and "=" not in text
         ):
             pair = (match[1], match[2])
         else:
@@ -220,8 +232,18 @@ class _Reader(RelationReader):
     def _read_whole(self, text: str, depth: int) -> list[Value]:
         if text in {"∅", "{}", SET_OPEN + SET_CLOSE, "[]", "()"}:
             return [EMPTY]
+        if ALL_REAL.fullmatch(text):
+            return [Group("(", ")", (MINUS_INFINITE, INFINITE))]
         if "\\begin" in text:
+            if text[0] in "([" and text[-1] in ")]":
+                text = text[1:-1].strip()
             return self._read_matrix(text, depth)
+        if match := TURNED.fullmatch(text):  # ]2, 5[ is (2, 5) in French and German
+            text = (
+                ("(" if match[1] == "]" else match[1])
+                + match[2]
+                + (")" if match[3] == "[" else match[3])
+            )
         parts = split_top(text, re.compile("∪"))
         if len(parts) > 1:
             values = [self.read_one(part, depth) for part in parts]
@@ -287,7 +309,7 @@ class _Reader(RelationReader):
         inside: set[int] = set()
         wide = bool(re.search(r",\s", text))
         for token in TOKEN.finditer(text):
-            if "," not in token[0]:
+            if "," not in token[0] or token[0][0] == ",":
                 continue
             grouped = re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", token[0])
             keep = (
@@ -341,13 +363,17 @@ class _Reader(RelationReader):
         kept = [value for value in values if value is not None]
         if isinstance(kept[0], Words):
             return []  # "In the picture, 5 and 6"
+        if len(kept) == 2 and isinstance(kept[1], Negated) and any(map(str.isdigit, items[1])):
+            return kept[:1]  # "7, not 8"
         last = kept[-1]
         if len(kept) == 2 and isinstance(last, Words) and not isinstance(kept[0], Named):
             return []  # "5, the smallest of them"
         first = kept[0]
         if isinstance(first, Named) and not any(isinstance(value, Named) for value in kept[1:]):
             return [Named(first.name, Listing((first.value, *kept[1:])))]
-        return [Listing(tuple(kept))]
+        mixed = MIXED_AND.fullmatch(text)  # "2 and 3/4" may also be one number
+        whole = read_scalars(f"{mixed[1]} {mixed[2]}", self._mark) if mixed else []
+        return [Listing(tuple(kept)), *whole]
 
     # One quantity, and what stands around it -----------------------------------------------------
 
@@ -364,6 +390,8 @@ class _Reader(RelationReader):
                 if match is None:
                     return []
                 shorter = match[1]
+                if len(shorter.split()) > 3 and any(map(str.isdigit, text[match.end() :])):
+                    return []  # "I thought it was 28. It is 30."
             elif inner := re.match(
                 r"(?:or|i\.e\.,?|=|≈|that is,?|oder|also|或)\s*(.+)", match[1], re.IGNORECASE
             ):
@@ -422,6 +450,9 @@ class _Reader(RelationReader):
 def _add_words(value: Value, lead: str) -> Value:
     """ "a decrease of 20%": words before a value that turn it count as those behind it."""
     words = tuple(word for word in re.findall(r"[^\W\d_]+", lead.lower()) if is_decisive(word))
+    unit = value.unit if isinstance(value, Scalar) else None
+    if lead.strip().lower() == "in" and unit is not None and unit.label in {"time", "calendar"}:
+        words = ("later",)  # "in 3 years" is not "3 years ago"
     return (
         replace(value, words=value.words + words) if words and isinstance(value, Scalar) else value
     )

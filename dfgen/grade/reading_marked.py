@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from dfgen.grade.expression import Node
 from dfgen.grade.number_words import read_number_words
-from dfgen.grade.values import Marked, Range, Scalar, Value
+from dfgen.grade.values import Marked, Range, Scalar, Value, Words
 
 _NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
 _MERIDIEM = (
@@ -58,7 +58,7 @@ _REMAINDER = re.compile(
     r"(\d{1,18})\s?,?\s?(?:with\s|and\s)?(?:a\s)?(?:R|r|rem\.?|remainder|rest|余|余数|остача|остаток)(?:\sof)?\s?:?\s?(\d{1,18})"
 )
 _SHARE = re.compile(
-    rf"({_NUMBER})\s?(?:out\sof(?:\sthe)?|von(?:\sden)?|sur|из|з|in every|of the)\s({_NUMBER})",
+    rf"({_NUMBER})\s?(?:out\sof(?:\sthe)?|von(?:\sden)?|sur|из|з|in every|of(?:\sthe)?)\s({_NUMBER})",
     re.IGNORECASE,
 )
 _PRODUCT = re.compile(
@@ -77,6 +77,11 @@ _DIGITS = {
     "ten": 10,
     "sixteen": 16,
 }
+_PART_OF_DAY = re.compile(
+    r"(?: o'?clock)? (?:in the (morning|afternoon|evening)|at (night))$", re.IGNORECASE
+)
+_SPELLED_SHARE = re.compile(r"(\w{1,9}) (?:out )?of (?:the )?(\w{1,9})", re.IGNORECASE)
+_NOON = re.compile(r"(12(?::00)? )?(noon|midday|midnight)", re.IGNORECASE)
 _EVENING = {"下午", "晚上"}
 _WORD_TAIL = re.compile(r"(?:\s[^\W\d]{2,20}){0,4}\.?")
 
@@ -97,6 +102,8 @@ def _read_half_day(*marks: str | None) -> tuple[str, ...]:
 
 
 def _read_clock(text: str) -> Marked | None:
+    if match := _PART_OF_DAY.search(text):
+        text = text[: match.start()] + (" am" if (match[1] or "").lower() == "morning" else " pm")
     if match := _CLOCK.fullmatch(text):
         hour, minute, second = match[2], match[3], match[4] or "0"
         words = _read_half_day(match[1], match[5], match[6])
@@ -208,9 +215,30 @@ def _read_pair(text: str) -> Marked | None:
     return None
 
 
-def read_spelled_clock(text: str) -> Marked | None:
-    """Read "seven thirty" and "half past six" as times, where the reference is one."""
-    match = re.fullmatch(r"(half|quarter) (past|to) (\w+)", text.casefold())
+def read_spelled(text: str) -> list[Value]:
+    """Read "half past six", "12 noon" and "seven out of ten"."""
+    if match := _SPELLED_SHARE.fullmatch(text):
+        top, bottom = (_read_small(part) for part in match.groups())
+        if top is None or not bottom:
+            return []
+        return [Marked("share", (top, bottom), value=_number(top / bottom))]
+    if match := _NOON.fullmatch(text):
+        noon = match[2].lower() != "midnight"
+        clock = Marked("clock", (Fraction(12 if noon else 0), Fraction(0), Fraction(0)))
+        return [clock] if match[1] else [Words(text), clock]
+    clock_read = _read_spelled_clock(text)
+    return [] if clock_read is None else [clock_read]
+
+
+def _read_small(word: str) -> Fraction | None:
+    if word.isdigit():
+        return Fraction(word)
+    found = read_number_words(word)
+    return found[0] if found and found[1] == len(word) else None
+
+
+def _read_spelled_clock(text: str) -> Marked | None:
+    match = re.fullmatch(r"(?:a )?(half|quarter) (past|to) (\w+)", text.casefold())
     if match is None:
         return None
     hour = read_number_words(match[3]) or ((Fraction(match[3]), 0) if match[3].isdigit() else None)

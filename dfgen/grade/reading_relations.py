@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0911 - one return for each kind
+# ruff: noqa: PLR0911, PLR0912 - one return for each kind
 """Reads signs of equality and order: x = 5, 2 + 3 = 5, -3 < x < 2, x ∈ (1, 2), 1/3 ≈ 0.33."""
 
 from __future__ import annotations
@@ -137,9 +137,13 @@ class RelationReader(ABC):
         ):
             return [Named(first, value)]
         if nodes[0] is not None and not list_names(nodes[0]):
+            if len(members) == 2 and nodes[1] is not None and list_names(nodes[1]):
+                return [Equation((nodes[0], nodes[1]), ("=",))]  # 12 = 2x + 3y
             return [value]  # 3 + 2 = 5
         if len(members) > 2 or OPEN_SUM.fullmatch(first) or POWER_OF_NAME.fullmatch(first):
-            return [Named(first, value)]
+            both = nodes[0] is not None and nodes[1] is not None and len(members) == 2
+            equation = [Equation((nodes[0], nodes[1]), ("=",))] if both else []  # type: ignore[arg-type]
+            return [Named(first, value), *equation]
         if nodes[0] is not None and nodes[1] is not None:
             return [Equation((nodes[0], nodes[1]), ("=",))]
         if re.search(r"[A-Za-z]{3,}", first):

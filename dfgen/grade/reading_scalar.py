@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from dfgen.grade.expression import Node, read_expression
 from dfgen.grade.number_token import TOKEN, Mark, find_decided_mark, read_number
-from dfgen.grade.number_words import read_number_words, read_ordinal, read_scale
+from dfgen.grade.number_words import names_number, read_number_words, read_ordinal, read_scale
 from dfgen.grade.units import Unit, read_unit
 from dfgen.grade.values import Negated, Scalar, Value
 
@@ -90,6 +90,7 @@ _DENIED = frozenset(
         "isn't",
         "aren't",
         "never",
+        "too",
         "neither",
         "nor",
         "cannot",
@@ -107,6 +108,7 @@ _MEASURED = re.compile(
 _SMALL_MARKS = {"'": ("ft", "′"), '"': ("in", "″")}
 _FEET = re.compile(r"(\d{1,3})\s?'\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|'')?")
 _ERA = re.compile(r"\b(?:B\.\s?C\.?(?:\s?E\.?)?|A\.\s?D\.?|C\.\s?E\.?)(?![A-Za-z])")
+_OF_ONE = re.compile(r"of (?:an?|one) (?=\w{3})")  # "three quarters of an hour"
 _COMPOUND_JOIN = re.compile(r"[\s,]*(?:\b(?:and|und|et|y|та|и)\b)?\s*", re.IGNORECASE)
 _BELOW = re.compile(r"\bbelow (?:zero|freezing|sea level|0)\b|零下", re.IGNORECASE)
 _ABOVE = re.compile(r"\babove (?:zero|freezing|sea level|0)\b|零上", re.IGNORECASE)
@@ -245,7 +247,7 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
     if tail is None:
         return None
     tail_unit, words = tail
-    if read_ordinal(text) is not None:
+    if read_ordinal(text) is not None or _ORDINAL.match(text, end):
         words = ("ordinal", *words)
     if unit is not None and tail_unit is not None:
         if unit.kind[0][0] in dict(tail_unit.kind):
@@ -254,7 +256,7 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
             powers = [part for part in tail_unit.kind if part[1] < 0]
             if not powers and tail_unit is not None and words[:1] != ("per",):
                 return None
-    if words and _DENIED.intersection(words):
+    if words and (_DENIED.intersection(words) or any("不" in word for word in words)):
         return Negated(text)
     places = _count_written_places(text, position, end, mark)
     return Scalar(_num(sign * value), unit or tail_unit, words, True, note, places)
@@ -292,7 +294,10 @@ def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None
     unit: Unit | None = None
     attached = not tail[:1].isspace()
     stripped = re.sub(r"^\s?-(?=[A-Za-z])", "", tail).lstrip(" ")
+    stripped = _OF_ONE.sub("", stripped)
     stripped = _ERA.sub(lambda match: re.sub(r"[.\s]", "", match[0]), stripped)
+    if attached and stripped == "b":
+        return None  # 65b is a product; bits are written apart
     if found := read_unit(stripped):
         unit, size = found
         following = stripped[size : size + 1]
@@ -307,7 +312,7 @@ def read_tail(text: str, end: int) -> tuple[Unit | None, tuple[str, ...]] | None
     if rest is None or not _CLEAN.fullmatch(rest) or re.search(r"(?:^|\s)-(?!\w{2})", rest):
         return None
     words = tuple(word.strip(".").lower() for word in _WORD.findall(rest))
-    if _UNFIT.intersection(words):
+    if _UNFIT.intersection(words) or any(map(names_number, words)):
         return None
     letter = any(len(word) == 1 and word != "a" and not _CJK.match(word) for word in words)
     if letter and not (unit is not None and words in {("n",), ("s",), ("e",), ("w",)}):

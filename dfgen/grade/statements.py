@@ -30,6 +30,12 @@ _DENIAL = re.compile(
     r"(?:(?<!\w)(?:not|isn't|rather than|instead of|nicht|не|pas)|≠|不是)[\s$(\\]{0,6}\Z",
     re.IGNORECASE,
 )
+_DOUBT = re.compile(
+    r"(?:(?<!\w)(?:whether|if|unsure|not sure|doubt|wonder|don't think|do not think|not believe)"
+    r"|不确定|是否)"
+    r"(?:\s(?:that|whether|if))?\s(?:the\s)?(?:final\s|correct\s)?\Z",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"[\s*_(\[$]{0,6}[A-ZА-Я]")
 _TAKEN_BACK = re.compile(
     r"[\s.]{0,4}(?:no,|no wait|wait|actually|hmm|scratch that|sorry|correction)", re.IGNORECASE
@@ -65,6 +71,12 @@ def _make(
         start += 1
     while end > start and completion[end - 1] in _TRIM and completion[end - 1] != "#":
         end -= 1
+    if completion[end - 1 : end] == "}" and completion.count("}", start, end) > completion.count(
+        "{", start, end
+    ):
+        end -= 1  # {"answer": 42}
+        while end > start and completion[end - 1] in ' \n"':
+            end -= 1
     text = completion[start:end]
     if not any(map(str.isalnum, text)) and not _EMPTY_SET.search(text):
         return None
@@ -124,6 +136,8 @@ def find_announced(completion: str, start: int = 0, end: int | None = None) -> l
     for match in sorted(announced, key=lambda match: match.start())[-_MOST_LINES:]:
         if NEGATION.match(completion, match.end(), stop):
             continue
+        if _DOUBT.search(completion, max(start, match.start() - 40), match.start()):
+            continue  # "I am not sure whether the answer is 7."
         span = _find_announced_span(completion, match.end(), stop)
         if completion.startswith("?", span[1]):
             continue  # a question states nothing

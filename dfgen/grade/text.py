@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dfgen.grade.canonical import write_canonical
 from dfgen.grade.decisive import contradict
 from dfgen.grade.extract import extract_answer, make_verdict, shorten
-from dfgen.grade.text_form import compare_words, normalise_text
+from dfgen.grade.text_form import compare_words, is_same_formula, names_ion, normalise_text
 
 if TYPE_CHECKING:
     from dfgen.config.grade import GradeConfig
@@ -45,16 +45,25 @@ _STATED_TRUTH = re.compile(
     r"(?<!\w)(?:is|are)\s(true|false|correct|incorrect|yes|no)[.!\s]*$", re.IGNORECASE
 )
 _FIRST_WORD = re.compile(r"[^\w]*([\w']+)")
-_NO_ONE = re.compile(r"no(?:\s+(?:one|body|man|person|thing|\w+ can)|t\b)", re.IGNORECASE)
+_NO_ONE = re.compile(
+    r"no(?:\s+(?:one|body|man|person|thing|idea|clue|information|answer|doubt|problem|question|matter|wonder|need|\w+ can)|t\b)",
+    re.IGNORECASE,
+)
 
 
 def compare_texts(found: str, expected: str) -> str | None:
     """Return how the two texts agree, as a clause of evidence; None when they do not."""
+    if names_ion(expected):  # the charge counts: Cl is not Cl^-
+        return "the same formula" if is_same_formula(found, expected) else None
     agreement = compare_words(found, expected)
     if agreement is not None:
         return agreement
     if _write_signs(found) == _write_signs(expected) != "":
         return "the same signs"
+    if _turn_angle(_write_signs(found)) == _write_signs(expected) != "":
+        return "the same angle, named from its other side"
+    if is_same_formula(found, expected):
+        return "the same formula"
     wanted = normalise_text(expected)
     if not wanted:
         return None
@@ -82,6 +91,11 @@ def _write_signs(text: str) -> str:
         return ""
     plain = write_canonical(text).replace("triangle ", "△").replace("angle ", "∠")
     return plain.strip(" .").replace(" ", "") if re.search(r"[∠△⊥∥≅]", plain) else ""
+
+
+def _turn_angle(signs: str) -> str:
+    """∠CDB is ∠BDC."""
+    return f"∠{signs[:0:-1]}" if re.fullmatch(r"∠[A-Z]{3}", signs) else ""
 
 
 def _compare_yes_no(found: str, wanted: str) -> str | None:

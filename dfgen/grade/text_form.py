@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - tables of words
+# ruff: noqa: E501, PLR0911 - tables of words, one return for each way to agree
 """Brings two texts into the form in which they are compared: no case, articles or punctuation.
 
 Case counts where it carries meaning (Aa and aa, Co and CO), articles go only where they are
@@ -11,8 +11,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from dfgen.grade.canonical import write_canonical
 from dfgen.grade.latex_text import to_plain_text
-from dfgen.grade.number_words import read_number_words
+from dfgen.grade.number_words import read_number_words, write_place
 
 _ARTICLE = re.compile(r"(?<![\w'’-])(?:an|the|a)(?=\s+(?!(?:an|the|a)(?!\w))\w)")
 _CAPITAL_ARTICLE = re.compile(r"^\W*(?:An|The|A)(?=\s+[^\W\d_]{2,})(?!\s+(?:an|the|a)(?!\w))")
@@ -20,6 +21,8 @@ _CAPITAL_ARTICLE = re.compile(r"^\W*(?:An|The|A)(?=\s+[^\W\d_]{2,})(?!\s+(?:an|t
 _LEADING_ARTICLE = re.compile(
     r"^(?:der|die|das|ein|eine|le|la|les|un|une|el|los|las|una|il|lo|gli|o|os|um|uma|het|een)\s+(?=\w)"
 )
+# Los Angeles, El Paso, Le Mans: part of a name.
+_PLACE = re.compile(r"\W*(Le|La|Les|El|Los|Las|Il|Lo)\s+(?=[A-Z])")
 _ELISION = re.compile(r"\bl['’](?=\w)")
 _HYPHEN = re.compile(r"-(?!\d)")
 _LONGEST = 20_000
@@ -73,6 +76,22 @@ _NUMBER_WORD = re.compile(
     r"(?<![\w-])(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?![\w-])"
 )
 _MOST_LISTED = 30
+_ION = re.compile(r"(?:[A-Z][a-z]?(?:_?\{?\d{1,2}\}?)?){1,6}\s?(?:\^\s?\{?\d?[+-]\}?|\d?[+-])")
+_LONGEST_FORMULA = 200
+_FORMULA = re.compile(r"\d?[A-Z][A-Za-z\d()]*\d?[+-]?")
+_LEADING = re.compile(
+    r"^(?:it is |its |it |colou?r |thats |that is |this is |they are |on |in |at |to |toward |towards )(?:an? |the )?(?=\w{3})"
+)
+_BETWEEN_WINDS = re.compile(r"\b(north|south) ?(east|west)")
+_PLACED = re.compile(r"(\d{1,2})(?:st|nd|rd|th)(?!\w)")
+_SETS = {"integers": "z", "integer": "z", "rationals": "q", "natural": "n", "naturals": "n",
+    "rational": "q", "reals": "r", "real": "r", "anticlockwise": "counterclockwise",
+    "counter clockwise": "counterclockwise", "anti clockwise": "counterclockwise",
+}  # fmt: skip
+_GENERIC = re.compile(
+    r"(?<=\w) (?:numbers?|directions?|colou?rs?|lines?|angles?|place|order|shapes?|solutions?|in (?:colou?r|shape))$"
+)
+_ENDLESS = re.compile(r"∞|infinite|infinite(?:ly)? many(?: solutions)?|无穷多个?|无数个?")
 
 
 def normalise_text(text: str) -> str:
@@ -104,16 +123,32 @@ def compare_words(found: str, expected: str) -> str | None:
     wanted, stated = normalise_text(expected), normalise_text(found)
     if not wanted:
         return "both are written the same" if found.strip() == expected.strip() else None
-    if _differ_in_case(found, expected):
+    place = _PLACE.match(expected)
+    if _differ_in_case(found, expected) or (
+        place and not found.lstrip(" *_\"'").casefold().startswith(place[1].casefold())
+    ):
         return None
     if stated == wanted:
         return "equal after normalisation"
     if _singular(stated) == _singular(wanted):
         return "equal but for number words or the plural"
+    if _name_bare(stated) == _name_bare(wanted) != "":
+        return "equal but for words that say nothing more"
     listed = _list_words(expected)
     if len(listed) > 1 and sorted(listed) == sorted(_list_words(found)):
         return "the same words in another order"
     return None
+
+
+def _name_bare(text: str) -> str:
+    """ "on Tuesday", "an odd number" and "in a clockwise direction" without what goes without saying."""
+    text = _BETWEEN_WINDS.sub(r"\1\2", text)
+    if place := _PLACED.match(text):
+        text = write_place(int(place[1])) + text[place.end() :]
+    bare = _GENERIC.sub("", _LEADING.sub("", text, count=1), count=1)
+    if _ENDLESS.fullmatch(bare):
+        return "infinite"
+    return _SETS.get(bare.removeprefix("set of ").removeprefix("all "), bare)
 
 
 def _list_words(text: str) -> list[str]:
@@ -163,6 +198,19 @@ def is_written_the_same(left: str, right: str) -> bool:
         return left == right
     form = " ".join(to_plain_text(left).split())
     return form != "" and form == " ".join(to_plain_text(right).split())
+
+
+def names_ion(text: str) -> bool:
+    """Whether a text is the formula of an ion: Na^+, SO_4^{2-}."""
+    return len(text) <= _LONGEST_FORMULA and _ION.fullmatch(write_canonical(text)) is not None
+
+
+def is_same_formula(text: str, answer: str) -> bool:
+    r"""Return whether both are one chemical formula: H2O, H₂O, H_2O, `\\text{H}_2\\text{O}`; Na+, Na⁺."""
+    if len(text) > _LONGEST_FORMULA or len(answer) > _LONGEST_FORMULA:
+        return False
+    left, right = (re.sub(r"[_^{}\s\\$]", "", write_canonical(side)) for side in (text, answer))
+    return left == right and _FORMULA.fullmatch(left) is not None
 
 
 def _is_kept(character: str) -> bool:

@@ -92,7 +92,7 @@ _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("area", "平方厘米", "1/10000"), ("area", "平方米|坪米", "1"), ("area", "平方千米|平方公里", "1000000"),
     ("area", "平方分米", "1/100"), ("area", "平方毫米", "1/1000000"),
     ("area", "ha|hectare|hektar|公顷", "10000"), ("area", "acre", "40468564224/10000000"),
-    ("speed", "kmh|kph|km/h|км/ч|км/год", "5/18"), ("speed", "mph", "1397/3125"), ("speed", "м/с", "1"),
+    ("speed", "kmh|kph|kmph|km/h|км/ч|км/год", "5/18"), ("speed", "mph", "1397/3125"), ("speed", "м/с", "1"),
     ("speed", "kn|knot", "463/900"),
     ("data rate", "bps", "1"), ("data rate", "kbps|Kbps", "1000"), ("data rate", "Mbps", "1000000"), ("data rate", "Gbps", "1000000000"),
     ("data", "KiB|kiB", "8192"), ("data", "MiB", "8388608"), ("data", "GiB", "8589934592"),

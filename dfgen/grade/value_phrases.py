@@ -9,15 +9,15 @@ from dfgen.grade.canonical import SET_CLOSE, SET_OPEN
 
 NOT = re.compile(
     r"(?:(?:is|are|was|be|it's|it is)\s)?(?:(?:definitely|certainly|clearly|surely)\s)?"
-    r"(?:not|isn't|never|neither|other than|anything but|except(?: for)?|different from|cannot be|can't be|nicht|kein\w*"
+    r"(?:not|isn't|never|neither|other than|(?:anything|everything|any|all|any number)\s(?:but|except|save)|except(?: for)?|excluding|different from|cannot be|can't be|nicht|kein\w*"
     r"|не(?:\sє|\sравно|\sдорівнює)?|не|pas|no es|não|nie|不是|不等于|不|ではない)(?=[\s\d$(\\])\s*",
     re.IGNORECASE,
 )
 BOUNDS: tuple[tuple[str, str], ...] = (
-    ("≥", r"at least|no less than|no fewer than|not less than|not fewer than|a minimum of|minimum|min\.|mindestens|au moins|al menos|至少|不少于|大于等于|大于或等于|не менее|не менше|щонайменше|greater than or equal to|from at least|upwards? of"),
-    ("≤", r"at most|no more than|not more than|no greater than|up to|a maximum of|maximum|max\.|höchstens|au plus|a lo sumo|最多|至多|不超过|小于等于|小于或等于|не более|не більше|щонайбільше|less than or equal to"),
-    (">", r"strictly more than|more than|greater than|larger than|bigger than|over|above|exceeding|exceeds|mehr als|größer als|über|plus de|plus grand que|más de|大于|超过|多于|более|больше|більше(?: ніж)?|понад"),
-    ("<", r"strictly less than|less than|fewer than|smaller than|under|below|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
+    ("≥", r"at least|no less than|no fewer than|not less than|not fewer than|a minimum of|minimum|min\.|min(?=\s\d)|mindestens|au moins|al menos|至少|不少于|大于等于|大于或等于|не менее|не менше|щонайменше|greater than or equal to|from at least|upwards? of"),
+    ("≤", r"at most|no more than|not more than|no greater than|up to|a maximum of|maximum|max\.|max(?=\s\d)|höchstens|au plus|a lo sumo|最多|至多|不超过|小于等于|小于或等于|не более|не більше|щонайбільше|less than or equal to"),
+    (">", r"strictly (?:more|greater|larger) than|more than|greater than|larger than|bigger than|over|above|beyond|in excess of|exceeding|exceeds|mehr als|größer als|über|plus de|plus grand que|más de|大于|超过|多于|более|больше|більше(?: ніж)?|понад"),
+    ("<", r"strictly (?:less|fewer|smaller) than|less than|fewer than|smaller than|under|below|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
     ("≈", r"about|approx(?:imately|\.)?|roughly|around|circa|ca\.|nearly|almost|close to|somewhere around|something like|an estimated|estimated|etwa|ungefähr|rund|environ|aproximadamente|около|приблизно|примерно|близько|大约|約|约|差不多|≈|~"),
 )  # fmt: skip
 BOUND = re.compile(
@@ -33,7 +33,7 @@ HEDGE = re.compile(
     re.IGNORECASE,
 )
 EXACTLY = re.compile(
-    r"(?:exactly|precisely|only|just|simply|namely|equal to|equals|a total of|total of|in total|genau|exactement|ровно|рівно|正好|恰好|共|一共|总共|約数)\s*",
+    r"(?:an?(?=\s[$€£]?\d)|the(?=\s\d)|(?:the )?(?:point|vertex|side|(?:line )?segment)(?=\s[A-Z]{1,2}$)|it's(?=\s)|there (?:is|are)(?=\s\d)|exactly|precisely|only|just|simply|namely|equal to|equals|a total of|total of|in total|genau|exactement|ровно|рівно|正好|恰好|共|一共|总共|約数)\s*",
     re.IGNORECASE,
 )
 DISCOURSE = re.compile(
@@ -81,7 +81,7 @@ LINK = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_IN = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible)(?!\w)|不|ない",
+    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nothing like|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
     re.IGNORECASE,
 )
 QUESTION = re.compile(r"\?\s*(?=\S)")
@@ -112,6 +112,13 @@ NO_SOLUTION = re.compile(
     r"(?:there (?:is|are) )?no (?:real )?(?:solutions?|roots?)|(?:the )?empty set|no such .{1,30}|∅|keine lösung|无解|немає розв'язків|нет решений",
     re.IGNORECASE,
 )
+ALL_REAL = re.compile(
+    r"(?:[a-z]\s?∈\s?)?ℝ|(?:the set of )?all (?:the )?real(?: number)?s|所有实数|全体实数",
+    re.IGNORECASE,
+)
+TURNED = re.compile(r"(?=\]|.*\[$)([\](\[])([^\[\]()]{1,60}[,;][^\[\]()]{1,60})([\[\])])")
+MIXED_AND = re.compile(r"(\d{1,6}) and (\d{1,3}/\d{1,3})")
+SO = re.compile(r"[^\d,]{0,40}\d[^\n]{2,200}?,\s(?:so|thus|hence|therefore)\s+(?=[^\n]*\d)")
 COMMA = re.compile(r",(?!\d)|,(?=\d)")
 SEMICOLON = re.compile(r";|\n")
 LIST_MARK = re.compile(r"、")

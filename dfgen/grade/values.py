@@ -45,6 +45,10 @@ class Scalar:
     places: int | None = None
 
 
+INFINITE = Scalar(Node("const", name="inf"))
+MINUS_INFINITE = Scalar(Node("neg", (Node("const", name="inf"),)))
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """Numbers that stand in a fixed order with a mark that says what they are.

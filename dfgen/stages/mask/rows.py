@@ -153,10 +153,11 @@ def prepare_unrepaired(
     """
     unread = bool(trajectory.verdict.undecided) and undecided != "wrong"
     if unread and undecided == "drop":
+        why = trajectory.verdict.detail.rstrip(".")
         raise RowError(
             "undecided",
-            f"nobody knows whether it is right: {trajectory.verdict.detail.rstrip('.')}. Set grade.undecided to "
-            "keep for a row without loss, to wrong for one like any wrong answer.",
+            f"nobody knows whether it is right: {why}. Set grade.undecided to keep for a row "
+            "without loss, to wrong for one like any wrong answer.",
             {"grader": trajectory.verdict.grader, "extracted": trajectory.verdict.extracted},
         )
     source: Literal["correct", "outcome"] = "correct" if is_right(trajectory.reward) else "outcome"
