@@ -89,7 +89,7 @@ def _compile(labels: tuple[str, ...]) -> _Patterns:
     return _Patterns(
         whole=re.compile(rf"\W*(?:(?i:{_NOUN})\W{{0,4}})?[(\[]?\s?([{either}])\s?[)\]]?\W*"),
         led=re.compile(
-            rf"\W{{0,3}}(?:[(\[]\s?([{either}])\s?{close}|([{either}]){close}|([{upper}])\s?(?:[.:：、,–—]|(?<=\s)-(?=\s)))"
+            rf"\W{{0,3}}(?:[(\[]\s?([{either}])\s?{close}|([{either}]){close}|([{upper}])\s?(?:[.:：、,–—]|(?<=\s)-(?=\s)|(?<=\s)(?=\(\w{{2}})))"
         ),
         noun=re.compile(rf"\W{{0,3}}(?i:{_NOUN})\W{{0,4}}([{either}])(?![A-Za-z0-9_])"),
         weak=re.compile(rf"\W{{0,3}}([{upper}])(?=\s)"),

@@ -156,7 +156,7 @@ def _check_agreement(
     match = _AFTER_LABEL.fullmatch(text.strip())
     if match is None or len(label.indices) != 1 or not choices:
         return by_label
-    rest, own = match["rest"].strip(" *_`$.)"), label.indices[0]
+    rest, own = match["rest"].strip(" *_`$.()"), label.indices[0]
     if not rest or own >= len(choices):
         return by_label
     first = re.split(r"(?<=[^\d])\.\s|\n|;", rest, maxsplit=1)[0]

@@ -256,7 +256,11 @@ def _read_plain(text: str, mark: Mark) -> Value | None:
             powers = [part for part in tail_unit.kind if part[1] < 0]
             if not powers and tail_unit is not None and words[:1] != ("per",):
                 return None
-    if words and (_DENIED.intersection(words) or any("不" in word for word in words)):
+    if words and (
+        words[-2:] == ("is", "out")
+        or _DENIED.intersection(words)
+        or any("不" in word for word in words)
+    ):
         return Negated(text)
     places = _count_written_places(text, position, end, mark)
     return Scalar(_num(sign * value), unit or tail_unit, words, True, note, places)

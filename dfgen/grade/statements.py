@@ -31,7 +31,8 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _DOUBT = re.compile(
-    r"(?:(?<!\w)(?:whether|if|unsure|not sure|doubt|wonder|don't think|do not think|not believe)"
+    r"(?:(?<!\w)(?:whether|if|unsure|not sure|doubt|wonder|don't think|do not think|not believe"
+    r"|(?:impossible|unlikely|not true|false|wrong) that)"
     r"|不确定|是否)"
     r"(?:\s(?:that|whether|if))?\s(?:the\s)?(?:final\s|correct\s)?\Z",
     re.IGNORECASE,

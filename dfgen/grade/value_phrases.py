@@ -9,22 +9,22 @@ from dfgen.grade.canonical import SET_CLOSE, SET_OPEN
 
 NOT = re.compile(
     r"(?:(?:is|are|was|be|it's|it is)\s)?(?:(?:definitely|certainly|clearly|surely)\s)?"
-    r"(?:not|isn't|never|neither|other than|(?:anything|everything|any|all|any number)\s(?:but|except|save)|except(?: for)?|excluding|different from|cannot be|can't be|nicht|kein\w*"
+    r"(?:not|isn't|never|neither|other than|(?:anything|everything|any|all|any number)\s(?:but|except|save)|far from|nowhere near|except(?: for)?|excluding|different from|cannot be|can't be|nicht|kein\w*"
     r"|не(?:\sє|\sравно|\sдорівнює)?|не|pas|no es|não|nie|不是|不等于|不|ではない)(?=[\s\d$(\\])\s*",
     re.IGNORECASE,
 )
 BOUNDS: tuple[tuple[str, str], ...] = (
-    ("≥", r"at least|no less than|no fewer than|not less than|not fewer than|a minimum of|minimum|min\.|min(?=\s\d)|mindestens|au moins|al menos|至少|不少于|大于等于|大于或等于|не менее|не менше|щонайменше|greater than or equal to|from at least|upwards? of"),
-    ("≤", r"at most|no more than|not more than|no greater than|up to|a maximum of|maximum|max\.|max(?=\s\d)|höchstens|au plus|a lo sumo|最多|至多|不超过|小于等于|小于或等于|не более|не більше|щонайбільше|less than or equal to"),
+    ("≥", r"at least|no less than|no fewer than|not less than|not fewer than|a minimum of|at minimum|minimum|min\.|min(?=\s\d)|mindestens|au moins|al menos|至少|不少于|大于等于|大于或等于|не менее|не менше|щонайменше|greater than or equal to|from at least|upwards? of"),
+    ("≤", r"at most|no more than|not more than|no greater than|up to|a maximum of|at maximum|maximum|max\.|max(?=\s\d)|höchstens|au plus|a lo sumo|最多|至多|不超过|小于等于|小于或等于|не более|не більше|щонайбільше|less than or equal to"),
     (">", r"strictly (?:more|greater|larger) than|more than|greater than|larger than|bigger than|over|above|beyond|in excess of|exceeding|exceeds|mehr als|größer als|über|plus de|plus grand que|más de|大于|超过|多于|более|больше|більше(?: ніж)?|понад"),
-    ("<", r"strictly (?:less|fewer|smaller) than|less than|fewer than|smaller than|under|below|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
+    ("<", r"strictly (?:less|fewer|smaller) than|less than|fewer than|smaller than|under|below|beneath|lower than|weniger als|kleiner als|unter|moins de|plus petit que|menos de|小于|少于|不到|менее|меньше|менше(?: ніж)?"),
     ("≈", r"about|approx(?:imately|\.)?|roughly|around|circa|ca\.|nearly|almost|close to|somewhere around|something like|an estimated|estimated|etwa|ungefähr|rund|environ|aproximadamente|около|приблизно|примерно|близько|大约|約|约|差不多|≈|~"),
 )  # fmt: skip
 BOUND = re.compile(
     "|".join(f"(?P<b{n}>{words})" for n, (_, words) in enumerate(BOUNDS)), re.IGNORECASE
 )
 SUFFIX_BOUND = (
-    ("≥", re.compile(r"\s?(?:\+|or more|or greater|or above|or higher|or over|and above|and up|and more|oder mehr|ou plus|o más|или более|або більше|以上|及以上|at least|at minimum|minimum|or older)$", re.IGNORECASE)),
+    ("≥", re.compile(r"\s?(?:\+|plus|upwards?|or more|or greater|or above|or higher|or over|and above|and up|and more|oder mehr|ou plus|o más|или более|або більше|以上|及以上|at least|at minimum|minimum|or older)$", re.IGNORECASE)),
     ("≤", re.compile(r"\s?(?:or less|or fewer|or below|or lower|or under|and below|oder weniger|ou moins|o menos|или менее|або менше|以下|以内|at most|at maximum|maximum|tops|or younger)$", re.IGNORECASE)),
     ("≈", re.compile(r"\s?(?:or so|approximately|approx\.?|roughly|-?ish|左右|\(approx(?:imately|\.)?\)|\(approximate\)|more or less|give or take)$", re.IGNORECASE)),
 )  # fmt: skip
@@ -81,7 +81,7 @@ LINK = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_IN = re.compile(
-    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nothing like|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
+    r"(?<!\w)(?:not|n't|cannot|can't|isn't|aren't|never|neither|nicht|kein\w*|не|pas|no longer|rather than|instead of|unlikely|impossible|doubt|whether|unsure|no way|nothing like|far from|refuse|nobody|no one|knows? if|sure if)(?!\w)|[a-z]n't(?!\w)|不|ない",
     re.IGNORECASE,
 )
 QUESTION = re.compile(r"\?\s*(?=\S)")
