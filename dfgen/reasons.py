@@ -74,6 +74,12 @@ REASONS: tuple[Reason, ...] = (
         "Mend the answer or the choices; `prompts.answer_index` says that answers are positions.",
     ),
     Reason(
+        "precision_invalid",
+        PROMPTS,
+        "The column of `prompts.columns.precision` holds no number of decimals from 0 to 15.",
+        "Mend the cell, leave it empty, or name another column.",
+    ),
+    Reason(
         "solution_invalid",
         PROMPTS,
         "The worked solution is not text.",

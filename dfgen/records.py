@@ -81,6 +81,8 @@ class Prompt(Record):
     """File and row that the prompt came from."""
     metadata: str
     """JSON object: the columns carried along."""
+    precision: Int32 | None = None
+    """Decimals to which the answer is stated; null: the source does not say."""
 
 
 class VerdictInfo(BaseModel):

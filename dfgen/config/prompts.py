@@ -36,6 +36,10 @@ class Columns(Section):
     """Reference solution, shown to the repairer when `repair.show_solution` is on."""
     answer_type: str | None = None
     """Names the grader row by row; otherwise `prompts.answer_type` holds for all."""
+    precision: str | None = None
+    """Number of decimals to which the row's reference answer is stated (MathVista's `precision`):
+    an answer within half a unit of the last one is right. Rows without a number go by
+    `grade.relative_tolerance` and `grade.absolute_tolerance`."""
     metadata: list[str] = Field(default_factory=list)
     """Columns carried along unchanged, as one JSON object."""
 

@@ -54,8 +54,19 @@ def grade(
 def run_grader(item: GradeItem, config: GradeConfig) -> Verdict:
     """Return the verdict as the grader gave it, checked but not reconciled. May raise anything."""
     name = resolve_name(item, config)
-    verdict = get_grader(name).grade(item.completion, item.answer, item.choices, config)
+    grader, config = get_grader(name), apply_precision(item, config)
+    verdict = grader.grade(item.completion, item.answer, item.choices, config)
     return check_verdict(verdict, name, item.answer)
+
+
+def apply_precision(item: GradeItem, config: GradeConfig) -> GradeConfig:
+    """Return the settings for one item: a stated precision allows half a unit of its last decimal."""
+    if item.precision is None:
+        return config
+    half = 0.5 * 10.0**-item.precision
+    # A hair more, so that 3.145 is within half a hundredth of 3.14 in binary floats, too.
+    tolerance = max(config.absolute_tolerance, half * (1 + 1e-9))
+    return config.model_copy(update={"absolute_tolerance": tolerance})
 
 
 def reconcile(verdict: Verdict) -> Verdict:
@@ -97,6 +108,7 @@ def grade_inline(item: GradeItem, config: GradeConfig) -> Verdict | None:
     grader = get_grader(name)
     if grader.try_inline is None:
         return None
+    config = apply_precision(item, config)
     try:
         verdict = grader.try_inline(item.completion, item.answer, item.choices, config)
     except Exception as error:

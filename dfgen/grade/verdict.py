@@ -14,12 +14,14 @@ class GradeItem:
         answer: the reference answer.
         answer_type: name of the grader; auto lets `GradeConfig.grader` decide.
         choices: texts of a multiple choice question in the order of their letters.
+        precision: decimals to which the reference is stated; None: nobody said.
     """
 
     completion: str
     answer: str
     answer_type: str = "auto"
     choices: tuple[str, ...] = ()
+    precision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

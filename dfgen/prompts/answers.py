@@ -9,6 +9,9 @@ from typing import Any
 
 from dfgen.errors import RowError
 
+MOST_DECIMALS = 15
+"""More than these a float does not have."""
+
 
 def write_value(value: Any) -> str | None:
     """Return a single value as the text a person would write; None if there is none.
@@ -76,3 +79,25 @@ def read_solution(cell: Any) -> str | None:
         return write_value(cell)
     except TypeError as error:
         raise RowError("solution_invalid", f"the solution is not text: {error}") from error
+
+
+def read_precision(cell: Any) -> int | None:
+    """Return the decimals to which the reference answer of a row is stated; None: it says nothing.
+
+    Raises:
+        RowError: precision_invalid.
+    """
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return None
+    try:
+        number = float(cell)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if math.isnan(number):  # how pandas writes an empty cell of a column of numbers
+        return None
+    if isinstance(cell, bool) or not number.is_integer() or not 0 <= number <= MOST_DECIMALS:
+        raise RowError(
+            "precision_invalid",
+            f"the precision must be a number of decimals, 0 to {MOST_DECIMALS}, not {cell!r:.60}",
+        )
+    return int(number)

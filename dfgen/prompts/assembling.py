@@ -8,7 +8,7 @@ from typing import get_args
 from dfgen.config.prompts import AnswerType, Columns, SourceConfig
 from dfgen.errors import ConfigError, RowError
 from dfgen.prompts import demo_scenes
-from dfgen.prompts.answers import read_answer, read_solution, write_value
+from dfgen.prompts.answers import read_answer, read_precision, read_solution, write_value
 from dfgen.prompts.choices import find_answer_letter, read_choices
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.identity import make_prompt_id
@@ -75,6 +75,7 @@ class PromptAssembler:
             solution=None if solution is None else mark_placeholders(solution),
             source=row.where,
             metadata=write_metadata({name: get_value(values, name) for name in columns.metadata}),
+            precision=read_precision(get_value(values, columns.precision)),
         )
 
     def _check_count(self, cells: list[object], has_column: bool, text: str) -> None:

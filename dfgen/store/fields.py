@@ -60,6 +60,7 @@ _SOURCE_RESULT = (
     "columns.choices",
     "columns.images",
     "columns.metadata",
+    "columns.precision",
     "columns.question",
     "columns.solution",
     "image_root",

@@ -204,6 +204,8 @@ class ContentHash:
         """Add one prompt, as a mapping of the columns of `dfgen.records.Prompt`."""
         parts = [prompt[name] for name in _FIELDS]
         parts.append([info["sha256"] for info in prompt["image_info"]])
+        if prompt.get("precision") is not None:
+            parts.append(prompt["precision"])
         self._hash.update(json.dumps(parts).encode() + b"\n")
 
     def hexdigest(self) -> str:

@@ -127,7 +127,7 @@ class ShardGrader:
         return dict(zip(unique, verdicts, strict=True))
 
     def _iter_keys(self, shard: int) -> Iterator[tuple[str, AnswerKey]]:
-        columns = ("prompt_id", "answer", "answer_type", "choices")
+        columns = ("prompt_id", "answer", "answer_type", "choices", "precision")
         for row in self.run.table("prompts").iter_rows(shard, columns):
             yield row.pop("prompt_id"), AnswerKey.model_validate(row)
 

@@ -56,11 +56,17 @@ class AnswerKey(BaseModel):
     answer: str
     answer_type: str
     choices: list[str]
+    precision: int | None = None
 
 
 def make_answer_key(prompt: Prompt) -> AnswerKey:
     """Return what grading needs of this prompt."""
-    return AnswerKey(answer=prompt.answer, answer_type=prompt.answer_type, choices=prompt.choices)
+    return AnswerKey(
+        answer=prompt.answer,
+        answer_type=prompt.answer_type,
+        choices=prompt.choices,
+        precision=prompt.precision,
+    )
 
 
 def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
@@ -192,6 +198,7 @@ def _to_item(text: str, key: AnswerKey) -> GradeItem:
         answer=key.answer,
         answer_type=key.answer_type,
         choices=tuple(key.choices),
+        precision=key.precision,
     )
 
 
