@@ -249,7 +249,7 @@ REASONS: tuple[Reason, ...] = (
         "truncated",
         REPAIR,
         "The wrong answer was cut off, so a repair would have to add an ending.",
-        "Raise `sample.decoding.max_tokens`, or draw again with `--retry length`.",
+        "Raise `sample.max_tokens`, or draw again with `--retry length`.",
     ),
     Reason(
         "empty_completion",

@@ -35,7 +35,7 @@ ARROWS = {
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "store", "tokens"},
-    "publish": GROUND | {"export", "report", "stages", "store"},
+    "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
     | {"export", "publish", "validate"},

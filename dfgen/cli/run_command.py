@@ -99,8 +99,11 @@ def work(
 
 def make_masks(pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool) -> None:
     """Make masks of rows that need no other stage, and say how many there are."""
+    from dfgen.config.pipeline import name_tokenizer
     from dfgen.store.counts import count_rows
+    from dfgen.tokens.loading import load_tokenizer
 
+    load_tokenizer(*name_tokenizer(pipeline))  # a wrong name must leave no run directory behind
     run = drive(pipeline, out, ("prompts",), quiet=quiet)
     numbers = count_rows(run)
     first = numbers.get("prompts", numbers["mask"])

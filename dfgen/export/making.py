@@ -50,6 +50,14 @@ def check_sources(finished: FinishedRun, table: ExportTable) -> None:
             where=str(finished.run.root),
             hint="`dfgen run` does all stages in order.",
         )
+    stale = finished.list_stale()
+    if stale:
+        raise InputError(
+            f"the masks of {len(stale)} shards are older than the answers or repairs they were "
+            "made of, which have been graded, drawn or repaired anew since.",
+            where=str(finished.run.root),
+            hint="Give the run's own command again (`dfgen run PIPELINE --out RUN`).",
+        )
     if not can_make(finished, table):
         possible = [name for name, each in TABLES.items() if can_make(finished, each)]
         raise InputError(

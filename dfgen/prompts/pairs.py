@@ -96,6 +96,8 @@ def _read_text(values: dict[str, Any], column: str) -> str:
     text = get_value(values, column)
     if not isinstance(text, str):
         raise RowError("text_missing", f"column {column!r} holds no text, but {text!r:.60}.")
+    if not text:
+        raise RowError("text_missing", f"column {column!r} holds an empty text.")
     return text
 
 

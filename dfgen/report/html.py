@@ -69,7 +69,7 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
         StorageError: the file cannot be written.
     """
     numbers = collect_numbers(finished)
-    total = numbers["counts"]["mask"]["output"]
+    total = numbers["counts"].get("mask", {}).get("output", 0)
     if not total:
         raise InputError(
             "there is nothing to report on: the run has no masks yet.",

@@ -107,8 +107,9 @@ def _take(rows: Iterator[T], size: int, counts: Callable[[T], bool] | None) -> I
 def _simplify(value: Any) -> Any:
     if isinstance(value, BaseModel):
         # `source` says where a row stands, and a file that has moved says the same; pictures count
-        # with the hashes that `image_info` has of them.
-        return _simplify(value.model_dump(exclude={"source", "images"}))
+        # with the hashes that `image_info` has of them. Nulls do not count, so that a column which
+        # a later dfgen adds changes no hash.
+        return _simplify(value.model_dump(exclude={"source", "images"}, exclude_none=True))
     if hasattr(value, "__dataclass_fields__"):
         return [_simplify(getattr(value, name)) for name in value.__dataclass_fields__]
     if isinstance(value, dict):

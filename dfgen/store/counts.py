@@ -26,8 +26,9 @@ mask is known when all are read; the manifest has it then."""
 def count_rows(run: Run) -> dict[Stage, dict[str, int]]:
     """Count rows of each stage: `input`, `output`, `rejects`, `pending`, which add up.
 
-    `input` of a stage counts what the stages before it have given so far. Footers are read, and
-    one column of the trajectories.
+    `input` of a stage counts what the stages before it have given so far. Rows that were made from
+    rows which have been written anew since are pending: their stage makes them anew. Footers are
+    read, and one column of the trajectories.
 
     Raises:
         StorageError: a file cannot be read.
@@ -77,9 +78,14 @@ def _count_written(run: Run, stage: Stage) -> int:
         # several may share them; the table holds these.
         return _count_written(run, "mask") + _count_refused(run, "mask")
     output = run.output(stage)
-    return sum(map(output.num_rows, output.shards()))
+    return sum(output.num_rows(shard) for shard in output.shards() if _holds(run, stage, shard))
 
 
 def _count_refused(run: Run, stage: Stage) -> int:
     rejects = run.rejects(stage)
-    return sum(map(rejects.num_rows, rejects.shards()))
+    return sum(rejects.num_rows(shard) for shard in rejects.shards() if _holds(run, stage, shard))
+
+
+def _holds(run: Run, stage: Stage, shard: int) -> bool:
+    """Whether what a stage wrote of a shard still stands; else its rows are to be made anew."""
+    return not run.output(stage).exists(shard) or run.is_current(stage, shard)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dfgen.config.load import check_pipeline
 from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.records import Prompt
+from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 
@@ -63,6 +64,11 @@ class FinishedRun:
         trajectories nor pass rates, and not every mask has a prompt.
         """
         return self.run.manifest.kind in ("sampled", "imported")
+
+    def list_stale(self, stage: Stage = "mask") -> list[int]:
+        """Shards of a stage that were made from rows which have been written anew since."""
+        shards = self.run.output(stage).shards()
+        return [shard for shard in shards if not self.run.is_current(stage, shard)]
 
     @cached_property
     def tokenizer_name(self) -> str:

@@ -92,13 +92,13 @@ class Run:
         """
         path = root / MANIFEST
         if not path.exists():
-            _check_vacant(root)
             if pipeline is None:
                 raise StorageError(
                     "there is no run here.",
                     where=str(root),
                     hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
                 )
+            _check_vacant(root)
             manifest = Manifest(
                 created=format_now(),
                 kind=pipeline.kind,

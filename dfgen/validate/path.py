@@ -93,6 +93,13 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    for stage in finished.run.stages:
+        stale = finished.list_stale(stage)
+        if stale:
+            findings.skipped.append(
+                f"{stage}: {len(stale)} shards are to be made anew (`dfgen run`), because rows "
+                "that they were made from have changed"
+            )
     unnamed = count_unknown_files(finished.run)
     if unnamed:
         findings.skipped.append(f"the checksums of {unnamed} shards: an earlier dfgen kept none")

@@ -81,6 +81,14 @@ def test_importing_again_changes_nothing_and_other_answers_are_refused(tmp_path:
     assert "other settings" in result.output
 
 
+def test_a_pipeline_without_answers_is_refused(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "pipelines" / "demo.yaml"
+    result = CliRunner().invoke(cli, ["import", str(recipe), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert "there is no `imports` section" in result.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_masks_without_a_repairer_are_outcome_masks(tmp_path: Path) -> None:
     recipe, run = make_recipe(tmp_path), tmp_path / "run"
     result = CliRunner().invoke(cli, ["run", str(recipe), "--out", str(run)])

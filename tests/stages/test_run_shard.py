@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from click.testing import CliRunner
 
+from dfgen.cli.main import cli
 from dfgen.engines.base import Request
 from dfgen.records import Float32, Record
 from dfgen.runners.local import run_stages
@@ -179,6 +181,12 @@ def test_other_rows_reopen_what_was_made_of_them_and_the_old_files_stay(root: Pa
     assert {run.manifest.get_stage(stage).state for stage in ("repair", "mask")} == {"running"}
     assert read_files(root, "masks", "repairs") == before
     assert audit(run) == [], "a run with shards to do again is sound"
+    counts = count_rows(run)["mask"]
+    assert counts["pending"] == counts["input"] > 0, "and says that they are to be done"
+    refused = CliRunner().invoke(cli, ["export", str(root), "--out", str(root.parent / "out")])
+    assert refused.exit_code == 1 and "are older than the answers" in refused.output
+    said = CliRunner().invoke(cli, ["validate", str(root)])
+    assert said.exit_code == 0 and "mask: 1 shards are to be made anew" in said.output
     again = run_stage(root, "mask")
     assert again.is_done("mask", 0)
     entry = again.entry("mask", 0)
@@ -263,3 +271,15 @@ def test_a_flipped_bit_is_found_in_every_table(root: Path, table: str) -> None:
         str(path) in problem and "checksum" in problem
         for problem in audit(Run.open_or_create(root, None))
     )
+
+
+def test_a_damaged_run_is_not_published(root: Path) -> None:
+    path = root / "repairs" / "part-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    arguments = ["publish", str(root), "me/masks", "--license", "mit", "--dry-run"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert "nothing is published" in result.output
+    assert str(path) in result.output

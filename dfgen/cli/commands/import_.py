@@ -9,6 +9,7 @@ import click
 from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, read_pipeline
 from dfgen.cli.run_command import work
+from dfgen.errors import ConfigError
 
 
 @click.command(
@@ -34,6 +35,12 @@ def command(
     no sampled ids: it is encoded with the tokenizer you name, and its rows say so.
     """
     effective = read_pipeline(pipeline, settings, limit)
+    if effective.imports is None:
+        raise ConfigError(
+            "there is no `imports` section, so there are no answers to take in.",
+            where=str(pipeline),
+            hint="`dfgen run` draws answers from a policy.",
+        )
     if dry_run:
         rehearse(effective, as_json=as_json)
     else:

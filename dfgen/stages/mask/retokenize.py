@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfgen.diff.build import find_token_spans
 from dfgen.diff.hunks import Hunk
 from dfgen.diff.marks import Marks, mark_right, mark_wrong
 from dfgen.diff.pair import summarise_steps
@@ -125,7 +126,7 @@ def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
         return row.model_copy(update={**common, "loss_mask": [all_true] * len(side.ids)})
     assert row.repair is not None and row.hunks is not None and row.token_ops is not None
     other = _encode(row.repair, tokenizer)
-    hunks = [_move_spans(Hunk.from_json(hunk), side, other) for hunk in json.loads(row.hunks)]
+    hunks = _move_spans([Hunk.from_json(hunk) for hunk in json.loads(row.hunks)], side, other)
     marks = mark_wrong(hunks, side, "none")
     anchors = np.array(row.loss_mask, dtype=bool) & ~_find_changed(hunks, old)
     loss = marks.loss | project_mask(anchors, old, side.edges)
@@ -161,12 +162,13 @@ def _encode(text: str, tokenizer: TextTokenizer) -> Side:
     return side
 
 
-def _move_spans(hunk: Hunk, side: Side, other: Side) -> Hunk:
-    return replace(
-        hunk,
-        wrong_tokens=find_tokens(side.offsets, *hunk.wrong_bytes),
-        right_tokens=find_tokens(other.offsets, *hunk.right_bytes),
-    )
+def _move_spans(hunks: list[Hunk], side: Side, other: Side) -> list[Hunk]:
+    """The same hunks over the new tokens, with neighbours that are now split in another way."""
+    spans = [(hunk.wrong_bytes, hunk.right_bytes) for hunk in hunks]
+    return [
+        replace(hunk, wrong_tokens=wrong, right_tokens=right)
+        for hunk, (wrong, right) in zip(hunks, find_token_spans(spans, side, other), strict=True)
+    ]
 
 
 def _find_changed(hunks: list[Hunk], old: NDArray[np.int32]) -> NDArray[np.bool_]:

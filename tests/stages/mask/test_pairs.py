@@ -255,6 +255,44 @@ def test_masks_are_carried_over_once(tmp_path: Path) -> None:
         assert message in result.output
 
 
+def test_a_blank_cut_in_another_way_is_no_equal_token(tmp_path: Path) -> None:
+    """Beside an edit the same text may be other tokens; carried over, that holds as well."""
+    wrong = ["The answer is **4**, so 5", "It is 4, 12 and 1 2.", "a  b 3 c", "I see **3** cats"]
+    right = ["The answer is 4, so 6", "It is 4, 21 and 12.", "a b 4 c", "I see 4 cats"]
+    rows = [
+        {"id": str(i), "wrong": one, "right": other}
+        for i, (one, other) in enumerate(zip(wrong, right, strict=True))
+    ]
+    pairs = tmp_path / "pairs"
+    assert mask_pairs(write_jsonl(tmp_path / "p.jsonl", rows), pairs).exit_code == 0
+    for tokenizer in ("demo:policy", "demo:repairer"):
+        out = tmp_path / tokenizer.replace(":", "-")
+        arguments = ["retokenize", str(pairs), "--tokenizer", tokenizer, "--out", str(out)]
+        assert CliRunner().invoke(cli, arguments).exit_code == 0
+        result = CliRunner().invoke(cli, ["validate", str(out)])
+        assert result.exit_code == 0, result.output
+
+
+def test_empty_texts_are_rejects_with_a_reason(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "wrong": "", "right": "x"},
+        {"id": "b", "wrong": "x", "right": ""},
+        {"id": "c", "wrong": "x 1", "right": "x 2"},
+    ]
+    out = tmp_path / "out"
+    assert mask_pairs(write_jsonl(tmp_path / "p.jsonl", rows), out).exit_code == 0
+    assert [row["trajectory_id"] for row in read(out, "masks")] == ["c"]
+    assert [row["reason"] for row in read(out, "rejects")] == ["text_missing"] * 2
+    report = ["report", str(out), "--out", str(tmp_path / "page.html")]
+    assert CliRunner().invoke(cli, report).exit_code == 0
+
+
+def test_a_wrong_tokenizer_leaves_no_run_behind(tmp_path: Path) -> None:
+    source, out = write_jsonl(tmp_path / "p.jsonl", NUMBERED), tmp_path / "out"
+    assert mask_pairs(source, out, tokenizer="/nowhere").exit_code == 1
+    assert not out.exists()
+
+
 def test_pairs_or_pipeline_but_not_both(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["mask", "--out", str(tmp_path)])
     assert result.exit_code == 2
