@@ -115,7 +115,10 @@ def read_attempts(run: Path) -> list[Mapping[str, Any]]:
 
 
 def check_decided(run: Path) -> dict[str, int]:
-    """Every wrong trajectory is in exactly one of repairs and rejects; returns the reasons."""
+    """Every wrong trajectory is in exactly one of repairs and rejects.
+
+    Returns the reasons of those that the repairer was asked about.
+    """
     from dfgen.store.counts import count_reject_reasons, count_rows
     from dfgen.store.run import Run
     from dfgen.validate.audit import audit
@@ -125,4 +128,7 @@ def check_decided(run: Path) -> dict[str, int]:
     numbers = count_rows(opened)["repair"]
     assert numbers["pending"] == 0
     assert numbers["input"] == numbers["output"] + numbers["rejects"]
-    return dict(count_reject_reasons(opened).get("repair", {}))
+    reasons = dict(count_reject_reasons(opened).get("repair", {}))
+    # An answer that breaks off before it concludes is shown to no repairer, whichever it is.
+    reasons.pop("no_answer", None)
+    return reasons
