@@ -17,7 +17,6 @@ from functools import lru_cache
 from dfgen.grade.brackets import CLOSING, measure_depth, split_top, trim
 from dfgen.grade.canonical import LONGEST, SET_CLOSE, SET_OPEN, write_canonical
 from dfgen.grade.decisive import is_decisive
-from dfgen.grade.expression import Node
 from dfgen.grade.number_token import TOKEN, Mark, read_number
 from dfgen.grade.number_words import read_number_words
 from dfgen.grade.reading_marked import join_range, read_marked, read_spelled
@@ -482,8 +481,3 @@ def _is_wordy(text: str) -> bool:
     """Whether the text is words: no number stands by itself and no mathematics."""
     rest = WORDY.sub(" ", text)
     return not MATH.search(rest) or not re.search(r"[\d√π∞∪∩±\\×÷∅∈=<>≤≥≠^]", rest)
-
-
-def make_number(value: int) -> Node:
-    """Return the tree of a whole number."""
-    return Node("num", value=Fraction(value))

@@ -76,7 +76,8 @@ def cut_chunks(
         source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
         if known is not None and known != source:
             raise _describe_change(run, first, shard, known, len(chunk))
-        written = all(run.output(stage).exists(shard) for stage in stages)
+        # Without its note nobody can say of which rows it was made: it is written again.
+        written = known is not None and all(run.output(stage).exists(shard) for stage in stages)
         if chunk or written:
             yield Chunk(shard, chunk, source, written)
     shard = last + 1

@@ -24,7 +24,7 @@ def make_mask(wrong: str = WRONG, right: str = RIGHT) -> Mask:
     from dfgen.config.mask import MaskConfig
 
     pair = Pair("a-0", make_prompt(), wrong, right, None)
-    return mask_pair(pair, byte_level_bpe(), MaskConfig())
+    return mask_pair(pair, byte_level_bpe(), MaskConfig(empty="keep"))
 
 
 def find_problems(row: dict[str, Any]) -> list[str]:

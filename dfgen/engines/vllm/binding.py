@@ -158,7 +158,8 @@ class Binding:
         try:
             answers: list[Any] = self.engine.collective_rpc(method)
         except Exception:
-            # It stays an answer of the engine's, which works on.
+            # A worker's error arrives as a bare Exception with its text, whatever it was there.
+            # What is asked here is for the manifest only, which then says null.
             return None
         return answers
 

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfgen.config.mask import MaskConfig
-from dfgen.diff.pair import PairDiff, diff_pair
+from dfgen.diff.pair import diff_pair
 from dfgen.errors import InputError, RowError
 from dfgen.prompts.pairs import Pair
 from dfgen.records import Mask, Reject
@@ -149,9 +149,7 @@ def mask_pairs(
     """
     for pair in pairs:
         try:
-            identity, diff = _compare(pair, tokenizer, config)
-            check_marked(diff, config)
-            yield build_mask(identity, diff, touches_only_answer(diff))
+            yield mask_pair(pair, tokenizer, config)
         except RowError as error:
             yield Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
 
@@ -160,16 +158,8 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
     """Make the mask row of one pair.
 
     Raises:
-        RowError: the ids do not give the text, or the text cannot be encoded.
+        RowError: the ids do not give the text, the text cannot be encoded, or nothing is marked.
     """
-    identity, diff = _compare(pair, tokenizer, config)
-    return build_mask(identity, diff, touches_only_answer(diff))
-
-
-def _compare(
-    pair: Pair, tokenizer: TextTokenizer, config: MaskConfig
-) -> tuple[dict[str, Any], PairDiff]:
-    """What the row says of itself, and the difference."""
     ids = pair.completion_ids
     if ids is None:
         ids = tokenizer.encode(pair.wrong)
@@ -187,4 +177,6 @@ def _compare(
         "finish_reason": "unknown",
         "reward": 0.0,
     }
-    return identity, diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)
+    diff = diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)
+    check_marked(diff, config)
+    return build_mask(identity, diff, touches_only_answer(diff))

@@ -95,11 +95,6 @@ class Spending:
         return self.cost_usd + mean * (self._in_flight + 1) > self.max_cost_usd
 
 
-def count_spent(run: Run) -> tuple[int, float]:
-    """Requests and dollars that the repair stage of a run has on record."""
-    return SpentCount().count(run)
-
-
 class SpentCount:
     """What the repair stage of a run has on record, read once for each shard that stays as it is.
 

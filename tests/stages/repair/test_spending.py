@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.stages.repair import spending
-from dfgen.stages.repair.spending import SpentCount, count_spent, iter_attempts
+from dfgen.stages.repair.spending import SpentCount, iter_attempts
 from dfgen.store.run import Run
 from tests.support.sample_run import make_run
 
@@ -38,7 +38,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[int | None]:
 
 
 def test_a_finished_shard_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests, cost = count_spent(run)
+    requests, cost = SpentCount().count(run)
     assert requests > 0
     reads, spent = count_reads(monkeypatch), SpentCount()
     for shard in range(1, 20):
@@ -68,13 +68,13 @@ def test_what_has_changed_is_read_again(run: Run) -> None:
 def test_two_runs_are_two_accounts(run: Run, tmp_path: Path) -> None:
     other = Run.open_or_create(make_run(tmp_path / "other", prompts=3, samples=4), None)
     spent = SpentCount()
-    assert spent.count(run) == count_spent(run)
-    assert spent.count(other) == count_spent(other) != count_spent(run)
-    assert spent.count(run) == count_spent(run)
+    assert spent.count(run) == SpentCount().count(run)
+    assert spent.count(other) == SpentCount().count(other) != SpentCount().count(run)
+    assert spent.count(run) == SpentCount().count(run)
 
 
 def test_nothing_is_spent_in_a_new_run(run: Run, tmp_path: Path) -> None:
     from dfgen.config.pipeline import Pipeline
 
     pipeline = Pipeline.model_validate(run.manifest.pipeline)
-    assert count_spent(Run.open_or_create(tmp_path / "new", pipeline)) == (0, 0.0)
+    assert SpentCount().count(Run.open_or_create(tmp_path / "new", pipeline)) == (0, 0.0)
