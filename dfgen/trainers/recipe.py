@@ -1,0 +1,133 @@
+"""Says what of a group of answers is trained on, and how strongly: one small set of choices.
+
+A recipe is data, so that a run of training can write down what it did. The named ones are the arms
+that studies of credit assignment compare; `grpo` and `sft` are the controls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from dfgen.errors import ConfigError, guess_name
+
+Failed = Literal["mask", "full", "drop"]
+Right = Literal["full", "drop"]
+Positives = Literal["none", "new", "all"]
+Loss = Literal["ratio", "likelihood"]
+MaskMode = Literal["advantage", "loss"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "failed": ("mask", "full", "drop"),
+    "unrepaired": ("full", "drop"),
+    "right": ("full", "drop"),
+    "right_loss": ("ratio", "likelihood"),
+    "positives": ("none", "new", "all"),
+    "positive_loss": ("ratio", "likelihood"),
+    "scale_rewards": ("group", "none"),
+    "copies": ("each", "once"),
+    "mask_mode": ("advantage", "loss"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What of a group is trained on.
+
+    Attributes:
+        name: how it is called where results are reported.
+        failed: of a wrong answer that has a repair: only its masked tokens (`mask`), all tokens
+            (`full`, as GRPO does), or nothing (`drop`).
+        unrepaired: of a wrong answer without an accepted repair: all tokens, or nothing.
+        right: of right answers: all tokens, or nothing.
+        right_loss: by the trainer's ratio objective, or by plain likelihood.
+        positives: of a repair: nothing, its new tokens, or all tokens.
+        positive_loss: `likelihood`: -c * sum of log-probs, no ratio and no clip; `ratio`: the
+            trainer's objective with advantage c. c is minus the advantage of the failed answer.
+        scale_rewards: divide advantages by the group's standard deviation, or not (Dr. GRPO).
+        all_wrong: c of the repairs of a group in which no answer is right, where every advantage
+            is 0; 0 leaves such groups out.
+        weights: multiply masked tokens by the soft column `weights`, in [0, 1].
+        balance: scale what pulls down so that its advantage mass equals what pushes up in the whole
+            data set; a mask on one side breaks the zero sum of GRPO's advantages. Needs a pass
+            over the data before the first example.
+        copies: a repair that identical answers share counts once per answer, or once per text.
+        mask_mode: `advantage`: tokens outside of the mask have advantage 0 and still count in the
+            trainer's normaliser; `loss`: they are outside of the loss mask and do not count.
+    """
+
+    name: str = "custom"
+    failed: Failed = "mask"
+    unrepaired: Right = "full"
+    right: Right = "full"
+    right_loss: Loss = "ratio"
+    positives: Positives = "new"
+    positive_loss: Loss = "likelihood"
+    scale_rewards: Literal["group", "none"] = "group"
+    all_wrong: float = 1.0
+    weights: bool = False
+    balance: bool = False
+    copies: Literal["each", "once"] = "each"
+    mask_mode: MaskMode = "advantage"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no choice. Raises `ConfigError`."""
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise ConfigError(
+                    f"recipe.{name} is {value!r}; it can be {', '.join(choices)}.",
+                    where=f"recipe {self.name}",
+                )
+        if not 0 <= self.all_wrong < float("inf"):
+            raise ConfigError(
+                f"recipe.all_wrong is {self.all_wrong}; it must be a number of 0 or more.",
+                where=f"recipe {self.name}",
+            )
+
+    def change(self, **choices: Any) -> Recipe:
+        """Return a recipe with other choices, called `NAME+changed` unless a name is given."""
+        choices.setdefault("name", self.name if not choices else f"{self.name}+changed")
+        return replace(self, **choices)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all choices, for the record of a training run."""
+        return asdict(self)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("grpo", failed="full", positives="none"),
+        Recipe("df", failed="mask", positives="none"),
+        Recipe("df+repair", failed="mask", positives="new"),
+        Recipe("grpo+repair", failed="full", positives="all", positive_loss="ratio"),
+        Recipe("right-only", failed="drop", unrepaired="drop", positives="none"),
+        Recipe(
+            "sft",
+            failed="drop",
+            unrepaired="drop",
+            right_loss="likelihood",
+            positives="all",
+        ),
+    )
+}
+"""By name. `grpo`: every token of every answer. `df`: failed answers are gated by their masks.
+`df+repair`: the repair's new tokens are positives as well (the default). `grpo+repair`: whole
+repairs join the group's right answers. `right-only`: rejection sampling. `sft`: likelihood of right
+and repaired answers."""
+
+DEFAULT_RECIPE = "df+repair"
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """Return a recipe by its name; a recipe is returned as it is. Raises `ConfigError`."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        close = guess_name(recipe, RECIPES)
+        raise ConfigError(
+            f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}.",
+            hint=f"Did you mean {close!r}?" if close else "Or give a Recipe(...) of your own.",
+        )
+    return RECIPES[recipe]
