@@ -89,13 +89,22 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0
 	@touch $@
 
+# verl imports more than it declares. Its plugin is found by dfgen's entry point, so dfgen must be
+# installed there, again whenever a file of it changes; build/ would keep files that are gone.
 .venv-verl/ready:
 	$(PYTHON) -m venv .venv-verl
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 \
+	    cachetools uvicorn fastapi TransferQueue nvtx qwen_vl_utils
 	@touch $@
 
-trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/ready ## Those of trainers-test
+.venv-verl/dfgen: .venv-verl/ready pyproject.toml $(shell find dfgen -name '*.py')
+	rm -rf build
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --force-reinstall .
+	@touch $@
+
+trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/dfgen ## Those of trainers-test
 
 trainers-test: $(BIN)/dfgen trainers-env ## TRL trains on, ms-swift and verl load, the table groups
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers

@@ -12,22 +12,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.prompting import encode_prompt
+from dfgen.trainers.prompting import check_ids, encode_prompt
 from dfgen.trainers.rows import check_old_logprobs
 
 if TYPE_CHECKING:
     from dfgen.trainers.example import Example
-    from dfgen.trainers.recipe import Recipe
+    from dfgen.trainers.examples import Examples
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Refuse mask mode `advantage`. Raises `ConfigError`."""
-    if recipe.mask_mode != "loss":
+def check_examples(examples: Examples, processor: Any) -> None:
+    """Refuse mask mode `advantage`, and ids of another tokenizer.
+
+    Raises:
+        ConfigError: of the first.
+        InputError: of the second.
+    """
+    if examples.recipe.mask_mode != "loss":
         raise ConfigError(
             "prime-rl's KL term would move tokens outside of the mask.",
-            where=f"recipe {recipe.name}",
+            where=f"recipe {examples.recipe.name}",
             hint="Use recipe.change(mask_mode='loss').",
         )
+    check_ids(examples.tokenizer_sha256, processor)
 
 
 def assign_advantages(trace: Any, example: Example) -> None:

@@ -34,6 +34,7 @@ def list_stored_fields() -> list[tuple[str, Any]]:
         ("old_logprobs", numbers),
         ("reward", pa.float64()),
         ("temperature", pa.float64()),
+        ("tokenizer_sha256", text),
     ]
 
 
@@ -56,9 +57,7 @@ def make_schema() -> Any:
     )
 
 
-def write_rows(
-    examples: Iterable[Example], path: str | Path, *, temperature: float = 1.0
-) -> int:
+def write_rows(examples: Iterable[Example], path: str | Path, *, temperature: float = 1.0) -> int:
     """Write examples to a Parquet file, a few at a time.
 
     The pictures of a prompt are stored once per row group, however many answers it has.
@@ -78,11 +77,15 @@ def write_rows(
     import pyarrow.parquet as pq
 
     schema, count = make_schema(), 0
+    shared = {
+        "temperature": temperature,
+        "tokenizer_sha256": getattr(examples, "tokenizer_sha256", None),
+    }
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.part")
     # Room for the pictures of a whole row group: beyond this limit each would be stored again.
     with pq.ParquetWriter(unfinished, schema, dictionary_pagesize_limit=1 << 28) as writer:
-        for rows in _take(_make_rows(examples, temperature), ROWS_PER_GROUP):
+        for rows in _take(_make_rows(examples, shared), ROWS_PER_GROUP):
             writer.write_table(pa.Table.from_pylist(rows, schema))
             count += len(rows)
     if not count:
@@ -106,7 +109,7 @@ def check_old_logprobs(example: Example) -> None:
         )
 
 
-def _make_rows(examples: Iterable[Example], temperature: float) -> Iterator[dict[str, Any]]:
+def _make_rows(examples: Iterable[Example], shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for index, example in enumerate(examples):
         check_old_logprobs(example)
         stored = {name: getattr(example, name, None) for name, _ in list_stored_fields()}
@@ -119,7 +122,7 @@ def _make_rows(examples: Iterable[Example], temperature: float) -> Iterator[dict
             "reward_model": {"style": "rule", "ground_truth": ""},
             "agent_name": AGENT,
             "extra_info": {"index": index, "split": "train"},
-            "dfgen": stored | {"temperature": temperature},
+            "dfgen": stored | shared,
         }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.prompting import encode_prompt, split_messages
+from dfgen.trainers.prompting import check_ids, encode_prompt, split_messages
 
 ESTIMATOR = "dfgen_stored"
 
@@ -38,7 +38,7 @@ class ReplayGenerator:
 
         Raises:
             ConfigError: evaluation without a live generator.
-            InputError: a row is none of `write_rows`, or cannot be trained as the config says.
+            InputError: a row is none of `write_rows`, or its ids are of another tokenizer.
         """
         if input_batch["batch_metadata"].training_phase == "eval":
             if self.live is None:
@@ -50,14 +50,14 @@ class ReplayGenerator:
             return output
         rows = [
             (prompt, extra.get("dfgen"), extra.get("images") or [])
-            for prompt, extra in zip(
-                input_batch["prompts"], input_batch["env_extras"], strict=True
-            )
+            for prompt, extra in zip(input_batch["prompts"], input_batch["env_extras"], strict=True)
         ]
         if any(stored is None for _, stored, _ in rows):
             raise InputError(
                 "a row has no stored answer.", hint="Write data.train_data with write_rows."
             )
+        for _, stored, _ in rows:
+            check_ids(stored["tokenizer_sha256"], self.processor)
         encoded = [encode_prompt(split_messages(p), i, self.processor) for p, _, i in rows]
         return make_output(
             [stored for _, stored, _ in rows], encoded, input_batch["trajectory_ids"]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfgen.errors import ConfigError, InputError
+from dfgen.trainers.prompting import check_ids
 from dfgen.trainers.rows import AGENT
 
 try:
@@ -69,15 +70,24 @@ class ReplayAgentLoop(AgentLoopBase):  # type: ignore[misc]
         stored = kwargs["dfgen"]
         try:
             check_run(self.config, sampling_params, stored)
+            check_ids(stored["tokenizer_sha256"], self.tokenizer)
             return await self._replay(stored, list(kwargs["raw_prompt"]))
         except Exception as error:
             logger.error("dfgen: trajectory %s: %s", stored["trajectory_id"], error)
-            return _make_answer([0], [0], [0], [float("nan")], [0.0], None)
+            return _make_answer([0], [0], [0], [float("nan")], [0.0], [])
 
     async def _replay(self, stored: dict[str, Any], messages: list[Any]) -> AgentLoopOutput:
-        pictures = await self.process_multi_modal_info(messages)
+        # As stored: verl's own reading would resize them once before the processor does.
+        pictures = [
+            block["image"].convert("RGB")
+            for message in messages
+            if isinstance(message["content"], list)
+            for block in message["content"]
+            if block["type"] == "image"
+        ]
+        # verl has no processor for some models (Llava), and would leave the pictures out.
         self._assert_mm_supported(bool(pictures))
-        prompt = await self.ct_build_initial_tokens(messages, images=pictures.get("images"))
+        prompt = await self.ct_build_initial_tokens(messages, images=pictures or None)
         if stored["loss"] == "likelihood":
             old = [LIKELIHOOD] * len(stored["ids"])
         else:
@@ -92,7 +102,7 @@ def _make_answer(
     mask: list[int],
     advantages: list[float],
     old: list[float],
-    pictures: dict[str, Any] | None,
+    pictures: list[Any],
 ) -> StoredAnswer:
     return StoredAnswer(
         prompt_ids=prompt,
@@ -100,7 +110,7 @@ def _make_answer(
         response_mask=mask,
         response_logprobs=old,
         advantages=advantages,
-        multi_modal_data=pictures,
+        multi_modal_data={"images": pictures} if pictures else {},
         # Read by nothing that is used here, but without it verl would grade the answer.
         reward_score=float("nan"),
         num_turns=2,
@@ -137,10 +147,10 @@ def check_run(config: Any, sampling_params: dict[str, Any], stored: dict[str, An
     elif length > rollout.response_length:
         wrong = f"data.max_response_length is {rollout.response_length}, the answer has {length}"
     if wrong:
-        raise ConfigError(f"{wrong}.", where=f"trajectory {stored['trajectory_id']}")
+        raise ConfigError(f"{wrong}.")
 
 
-@register_adv_est("dfgen_stored")
+@register_adv_est("dfgen_stored")  # type: ignore[untyped-decorator]
 def keep_stored_advantages(
     token_level_rewards: torch.Tensor,
     response_mask: torch.Tensor,

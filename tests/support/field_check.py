@@ -12,6 +12,7 @@ number that it must be), `length` and `inner` (the names of the lengths of a lis
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,9 @@ PLAIN = {"int": int, "str": str, "bool": bool, "bytes": bytes}
 
 def load_types(trainer: str) -> Types:
     """Read the note on a trainer."""
-    note = json.loads((Path(__file__).parent / "trainer_types" / f"{trainer}.json").read_text("utf-8"))
+    note = json.loads(
+        (Path(__file__).parent / "trainer_types" / f"{trainer}.json").read_text("utf-8")
+    )
     assert re.fullmatch("[0-9a-f]{40}", note["commit"]), trainer
     types: Types = note["types"]
     return types
@@ -63,7 +66,7 @@ def check_fields(
 
 
 def fits(types: Types, kind: str, value: Any) -> bool:
-    """Tell whether a value is of a type; True is no int, and an int is no float."""
+    """Tell whether a value is of a type; True is no int, an int is no float, NaN is nothing."""
     if " | " in kind:
         return any(fits(types, each, value) for each in kind.split(" | "))
     if match := re.fullmatch(r"list\[(.*)\]", kind):
@@ -72,13 +75,20 @@ def fits(types: Types, kind: str, value: Any) -> bool:
         return isinstance(value, dict) and all(
             isinstance(key, str) and fits(types, match[1], each) for key, each in value.items()
         )
-    if kind == "tensor":
-        return hasattr(value, "dtype") and hasattr(value, "shape")
-    if kind == "None":
-        return value is None
-    if kind == "float":
-        return type(value) is float and value == value  # NaN is none
     if kind in types:
         check_fields(types, kind, value, {})
         return True
-    return kind == "any" or type(value) is PLAIN.get(kind)
+    return is_plain(kind, value)
+
+
+def is_plain(kind: str, value: Any) -> bool:
+    """Tell whether a value is of a type that has no parts."""
+    if kind == "any":
+        return True
+    if kind == "None":
+        return value is None
+    if kind == "tensor":
+        return hasattr(value, "dtype") and hasattr(value, "shape")
+    if kind == "float":
+        return type(value) is float and not math.isnan(value)
+    return type(value) is PLAIN[kind]

@@ -35,7 +35,14 @@ from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
 from dfgen.errors import DfgenError
 from dfgen.trainers.examples import make_examples
+from dfgen.trainers.prompting import encode_prompt
 from dfgen.trainers.recipe import find_recipe
+from dfgen.trainers.reference import (
+    compute_dapo,
+    compute_grpo,
+    compute_gspo_token,
+    compute_sapo,
+)
 from dfgen.trainers.rows import write_rows
 
 # What README tells people to set, besides their model and sizes.
@@ -54,6 +61,7 @@ FAULTS = {
     "length": ["data.max_response_length=4"],
     "bypass": ["algorithm.rollout_correction.bypass_mode=False"],
     "kl": ["algorithm.use_kl_in_reward=True"],
+    "processor": [],
 }
 
 
@@ -69,7 +77,7 @@ def compose(model: str, changes: list[str]) -> DictConfig:
         return hydra.compose("ppo_trainer", [*own, *sizes, *small, *SETTINGS, *changes])
 
 
-def replay(file: str, config: DictConfig, prefix: str) -> DataProto:
+def replay(file: str, config: DictConfig, prefix: str, *, with_processor: bool = True) -> DataProto:
     """What the trainer's `_compute_advantage` has in hands."""
     processor = AutoProcessor.from_pretrained(config.actor_rollout_ref.model.path)
     rows = RLHFDataset(file, processor.tokenizer, config.data, processor)
@@ -78,6 +86,10 @@ def replay(file: str, config: DictConfig, prefix: str) -> DataProto:
     sent = tu.get_tensordict(batch)
     tu.assign_non_tensor_data(sent, "global_steps", 1)
     worker = AgentLoopWorkerTQ.__ray_metadata__.modified_class(config, None, None, [object()])
+    # verl makes processors of Qwen-VL, GLM-V, Gemma 4 and Mllama only; the demo policy is a Llava.
+    assert worker.processor is None
+    if with_processor:
+        worker.processor = processor
 
     async def run() -> None:
         await worker.generate_sequences(sent)
@@ -99,7 +111,7 @@ def replay(file: str, config: DictConfig, prefix: str) -> DataProto:
     data.non_tensor_batch["uid"] = batch["uid"]
     data.meta_info["lengths"] = lengths
     pictures = [dict(getattr(i, "data", i)) for i in inputs["multi_modal_inputs"]]
-    data.meta_info["pixels"] = [list(each["pixel_values"].shape) for each in pictures]
+    data.meta_info["pixels"] = [p["pixel_values"] for p in pictures if p]
     data.meta_info["keys"] = keys
     return data
 
@@ -121,7 +133,8 @@ def try_losses(data: DataProto, config: DictConfig, agg: str) -> dict[str, Any]:
     mask, advantages = batch["response_mask"].bool(), batch["advantages"]
     trained = mask & (advantages != 0)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(advantages.shape, generator=generator) * 0.3
+    # Ratios below 3, where verl's second clip would begin, which the reference does not have.
+    noise = (torch.randn(advantages.shape, generator=generator) * 0.3).clamp(-1, 1)
     old = batch["old_log_probs"]
     start = torch.where(old > 0.5, torch.full_like(old, -0.7), old) + noise
     found = {}
@@ -142,7 +155,18 @@ def try_losses(data: DataProto, config: DictConfig, agg: str) -> dict[str, Any]:
             continue
         loss.backward()
         assert logp.grad is not None
+        again = start.clone().requires_grad_()
+        # Likelihood by its definition here: the ratio to the policy as it is.
+        before = torch.where(old > 0.5, start, old)
+        own = compute_reference(name, agg, actor, [again, before, advantages, mask])
+        difference = None
+        if own is not None:
+            own.backward()
+            difference = max(
+                float((own - loss).detach().abs()), float((again.grad - logp.grad).abs().max())
+            )
         found[name] = {
+            "difference": difference,
             "loss": float(loss),
             "outside": float(logp.grad[~trained].abs().max()),
             "inside": float(logp.grad[trained].abs().mean()),
@@ -152,18 +176,32 @@ def try_losses(data: DataProto, config: DictConfig, agg: str) -> dict[str, Any]:
     return found
 
 
+def compute_reference(name: str, agg: str, actor: Any, tensors: list[torch.Tensor]) -> Any:
+    """The same loss by dfgen.trainers.reference, where both have the same formula."""
+    mask = tensors[-1]
+    per_row = mask.sum(-1)
+    if name == "dfgen_vanilla" and agg == "token-mean":
+        return compute_dapo(*tensors, float(mask.sum()))
+    if name == "dfgen_vanilla" and agg == "seq-mean-token-mean":
+        return compute_grpo(*tensors, per_row)
+    if name == "dfgen_gspo" and agg == "seq-mean-token-mean":
+        clips = {"low": actor.clip_ratio_low, "high": actor.clip_ratio_high}
+        return compute_gspo_token(*tensors, per_row, **clips)
+    if name == "dfgen_sapo":
+        return compute_sapo(*tensors, per_row, positive=actor.tau_pos, negative=actor.tau_neg)
+    return None
+
+
 def try_faults(file: str, model: str) -> dict[str, str]:
     found = {}
     for name, changes in FAULTS.items():
         config = compose(model, changes)
         try:
-            data = replay(file, compose(model, changes), f"{name}-")
+            data = replay(file, config, f"{name}-", with_processor=name != "processor")
             config.algorithm.adv_estimator = "dfgen_stored"
             estimate(data, config)
         except DfgenError as error:
             found[name] = str(error)
-        except AssertionError as error:
-            found[name] = f"assertion: {error}"
     return found
 
 
@@ -171,25 +209,31 @@ def main(groups: str, model: str, *recipes: str) -> None:
     ray.init(num_cpus=8, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
     tq.init(OmegaConf.create({"backend": {"SimpleStorage": {"num_data_storage_units": 1}}}))
     config, results = compose(model, []), []
+    processor = AutoProcessor.from_pretrained(model)
     for index, (name, mode) in enumerate(zip(recipes[::2], recipes[1::2], strict=True)):
         recipe = find_recipe(name).change(mask_mode=mode)
-        examples = make_examples(groups, recipe, tokenizer=None, say=None)
+        examples = make_examples(groups, recipe, say=None)
         file = f"rows{index}.parquet"
         count = write_rows(examples, file)
+        wanted = [encode_prompt(e.prompt, e.images, processor)[1] for e in examples]
         data = estimate(replay(file, config, f"r{index}-"), config)
         lengths = data.meta_info["lengths"]
         names = ("responses", "response_mask", "rm_scores", "old_log_probs", "advantages")
         results.append(
             {
                 "count": count,
-                "pixels": data.meta_info["pixels"],
+                "pixels": [
+                    float((pixels - inputs["pixel_values"]).abs().max())
+                    for pixels, inputs in zip(data.meta_info["pixels"], wanted, strict=True)
+                ],
                 "batch": {
                     field: [
                         row[:length].tolist()
                         for row, length in zip(data.batch[field], lengths, strict=True)
                     ]
                     for field in names
-                },
+                }
+                | {"prompts": data.batch["prompts"].tolist()},
                 "losses": {
                     agg: try_losses(data, config, agg)
                     for agg in ("token-mean", "seq-mean-token-sum", "seq-mean-token-mean")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from transformers import AutoProcessor
@@ -16,13 +19,14 @@ from dfgen.errors import ConfigError, InputError
 from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
 from dfgen.trainers import prime_rl, skyrl, slime
+from dfgen.trainers.checks import hash_tokenizer
 from dfgen.trainers.example import Example
 from dfgen.trainers.examples import Examples, make_examples
 from dfgen.trainers.prompting import encode_prompt, split_messages
 from dfgen.trainers.recipe import RECIPES, Recipe
 from dfgen.trainers.rows import write_rows
-from tests.support.sample_run import make_run
 from tests.support.field_check import check_fields, fits, load_types
+from tests.support.sample_run import make_run
 
 POLICY = Path(__file__).parents[2] / "dfgen/demo/models/policy"
 LOSS = RECIPES["df+repair"].change(mask_mode="loss")
@@ -102,9 +106,7 @@ def test_slime_files_hold_the_examples(
     recipe: Recipe, groups: Path, processor: Any, tmp_path: Path
 ) -> None:
     examples = list(open_examples(groups, recipe))
-    count = slime.write_rollouts(
-        open_examples(groups, recipe), tmp_path, processor, batch_size=4
-    )
+    count = slime.write_rollouts(open_examples(groups, recipe), tmp_path, processor, batch_size=4)
     batches = load_batches(tmp_path)
     assert len(batches) == count == len(examples) // 4
     types = load_types("slime")
@@ -132,6 +134,7 @@ def slime_args(**changed: Any) -> SimpleNamespace:
         "normalize_advantages": False,
         "use_rollout_logprobs": False,
         "global_batch_size": 4,
+        "rollout_temperature": 1.0,
     }
     return SimpleNamespace(**settings | changed)
 
@@ -152,30 +155,106 @@ def test_slime_gets_advantages_as_rewards(groups: Path, processor: Any, tmp_path
         {"normalize_advantages": True},
         {"use_rollout_logprobs": True},
         {"global_batch_size": 2},
+        {"rollout_temperature": 0.7},
     ],
 )
 def test_slime_is_refused_what_changes_the_gradient(changed: dict[str, Any]) -> None:
-    sample = SimpleNamespace(reward=0.0, metadata={slime.ADVANTAGE: 1.0, slime.LIKELIHOOD: True})
+    metadata = {slime.ADVANTAGE: 1.0, slime.LIKELIHOOD: True, slime.TEMPERATURE: 1.0}
+    sample = SimpleNamespace(reward=0.0, metadata=metadata)
     slime.give_advantages(slime_args(), [sample] * 4)
     with pytest.raises(ConfigError):
         slime.give_advantages(slime_args(**changed), [sample] * 4)
 
 
 def test_slime_has_no_advantages_per_token(groups: Path, processor: Any, tmp_path: Path) -> None:
-    for recipe in (LOSS.change(weights=True), LOSS.change(mask_mode="advantage")):
-        with pytest.raises(ConfigError, match="one advantage per answer"):
-            slime.write_rollouts(
-                open_examples(groups, recipe), tmp_path, processor, batch_size=4
-            )
+    examples = open_examples(groups, LOSS.change(mask_mode="advantage"))
+    with pytest.raises(ConfigError, match="one advantage per answer"):
+        slime.write_rollouts(examples, tmp_path, processor, batch_size=4)
+
+
+class Sample(SimpleNamespace):
+    """As slime's loader makes it of a row of `dfgen export --to slime`."""
+
+    class Status(Enum):
+        COMPLETED = "completed"
+        TRUNCATED = "truncated"
+
+
+class Source:
+    def __init__(self, examples: list[Example], processor: Any) -> None:
+        self.groups = [[make_slime_row(example, processor)] for example in examples]
+
+    def get_samples(self, count: int) -> list[list[Sample]]:
+        taken, self.groups = self.groups[:count], self.groups[count:]
+        return taken
+
+
+def make_slime_row(example: Example, processor: Any) -> Sample:
+    old = example.old_logprobs
+    return Sample(
+        index=0,
+        prompt=processor.apply_chat_template(
+            example.prompt, add_generation_prompt=True, tokenize=False
+        ),
+        multimodal_inputs={
+            "images": [PIL.Image.open(io.BytesIO(i["bytes"])) for i in example.images],
+            "videos": None,
+        },
+        metadata={
+            "trajectory_id": example.trajectory_id,
+            "completion_ids": example.ids.tolist(),
+            "loss_mask": example.loss_mask.tolist(),
+            "advantages": example.advantages.tolist(),
+            "old_logprobs": None if old is None else old.tolist(),
+            "loss": example.loss,
+            "reward": example.reward,
+            "finish_reason": example.finish_reason,
+            "temperature": 1.0,
+            "tokenizer_sha256": hash_tokenizer(processor),
+        },
+    )
+
+
+@pytest.mark.parametrize("recipe", [LOSS, RATIO], ids=lambda recipe: recipe.name)
+def test_slime_replays_rows_as_it_draws_them(recipe: Recipe, groups: Path, processor: Any) -> None:
+    examples = list(open_examples(groups, recipe))
+    source = Source(examples, processor)
+    args = SimpleNamespace(
+        n_samples_per_prompt=1, rollout_batch_size=len(examples), hf_checkpoint=str(POLICY)
+    )
+    drawn = slime.replay_rollout(args, 0, source)
+    types = load_types("slime")
+    for (sample,), example in zip(drawn, examples, strict=True):
+        prompt, _ = encode_prompt(example.prompt, example.images, processor)
+        fields = dict(vars(sample)) | {"status": sample.status.value}
+        sizes = {"response": len(example.ids), "total": len(prompt) + len(example.ids)}
+        check_fields(types, "Sample", fields, sizes)
+        assert sample.tokens == prompt + example.ids.tolist()
+        told = sample.metadata[slime.ADVANTAGE] * example.loss_mask
+        np.testing.assert_allclose(told, example.advantages, atol=1e-6)
+        assert (sample.rollout_log_probs is not None) == (recipe is RATIO)
+
+
+def test_slime_rows_that_cannot_be_replayed_are_refused(groups: Path, processor: Any) -> None:
+    examples = list(open_examples(groups, RATIO))[:1]
+    args = SimpleNamespace(n_samples_per_prompt=1, rollout_batch_size=1, hf_checkpoint=str(POLICY))
+    source = Source(examples, processor)
+    with pytest.raises(ConfigError, match="must be 1"):
+        slime.replay_rollout(SimpleNamespace(n_samples_per_prompt=4), 0, source)
+    source.groups[0][0].metadata["old_logprobs"] = None
+    with pytest.raises(InputError, match="no old log-probs"):
+        slime.replay_rollout(args, 0, source)
+    source = Source(examples, processor)
+    source.groups[0][0].metadata = {}
+    with pytest.raises(InputError, match="no stored answer"):
+        slime.replay_rollout(args, 0, source)
 
 
 def test_slime_says_when_there_is_no_whole_batch(
     groups: Path, processor: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="fewer than one batch"):
-        slime.write_rollouts(
-            open_examples(groups, LOSS), tmp_path, processor, batch_size=1000
-        )
+        slime.write_rollouts(open_examples(groups, LOSS), tmp_path, processor, batch_size=1000)
 
 
 # -- SkyRL
@@ -286,8 +365,8 @@ def test_skyrl_estimator_keeps_advantages() -> None:
 def test_prime_rl_samples_hold_the_examples(groups: Path, processor: Any) -> None:
     types = load_types("prime_rl")
     seen = set()
+    prime_rl.check_examples(open_examples(groups, LOSS), processor)
     for example in open_examples(groups, LOSS):
-        prime_rl.check_recipe(LOSS)
         sample = prime_rl.make_sample(example, processor, token_types={2: 1})
         prompt, _ = encode_prompt(example.prompt, example.images, processor)
         start = len(prompt)
@@ -344,12 +423,30 @@ def test_prime_rl_traces_are_annotated(groups: Path) -> None:
             assert node.loss_weights["rl"][3:] == example.loss_mask.tolist()
 
 
-def test_prime_rl_refuses_other_tokens_and_the_other_mode(groups: Path) -> None:
+def test_prime_rl_refuses_other_tokens_and_the_other_mode(groups: Path, processor: Any) -> None:
     first, *_, last = open_examples(groups, LOSS)
     with pytest.raises(InputError, match="not those of the stored answer"):
         prime_rl.assign_advantages(make_trace(first), last)
     with pytest.raises(ConfigError, match="outside of the mask"):
-        prime_rl.check_recipe(RECIPES["df"])
+        prime_rl.check_examples(open_examples(groups, RECIPES["df"]), processor)
+
+
+def test_ids_of_another_tokenizer_are_refused(groups: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    other = AutoProcessor.from_pretrained(POLICY)
+    other.tokenizer.add_tokens(["another"])
+    examples = open_examples(groups, LOSS)
+    write_rows(examples, tmp_path / "rows.parquet")
+    rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    generator = skyrl.ReplayGenerator(other, skyrl_config())
+    for attempt in (
+        lambda: slime.write_rollouts(examples, tmp_path, other, batch_size=1),
+        lambda: prime_rl.check_examples(examples, other),
+        lambda: asyncio.run(generator.generate(ask(rows))),
+    ):
+        with pytest.raises(InputError, match="another tokenizer"):
+            attempt()
 
 
 # -- prompts
