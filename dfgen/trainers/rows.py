@@ -83,17 +83,20 @@ def write_rows(examples: Iterable[Example], path: str | Path, *, temperature: fl
     }
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.part")
-    # Room for the pictures of a whole row group: beyond this limit each would be stored again.
-    with pq.ParquetWriter(unfinished, schema, dictionary_pagesize_limit=1 << 28) as writer:
-        for rows in _take(_make_rows(examples, shared), ROWS_PER_GROUP):
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-            count += len(rows)
-    if not count:
-        unfinished.unlink()
-        raise InputError(
-            "there is no example to write.",
-            hint="By this recipe nothing of the data is trained on; choose another one.",
-        )
+    try:
+        # Room for the pictures of a whole row group: beyond it each would be stored again.
+        with pq.ParquetWriter(unfinished, schema, dictionary_pagesize_limit=1 << 28) as writer:
+            for rows in _take(_make_rows(examples, shared), ROWS_PER_GROUP):
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                count += len(rows)
+        if not count:
+            raise InputError(
+                "there is no example to write.",
+                hint="By this recipe nothing of the data is trained on; choose another one.",
+            )
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     unfinished.replace(path)
     return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -460,3 +461,24 @@ def test_messages_of_text_make_the_blocks_that_templates_take(groups: Path) -> N
             for b in message["content"]
         ]
         assert [b for m in split_messages(example.messages) for b in m["content"]] == blocks
+
+
+# -- rows
+
+
+def test_rows_store_a_picture_once_for_all_answers_to_it(groups: Path, tmp_path: Path) -> None:
+    example = next(iter(open_examples(groups, RATIO)))
+    noise = np.random.default_rng(0).bytes(300_000)
+    same = replace(example, images=[{"bytes": noise, "path": None}])
+    assert write_rows([same] * 40, tmp_path / "rows.parquet") == 40
+    assert 300_000 < (tmp_path / "rows.parquet").stat().st_size < 400_000
+
+
+def test_rows_without_what_the_loss_needs_are_not_written(groups: Path, tmp_path: Path) -> None:
+    example = next(iter(open_examples(groups, RATIO)))
+    file = tmp_path / "rows.parquet"
+    with pytest.raises(InputError, match="no old log-probs"):
+        write_rows([example, replace(example, old_logprobs=None)], file)
+    with pytest.raises(InputError, match="no example"):
+        write_rows([], file)
+    assert not list(tmp_path.iterdir())
