@@ -1,9 +1,9 @@
 """Gives SkyRL a generator that returns stored answers, and an estimator that keeps advantages.
 
 SkyRL takes rewards per token, and that is how advantages travel. Mask modes: both; in mode
-`advantage` with `use_kl_loss` off, as that acts on every token in the loss mask. Pictures: models
-whose processor gives `pixel_values` and `image_grid_thw`, as SkyRL knows no others. Written by the
-sources of SkyRL at commit a956457; not run against it, as it needs CUDA.
+`advantage` without `use_kl_loss` and `kl_cov`, which act on every token in the loss mask.
+Pictures: models whose processor gives `pixel_values` and `image_grid_thw`, as SkyRL knows no
+others. Written by the sources of SkyRL at commit a956457; not run against it, as it needs CUDA.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class ReplayGenerator:
         """Return SkyRL's `GeneratorOutput` for its `GeneratorInput`.
 
         Raises:
-            ConfigError: evaluation without a live generator.
+            ConfigError: evaluation without a live generator, or mask mode `advantage` with a loss
+                that moves all tokens.
             InputError: a row is none of `write_rows`, or its ids are of another tokenizer.
         """
         if input_batch["batch_metadata"].training_phase == "eval":
@@ -58,6 +59,7 @@ class ReplayGenerator:
             )
         for _, stored, _ in rows:
             check_ids(stored["tokenizer_sha256"], self.processor)
+            check_mode(self.config.trainer.algorithm, stored)
         encoded = [encode_prompt(split_messages(p), i, self.processor) for p, _, i in rows]
         return make_output(
             [stored for _, stored, _ in rows], encoded, input_batch["trajectory_ids"]
@@ -127,3 +129,17 @@ def check_config(config: Any) -> None:
         )
     if wrong:
         raise ConfigError(f"{wrong}.", where="SkyRL's config")
+
+
+def check_mode(algorithm: Any, stored: dict[str, Any]) -> None:
+    """Refuse tokens without an advantage where SkyRL would move them. Raises `ConfigError`."""
+    pairs = zip(stored["advantages"], stored["loss_mask"], strict=True)
+    kept = [value != 0 for value, use in pairs if use]
+    moves_all = algorithm.use_kl_loss or algorithm.policy_loss_type == "kl_cov"
+    if moves_all and any(kept) and not all(kept):
+        raise ConfigError(
+            "use_kl_loss and the loss kl_cov move tokens outside of the mask in mask mode "
+            "`advantage`.",
+            where=f"trajectory {stored['trajectory_id']}",
+            hint="Set trainer.algorithm.use_kl_loss=false, or use recipe.change(mask_mode='loss').",
+        )

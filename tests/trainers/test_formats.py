@@ -266,6 +266,8 @@ def skyrl_config(**algorithm: Any) -> SimpleNamespace:
         "advantage_estimator": "dfgen_stored",
         "advantage_batch_normalize": False,
         "use_kl_in_reward": False,
+        "use_kl_loss": False,
+        "policy_loss_type": "regular",
     }
     return SimpleNamespace(
         generator=SimpleNamespace(n_samples_per_prompt=1, step_wise_trajectories=False),
@@ -312,6 +314,23 @@ def test_skyrl_generator_returns_the_examples(
     prompts = [encode_prompt(e.prompt, e.images, processor)[0] for e in examples]
     assert output["prompt_token_ids"] == prompts
     assert [len(values) for values in output["pixel_values"]] == [1] * len(examples)
+
+
+@pytest.mark.parametrize("changed", [{"use_kl_loss": True}, {"policy_loss_type": "kl_cov"}])
+def test_skyrl_moves_no_token_outside_of_the_mask(
+    changed: dict[str, Any], groups: Path, processor: Any, tmp_path: Path
+) -> None:
+    import pyarrow.parquet as pq
+
+    generator = skyrl.ReplayGenerator(processor, skyrl_config(**changed))
+    for recipe in (RECIPES["df+repair"], LOSS):
+        write_rows(open_examples(groups, recipe), tmp_path / "rows.parquet")
+        rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+        if recipe is LOSS:
+            asyncio.run(generator.generate(ask(rows)))
+        else:
+            with pytest.raises(ConfigError, match="outside of the mask"):
+                asyncio.run(generator.generate(ask(rows)))
 
 
 def test_skyrl_evaluates_with_live_answers(processor: Any) -> None:
