@@ -128,6 +128,18 @@ REASONS: tuple[Reason, ...] = (
         "Raise `images.max_bytes` or `images.max_pixels`, or make the picture smaller.",
     ),
     Reason(
+        "image_too_small",
+        PROMPTS,
+        "A side of a picture is shorter than `images.min_side`.",
+        "Lower the limit if your model can take it.",
+    ),
+    Reason(
+        "image_too_narrow",
+        PROMPTS,
+        "A picture is longer for its width than `images.max_aspect`.",
+        "Cut or pad the picture, or raise the limit if your model can take it.",
+    ),
+    Reason(
         "image_remote",
         PROMPTS,
         "The picture is an address on the network; dfgen fetches none.",

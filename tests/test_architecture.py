@@ -26,15 +26,16 @@ ARROWS = {
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,
-    "store": GROUND | {"tokens"},
-    "prompts": GROUND | {"demo", "grade"},
-    "engines": GROUND | {"prompts", "demo"},
+    "store": GROUND | {"pictures", "tokens"},
+    "pictures": {"errors", "config"},
+    "prompts": GROUND | {"demo", "grade", "pictures"},
+    "engines": GROUND | {"pictures", "demo"},
     "demo": GROUND,
-    "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens", "store"},
+    "stages": GROUND | {"engines", "grade", "diff", "pictures", "prompts", "tokens", "store"},
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
-    "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
-    "export": GROUND | {"stages", "engines", "store", "tokens"},
+    "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
+    "export": GROUND | {"stages", "engines", "pictures", "store", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
@@ -97,6 +98,7 @@ def test_imports_point_one_way(path: Path) -> None:
 # Files that decide something about rows and nothing else: they know no directory and no model. What
 # stands between a run directory and them is a file named stage, record, grading, pairs, ...
 PURE = (
+    "pictures/*.py",
     "diff/*.py",
     "grade/*.py",
     "stages/prompting.py",
