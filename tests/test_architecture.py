@@ -102,6 +102,7 @@ PURE = (
     "diff/*.py",
     "grade/*.py",
     "stages/prompting.py",
+    "stages/screening.py",
     "stages/sample/draws.py",
     "stages/sample/early_stop.py",
     "stages/repair/checks.py",
