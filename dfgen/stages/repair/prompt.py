@@ -33,7 +33,7 @@ _BAR = r"[|\uff5c]"
 _CONTROL_TOKEN = "|".join(
     (
         rf"{_BAR}[^<>|\uff5c\n]{{1,40}}{_BAR}?>",
-        rf"[^<>|\uff5c\s]{{1,40}}{_BAR}>",
+        rf"[^<>|\uff5c\s{_BREAK}]{{1,40}}{_BAR}>",
         r"/?s>",
         r"/?(?:image|img|video|audio|bos|eos|pad|unk|mask|cls|sep|sop|eop)>",
         r"(?:start|end|begin)_of_[a-z_]{1,20}>",
