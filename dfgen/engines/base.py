@@ -45,7 +45,7 @@ FinishReason = Literal["stop", "length", "content_filter", "error"]
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """An encoded picture, exactly as the user gave it.
+    """An encoded picture: the view (`dfgen.pictures`) of one that the user gave.
 
     Attributes:
         data: the file's bytes.

@@ -28,7 +28,8 @@ def iter_tables(
     import pyarrow as pa
 
     schema = table.make_schema(tokenizer_sha256)
-    for shard in read_shards(finished):
+    pictured = any(field.name.endswith(("image", "images")) for field in schema)
+    for shard in read_shards(finished, pictured=pictured):
         wanted = shard.gather() if table.needs_prompts else shard
         if not wanted.masks.num_rows:
             continue

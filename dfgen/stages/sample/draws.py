@@ -97,6 +97,24 @@ def make_requests(
                 )
 
 
+def refuse_cells(
+    prompt: Prompt, error: RowError, config: SampleConfig, run_seed: int, wanted: Collection[str]
+) -> Iterator[Draw]:
+    """Make draws that say why the wanted cells of a prompt are not drawn."""
+    for index in range(config.num_samples):
+        key = make_trajectory_id(prompt.prompt_id, index)
+        if key in wanted:
+            yield Draw(
+                trajectory_id=key,
+                prompt_id=prompt.prompt_id,
+                sample_index=index,
+                finish_reason="error",
+                seed=derive_seed(run_seed, prompt.prompt_id, index),
+                reason=error.reason,
+                detail=error.detail,
+            )
+
+
 def draw_samples(
     engine: Engine, requests: Iterable[Request], retokenizer: TextTokenizer | None = None
 ) -> Iterator[list[Draw]]:
