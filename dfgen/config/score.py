@@ -30,7 +30,7 @@ class ScoreConfig(Section):
     them (after VPPO, arXiv 2510.09285). Doubles the work on answers."""
     max_gap: float | None = Field(default=None, gt=0)
     """Nats by which a token's logprob may differ from the stored one. Unset: .01 where the model
-    computes in float32, .25 where in half precision."""
+    computes in float32, .1 where in half precision."""
     max_gap_share: float = Field(default=0.01, ge=0, le=1)
     """Share of tokens that may differ by more; above it the stage stops early and says what to
     look at."""
