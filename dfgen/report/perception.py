@@ -27,8 +27,9 @@ def name_errors(mask: Mapping[str, Any]) -> list[Error | None]:
     """Name the error of each hunk of a mask row.
 
     Returns:
-        None for hunks outside the mask, for insertions, which have no token of their own, and for
-        all where the row does not say how much its tokens depend on the pictures.
+        None for hunks outside the mask, for insertions, which have no token of their own, for
+        consequences, which repeat a value and are no errors of their own, and for all where the row
+        does not say how much its tokens depend on the pictures.
     """
     hunks = json.loads(mask["hunks"]) if mask["hunks"] else []
     values = mask.get("visual_kl") or mask.get("visual_log_ratio")
@@ -38,7 +39,7 @@ def name_errors(mask: Mapping[str, Any]) -> list[Error | None]:
     errors: list[Error | None] = []
     for hunk in hunks:
         own = [values[t] for t in range(*hunk["wrong_tokens"]) if mask["loss_mask"][t]]
-        if not own or not hunk["in_mask"]:
+        if not own or not hunk["in_mask"] or hunk["role"] == "consequence":
             errors.append(None)
         else:
             errors.append("perception" if max(own) > mean else "reasoning")
@@ -48,9 +49,8 @@ def name_errors(mask: Mapping[str, Any]) -> list[Error | None]:
 def measure_perception(finished: FinishedRun) -> dict[str, Any] | None:
     """Count the errors at the root of wrong answers by kind; None where nothing tells them apart.
 
-    Consequences are left out: they repeat a value and are no errors of their own. On drawn scenes,
-    where the truth is known, `counts_told` and `others_told` say how often a wrong count is called
-    perception, and whatever else is wrong (a sum, a comparison, the answer) reasoning.
+    On drawn scenes, where the truth is known, `counts_told` and `others_told` say how often a wrong
+    count is called perception, and whatever else is wrong (a sum, a comparison) reasoning.
     """
     run = finished.run
     found: Counter[str] = Counter()
