@@ -40,7 +40,6 @@ from dfgen.store.layout import (
     Table,
     find_writer,
     list_inputs,
-    list_side_tables,
     list_stages,
 )
 from dfgen.store.lock import FileLock
@@ -170,9 +169,13 @@ class Run:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that a run of this kind has, side stages last."""
-        tables = {*self.manifest.tables, *list_side_tables()}
-        return tuple(stage for stage in list_stages() if OUTPUTS[stage] in tables)
+        """The stages that a run of this kind has, and the side stages that have begun, last."""
+        return tuple(
+            stage
+            for stage in list_stages()
+            if OUTPUTS[stage] in self.manifest.tables
+            or self.manifest.get_stage(stage).state != "pending"
+        )
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
         """Return what is remembered of a finished shard; None if nothing is.
