@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import copy
 import io
 from dataclasses import replace
 from enum import Enum
@@ -12,15 +14,16 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoProcessor
 
 from dfgen.errors import ConfigError, InputError
+from dfgen.export.choices import Choices
 from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
 from dfgen.trainers import prime_rl, skyrl, slime
-from dfgen.trainers.checks import hash_tokenizer
 from dfgen.trainers.example import Example
 from dfgen.trainers.examples import Examples, make_examples
 from dfgen.trainers.prompting import encode_prompt, split_messages
@@ -182,44 +185,37 @@ class Sample(SimpleNamespace):
 
 
 class Source:
-    def __init__(self, examples: list[Example], processor: Any) -> None:
-        self.groups = [[make_slime_row(example, processor)] for example in examples]
+    def __init__(self, groups: list[list[Sample]]) -> None:
+        self.groups = groups
 
     def get_samples(self, count: int) -> list[list[Sample]]:
         taken, self.groups = self.groups[:count], self.groups[count:]
         return taken
 
 
-def make_slime_row(example: Example, processor: Any) -> Sample:
-    old = example.old_logprobs
-    return Sample(
-        index=0,
-        prompt=processor.apply_chat_template(
-            example.prompt, add_generation_prompt=True, tokenize=False
-        ),
-        multimodal_inputs={
-            "images": [PIL.Image.open(io.BytesIO(i["bytes"])) for i in example.images],
-            "videos": None,
-        },
-        metadata={
-            "trajectory_id": example.trajectory_id,
-            "completion_ids": example.ids.tolist(),
-            "loss_mask": example.loss_mask.tolist(),
-            "advantages": example.advantages.tolist(),
-            "old_logprobs": None if old is None else old.tolist(),
-            "loss": example.loss,
-            "reward": example.reward,
-            "finish_reason": example.finish_reason,
-            "temperature": 1.0,
-            "tokenizer_sha256": hash_tokenizer(processor),
-        },
-    )
+def read_rows(run: Path, recipe: Recipe, processor: Any, folder: Path) -> list[list[Sample]]:
+    """Rows of `dfgen export --to slime`, as slime's data set draws them."""
+    choices = Choices(recipe=recipe)
+    export_tables(open_finished(run), ["slime"], folder, flat=True, choices=choices)
+    drawn = []
+    for row in pq.read_table(next(folder.glob("*.parquet"))).to_pylist():
+        pictures = [base64.b64decode(uri.partition(",")[2]) for uri in row["images"]]
+        text = processor.apply_chat_template(
+            split_messages(row["prompt"]), add_generation_prompt=True, tokenize=False
+        )
+        images = [PIL.Image.open(io.BytesIO(data)) for data in pictures]
+        inputs = {"images": images, "videos": None}
+        sample = Sample(index=0, prompt=text, multimodal_inputs=inputs, metadata=row["metadata"])
+        drawn.append([sample])
+    return drawn
 
 
 @pytest.mark.parametrize("recipe", [LOSS, RATIO], ids=lambda recipe: recipe.name)
-def test_slime_replays_rows_as_it_draws_them(recipe: Recipe, groups: Path, processor: Any) -> None:
+def test_slime_replays_rows_as_it_draws_them(
+    recipe: Recipe, groups: Path, processor: Any, tmp_path: Path
+) -> None:
     examples = list(open_examples(groups, recipe))
-    source = Source(examples, processor)
+    source = Source(read_rows(groups.parent / "run", recipe, processor, tmp_path / "slime"))
     args = SimpleNamespace(
         n_samples_per_prompt=1, rollout_batch_size=len(examples), hf_checkpoint=str(POLICY)
     )
@@ -236,19 +232,25 @@ def test_slime_replays_rows_as_it_draws_them(recipe: Recipe, groups: Path, proce
         assert (sample.rollout_log_probs is not None) == (recipe is RATIO)
 
 
-def test_slime_rows_that_cannot_be_replayed_are_refused(groups: Path, processor: Any) -> None:
-    examples = list(open_examples(groups, RATIO))[:1]
+def test_slime_rows_that_cannot_be_replayed_are_refused(
+    groups: Path, processor: Any, tmp_path: Path
+) -> None:
+    rows = read_rows(groups.parent / "run", RATIO, processor, tmp_path / "slime")
     args = SimpleNamespace(n_samples_per_prompt=1, rollout_batch_size=1, hf_checkpoint=str(POLICY))
-    source = Source(examples, processor)
     with pytest.raises(ConfigError, match="must be 1"):
-        slime.replay_rollout(SimpleNamespace(n_samples_per_prompt=4), 0, source)
-    source.groups[0][0].metadata["old_logprobs"] = None
-    with pytest.raises(InputError, match="no old log-probs"):
-        slime.replay_rollout(args, 0, source)
-    source = Source(examples, processor)
-    source.groups[0][0].metadata = {}
+        slime.replay_rollout(SimpleNamespace(n_samples_per_prompt=4), 0, Source(rows))
+    spoilt: dict[str, dict[str, Any]] = {
+        "no old log-probs": {"old_logprobs": None},
+        "another tokenizer": {"tokenizer_sha256": "0" * 64},
+    }
+    for words, change in spoilt.items():
+        row = copy.deepcopy(rows[0])
+        row[0].metadata |= change
+        with pytest.raises(InputError, match=words):
+            slime.replay_rollout(args, 0, Source([row]))
+    rows[0][0].metadata = {}
     with pytest.raises(InputError, match="no stored answer"):
-        slime.replay_rollout(args, 0, source)
+        slime.replay_rollout(args, 0, Source(rows))
 
 
 def test_slime_says_when_there_is_no_whole_batch(
@@ -296,8 +298,6 @@ def ask(rows: list[dict[str, Any]], phase: str = "train") -> dict[str, Any]:
 def test_skyrl_generator_returns_the_examples(
     recipe: Recipe, groups: Path, processor: Any, tmp_path: Path
 ) -> None:
-    import pyarrow.parquet as pq
-
     examples = list(open_examples(groups, recipe))
     assert write_rows(open_examples(groups, recipe), tmp_path / "rows.parquet") == len(examples)
     rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
@@ -320,8 +320,6 @@ def test_skyrl_generator_returns_the_examples(
 def test_skyrl_moves_no_token_outside_of_the_mask(
     changed: dict[str, Any], groups: Path, processor: Any, tmp_path: Path
 ) -> None:
-    import pyarrow.parquet as pq
-
     generator = skyrl.ReplayGenerator(processor, skyrl_config(**changed))
     for recipe in (RECIPES["df+repair"], LOSS):
         write_rows(open_examples(groups, recipe), tmp_path / "rows.parquet")
@@ -452,8 +450,6 @@ def test_prime_rl_refuses_other_tokens_and_the_other_mode(groups: Path, processo
 
 
 def test_ids_of_another_tokenizer_are_refused(groups: Path, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     other = AutoProcessor.from_pretrained(POLICY)
     other.tokenizer.add_tokens(["another"])
     examples = open_examples(groups, LOSS)
