@@ -102,6 +102,7 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	rm -rf build
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --force-reinstall .
+	rm -rf build
 	@touch $@
 
 trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/dfgen ## Those of trainers-test
