@@ -52,6 +52,11 @@ class Examples:
         return self._reader.iter_groups()
 
     @property
+    def unknown_logprobs(self) -> int:
+        """Number of examples by ratio without old log-probs."""
+        return self.summary.unknown_answers + self.summary.unknown_repairs
+
+    @property
     def summary(self) -> Summary:
         """What the gradient is made of; counted by a pass over masks and rewards when needed."""
         return self._reader.summary

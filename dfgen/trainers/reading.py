@@ -30,6 +30,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 NESTED = "trajectories"
 _EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
+_AGAIN_HINT = "Export or fetch the data set again."
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -92,7 +93,7 @@ class GroupSource:
         for each in self.files:
             path = each.locate()
             if each.path not in self._proved:
-                prove_file(path, each)
+                prove_content(path, each)
                 self._proved.add(each.path)
             yield from _read_file(path, columns, nested)
 
@@ -102,12 +103,6 @@ class GroupSource:
         for each in self.files:
             found |= _list_filled(each.locate())
         return found
-
-    def count_groups(self) -> int:
-        """Count the groups, by the files' footers."""
-        import pyarrow.parquet as pq
-
-        return sum(int(pq.read_metadata(each.locate()).num_rows) for each in self.files)
 
 
 def open_groups(data: str | Path) -> GroupSource:
@@ -187,21 +182,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
 
 
-def prove_file(path: Path, file: GroupFile) -> None:
-    """Compare a file with what dfgen.json says of it.
+def prove_size(path: Path, file: GroupFile) -> None:
+    """Compare a file's size with what dfgen.json says. Raises `DamagedFileError`."""
+    if file.size is not None and path.stat().st_size != file.size:
+        raise DamagedFileError(
+            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
+            where=str(path),
+            hint=_AGAIN_HINT,
+        )
+
+
+def prove_content(path: Path, file: GroupFile) -> None:
+    """Compare a file's sha256 with what dfgen.json says.
 
     A picture, a mask or an id that was changed since the export shows here.
 
     Raises:
         DamagedFileError: they differ.
     """
-    hint = "Export or fetch the data set again."
-    if file.size is not None and path.stat().st_size != file.size:
-        raise DamagedFileError(
-            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
-            where=str(path),
-            hint=hint,
-        )
     if file.sha256 is None:
         return
     with path.open("rb") as opened:
@@ -210,7 +208,7 @@ def prove_file(path: Path, file: GroupFile) -> None:
         raise DamagedFileError(
             f"it is not the file that {MANIFEST} lists: pictures, masks or ids were changed.",
             where=str(path),
-            hint=hint,
+            hint=_AGAIN_HINT,
         )
 
 
@@ -243,10 +241,11 @@ def _open_listed(folder: Path) -> GroupSource:
             raise DamagedFileError(
                 "this file of the data set is missing.",
                 where=str(path),
-                hint="Export or fetch the data set again.",
+                hint=_AGAIN_HINT,
             )
         files.append(GroupFile(str(path), size=size, sha256=sha256))
     for each in files:
+        prove_size(Path(each.path), each)
         _read_tokenizer(Path(each.path))
     return _make_source(str(folder), files, manifest)
 
@@ -262,8 +261,9 @@ def _open_files(paths: Sequence[Path]) -> GroupSource:
                     GroupFile(str(path), size=listed[path][0], sha256=listed[path][1])
                     for path in paths
                 ]
-                for path in paths:
-                    _read_tokenizer(path)
+                for each in files:
+                    prove_size(Path(each.path), each)
+                    _read_tokenizer(Path(each.path))
                 return _make_source(str(paths[0]), files, manifest)
     hashes = {_read_tokenizer(path) for path in paths}
     if len(hashes) > 1:
@@ -370,22 +370,24 @@ def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
 
 
 def _list_filled(path: Path) -> set[str]:
+    """Columns of trajectories with a value that is not null."""
+    return {name for name, nulls, values in _count_nulls(path) if nulls < values}
+
+
+def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Nulls and entries of every column of trajectories, row group by row group.
+
+    A list that is null or empty is one entry, and null. Without statistics nothing is null.
+    """
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
-    found: set[str] = set()
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):
             column = group.column(index)
             parts = column.path_in_schema.split(".")
-            if parts[0] != NESTED:
-                continue
-            statistics = column.statistics
-            if (
-                statistics is None
-                or not statistics.has_null_count
-                or statistics.null_count < column.num_values
-            ):
-                found.add(parts[3])
-    return found
+            if parts[0] == NESTED:
+                counted = column.statistics
+                known = counted is not None and counted.has_null_count
+                yield parts[3], counted.null_count if known else 0, column.num_values

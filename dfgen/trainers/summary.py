@@ -32,13 +32,15 @@ class Summary:
         all_wrong: groups in which no answer is right.
         level: groups with equal partial rewards, which are neither; a group of one counts by its
             answer.
-        answers: sampled answers; `undecided` and `truncated` of them.
+        answers: sampled answers; of them `undecided`, `truncated`, and `blocked` by a picture's
+            placeholder.
         rows: examples by kind.
         tokens: tokens that carry a gradient, by kind.
         up: advantage mass (sum of |advantage| over tokens) that pushes up, by kind.
         down: the same of what pushes down.
         left_out: answers and repairs that give no example, by reason.
-        notes: further sentences, such as on log-probs.
+        unknown_answers: examples by ratio without old log-probs.
+        unknown_repairs: the same of repairs.
     """
 
     groups: int = 0
@@ -49,15 +51,32 @@ class Summary:
     answers: int = 0
     undecided: int = 0
     truncated: int = 0
+    blocked: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     up: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     down: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     left_out: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    unknown_answers: int = 0
+    unknown_repairs: int = 0
 
-    def add(self, answers: Answers, plan: Plan, truncated: NDArray[np.bool_]) -> None:
-        """Count the answers of a batch."""
+    def add(
+        self,
+        answers: Answers,
+        plan: Plan,
+        truncated: NDArray[np.bool_],
+        unknown: NDArray[np.bool_],
+        unknown_repairs: NDArray[np.bool_],
+    ) -> None:
+        """Count the answers of a batch.
+
+        Args:
+            answers: N of them.
+            plan: what a recipe makes of them.
+            truncated: bool[N]: cut off at the token limit.
+            unknown: bool[N]: by ratio, without old log-probs.
+            unknown_repairs: bool[N]: the same of their repairs.
+        """
         numbers, count = answers.number_groups(), len(answers.edges) - 1
         weight = np.where(plan.use == MASKED, answers.masked, answers.tokens)
         mass = plan.factors * weight
@@ -69,6 +88,7 @@ class Summary:
         self.groups += count
         self.answers += len(plan.right)
         self.undecided += int(answers.undecided.sum())
+        self.blocked += int(answers.blocked.sum())
         self.truncated += int((truncated & ~answers.undecided).sum())
         for kind, chosen in (("right", plan.right & sampled), ("failed", plan.failed & sampled)):
             self.rows[kind] += int(chosen.sum())
@@ -76,6 +96,8 @@ class Summary:
             self.tokens[kind] += int(np.ceil(gradient[chosen]).sum())
             self.up[kind] += float(mass[chosen & (mass > 0)].sum())
             self.down[kind] -= float(mass[chosen & (mass < 0)].sum())
+        self.unknown_answers += int((unknown & sampled).sum())
+        self.unknown_repairs += int((unknown_repairs & repairs).sum())
         self.rows["repair"] += int(repairs.sum())
         used = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
         self.tokens["repair"] += int(used[repairs].sum())
@@ -98,13 +120,15 @@ class Summary:
         sampled: NDArray[np.bool_],
         repairs: NDArray[np.bool_],
     ) -> None:
-        idle = ~sampled & ~answers.undecided
+        idle = ~sampled & ~answers.undecided & ~answers.blocked
         unchanged = idle & (plan.use == MASKED) & (answers.masked == 0)
         flat = idle & (plan.use != NOTHING) & ~unchanged
-        repaired = plan.failed & answers.repaired
-        silent = repaired & (plan.repair_use != NOTHING) & ~repairs
+        silent = (plan.repair_use != NOTHING) & ~repairs
         reasons = {
             "their answer could not be read": answers.undecided,
+            "they hold a picture's placeholder, which a model cannot be asked about": (
+                answers.blocked & ~answers.undecided
+            ),
             "their group has no spread, so that their advantage is 0": flat,
             "the recipe leaves them out": idle & (plan.use == NOTHING) & ~plan.above,
             "they are better than their group's mean, and a mask only pushes down": idle
@@ -117,8 +141,9 @@ class Summary:
         none_new = silent & (plan.repair_use == MASKED) & (answers.new == 0)
         self._leave_out("repairs: nothing in them is new", int(none_new.sum()))
         self._leave_out("repairs: their factor is 0", int((silent & ~none_new).sum()))
-        copies = repaired & (plan.repair_use == NOTHING) & ~answers.first
-        self._leave_out("repairs: copies of another in their group", int(copies.sum()))
+        held = plan.wanted_repairs & answers.repair_blocked
+        self._leave_out("repairs: they hold a picture's placeholder", int(held.sum()))
+        self._leave_out("repairs: copies of another in their group", int(plan.copies.sum()))
 
     def _leave_out(self, why: str, count: int) -> None:
         if count:
@@ -166,4 +191,11 @@ class Summary:
             lines.append(
                 f"{self.truncated:,} answers were cut off at the token limit; they count as graded."
             )
-        return "\n".join(lines + self.notes)
+        for count, kind in ((self.unknown_answers, "answers"), (self.unknown_repairs, "repairs")):
+            if count:
+                lines.append(
+                    f"{count:,} {kind} that are trained by ratio have no old log-probs: it begins "
+                    "at 1, as if the model that is trained had sampled them. `dfgen score RUN`, "
+                    "then export again, stores them."
+                )
+        return "\n".join(lines)
