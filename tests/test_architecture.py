@@ -35,6 +35,8 @@ ARROWS = {
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "store", "tokens"},
+    # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
+    "trainers": {"errors", "version", "export", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

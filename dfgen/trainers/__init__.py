@@ -1,6 +1,6 @@
 """Turns difference masks into what a trainer's loss takes; needs numpy and pyarrow, nothing else.
 
-    groups (dfgen export --to groups) ──make_examples(recipe)──▶ Example ──▶ one thin file per trainer
+    dfgen export --to groups ──make_examples(recipe)──▶ Example ──▶ one thin file per trainer
 
 `pip install --no-deps` of dfgen beside any trainer is enough for this package, and cannot move the
 trainer's pins.

@@ -8,65 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from dfgen.trainers.recipe import DEFAULT_RECIPE, Loss, Recipe
+from dfgen.trainers.example import Example
+from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe, find_recipe
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from dfgen.trainers.building import Reader
+    from dfgen.trainers.summary import Summary
 
-Kind = Literal["right", "failed", "repair"]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One completion to train on. T = len(ids).
-
-    Attributes:
-        trajectory_id: of the answer; a repair has that of the answer which it repairs.
-        prompt_id: of the prompt.
-        kind: a right answer, a failed one, or the repair of a failed one.
-        prompt: messages whose content is a list of blocks (TRL, chat templates).
-        messages: messages whose content is text with `<image>` in it (verl, ms-swift).
-        images: pictures as `{"bytes", "path"}`, canonical view.
-        ids: int32[T]: the completion's token ids.
-        text: the same as text, special tokens left out.
-        advantages: float32[T]: with the mask (mode `advantage`) and weights multiplied in. Of a
-            `likelihood` example the factor c of each token: its loss is -sum(advantages * logp).
-        loss_mask: bool[T]: the tokens that the loss may see. Mode `advantage`: all tokens of a
-            sampled answer, and the trained tokens of a repair.
-        old_logprobs: float32[T], or None where nobody knows them; never a NaN.
-        loss: `ratio` (the trainer's objective) or `likelihood`.
-        divisor: tokens that it adds to the normaliser of the batch: T of a sampled answer in mode
-            `advantage`, those in the loss mask in mode `loss`, 0 of a repair.
-        reward: as graded; 1.0 of a repair.
-        finish_reason: stop, length, ...
-        age: rounds since it was sampled; 0 is the newest.
-    """
-
-    trajectory_id: str
-    prompt_id: str
-    kind: Kind
-    prompt: list[dict[str, Any]]
-    messages: list[dict[str, str]]
-    images: list[dict[str, Any]]
-    ids: NDArray[np.int32]
-    text: str
-    advantages: NDArray[np.float32]
-    loss_mask: NDArray[np.bool_]
-    old_logprobs: NDArray[np.float32] | None
-    loss: Loss
-    divisor: int
-    reward: float
-    finish_reason: str
-    age: int = 0
+__all__ = ["Example", "Examples", "make_examples"]
 
 
 @dataclass(frozen=True)
 class Examples:
     """All examples of a data set by one recipe; iterate as often as you like, memory stays flat.
+
+    Arrays of examples are slices of a batch of some megabytes, which lives as long as any of them:
+    copy those that you keep for long.
 
     Attributes:
         recipe: what is trained on.
@@ -77,16 +38,23 @@ class Examples:
     recipe: Recipe
     tokenizer_sha256: str | None
     origin: dict[str, Any]
+    _reader: Reader
 
     def __iter__(self) -> Iterator[Example]:
-        raise NotImplementedError
+        return chain.from_iterable(self.iter_groups())
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Number of examples; counted by a pass over masks and rewards when first asked."""
+        return self._reader.count()
 
     def iter_groups(self) -> Iterator[list[Example]]:
-        """Yield the examples of one prompt at a time."""
-        raise NotImplementedError
+        """Yield the examples of one prompt at a time; a repair follows the answer it repairs."""
+        return self._reader.iter_groups()
+
+    @property
+    def summary(self) -> Summary:
+        """What the gradient is made of; counted by a pass over masks and rewards when needed."""
+        return self._reader.summary
 
 
 def make_examples(
@@ -96,6 +64,7 @@ def make_examples(
     tokenizer: Any = None,
     temperature: float = 1.0,
     with_images: bool = True,
+    keep_zero: bool = False,
     say: Callable[[str], None] | None = print,
 ) -> Examples:
     """Open groups of answers as training examples.
@@ -110,6 +79,9 @@ def make_examples(
         temperature: at which the trainer divides logits. Old log-probs are those at the same
             temperature; where they are not stored it is refused.
         with_images: False leaves pictures unread, for tasks without them.
+        keep_zero: True also yields answers whose advantages are all 0, for a trainer that needs
+            whole groups: those of groups without spread, with an empty mask, undecided or left out
+            by the recipe. The last two have no token in the loss mask and a divisor of 0.
         say: told once, in words, what the gradient is made of: advantage mass of both sides,
             gradient tokens and rows, what is left out and why. None: silent.
 
@@ -118,4 +90,11 @@ def make_examples(
         ConfigError: no such recipe.
         DamagedFileError: a file is missing or broken.
     """
-    raise NotImplementedError
+    from dfgen.trainers.building import Reader
+    from dfgen.trainers.reading import open_groups
+
+    chosen, source = find_recipe(recipe), open_groups(data)
+    reader = Reader.open([(source, 0)], chosen, tokenizer, temperature, with_images, keep_zero)
+    if say is not None:
+        say(reader.describe())
+    return Examples(chosen, source.tokenizer_sha256, source.origin, reader)

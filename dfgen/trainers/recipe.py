@@ -15,6 +15,7 @@ Failed = Literal["mask", "full", "drop"]
 Right = Literal["full", "drop"]
 Positives = Literal["none", "new", "all"]
 Loss = Literal["ratio", "likelihood"]
+Factor = Literal["advantage", "one"]
 MaskMode = Literal["advantage", "loss"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -24,6 +25,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "right_loss": ("ratio", "likelihood"),
     "positives": ("none", "new", "all"),
     "positive_loss": ("ratio", "likelihood"),
+    "factor": ("advantage", "one"),
     "scale_rewards": ("group", "none"),
     "copies": ("each", "once"),
     "mask_mode": ("advantage", "loss"),
@@ -43,10 +45,14 @@ class Recipe:
         right_loss: by the trainer's ratio objective, or by plain likelihood.
         positives: of a repair: nothing, its new tokens, or all tokens.
         positive_loss: `likelihood`: -c * sum of log-probs, no ratio and no clip; `ratio`: the
-            trainer's objective with advantage c. c is minus the advantage of the failed answer.
+            trainer's objective with advantage c. c is minus the advantage of the failed answer, and
+            never below 0.
+        factor: by which a `likelihood` example counts: its advantage (of a repair: c), or 1 for
+            each, as supervised fine-tuning does; then right answers of groups in which all are
+            right count, too.
         scale_rewards: divide advantages by the group's standard deviation, or not (Dr. GRPO).
         all_wrong: c of the repairs of a group in which no answer is right, where every advantage
-            is 0; 0 leaves such groups out.
+            is 0; 0 leaves those repairs out.
         weights: multiply masked tokens by the soft column `weights`, in [0, 1].
         balance: scale what pulls down so that its advantage mass equals what pushes up in the whole
             data set; a mask on one side breaks the zero sum of GRPO's advantages. Needs a pass
@@ -63,6 +69,7 @@ class Recipe:
     right_loss: Loss = "ratio"
     positives: Positives = "new"
     positive_loss: Loss = "likelihood"
+    factor: Factor = "advantage"
     scale_rewards: Literal["group", "none"] = "group"
     all_wrong: float = 1.0
     weights: bool = False
@@ -109,13 +116,14 @@ RECIPES: dict[str, Recipe] = {
             unrepaired="drop",
             right_loss="likelihood",
             positives="all",
+            factor="one",
         ),
     )
 }
 """By name. `grpo`: every token of every answer. `df`: failed answers are gated by their masks.
 `df+repair`: the repair's new tokens are positives as well (the default). `grpo+repair`: whole
-repairs join the group's right answers. `right-only`: rejection sampling. `sft`: likelihood of right
-and repaired answers."""
+repairs join the group's right answers. `right-only`: failed answers stay in the baseline and are
+otherwise left out. `sft`: likelihood of right and repaired answers, each counted once."""
 
 DEFAULT_RECIPE = "df+repair"
 

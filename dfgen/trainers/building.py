@@ -1,0 +1,265 @@
+"""Builds examples of batches: a plan made of rewards, carried out on flat columns of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dfgen.trainers.advantages import ALL, MASKED, NOTHING, Plan, plan_answers
+from dfgen.trainers.batches import (
+    DECISIVE,
+    Batch,
+    Ragged,
+    find_complete,
+    open_batch,
+    slice_texts,
+    summarize_answers,
+    weigh_mask,
+)
+from dfgen.trainers.checks import check_tokenizer, choose_logprobs
+from dfgen.trainers.example import Example
+from dfgen.trainers.reading import GroupSource
+from dfgen.trainers.recipe import Recipe
+from dfgen.trainers.summary import Summary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_GROUP = ("prompt_id", "prompt", "messages")
+_ANSWER = (*DECISIVE, "trajectory_id", "completion_ids", "completion_text", "repair", "repair_ids")
+
+
+@dataclass
+class Reader:
+    """Reads sources as examples of one recipe.
+
+    Attributes:
+        parts: sources and their ages.
+        recipe: what is trained on.
+        logprobs: columns for answers and repairs, each in order of preference.
+        with_images: whether pictures are read.
+        keep_zero: whether answers whose advantages are all 0 are yielded, too.
+    """
+
+    parts: list[tuple[GroupSource, int]]
+    recipe: Recipe
+    logprobs: tuple[tuple[str, ...], tuple[str, ...]]
+    with_images: bool
+    keep_zero: bool
+    _summary: Summary | None = None
+
+    @classmethod
+    def open(
+        cls,
+        parts: list[tuple[GroupSource, int]],
+        recipe: Recipe,
+        tokenizer: Any,
+        temperature: float,
+        with_images: bool,
+        keep_zero: bool,
+    ) -> Reader:
+        """Check sources against what is going to be trained. Raises `InputError`."""
+        columns = None
+        for source, _ in parts:
+            if tokenizer is not None:
+                check_tokenizer(source, tokenizer)
+            columns = choose_logprobs(source, recipe, temperature, source.find_nested())
+        assert columns is not None
+        return cls(parts, recipe, columns, with_images, keep_zero)
+
+    @property
+    def summary(self) -> Summary:
+        """What all examples amount to; counted once, by a pass over masks and rewards."""
+        if self._summary is None:
+            self._summary = self._summarize()
+        return self._summary
+
+    def describe(self) -> str:
+        """Return the summary in words."""
+        return self.summary.describe(self.recipe)
+
+    def count(self) -> int:
+        """Count the examples."""
+        if not self.keep_zero:
+            return sum(self.summary.rows.values())
+        return self.summary.answers + self.summary.rows["repair"]
+
+    def iter_groups(self) -> Iterator[list[Example]]:
+        """Yield the examples of each prompt that has any."""
+        scale = self.summary.find_scale(self.recipe) if self.recipe.balance else 1.0
+        columns = (*_GROUP, "images") if self.with_images else _GROUP
+        nested = [*_ANSWER, *self.logprobs[0], *self.logprobs[1]]
+        if self.recipe.weights:
+            nested.append("weights")
+        for source, age in self.parts:
+            for batch in source.read_batches(columns, nested):
+                yield from self._build(open_batch(batch, source.name), scale, age)
+
+    def _summarize(self) -> Summary:
+        summary = Summary()
+        once = self.recipe.copies == "once"
+        nested = [*DECISIVE, "trajectory_id"]
+        if once:
+            nested.append("repair_ids")
+        if self.recipe.weights:
+            nested.append("weights")
+        for source, _ in self.parts:
+            for part in source.read_batches((), nested):
+                batch = open_batch(part, source.name)
+                answers = summarize_answers(batch, self.recipe.weights, once)
+                summary.add(answers, plan_answers(answers, self.recipe), find_truncated(batch))
+        return summary
+
+    def _build(self, batch: Batch, scale: float, age: int) -> Iterator[list[Example]]:
+        recipe = self.recipe
+        answers = summarize_answers(batch, recipe.weights, recipe.copies == "once")
+        plan = plan_answers(answers, recipe)
+        factors = np.where(plan.factors < 0, plan.factors * scale, plan.factors)
+        mass = factors * np.where(plan.use == MASKED, answers.masked, answers.tokens)
+        wanted = np.ones(len(mass), bool) if self.keep_zero else mass != 0
+        changed = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
+        repaired = plan.repair_factors * changed > 0
+
+        ids = batch.read_lists("completion_ids")
+        mask = batch.read_lists("loss_mask")
+        batch.check_lengths("loss_mask", mask, ids.lengths)
+        sampled = _spread(plan, factors, mask, batch, recipe)
+        old = self._read_logprobs(batch, ids, self.logprobs[0])
+        repair_ids = batch.read_lists("repair_ids")
+        new = batch.read_lists("repair_mask")
+        batch.check_lengths("repair_mask", new, repair_ids.lengths)
+        positives = _spread_repairs(plan, new, repair_ids)
+        repair_old = self._read_logprobs(batch, repair_ids, self.logprobs[1])
+
+        names = batch.read_values("trajectory_id")
+        texts = slice_texts(batch.read_values("completion_text"))
+        repairs = slice_texts(batch.read_values("repair"))
+        ends = batch.read_values("finish_reason")
+        kinds = np.where(plan.right, "right", "failed").tolist()
+        rewards = answers.rewards.tolist()
+        id_lists, repair_lists = ids.slice(), repair_ids.slice()
+        advantages, gates, divisors = sampled
+        positive_factors, positive_gates = positives
+        right_loss, positive_loss = recipe.right_loss, recipe.positive_loss
+        wanted_rows, repaired_rows = wanted.tolist(), repaired.tolist()
+        bounds = batch.edges.tolist()
+        for number, (prompt_id, prompt, messages, images) in enumerate(self._read_groups(batch)):
+            group = []
+            for i in range(bounds[number], bounds[number + 1]):
+                if wanted_rows[i]:
+                    kind = kinds[i]
+                    group.append(
+                        Example(
+                            names[i],
+                            prompt_id,
+                            kind,
+                            prompt,
+                            messages,
+                            images,
+                            id_lists[i],
+                            texts[i],
+                            advantages[i],
+                            gates[i],
+                            old[i],
+                            right_loss if kind == "right" else "ratio",
+                            divisors[i],
+                            rewards[i],
+                            ends[i],
+                            age,
+                        )
+                    )
+                if repaired_rows[i]:
+                    group.append(
+                        Example(
+                            names[i],
+                            prompt_id,
+                            "repair",
+                            prompt,
+                            messages,
+                            images,
+                            repair_lists[i],
+                            repairs[i],
+                            positive_factors[i],
+                            positive_gates[i],
+                            repair_old[i],
+                            positive_loss,
+                            0,
+                            1.0,
+                            "stop",
+                            age,
+                        )
+                    )
+            if group:
+                yield group
+
+    def _read_groups(self, batch: Batch) -> Iterator[tuple[Any, ...]]:
+        columns = [batch.groups.column(name).to_pylist() for name in _GROUP]
+        if self.with_images:
+            columns.append(
+                [pictures or [] for pictures in batch.groups.column("images").to_pylist()]
+            )
+        else:
+            columns.append([[] for _ in range(batch.groups.num_rows)])
+        return zip(*columns, strict=True)
+
+    def _read_logprobs(
+        self, batch: Batch, ids: Ragged, names: Sequence[str]
+    ) -> list[NDArray[np.float32] | None]:
+        """Log-probs of each row from the first column that knows all of them."""
+        found: list[NDArray[np.float32] | None] = [None] * len(ids.valid)
+        for name in names:
+            if not batch.has(name):
+                continue
+            column = batch.read_lists(name)
+            batch.check_lengths(name, column, ids.lengths)
+            complete = find_complete(column).tolist()
+            for i, values in enumerate(column.slice()):
+                if complete[i] and found[i] is None:
+                    found[i] = values
+            if all(values is not None for values in found):
+                break
+        return found
+
+
+def find_truncated(batch: Batch) -> NDArray[np.bool_]:
+    """Find bool[N]: the answer was cut off at the token limit."""
+    return np.asarray([end == "length" for end in batch.read_values("finish_reason")], bool)
+
+
+def _spread(
+    plan: Plan, factors: NDArray[np.float64], mask: Ragged, batch: Batch, recipe: Recipe
+) -> tuple[list[Any], list[Any], list[int]]:
+    """Advantages, loss masks and divisors of the sampled answers."""
+    lengths = mask.lengths
+    whole = np.repeat(plan.use == ALL, lengths)
+    masked = np.repeat(plan.use == MASKED, lengths) & mask.values.astype(bool)
+    advantages = np.repeat(factors.astype(np.float32), lengths)
+    if recipe.weights:
+        advantages *= np.where(whole, np.float32(1), weigh_mask(batch, mask) * masked)
+    else:
+        advantages *= whole | masked
+    if recipe.mask_mode == "loss":
+        gates = whole | masked
+    else:
+        gates = np.repeat(plan.use != NOTHING, lengths)
+    counted = Ragged(gates, mask.edges, mask.valid).add_up().astype(np.int64)
+    return (
+        Ragged(advantages, mask.edges, mask.valid).slice(),
+        Ragged(gates, mask.edges, mask.valid).slice(),
+        counted.tolist(),
+    )
+
+
+def _spread_repairs(plan: Plan, new: Ragged, ids: Ragged) -> tuple[list[Any], list[Any]]:
+    """Factors and loss masks of the repairs."""
+    lengths = ids.lengths
+    whole = np.repeat(plan.repair_use == ALL, lengths)
+    gates = whole | (np.repeat(plan.repair_use == MASKED, lengths) & new.values.astype(bool))
+    factors = np.repeat(plan.repair_factors.astype(np.float32), lengths) * gates
+    return (
+        Ragged(factors, ids.edges, ids.valid).slice(),
+        Ragged(gates, ids.edges, ids.valid).slice(),
+    )

@@ -1,0 +1,391 @@
+"""Opens exported groups and reads them in batches of bounded size, whatever the length of answers.
+
+It shares the names of `dfgen.export` and none of its code, which needs pydantic: a trainer's
+environment may have only numpy and pyarrow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfgen.errors import DamagedFileError, InputError
+from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
+from dfgen.version import UPDATE_HINT, VERSION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = "dfgen.dataset/1"
+"""Of dfgen.json, as `dfgen.export.manifest` writes it (a test compares both)."""
+
+TABLE, TABLE_VERSION = "groups", 1
+BATCH_BYTES = 8 * 1024 * 1024
+"""Uncompressed bytes of the columns that are read, in one batch; at least one group."""
+
+NESTED = "trajectories"
+_EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class GroupFile:
+    """One Parquet file; what is None is not known.
+
+    Attributes:
+        path: on this machine, or within the data set `repo` at the commit `revision`.
+        size: in bytes, as dfgen.json says.
+        sha256: as dfgen.json says.
+    """
+
+    path: str
+    repo: str | None = None
+    revision: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+    def locate(self) -> Path:
+        """Return where the file is, fetched first if it is on the Hub. Raises `InputError`."""
+        return (
+            Path(self.path)
+            if self.repo is None
+            else fetch_file(self.repo, self.path, self.revision)
+        )
+
+
+@dataclass(frozen=True)
+class GroupSource:
+    """Groups of one export; can be pickled and read as often as one likes.
+
+    Attributes:
+        name: for messages.
+        files: in order.
+        tokenizer_sha256: of the tokenizer of all ids; None where nobody noted it.
+        origin: how the data was made, as in dfgen.json; empty without one.
+        created: when the run was begun, ISO 8601; None without dfgen.json.
+    """
+
+    name: str
+    files: tuple[GroupFile, ...]
+    tokenizer_sha256: str | None
+    origin: dict[str, Any]
+    created: str | None = None
+    _proved: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    def read_batches(
+        self, columns: Sequence[str], nested: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read all groups, a few megabytes at a time.
+
+        Args:
+            columns: of the group.
+            nested: of its trajectories; one that a file does not have is left out.
+
+        Raises:
+            DamagedFileError: a file is not what dfgen.json says, or cannot be read.
+        """
+        for each in self.files:
+            path = each.locate()
+            if each.path not in self._proved:
+                prove_file(path, each)
+                self._proved.add(each.path)
+            yield from _read_file(path, columns, nested)
+
+    def find_nested(self) -> set[str]:
+        """Find the columns of trajectories that hold any value at all, by the files' footers."""
+        found: set[str] = set()
+        for each in self.files:
+            found |= _list_filled(each.locate())
+        return found
+
+    def count_groups(self) -> int:
+        """Count the groups, by the files' footers."""
+        import pyarrow.parquet as pq
+
+        return sum(int(pq.read_metadata(each.locate()).num_rows) for each in self.files)
+
+
+def open_groups(data: str | Path) -> GroupSource:
+    """Open what `dfgen export --to groups` or `dfgen publish` made.
+
+    Args:
+        data: folder, file, or id of a data set on the Hub.
+
+    Raises:
+        InputError: no such data, other data, a run directory, or a newer format.
+        DamagedFileError: a file is missing.
+    """
+    path = Path(data).expanduser()
+    if (path / "run.json").is_file():
+        raise InputError(
+            "this is a run directory; trainers read what is exported from it.",
+            where=str(path),
+            hint=f"dfgen export {path} --to {TABLE} --out DIR",
+        )
+    if (path / MANIFEST).is_file():
+        return _open_listed(path)
+    if path.is_file():
+        return _open_files([path])
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet")) or sorted((path / TABLE).glob("*.parquet"))
+        if not files:
+            raise InputError(
+                "there is no Parquet file in this folder.", where=str(path), hint=_EXPORT_HINT
+            )
+        return _open_files(files)
+    if isinstance(data, str) and _REPO_ID.fullmatch(data):
+        return _open_repo(data)
+    raise InputError(
+        "there is no such file or folder, and it is no id of a data set on the Hub.",
+        where=str(data),
+        hint=_EXPORT_HINT,
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read dfgen.json.
+
+    Raises:
+        DamagedFileError: it is not what dfgen wrote.
+        InputError: a newer dfgen wrote it, or it has no groups.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        written = str(data["format"])
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise DamagedFileError(
+            "this is not the manifest of a data set.", where=str(path)
+        ) from error
+    if written.startswith("dfgen.dataset/") and written != FORMAT:
+        raise InputError(
+            f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
+            where=str(path),
+            hint=UPDATE_HINT,
+        )
+    try:
+        tables = data["tables"]
+        listed = [
+            (e["path"], e["size"], e["sha256"]) for e in tables.get(TABLE, {"files": []})["files"]
+        ]
+        made = dict(data.get("origin") or {}), str(data["run_created"])
+        sha256 = data["tokenizer"]["sha256"]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise DamagedFileError(
+            "the manifest of this data set is damaged.", where=str(path)
+        ) from error
+    if TABLE not in tables:
+        raise InputError(
+            f"there is no table {TABLE}; it holds {', '.join(tables)}.",
+            where=str(path.parent),
+            hint=_EXPORT_HINT,
+        )
+    return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
+
+
+def prove_file(path: Path, file: GroupFile) -> None:
+    """Compare a file with what dfgen.json says of it.
+
+    A picture, a mask or an id that was changed since the export shows here.
+
+    Raises:
+        DamagedFileError: they differ.
+    """
+    hint = "Export or fetch the data set again."
+    if file.size is not None and path.stat().st_size != file.size:
+        raise DamagedFileError(
+            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
+            where=str(path),
+            hint=hint,
+        )
+    if file.sha256 is None:
+        return
+    with path.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != file.sha256:
+        raise DamagedFileError(
+            f"it is not the file that {MANIFEST} lists: pictures, masks or ids were changed.",
+            where=str(path),
+            hint=hint,
+        )
+
+
+def fetch_file(repo: str, name: str, revision: str | None) -> Path:
+    """Fetch a file of a data set on the Hub. Raises `InputError`."""
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise InputError(
+            "a data set on the Hub needs the package huggingface_hub.",
+            where=repo,
+            hint="pip install huggingface_hub, or give a folder.",
+        ) from error
+    try:
+        return Path(hf_hub_download(repo, name, repo_type="dataset", revision=revision))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{name} cannot be fetched: {error}.",
+            where=repo,
+            hint="Is it a data set that dfgen published, and are you logged in if it is private?",
+        ) from error
+
+
+def _open_listed(folder: Path) -> GroupSource:
+    manifest = read_manifest(folder / MANIFEST)
+    files = []
+    for name, size, sha256 in manifest["files"]:
+        path = folder / name
+        if not path.is_file():
+            raise DamagedFileError(
+                "this file of the data set is missing.",
+                where=str(path),
+                hint="Export or fetch the data set again.",
+            )
+        files.append(GroupFile(str(path), size=size, sha256=sha256))
+    for each in files:
+        _read_tokenizer(Path(each.path))
+    return _make_source(str(folder), files, manifest)
+
+
+def _open_files(paths: Sequence[Path]) -> GroupSource:
+    """Open files, by the dfgen.json beside or above them if it lists them."""
+    for folder in (paths[0].parent, paths[0].parent.parent):
+        if (folder / MANIFEST).is_file():
+            manifest = read_manifest(folder / MANIFEST)
+            listed = {folder / name: (size, sha256) for name, size, sha256 in manifest["files"]}
+            if all(path in listed for path in paths):
+                files = [
+                    GroupFile(str(path), size=listed[path][0], sha256=listed[path][1])
+                    for path in paths
+                ]
+                for path in paths:
+                    _read_tokenizer(path)
+                return _make_source(str(paths[0]), files, manifest)
+    hashes = {_read_tokenizer(path) for path in paths}
+    if len(hashes) > 1:
+        raise InputError(
+            "these files hold ids of different tokenizers.", where=str(paths[0].parent)
+        )
+    files = [GroupFile(str(path)) for path in paths]
+    return GroupSource(str(paths[0]), tuple(files), hashes.pop(), {})
+
+
+def _open_repo(repo: str) -> GroupSource:
+    path = fetch_file(repo, MANIFEST, None)
+    manifest = read_manifest(path)
+    # The cache keeps files under snapshots/<commit>/, so all files are of one commit.
+    commit = path.parent.name
+    files = [
+        GroupFile(name, repo, commit, size, sha256) for name, size, sha256 in manifest["files"]
+    ]
+    return _make_source(repo, files, manifest)
+
+
+def _make_source(name: str, files: Sequence[GroupFile], manifest: dict[str, Any]) -> GroupSource:
+    return GroupSource(
+        name, tuple(files), manifest["tokenizer"], manifest["origin"], manifest["created"]
+    )
+
+
+def _read_tokenizer(path: Path) -> str | None:
+    """Read the tokenizer's hash from a file's schema, and check that the file holds groups."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
+    _check_label(metadata, path)
+    return metadata.get(TOKENIZER_KEY, b"").decode() or None
+
+
+def _check_label(metadata: dict[bytes, bytes], path: Path) -> None:
+    label = (metadata.get(TABLE_KEY) or metadata.get(b"dfgen.schema") or b"something else").decode()
+    name, _, version = label.partition("/")
+    if name != TABLE:
+        raise InputError(
+            f"this file holds {label}, not {TABLE}/{TABLE_VERSION}.",
+            where=str(path),
+            hint=_EXPORT_HINT,
+        )
+    if version != str(TABLE_VERSION):
+        raise InputError(
+            f"this file holds {label}; this dfgen ({VERSION}) reads {TABLE}/{TABLE_VERSION}.",
+            where=str(path),
+            hint=UPDATE_HINT,
+        )
+
+
+def _read_file(
+    path: Path, columns: Sequence[str], nested: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_label(file.schema_arrow.metadata or {}, path)
+            leaves = _choose_leaves(file, columns, nested)
+            size = _choose_batch_size(file.metadata, leaves)
+            for batch in file.iter_batches(size, columns=[name for _, name in leaves]):
+                count += batch.num_rows
+                yield batch
+            rows = file.metadata.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error
+    if count != rows:
+        raise DamagedFileError(f"only {count} of its {rows} rows can be read.", where=str(path))
+
+
+def _choose_leaves(
+    file: Any, columns: Sequence[str], nested: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Number and name of the leaf columns to read."""
+    schema = file.schema
+    found = []
+    for index in range(len(schema)):
+        name = schema.column(index).path
+        parts = name.split(".")
+        # trajectories.list.element.NAME...
+        wanted = parts[3] in nested if parts[0] == NESTED else parts[0] in columns
+        if wanted:
+            found.append((index, name))
+    return found
+
+
+def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
+    """Groups that make up about `BATCH_BYTES`, by the largest row group."""
+    most = 1.0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        size = sum(group.column(index).total_uncompressed_size for index, _ in leaves)
+        most = max(most, size / max(1, group.num_rows))
+    return max(1, min(4096, int(BATCH_BYTES / most)))
+
+
+def _list_filled(path: Path) -> set[str]:
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    found: set[str] = set()
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            parts = column.path_in_schema.split(".")
+            if parts[0] != NESTED:
+                continue
+            statistics = column.statistics
+            if (
+                statistics is None
+                or not statistics.has_null_count
+                or statistics.null_count < column.num_values
+            ):
+                found.add(parts[3])
+    return found
