@@ -7,10 +7,18 @@ command line, manifests, cards, readers and writers know tables from `TABLES` al
 from __future__ import annotations
 
 from dfgen.errors import InputError
-from dfgen.export.tables import groups, preference, stepwise, trajectories
+from dfgen.export.tables import (
+    examples,
+    groups,
+    openrlhf,
+    preference,
+    slime,
+    stepwise,
+    trajectories,
+)
 from dfgen.export.tables.table import ExportTable
 
-_MODULES = (groups, trajectories, preference, stepwise)
+_MODULES = (groups, trajectories, preference, stepwise, examples, openrlhf, slime)
 
 TABLES: dict[str, ExportTable] = {module.TABLE.name: module.TABLE for module in _MODULES}
 """By name, in the order of the card."""
