@@ -50,7 +50,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
         sampling_params: Any,
         max_length: int,
         hf_tokenizer: Any,
-        llm_engine: Any,
+        llm_engine: Any,  # noqa: ARG002
         images: Any = None,
     ) -> dict[str, Any]:
         """Return the next stored sample of this row as OpenRLHF's response.
@@ -98,7 +98,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
             raise ConfigError(
                 f"OpenRLHF divides logits by {sampling_params.temperature}, and these log-probs "
                 f"are of temperature {row['temperature']}.",
-                hint=f"Set --rollout.temperature {row['temperature']}, or export with --temperature.",
+                hint=f"Set --rollout.temperature {row['temperature']}, or export for the other.",
             )
         if self.proved is None and row["tokenizer_sha256"] is not None:
             self.proved = hash_tokenizer(tokenizer)

@@ -13,9 +13,11 @@ the sources of ms-swift 4.6.0 (rlhf_trainers/grpo_trainer.py, rl_core/data.py).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from accelerate.utils import gather
 from datasets import Dataset, Features, Value
@@ -28,10 +30,15 @@ from swift.trainers.trainer_factory import TrainerFactory
 from swift.utils import get_logger
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.examples import Example, make_examples
+from dfgen.trainers.examples import make_examples
 from dfgen.trainers.privileged import read_contexts
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+logger = get_logger()
 
 NAME = "dfgen"
 """Of the data set and of the reward function."""
@@ -39,6 +46,9 @@ NAME = "dfgen"
 OBJECTIVES = ("dapo", "cispo", "dr_grpo", "bnpo", "grpo", "sapo")
 OWN = "token_advantages"
 """The column by which a row of ours is known."""
+
+LARGE_GAP = 0.1
+"""Nats by which stored and computed log-probs may differ on average before the first update."""
 
 _PICTURES = [{"bytes": Value("binary"), "path": Value("string")}]
 _FEATURES = Features(
@@ -52,6 +62,7 @@ _FEATURES = Features(
         OWN: [Value("float32")],
         "token_mask": [Value("bool")],
         "token_logprobs": [Value("float32")],
+        "loss": Value("string"),
         "divisor": Value("int32"),
         "stored_reward": Value("float32"),
         "finish_reason": Value("string"),
@@ -59,7 +70,6 @@ _FEATURES = Features(
         "teacher_images": _PICTURES,
     }
 )
-
 
 
 def register() -> None:
@@ -75,7 +85,7 @@ def register() -> None:
 class StoredReward(ORM):  # type: ignore[misc]
     """Gives the reward as graded, for ms-swift's log; the gradient does not depend on it."""
 
-    def __call__(self, completions: list[Any], **columns: Any) -> list[float]:
+    def __call__(self, *_: Any, **columns: Any) -> list[float]:
         """Return the column `stored_reward`."""
         return list(columns["stored_reward"])
 
@@ -96,15 +106,22 @@ class StoredRows(DatasetLoader):  # type: ignore[misc]
                 hint="Leave --streaming out; the rows lie on disk, not in memory.",
             )
         settings = read_settings()
-        examples = make_examples(
-            settings.data, settings.recipe, temperature=settings.temperature
-        )
-        # What the rows depend on is part of their name in the cache of `datasets`.
-        made_of = {"settings": settings, "origin": examples.origin, "say": None}
-        return Dataset.from_generator(make_rows, features=_FEATURES, gen_kwargs=made_of)
+        examples = make_examples(settings.data, settings.recipe, temperature=settings.temperature)
+        # The rows' name in the cache of `datasets` is made of these, so that other data are others.
+        made_of = {"settings": settings, "made": [examples.origin, list_files(settings)]}
+        rows = Dataset.from_generator(make_rows, features=_FEATURES, gen_kwargs=made_of)
+        check_logprobs(rows)
+        return rows
 
 
-def make_rows(settings: Settings, origin: dict[str, Any], say: None) -> Iterator[dict[str, Any]]:
+def list_files(settings: Settings) -> list[tuple[str, int, int]]:
+    """List name, size and time of every local file that rows are made of."""
+    paths = [Path(text).expanduser() for text in (settings.data, settings.privileged) if text]
+    files = [path for each in paths for path in (each, *sorted(each.rglob("*"))) if path.is_file()]
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def make_rows(settings: Settings, made: Any) -> Iterator[dict[str, Any]]:  # noqa: ARG001
     """Make rows for ms-swift of all examples, those of a group side by side.
 
     The names `messages`, `images`, `response_token_ids`, `finish_reason`, `teacher_prompt` and
@@ -112,7 +129,7 @@ def make_rows(settings: Settings, origin: dict[str, Any], say: None) -> Iterator
     """
     contexts = read_contexts(settings.privileged) if settings.privileged else {}
     for example in make_examples(
-        settings.data, settings.recipe, temperature=settings.temperature, say=say
+        settings.data, settings.recipe, temperature=settings.temperature, say=None
     ):
         question = example.messages[-1]["content"]
         context = contexts.get(example.trajectory_id, {})
@@ -125,8 +142,8 @@ def make_rows(settings: Settings, origin: dict[str, Any], say: None) -> Iterator
             "response_token_ids": [example.ids],
             OWN: example.advantages,
             "token_mask": example.loss_mask,
-            # Of a likelihood example none: ms-swift's own, of the present weights, make its ratio 1.
-            "token_logprobs": example.old_logprobs if example.loss == "ratio" else None,
+            "token_logprobs": example.old_logprobs,
+            "loss": example.loss,
             "divisor": example.divisor,
             "stored_reward": example.reward,
             "finish_reason": example.finish_reason,
@@ -134,6 +151,22 @@ def make_rows(settings: Settings, origin: dict[str, Any], say: None) -> Iterator
             "teacher_prompt": context.get("teacher_prompt", question if contexts else None),
             "teacher_images": context.get("teacher_images"),
         }
+
+
+def check_logprobs(rows: Dataset) -> None:
+    """Refuse rows whose ratio would have no denominator. Raises `InputError`."""
+    table = rows.data
+    ratio = pc.equal(table["loss"], "ratio")
+    missing = pc.and_(ratio, pc.is_null(table["token_logprobs"]))
+    count = pc.sum(missing).as_py() or 0
+    if count:
+        kinds = sorted(pc.unique(pc.filter(table["kind"], missing)).to_pylist())
+        raise InputError(
+            f"{count:,} of {len(rows):,} rows have no log-probs to take a ratio to "
+            f"({', '.join(kinds)}).",
+            hint="dfgen score RUN computes them; export again afterwards. Or train repairs by "
+            "likelihood: positive_loss=likelihood in the recipe.",
+        )
 
 
 class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -173,7 +206,7 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_completions(self, samples: list[GRPOSample]) -> list[GRPOSample]:
         return samples if is_stored(samples) else super()._generate_completions(samples)
 
-    def _compute_advantages(self, samples: list[GRPOSample], *others: Any) -> torch.Tensor:
+    def _compute_advantages(self, samples: list[GRPOSample], *others: Any) -> Any:
         if not is_stored(samples):
             return super()._compute_advantages(samples, *others)
         signs = [float(np.sign(np.sum(sample.extra[OWN]))) for sample in samples]
@@ -186,9 +219,17 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
         device = self.accelerator.device
         divisors = torch.tensor([float(sample.extra["divisor"]) for sample in samples])
         total = gather(divisors.to(device)).sum().clamp(min=1.0)
+        gaps = []
         for rows, batch in zip(self.split_by_mini_batches(samples), batches, strict=True):
             batch["grpo_batch"].num_items_in_batch = total
-            put_tokens(batch["grpo_batch"], [row.extra for row in rows])
+            gaps += put_tokens(batch["grpo_batch"], [row.extra for row in rows])
+        gap = float(np.concatenate(gaps).mean()) if gaps else 0.0
+        self._metrics["train"]["stored/logprob_gap"].append(gap)
+        if self._step == 0 and gap > LARGE_GAP:
+            logger.warning(
+                f"Stored log-probs differ from this model's by {gap:.2f} nats on average before "
+                "the first update. Is it the model that sampled, with its chat template?"
+            )
 
 
 def is_stored(samples: list[GRPOSample]) -> bool:
@@ -202,7 +243,7 @@ def is_stored(samples: list[GRPOSample]) -> bool:
     return all(stored)
 
 
-def put_tokens(batch: Any, rows: list[dict[str, Any]]) -> None:
+def put_tokens(batch: Any, rows: list[dict[str, Any]]) -> list[NDArray[np.float32]]:
     """Put advantages, mask and stored log-probs of B rows where their tokens are in a batch.
 
     Args:
@@ -210,11 +251,15 @@ def put_tokens(batch: Any, rows: list[dict[str, Any]]) -> None:
             ms-swift made of it, `completion_mask[B, F]` is true at all tokens of the completions.
         rows: the columns of `make_rows`, in the same order.
 
+    Returns:
+        How far stored log-probs are from ms-swift's own, one array per row with a ratio.
+
     Raises:
         InputError: ms-swift's template made other tokens of a completion.
     """
     mask = torch.zeros_like(batch.completion_mask)
     sizes = torch.zeros_like(batch.advantages)
+    gaps = []
     for index, row in enumerate(rows):
         places = batch.completion_mask[index].nonzero()[:, 0]
         if len(places) != len(row[OWN]):
@@ -225,14 +270,18 @@ def put_tokens(batch: Any, rows: list[dict[str, Any]]) -> None:
             )
         mask[index, places] = torch.tensor(row["token_mask"], device=mask.device)
         sizes[index, places] = torch.tensor(row[OWN], device=mask.device).abs()
-        if row["token_logprobs"] is not None:
+        # ms-swift's own log-probs, of the present weights, make the ratio of a likelihood row 1.
+        if row["loss"] == "ratio":
             stored = torch.tensor(row["token_logprobs"], device=mask.device)
+            own = batch.old_per_token_logps[index, places]
+            gaps.append((own - stored).abs().float().cpu().numpy())
             batch.old_per_token_logps[index, places] = stored
     batch.completion_mask = mask
     batch.advantages = batch.advantages * sizes
+    return gaps
 
 
-class GroupSampler(torch.utils.data.Sampler):  # type: ignore[misc]
+class GroupSampler(torch.utils.data.Sampler[int]):
     """Goes through whole groups in a new order each epoch; what does not fill a batch waits.
 
     A repair follows the answers of its group, so that a batch has a divisor of its own. Each batch
@@ -282,27 +331,41 @@ def check_arguments(arguments: Any, recipe: Recipe, teacher: bool) -> None:
         recipe.right != "drop" and recipe.right_loss == "likelihood"
     )
     sequence = arguments.importance_sampling_level == "sequence"
-    refused = {
-        "--use_vllm true would apply a second ratio to stored answers": arguments.use_vllm,
-        "--use_liger_kernel takes one advantage per answer": arguments.use_liger_kernel,
-        "--dynamic_sample drops groups by their reward": arguments.dynamic_sample,
-        f"--loss_type {arguments.loss_type} is none of {', '.join(OBJECTIVES)}": (
-            arguments.loss_type not in OBJECTIVES
+    tests = (
+        (arguments.use_vllm, "--use_vllm true would add a second ratio", "--use_vllm false"),
+        (
+            arguments.use_liger_kernel,
+            "--use_liger_kernel takes one advantage per answer",
+            "--use_liger_kernel false",
         ),
-        "--importance_sampling_level sequence leaks out of a mask on advantages; give "
-        "sequence_token, or mask_mode=loss without weights in the recipe": sequence
-        and (recipe.mask_mode == "advantage" or recipe.weights),
-        "likelihood needs a ratio of 1, that is one update per batch: --num_iterations 1 and "
-        "--steps_per_generation equal to --gradient_accumulation_steps; or give "
-        "positive_loss=ratio in the recipe, or whole repairs by --chord_sft_dataset": likely
-        and reused,
-        "a teacher's log-probs would be added to the sign of an advantage (OPD-RL); give "
-        "--advantage_reweight rlsd or --sdar_loss_coef": teacher
-        and arguments.advantage_reweight != "rlsd"
-        and arguments.sdar_loss_coef == 0,
-    }
-    for reason, applies in refused.items():
+        (
+            arguments.dynamic_sample,
+            "--dynamic_sample would drop groups by their reward",
+            "--dynamic_sample false",
+        ),
+        (
+            arguments.loss_type not in OBJECTIVES,
+            f"--loss_type {arguments.loss_type} takes one advantage per answer",
+            f"--loss_type {' | '.join(OBJECTIVES)}",
+        ),
+        (
+            sequence and (recipe.mask_mode == "advantage" or recipe.weights),
+            "a ratio per sequence leaks out of a mask on advantages",
+            "--importance_sampling_level sequence_token, or mask_mode=loss weights=false in "
+            "DFGEN_RECIPE",
+        ),
+        (
+            likely and reused,
+            "likelihood is a ratio of 1 here, that is one update per batch",
+            "--num_iterations 1 and --steps_per_generation as --gradient_accumulation_steps; or "
+            "positive_loss=ratio in DFGEN_RECIPE; or whole repairs by --chord_sft_dataset",
+        ),
+        (
+            teacher and arguments.advantage_reweight != "rlsd" and not arguments.sdar_loss_coef,
+            "a teacher's log-probs would be added to the sign of an advantage",
+            "--advantage_reweight rlsd, or --sdar_loss_coef",
+        ),
+    )
+    for applies, reason, way in tests:
         if applies:
-            raise ConfigError(
-                f"{reason}.", where="ms-swift", hint="Train on stored answers without it."
-            )
+            raise ConfigError(f"{reason}.", where="ms-swift", hint=f"Give {way}.")

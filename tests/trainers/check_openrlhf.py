@@ -70,9 +70,7 @@ def score(row: Any) -> Any:
 
 def make_strategy() -> Any:
     space = SimpleNamespace
-    data = space(
-        input_key="input", label_key="label", image_key="images", apply_chat_template=True
-    )
+    data = space(input_key="input", label_key="label", image_key="images", apply_chat_template=True)
     advantage = space(estimator="dr_grpo", gamma=1.0, lambd=1.0, no_std_norm=True)
     arguments = space(
         data=data,

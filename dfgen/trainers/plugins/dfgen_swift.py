@@ -1,4 +1,4 @@
-"""Registers dfgen with ms-swift: swift rlhf --external_plugins $(python -m dfgen.trainers swift)."""
+"""Registers dfgen with ms-swift: --external_plugins $(python -m dfgen.trainers swift)."""
 
 from dfgen.trainers.swift import register
 
