@@ -13,6 +13,7 @@ the sources of ms-swift 4.6.0 (rlhf_trainers/grpo_trainer.py, rl_core/data.py).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from swift.trainers.trainer_factory import TrainerFactory
 from swift.utils import get_logger
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.examples import make_examples
+from dfgen.trainers.examples import Example, make_examples
 from dfgen.trainers.privileged import read_contexts
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.settings import Settings, read_settings
@@ -108,7 +109,8 @@ class StoredRows(DatasetLoader):  # type: ignore[misc]
         settings = read_settings()
         examples = make_examples(settings.data, settings.recipe, temperature=settings.temperature)
         # The rows' name in the cache of `datasets` is made of these, so that other data are others.
-        made_of = {"settings": settings, "made": [examples.origin, list_files(settings)]}
+        # As one text: of a list `datasets` would make rows once per entry.
+        made_of = {"settings": settings, "made": repr((examples.origin, list_files(settings)))}
         rows = Dataset.from_generator(make_rows, features=_FEATURES, gen_kwargs=made_of)
         check_logprobs(rows)
         return rows
@@ -121,16 +123,17 @@ def list_files(settings: Settings) -> list[tuple[str, int, int]]:
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def make_rows(settings: Settings, made: Any) -> Iterator[dict[str, Any]]:  # noqa: ARG001
+def make_rows(settings: Settings, made: str) -> Iterator[dict[str, Any]]:  # noqa: ARG001
     """Make rows for ms-swift of all examples, those of a group side by side.
 
     The names `messages`, `images`, `response_token_ids`, `finish_reason`, `teacher_prompt` and
     `teacher_images` are ms-swift's own (`OnPolicySample`).
     """
     contexts = read_contexts(settings.privileged) if settings.privileged else {}
-    for example in make_examples(
-        settings.data, settings.recipe, temperature=settings.temperature, say=None
-    ):
+    groups = make_examples(
+        settings.data, settings.recipe, temperature=settings.temperature, keep_zero=True, say=None
+    ).iter_groups()
+    for example, divisor in chain.from_iterable(map(carry_divisors, groups)):
         question = example.messages[-1]["content"]
         context = contexts.get(example.trajectory_id, {})
         yield {
@@ -144,13 +147,31 @@ def make_rows(settings: Settings, made: Any) -> Iterator[dict[str, Any]]:  # noq
             "token_mask": example.loss_mask,
             "token_logprobs": example.old_logprobs,
             "loss": example.loss,
-            "divisor": example.divisor,
+            "divisor": divisor,
             "stored_reward": example.reward,
             "finish_reason": example.finish_reason,
             # A teacher without a context of its own is the student: its factor is 1.
             "teacher_prompt": context.get("teacher_prompt", question if contexts else None),
             "teacher_images": context.get("teacher_images"),
         }
+
+
+def carry_divisors(group: list[Example]) -> list[tuple[Example, int]]:
+    """Leave out answers without a gradient; the next row of the group has their divisor as well.
+
+    The divisor of a batch is the tokens that were sampled for it, also where only repairs of a
+    group are trained on, because all of its answers are wrong.
+    """
+    kept, waiting = [], 0
+    for example in group:
+        if example.advantages.any():
+            kept.append((example, example.divisor + waiting))
+            waiting = 0
+        else:
+            waiting += example.divisor
+    if kept and waiting:
+        kept[-1] = (kept[-1][0], kept[-1][1] + waiting)
+    return kept
 
 
 def check_logprobs(rows: Dataset) -> None:
@@ -359,6 +380,12 @@ def check_arguments(arguments: Any, recipe: Recipe, teacher: bool) -> None:
             "likelihood is a ratio of 1 here, that is one update per batch",
             "--num_iterations 1 and --steps_per_generation as --gradient_accumulation_steps; or "
             "positive_loss=ratio in DFGEN_RECIPE; or whole repairs by --chord_sft_dataset",
+        ),
+        (
+            likely and arguments.loss_type not in ("dapo", "cispo"),
+            f"likelihood is divided by the batch's sampled tokens, which --loss_type "
+            f"{arguments.loss_type} does not do",
+            "--loss_type dapo or cispo; or positive_loss=ratio in DFGEN_RECIPE",
         ),
         (
             teacher and arguments.advantage_reweight != "rlsd" and not arguments.sdar_loss_coef,

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from dfgen.errors import DfgenError
-from dfgen.trainers.__main__ import find_plugin
+from dfgen.trainers.__main__ import find_adapter
 from tests.support.openrlhf_stubs import install_stubs
 
 install_stubs()
@@ -90,7 +90,7 @@ def make_strategy() -> Any:
 
 def draw(rows: list[Any], size: int, processor: Any, **sampling: Any) -> list[dict[str, Any]]:
     """All samples of all rows, as OpenRLHF's rollout worker draws them."""
-    worker = SimpleNamespace(executor=_load_agent_executor(str(find_plugin("openrlhf"))))
+    worker = SimpleNamespace(executor=_load_agent_executor(str(find_adapter("openrlhf"))))
     parameters = SimpleNamespace(**{"temperature": 1.0, "logprobs": 1, "max_tokens": 1} | sampling)
 
     async def run() -> list[dict[str, Any]]:

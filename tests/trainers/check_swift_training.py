@@ -18,7 +18,7 @@ import torch
 from swift.pipelines import rlhf_main
 
 from dfgen.errors import DfgenError
-from dfgen.trainers.__main__ import find_plugin
+from dfgen.trainers.__main__ import find_adapter
 from dfgen.trainers.swift import ReplayTrainer
 
 # It asks a server whether there is a newer copy of the model, for seven seconds.
@@ -75,7 +75,7 @@ def list_arguments(model: str) -> list[str]:
     demo = str(Path(__file__).with_name("swift_demo.py"))
     return [
         *("--rlhf_type", "grpo", "--dataset", "dfgen", "--reward_funcs", "dfgen"),
-        *("--external_plugins", str(find_plugin("swift")), demo),
+        *("--external_plugins", str(find_adapter("swift")), demo),
         *("--model", model, "--model_type", "llava1_5_hf", "--template", "dfgen_demo"),
         *("--tuner_type", "full", "--torch_dtype", "float32", "--learning_rate", "1e-3"),
         *("--freeze_vit", "false", "--freeze_aligner", "false"),
