@@ -31,7 +31,8 @@ from swift.trainers.trainer_factory import TrainerFactory
 from swift.utils import get_logger
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.examples import Example, make_examples
+from dfgen.trainers.carrying import carry_divisors
+from dfgen.trainers.examples import make_examples
 from dfgen.trainers.privileged import read_contexts
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.settings import Settings, read_settings
@@ -154,24 +155,6 @@ def make_rows(settings: Settings, made: str) -> Iterator[dict[str, Any]]:  # noq
             "teacher_prompt": context.get("teacher_prompt", question if contexts else None),
             "teacher_images": context.get("teacher_images"),
         }
-
-
-def carry_divisors(group: list[Example]) -> list[tuple[Example, int]]:
-    """Leave out answers without a gradient; the next row of the group has their divisor as well.
-
-    The divisor of a batch is the tokens that were sampled for it, also where only repairs of a
-    group are trained on, because all of its answers are wrong.
-    """
-    kept, waiting = [], 0
-    for example in group:
-        if example.advantages.any():
-            kept.append((example, example.divisor + waiting))
-            waiting = 0
-        else:
-            waiting += example.divisor
-    if kept and waiting:
-        kept[-1] = (kept[-1][0], kept[-1][1] + waiting)
-    return kept
 
 
 def check_logprobs(rows: Dataset) -> None:

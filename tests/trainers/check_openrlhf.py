@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,9 @@ import torch
 
 from dfgen.errors import DfgenError
 from dfgen.trainers.__main__ import find_adapter
-from tests.support.openrlhf_stubs import install_stubs
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from openrlhf_stubs import install_stubs
 
 install_stubs()
 

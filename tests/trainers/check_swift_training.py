@@ -25,9 +25,11 @@ from dfgen.trainers.swift import ReplayTrainer
 swift.trainers.mixin.check_local_model_is_latest = lambda *_, **__: None
 
 seen: list[dict[str, Any]] = []
+trained: dict[str, Any] = {}
 read_logps = ReplayTrainer._get_per_token_logps_and_entropies
 compute_loss = ReplayTrainer._compute_loss_and_metrics
 postprocess = ReplayTrainer._postprocess_batch
+train = ReplayTrainer.train
 
 
 def watch_logps(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -41,25 +43,43 @@ def watch_logps(self: Any, *arguments: Any, **named: Any) -> Any:
 def watch_loss(self: Any, model: Any, model_inputs: Any, batch: Any) -> Any:
     loss, metrics = compute_loss(self, model, model_inputs, batch)
     seen[-1] |= {"loss": loss, "batch": batch, "pixels": model_inputs["pixel_values"]}
-    seen[-1] |= {"steps": self.args.gradient_accumulation_steps, "rows": self.rows}
+    seen[-1] |= {"steps": self.args.gradient_accumulation_steps}
     return loss, metrics
 
 
+def watch_training(self: Any, *arguments: Any, **named: Any) -> Any:
+    before = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+    result = train(self, *arguments, **named)
+    trained.update(
+        rows=len(self.train_dataset),
+        divisors=sum(self.train_dataset["divisor"]),
+        moved=sum(
+            bool((weight != before[name]).any()) for name, weight in self.model.named_parameters()
+        ),
+        finite=all(bool(torch.isfinite(weight).all()) for weight in self.model.parameters()),
+    )
+    return result
+
+
 def watch_batch(self: Any, samples: Any, batches: Any) -> None:
-    self.fresh = [batch["grpo_batch"].old_per_token_logps.clone() for batch in batches]
-    self.rows = [sample.extra | {"ids": sample.response_token_ids[0]} for sample in samples]
     postprocess(self, samples, batches)
+    for rows, batch in zip(self.split_by_mini_batches(samples), batches, strict=True):
+        batch["grpo_batch"].rows = [
+            sample.extra | {"ids": sample.response_token_ids[0]} for sample in rows
+        ]
 
 
 ReplayTrainer._get_per_token_logps_and_entropies = watch_logps
 ReplayTrainer._compute_loss_and_metrics = watch_loss
 ReplayTrainer._postprocess_batch = watch_batch
+ReplayTrainer.train = watch_training
 
 
 def main(model: str, runs: str) -> None:
     found = {}
     for name, run in json.loads(Path(runs).read_bytes()).items():
         seen.clear()
+        trained.clear()
         os.environ |= {"DFGEN_RECIPE": "", "DFGEN_PRIVILEGED": ""} | run["environment"]
         try:
             result = rlhf_main(list_arguments(model) + run["arguments"])
@@ -67,7 +87,7 @@ def main(model: str, runs: str) -> None:
             found[name] = {"refused": f"{error.what} {error.hint}"}
         else:
             updates = [describe(each) for each in seen]
-            found[name] = {"updates": updates, "log": result["log_history"]}
+            found[name] = {"updates": updates, "log": result["log_history"], **trained}
     print(json.dumps(found))
 
 
@@ -106,8 +126,8 @@ def describe(update: dict[str, Any]) -> dict[str, Any]:
         "divisor": batch.num_items_in_batch.item(),
         "gradient": logps.grad.tolist(),
         "rows": [
-            {name: row[name] for name in ("trajectory_id", "kind", "ids", "token_advantages")}
-            for row in update["rows"]
+            {name: row[name] for name in ("trajectory_id", "kind", "ids", "loss")}
+            for row in batch.rows
         ],
     }
 
