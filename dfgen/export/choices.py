@@ -1,4 +1,4 @@
-"""What a user may choose about a table beside its name, and which table takes which choice."""
+"""Defines what a user may choose about a table beside its name, and which table takes it."""
 
 from __future__ import annotations
 

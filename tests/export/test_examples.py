@@ -15,13 +15,13 @@ import pytest
 from dfgen.errors import ConfigError
 from dfgen.export.choices import Choices, read_recipe, settle_choices
 from dfgen.export.exporting import export_tables
-from dfgen.export.floats import list_floats
 from dfgen.export.manifest import DatasetManifest, TableEntry, read_dataset_manifest
 from dfgen.export.tables import TABLES
 from dfgen.export.tables.openrlhf import find_runs
 from dfgen.store.finished import FinishedRun, open_finished
 from dfgen.trainers.example import Example
 from dfgen.trainers.examples import make_examples
+from dfgen.trainers.floats import list_floats
 from dfgen.trainers.recipe import RECIPES, Recipe
 from tests.support.sample_run import make_run
 

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from dfgen.errors import InputError
 from dfgen.export.tables import (
+    chord,
     examples,
     groups,
+    luffy,
     openrlhf,
     preference,
+    privileged,
+    sft,
     slime,
     stepwise,
     trajectories,
+    verifiers,
 )
 from dfgen.export.tables.table import ExportTable
 
-_MODULES = (groups, trajectories, preference, stepwise, examples, openrlhf, slime)
+_MODULES = (
+    *(groups, trajectories, preference, stepwise, sft, privileged, chord, luffy),
+    *(examples, openrlhf, slime, verifiers),
+)
 
 TABLES: dict[str, ExportTable] = {module.TABLE.name: module.TABLE for module in _MODULES}
 """By name, in the order of the card."""

@@ -19,8 +19,8 @@ import numpy as np
 
 from dfgen.errors import ConfigError
 from dfgen.export.columns import make_chat_type, make_images_type
-from dfgen.export.floats import list_floats
 from dfgen.export.tables.table import ExportTable, Fields
+from dfgen.trainers.floats import list_floats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
