@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.trainers.carrying import carry_divisors
@@ -27,6 +27,7 @@ answers = st.builds(
 
 
 @pytest.mark.parametrize("recipe", ["grpo", "df", "df+repair"])
+@settings(max_examples=25)
 @given(groups=st.lists(st.lists(answers, min_size=1, max_size=5), min_size=1, max_size=4))
 def test_no_divisor_is_lost(
     recipe: str, groups: list[list[dict[str, object]]], tmp_path_factory: pytest.TempPathFactory

@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_the_reference(seen: dict[str, Any]) -> None:
     ]
     count = flat[0].shape[1]
     loss = compute_dapo(*flat, torch.ones_like(flat[0], dtype=torch.bool), count)
-    assert_allclose(seen["loss"], float(loss), rtol=0, atol=1e-6)
+    assert_allclose(seen["loss"], loss.item(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def compute_reference(name: str, update: dict[str, Any]) -> tuple[float, Any]:
             logps, advantages, mask & likely[:, None], divisor
         )
     (gradient,) = torch.autograd.grad(loss, logps)
-    return float(whole), gradient.numpy()
+    return whole.item(), gradient.numpy()
 
 
 def test_the_divisor_counts_all_sampled_tokens_of_groups_that_are_trained_on(
