@@ -75,7 +75,7 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
 
-# Their pins contradict each other's and dfgen's, so each trainer has its own; dfgen is in none.
+# Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -83,10 +83,23 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	    transformers==5.23.0 datasets==5.2.0 pillow
 	@touch $@
 
+# Its GRPO needs msgspec and does not say so.
 .venv-swift/ready:
 	$(PYTHON) -m venv .venv-swift
 	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0
+	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0 \
+	    msgspec
+	@touch $@
+
+# It demands flash-attn, deepspeed and vllm, which need a GPU: tests/support stands in for them.
+.venv-openrlhf/ready:
+	$(PYTHON) -m venv .venv-openrlhf
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check \
+	    transformers==5.15.0 ray==2.55.0 datasets==5.2.0 peft accelerate optree torchdata aiohttp \
+	    pylatexenc pillow
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    openrlhf==0.11.2
 	@touch $@
 
 .venv-verl/ready:
@@ -95,9 +108,20 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
 	@touch $@
 
-trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/ready ## Those of trainers-test
+# Without its dependencies dfgen moves no pin of a trainer. build/ would keep files that are gone.
+build/wheels/made: pyproject.toml $(shell find dfgen -type f -not -name '*.pyc')
+	rm -rf build
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
+	@touch $@
 
-trainers-test: $(BIN)/dfgen trainers-env ## TRL trains on, ms-swift and verl load, the table groups
+.venv-swift/dfgen .venv-openrlhf/dfgen: .venv-%/dfgen: .venv-%/ready build/wheels/made
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --force-reinstall build/wheels/*.whl
+	@touch $@
+
+trainers-env: .venv-trl/ready .venv-verl/ready .venv-swift/dfgen .venv-openrlhf/dfgen ## Those of trainers-test
+
+trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
 
 schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the code
