@@ -108,18 +108,32 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
 	@touch $@
 
+# Types of clients, without torch: seconds to install.
+.venv-tinker/ready:
+	$(PYTHON) -m venv .venv-tinker
+	.venv-tinker/bin/python -m pip install --quiet --disable-pip-version-check tinker==0.38.0 \
+	    pyarrow pillow
+	@touch $@
+
+.venv-verifiers/ready:
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
+	    verifiers==0.4.0 pyarrow
+	@touch $@
+
 # Without its dependencies dfgen moves no pin of a trainer. build/ would keep files that are gone.
 build/wheels/made: pyproject.toml $(shell find dfgen -type f -not -name '*.pyc')
 	rm -rf build
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
 	@touch $@
 
-.venv-swift/dfgen .venv-openrlhf/dfgen: .venv-%/dfgen: .venv-%/ready build/wheels/made
+WITH_DFGEN := $(addsuffix /dfgen,.venv-swift .venv-openrlhf .venv-tinker .venv-verifiers)
+$(WITH_DFGEN): .venv-%/dfgen: .venv-%/ready build/wheels/made
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --force-reinstall build/wheels/*.whl
 	@touch $@
 
-trainers-env: .venv-trl/ready .venv-verl/ready .venv-swift/dfgen .venv-openrlhf/dfgen ## Those of trainers-test
+trainers-env: .venv-trl/ready .venv-verl/ready $(WITH_DFGEN) ## Those of trainers-test
 
 trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
