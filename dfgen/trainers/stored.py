@@ -115,27 +115,21 @@ def open_picture(picture: dict[str, Any]) -> Any:
         raise InputError(f"a picture cannot be decoded: {error}", where=picture["path"]) from error
 
 
-def store_examples(
-    examples: Examples, extras: dict[str, dict[str, Any]], leave_out: frozenset[int]
-) -> tuple[datasets.Dataset, int]:
+def store_examples(examples: Examples, extras: dict[str, dict[str, Any]]) -> datasets.Dataset:
     """Write all examples to a temporary folder.
 
     Args:
         examples: what is trained on.
         extras: by prompt id, the columns of `EXTRAS`.
-        leave_out: token ids which no completion may hold.
 
     Returns:
-        Rows with a `RowMaker` as transform, those of a prompt side by side; and how many examples
-        were left out because of `leave_out`.
+        Rows with a `RowMaker` as transform, those of a prompt side by side.
     """
     import datasets
     import pyarrow as pa
 
     folder = Path(tempfile.mkdtemp(prefix="dfgen-rows-"))
     atexit.register(_remove, folder, os.getpid())
-    barred = np.array(sorted(leave_out), np.int32)
-    left_out = count = 0
     prompt_file, row_file = str(folder / "prompts.arrow"), str(folder / "rows.arrow")
     with (
         pa.OSFile(prompt_file, "wb") as prompt_sink,
@@ -143,17 +137,11 @@ def store_examples(
         pa.OSFile(row_file, "wb") as row_sink,
         pa.ipc.new_stream(row_sink, make_row_schema()) as rows,
     ):
-        for group in examples.iter_groups():
-            kept = [each for each in group if not np.isin(each.ids, barred).any()]
-            left_out += len(group) - len(kept)
-            if not kept:
-                continue
-            first = kept[0]
-            prompts.write_batch(_list_prompt(first, extras.get(first.prompt_id, {})))
-            rows.write_batch(_list_rows(kept, count))
-            count += 1
+        for number, group in enumerate(examples.iter_groups()):
+            prompts.write_batch(_list_prompt(group[0], extras.get(group[0].prompt_id, {})))
+            rows.write_batch(_list_rows(group, number))
     made = datasets.Dataset.from_file(row_file)
-    return made.with_transform(RowMaker(datasets.Dataset.from_file(prompt_file))), left_out
+    return made.with_transform(RowMaker(datasets.Dataset.from_file(prompt_file)))
 
 
 def make_prompt_schema() -> pa.Schema:

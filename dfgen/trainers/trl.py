@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
@@ -28,13 +29,13 @@ from dfgen.trainers.stored import EXTRAS, StoredRow, store_examples
 from dfgen.trainers.trl_checks import (
     check_arguments,
     check_batches,
-    check_logprobs,
+    check_placeholders,
     check_tokenizer,
-    list_placeholders,
+    count_unknown,
     read_note,
     write_note,
 )
-from dfgen.trainers.trl_sampler import GroupSampler, Layout
+from dfgen.trainers.trl_sampler import GroupSampler
 
 if TYPE_CHECKING:
     import datasets
@@ -67,25 +68,24 @@ def load_rows(
         `metadata`, `prompt_id`, `trajectory_id`.
 
     Raises:
-        InputError: as `make_examples`; or answers that a ratio needs have no log-probs; or nothing
-            is left to train on.
+        InputError: as `make_examples`; or nothing is left to train on.
     """
-    examples = data
-    if not isinstance(examples, Examples):
-        assert not isinstance(data, Examples)
+    if isinstance(data, Examples):
+        examples = data
+    else:
         examples = make_examples(
             data, recipe, tokenizer=tokenizer, temperature=temperature, say=say
         )
     extras = {row["prompt_id"]: row for row in examples.iter_prompts(("prompt_id", *EXTRAS))}
-    rows, left_out = store_examples(examples, extras, list_placeholders(tokenizer))
-    check_logprobs(rows)
-    if left_out and say is not None:
-        say(f"{left_out:,} left out: they hold a token that stands for a picture.")
+    rows = store_examples(examples, extras)
     if not len(rows):
         raise InputError(
             f"the recipe {examples.recipe.name} leaves nothing to train on.",
-            hint="Groups in which all answers are right, or wrong without a repair, have no signal.",
+            hint="Groups that are all right, or all wrong without a repair, have no signal.",
         )
+    unknown = count_unknown(rows)
+    if unknown and say is not None:
+        say(f"{unknown:,} of {len(rows):,} rows have no log-probs; their ratio begins at 1.")
     write_note(rows, examples, temperature)
     return rows
 
@@ -145,6 +145,7 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             **others,
         )
         check_tokenizer(self.note, self.processing_class)
+        check_placeholders(train_dataset, self.processing_class)
 
     def _get_train_sampler(self, dataset: Any = None) -> GroupSampler:
         rows = self.train_dataset if dataset is None else dataset
@@ -189,15 +190,17 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Grade fresh rows; the others have their stored reward."""
         if not self._replayed:
-            return super()._calculate_rewards(inputs, prompts, completions, ids)
+            return super()._calculate_rewards(  # type: ignore[no-any-return]
+                inputs, prompts, completions, ids
+            )
         rewards = [row.reward for row in self._replayed]
-        stored = torch.tensor(rewards, device=self.accelerator.device)
-        stored = self.accelerator.gather(stored).view(-1, len(rewards), 1)
+        local = torch.tensor(rewards, device=self.accelerator.device)
+        stored: torch.Tensor = self.accelerator.gather(local).view(-1, len(rewards), 1)
         stored = stored.expand(-1, -1, len(self.reward_funcs))
         fresh = self.layout.fresh
         if not fresh:
             return stored.flatten(0, 1)
-        graded = super()._calculate_rewards(
+        graded: torch.Tensor = super()._calculate_rewards(
             inputs[:fresh], prompts[:fresh], completions[:fresh], ids[:fresh]
         )
         self._metrics["train"]["fresh/reward"].append(graded.nanmean().item())
@@ -207,42 +210,45 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _overwrite(self, batch: dict[str, Any], rows: list[StoredRow]) -> None:
         """Put stored advantages, log-probs and divisors into what TRL made of a batch."""
-        mask, fresh = batch["tool_mask"], len(batch["completion_ids"]) - len(rows)
+        mask = batch["completion_mask"] * batch["tool_mask"]
+        device, fresh = mask.device, len(mask) - len(rows)
         if fresh != self.layout.fresh:
             raise _report_change("returns another number of completions than it was given rows")
-        advantages = torch.zeros_like(mask, dtype=torch.float32)
-        likelihood, old = advantages.clone(), torch.full_like(advantages, torch.nan)
-        lengths = batch["completion_mask"].sum(dim=1)
-        advantages[:fresh] = batch["advantages"][:fresh, None]
-        if "old_per_token_logps" in batch:
-            old[:fresh] = batch["old_per_token_logps"][:fresh]
+        # Where nobody knows a log-prob: NaN, of which `_compute_loss` makes a ratio of 1.
+        advantages, likelihood = np.zeros((2, *mask.shape), np.float32)
+        old = np.full(mask.shape, np.nan, np.float32)
         for number, row in enumerate(rows, fresh):
             here = (number, slice(len(row.ids)))
-            target = likelihood if row.likelihood else advantages
-            target[here] = torch.from_numpy(row.advantages).to(target.device)
+            (likelihood if row.likelihood else advantages)[here] = row.advantages
             if row.old_logprobs is not None and not row.likelihood:
-                old[here] = torch.from_numpy(row.old_logprobs).to(old.device)
-        divisor = lengths[:fresh].sum() + sum(row.divisor for row in rows)
-        batch["advantages"] = advantages
-        batch["likelihood"] = likelihood
-        batch["old_per_token_logps"] = old.masked_fill(mask == 0, torch.nan)
+                old[here] = row.old_logprobs
+        stored = torch.from_numpy(advantages).to(device)
+        stored[:fresh] = batch["advantages"][:fresh, None]
+        batch["advantages"] = stored
+        batch["likelihood"] = torch.from_numpy(likelihood).to(device)
+        known = torch.from_numpy(old).to(device)
+        if "old_per_token_logps" in batch:  # the model's own, where several updates will follow
+            known = torch.where(known.isnan(), batch["old_per_token_logps"], known)
+        batch["old_per_token_logps"] = known.masked_fill(mask == 0, torch.nan)
+        divisor = batch["completion_mask"][:fresh].sum() + sum(row.divisor for row in rows)
         # Of a batch of repairs alone, whose divisors are 0, the tokens that are trained on.
-        tokens = (likelihood != 0).sum()
+        tokens = (batch["likelihood"] != 0).sum()
         divisor, tokens = self.accelerator.gather(torch.stack([divisor, tokens])).view(-1, 2).sum(0)
         batch["num_items_in_batch"] = torch.where(divisor > 0, divisor, tokens).clamp(min=1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if "likelihood" not in inputs:  # evaluation
-            return super()._compute_loss(model, inputs)
+            return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
         self._open = inputs = dict(inputs)
-        loss = super()._compute_loss(model, inputs)
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
         self._open = None
         if "logps" not in inputs:
             raise _report_change("computes its loss without _get_per_token_logps_and_entropies")
         # The same share of the batch's normaliser that TRL's dapo takes.
         share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes * share
-        return loss - (inputs["likelihood"] * inputs["logps"]).sum() / normalizer
+        likelihood: torch.Tensor = (inputs["likelihood"] * inputs["logps"]).sum() / normalizer
+        return loss - likelihood
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         """Note log-probs that a loss is computed from, and give unknown old ones a ratio of 1."""
@@ -255,9 +261,7 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             inputs["old_per_token_logps"] = torch.where(old.isnan(), logps.detach(), old)
         return computed
 
-    def _log_stored(
-        self, inputs: dict[str, Any], logps: torch.Tensor, old: torch.Tensor
-    ) -> None:
+    def _log_stored(self, inputs: dict[str, Any], logps: torch.Tensor, old: torch.Tensor) -> None:
         known, likely = ~old.isnan(), inputs["likelihood"] != 0
         gap = torch.where(known, old - logps, 0).abs().sum()
         sums = torch.stack([gap, known.sum(), (logps * likely).sum(), likely.sum()])

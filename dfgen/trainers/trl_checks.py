@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.checks import hash_tokenizer
+from dfgen.trainers.checks import find_picture_ids, hash_tokenizer
 from dfgen.trainers.trl_sampler import Layout
 
 if TYPE_CHECKING:
@@ -47,34 +47,13 @@ def read_note(rows: Any) -> dict[str, Any]:
     )
 
 
-def list_placeholders(tokenizer: Any) -> frozenset[int]:
-    """List the ids that stand for pictures in a processor's prompts; none of a tokenizer.
-
-    A policy can sample such an id. The model would then look for a picture in the answer.
-    """
-    ids = [getattr(tokenizer, name, None) for name in ("image_token_id", "video_token_id")]
-    return frozenset(each for each in ids if isinstance(each, int))
-
-
-def check_logprobs(rows: datasets.Dataset) -> None:
-    """Refuse rows whose ratio would have no denominator; 1 or 0.0 in its place would be a guess.
-
-    Raises:
-        InputError: how many, and what to do.
-    """
+def count_unknown(rows: datasets.Dataset) -> int:
+    """Count rows with a ratio and no log-probs to take it to."""
     import pyarrow.compute as pc
 
-    table = rows.data
-    missing = pc.and_(pc.is_null(table["old_logprobs"]), pc.invert(table["likelihood"]))
-    count = pc.sum(missing).as_py()
-    if count:
-        kinds = pc.filter(table["kind"], missing).unique().to_pylist()
-        raise InputError(
-            f"{count:,} of {len(rows):,} rows have no log-probs to take a ratio to "
-            f"({', '.join(sorted(kinds))}).",
-            hint="`dfgen score RUN` computes them under the sampling policy; export again "
-            'afterwards. Or train those rows by likelihood: positive_loss="likelihood".',
-        )
+    missing = pc.is_null(rows.data["old_logprobs"])
+    count = pc.sum(pc.and_(missing, pc.invert(rows.data["likelihood"]))).as_py()
+    return int(count or 0)
 
 
 def check_tokenizer(note: dict[str, Any], tokenizer: Any) -> None:
@@ -88,6 +67,27 @@ def check_tokenizer(note: dict[str, Any], tokenizer: Any) -> None:
             "the token ids of train_dataset belong to another tokenizer than the model's.",
             where="DiffGRPOTrainer",
             hint="dfgen retokenize RUN --tokenizer MODEL --out DIR, then export again.",
+        )
+
+
+def check_placeholders(rows: datasets.Dataset, processor: Any) -> None:
+    """Refuse completions with an id that stands for a picture; the model would look for one there.
+
+    Raises:
+        InputError: rows were loaded without the processor, by which they are left out.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = find_picture_ids(processor)
+    if (
+        ids
+        and pc.any(pc.is_in(pc.list_flatten(rows.data["ids"]), pa.array(ids, pa.int32()))).as_py()
+    ):
+        raise InputError(
+            "a stored answer holds a token that stands for a picture.",
+            where="DiffGRPOTrainer",
+            hint="load_rows(..., tokenizer=processor) leaves such answers out.",
         )
 
 
@@ -107,9 +107,7 @@ def check_arguments(args: Any, note: dict[str, Any], others: dict[str, Any]) -> 
     version = tuple(int(part) for part in trl.__version__.split(".")[:2])
     if version < (1, 0) or (version == (1, 15) and not torch.cuda.is_available()):
         why = "needs a GPU for its log-probs" if version == (1, 15) else "is too old"
-        raise ConfigError(
-            f"TRL {trl.__version__} {why}.", hint="pip install 'trl>=1.0,!=1.15.*'"
-        )
+        raise ConfigError(f"TRL {trl.__version__} {why}.", hint="pip install 'trl>=1.0,!=1.15.*'")
     for name in ("rollout_func", "tools", "environment_factory"):
         if others.get(name):
             raise ConfigError(
@@ -118,15 +116,15 @@ def check_arguments(args: Any, note: dict[str, Any], others: dict[str, Any]) -> 
             )
     if args.use_vllm:
         raise _refuse(
-            "use_vllm=True would multiply the loss of stored rows by a second ratio, that of vLLM's "
-            "log-probs",
+            "use_vllm=True would multiply the loss of stored rows by a second ratio, that of "
+            "log-probs from vLLM",
             "Leave it off; sample with `dfgen run`, which uses vLLM, and train on what it stored.",
         )
     if args.temperature != note["temperature"]:
         raise _refuse(
-            f"temperature is {args.temperature}, and the rows were loaded for {note['temperature']}; "
-            "log-probs differ by nats between temperatures",
-            f"load_rows(..., temperature={args.temperature}), or temperature={note['temperature']}.",
+            f"temperature is {args.temperature}, and the rows were loaded for "
+            f"{note['temperature']}; log-probs differ by nats between temperatures",
+            f"load_rows(..., temperature={args.temperature}), or set {note['temperature']} here.",
         )
     if args.mask_truncated_completions:
         raise _refuse(
@@ -186,9 +184,8 @@ def check_batches(
             f"a share of {fresh_share} fresh answers, in groups of num_generations={generations}, "
             f"does not go into the {local} rows that a process has in a batch.",
             where="DiffGRPOTrainer",
-            hint=f"The rows (per_device_train_batch_size * steps_per_generation) must be a multiple "
-            f"of num_generations, and the share of them at least one group: {generations / local:g}"
-            " or more.",
+            hint="per_device_train_batch_size * steps_per_generation must be a multiple of "
+            f"num_generations, and the share at least one group: {generations / local:g} or more.",
         )
     if (fresh_share or eval_dataset is not None) and not graded:
         raise ConfigError(
