@@ -100,7 +100,7 @@ class Batch:
         flat = column.flatten()
         if flat.null_count and not pa.types.is_floating(flat.type):
             raise DamagedFileError(f"a list in {name} holds a null.", where=self.source)
-        values = flat.to_numpy(zero_copy_only=False)
+        values = flat.to_numpy(zero_copy_only=False, writable=True)
         lengths = np.asarray(column.value_lengths().fill_null(0), dtype=np.int64)
         edges = np.concatenate(([0], np.cumsum(lengths)))
         return Ragged(values, edges, np.asarray(column.is_valid()))

@@ -155,6 +155,15 @@ class Reader:
                     f"No log-probs are stored of {kind}: their ratio begins at 1, as if the model "
                     "that is trained had sampled them. `dfgen score RUN`, then export again."
                 )
+            elif (
+                by_ratio
+                and kind == "answers"
+                and any(s.has_gaps(columns[0]) for s, _ in self.parts)
+            ):
+                notes.append(
+                    "Log-probs of some answers are not stored; where no other column has them, "
+                    "their ratio begins at 1."
+                )
         for source, _ in self.parts:
             notes += describe_sampling(source.origin.get("sampling") or {}, self.temperature)
         return list(dict.fromkeys(notes))

@@ -65,7 +65,8 @@ def report(rows: int, length: int, found: dict[str, float], base: dict[str, floa
         f"{rows:>7,} answers of {length:>6,} tokens: {rate:>9,.0f} rows/s, "
         f"{tokens / 1e6:>6.1f} M tokens/s ({tokens / reference:.2f} x); "
         f"first pass {rows / found['first']:,.0f} rows/s; "
-        f"processor {found['cpu'] / rows * 1e6:,.0f} us a row, {found['cpu'] / rows / length * 1e9:.1f} ns a token "
+        f"processor {found['cpu'] / rows * 1e6:,.0f} us a row, "
+        f"{found['cpu'] / rows / length * 1e9:.1f} ns a token "
         f"({base['cpu'] / base['tokens'] / (found['cpu'] / rows / length):.2f} x); "
         f"peak {found['peak'] / 1024:.0f} MiB, of that {found['idle'] / 1024:.0f} before",
         flush=True,
