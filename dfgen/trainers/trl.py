@@ -32,6 +32,7 @@ from dfgen.trainers.trl_checks import (
     check_placeholders,
     check_tokenizer,
     count_unknown,
+    describe_divisor,
     read_note,
     write_note,
 )
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 LARGE_GAP = 0.1
 """Nats by which stored and computed log-probs may differ on average before the first update."""
+
+AVERAGES_ROWS = ("grpo", "sapo", "dr_grpo", "luspo")
+"""Losses that divide by the number of rows. Repairs add rows; they must not make answers count
+less, so the number is brought back to that of the sampled answers."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +113,7 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             `GRPOTrainer`; reward functions grade fresh answers and evaluation, never stored ones.
         fresh_share: of the rows of each batch, drawn anew by the model for prompts of the data, in
             groups of `num_generations`.
+        say: told once, by the main process, what the loss divides by. None: silent.
 
     Raises:
         ConfigError: settings that would train on something else than the masks say.
@@ -125,6 +131,7 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         *,
         processing_class: Any = None,
         fresh_share: float = 0.0,
+        say: Callable[[str], None] | None = print,
         **others: Any,
     ) -> None:
         args = args or GRPOConfig("DiffGRPO")
@@ -146,6 +153,8 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         )
         check_tokenizer(self.note, self.processing_class)
         check_placeholders(train_dataset, self.processing_class)
+        if say is not None and self.accelerator.is_main_process:
+            say(describe_divisor(args, self.note))
 
     def _get_train_sampler(self, dataset: Any = None) -> GroupSampler:
         rows = self.train_dataset if dataset is None else dataset
@@ -230,11 +239,14 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if "old_per_token_logps" in batch:  # the model's own, where several updates will follow
             known = torch.where(known.isnan(), batch["old_per_token_logps"], known)
         batch["old_per_token_logps"] = known.masked_fill(mask == 0, torch.nan)
-        divisor = batch["completion_mask"][:fresh].sum() + sum(row.divisor for row in rows)
+        divisors = [*batch["completion_mask"][:fresh].sum(dim=1), *(row.divisor for row in rows)]
+        sampled = sum(divisor > 0 for divisor in divisors)
+        counts = [sum(divisors), sampled, len(divisors), (batch["likelihood"] != 0).sum()]
+        total = self.accelerator.gather(torch.tensor(counts, device=device)).view(-1, 4).sum(dim=0)
         # Of a batch of repairs alone, whose divisors are 0, the tokens that are trained on.
-        tokens = (batch["likelihood"] != 0).sum()
-        divisor, tokens = self.accelerator.gather(torch.stack([divisor, tokens])).view(-1, 2).sum(0)
-        batch["num_items_in_batch"] = torch.where(divisor > 0, divisor, tokens).clamp(min=1)
+        divisor = total[0] if total[0] else total[3]
+        batch["num_items_in_batch"] = divisor.clamp(min=1)
+        batch["dilution"] = total[2] / total[1].clamp(min=1)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if "likelihood" not in inputs:  # evaluation
@@ -242,6 +254,8 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._open = inputs = dict(inputs)
         loss: torch.Tensor = super()._compute_loss(model, inputs)
         self._open = None
+        if self.loss_type in AVERAGES_ROWS:
+            loss = loss * inputs["dilution"]
         if "logps" not in inputs:
             raise _report_change("computes its loss without _get_per_token_logps_and_entropies")
         # The same share of the batch's normaliser that TRL's dapo takes.

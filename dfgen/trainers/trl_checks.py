@@ -9,6 +9,7 @@ import torch
 
 from dfgen.errors import ConfigError, InputError
 from dfgen.trainers.checks import find_picture_ids, hash_tokenizer
+from dfgen.trainers.denominators import LOSSES, explain_divisor
 from dfgen.trainers.trl_sampler import Layout
 
 if TYPE_CHECKING:
@@ -152,6 +153,17 @@ def check_arguments(args: Any, note: dict[str, Any], others: dict[str, Any]) -> 
             'recipe=find_recipe("df+repair").change(mask_mode="loss"), or '
             'importance_sampling_level="token".',
         )
+
+
+def describe_divisor(args: Any, note: dict[str, Any]) -> str:
+    """Say what the loss divides by, and what repairs are divided by."""
+    whole, mode = args.importance_sampling_level == "sequence", note["recipe"]["mask_mode"]
+    loss = "gspo" if whole and args.loss_type == "grpo" else args.loss_type
+    known = loss in LOSSES and not (LOSSES[loss].sequence and mode == "advantage")
+    lines = [explain_divisor(loss, mode)] if known else []
+    if "likelihood" in (note["recipe"]["positive_loss"], note["recipe"]["right_loss"]):
+        lines.append("Likelihood: factor times log-prob, over the sampled tokens of the step.")
+    return "\n".join(lines)
 
 
 def check_batches(
