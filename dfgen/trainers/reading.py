@@ -30,6 +30,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 NESTED = "trajectories"
 _EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
+_AGAIN_HINT = "Export or fetch the data set again."
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -92,7 +93,7 @@ class GroupSource:
         for each in self.files:
             path = each.locate()
             if each.path not in self._proved:
-                prove_file(path, each)
+                prove_content(path, each)
                 self._proved.add(each.path)
             yield from _read_file(path, columns, nested)
 
@@ -191,21 +192,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
 
 
-def prove_file(path: Path, file: GroupFile) -> None:
-    """Compare a file with what dfgen.json says of it.
+def prove_size(path: Path, file: GroupFile) -> None:
+    """Compare a file's size with what dfgen.json says. Raises `DamagedFileError`."""
+    if file.size is not None and path.stat().st_size != file.size:
+        raise DamagedFileError(
+            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
+            where=str(path),
+            hint=_AGAIN_HINT,
+        )
+
+
+def prove_content(path: Path, file: GroupFile) -> None:
+    """Compare a file's sha256 with what dfgen.json says.
 
     A picture, a mask or an id that was changed since the export shows here.
 
     Raises:
         DamagedFileError: they differ.
     """
-    hint = "Export or fetch the data set again."
-    if file.size is not None and path.stat().st_size != file.size:
-        raise DamagedFileError(
-            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
-            where=str(path),
-            hint=hint,
-        )
     if file.sha256 is None:
         return
     with path.open("rb") as opened:
@@ -214,7 +218,7 @@ def prove_file(path: Path, file: GroupFile) -> None:
         raise DamagedFileError(
             f"it is not the file that {MANIFEST} lists: pictures, masks or ids were changed.",
             where=str(path),
-            hint=hint,
+            hint=_AGAIN_HINT,
         )
 
 
@@ -247,10 +251,11 @@ def _open_listed(folder: Path) -> GroupSource:
             raise DamagedFileError(
                 "this file of the data set is missing.",
                 where=str(path),
-                hint="Export or fetch the data set again.",
+                hint=_AGAIN_HINT,
             )
         files.append(GroupFile(str(path), size=size, sha256=sha256))
     for each in files:
+        prove_size(Path(each.path), each)
         _read_tokenizer(Path(each.path))
     return _make_source(str(folder), files, manifest)
 
@@ -266,8 +271,9 @@ def _open_files(paths: Sequence[Path]) -> GroupSource:
                     GroupFile(str(path), size=listed[path][0], sha256=listed[path][1])
                     for path in paths
                 ]
-                for path in paths:
-                    _read_tokenizer(path)
+                for each in files:
+                    prove_size(Path(each.path), each)
+                    _read_tokenizer(Path(each.path))
                 return _make_source(str(paths[0]), files, manifest)
     hashes = {_read_tokenizer(path) for path in paths}
     if len(hashes) > 1:
