@@ -44,7 +44,7 @@ def main(folder: str, model_path: str) -> None:
         ("accumulated", both, {"gradient_accumulation_steps": 3}),
         ("iterated", both, {"num_iterations": 2, "max_steps": 2}),
         ("halves", both, {"steps_per_generation": 2, "max_steps": 2}),
-        ("kl", both, {"beta": 0.1}),
+        ("kl", both.change(mask_mode="loss"), {"beta": 0.1}),
     ]
     print(
         json.dumps(
@@ -85,7 +85,7 @@ def measure(
         part = taken
         if "steps_per_generation" in settings:
             part = taken[number * ROWS // pieces : (number + 1) * ROWS // pieces]
-        measure_mask(found, step.gradient, part, masks)
+        measure_mask(found, step.gradient, part, choose_masks(masks, recipe))
         expected = compute_expected(step, part, recipe, settings, taken)
         if expected is not None:
             gradient = torch.autograd.grad(expected, step.leaf)[0]
@@ -95,7 +95,10 @@ def measure(
 
 
 def measure_mask(
-    found: dict[str, Any], gradient: torch.Tensor, rows: list[Any], masks: dict[str, Any]
+    found: dict[str, Any],
+    gradient: torch.Tensor,
+    rows: list[Any],
+    masks: dict[str, Any],
 ) -> None:
     """Largest gradient outside of what the table allows, and inside for each kind of row."""
     for row, values in zip(rows, gradient, strict=True):
@@ -146,18 +149,27 @@ def compute_expected(
 
 
 def read_masks(folder: str) -> dict[str, Any]:
-    """By trajectory and kind: the tokens that `df+repair` and `sft` may train, by the table."""
+    """By trajectory: its tokens, its mask and that of its repair, as the table has them."""
     masks: dict[str, Any] = {}
     for file in sorted(Path(folder).glob("*.parquet")):
         for group in pq.read_table(file).to_pylist():
             for row in group["trajectories"]:
-                every = [True] * len(row["completion_ids"])
-                masks[row["trajectory_id"]] = {
-                    "right": every,
-                    "failed": every if row["repair_ids"] is None else row["loss_mask"],
-                    "repair": row["repair_mask"],
-                }
+                masks[row["trajectory_id"]] = row
     return masks
+
+
+def choose_masks(table: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """By trajectory and kind: the tokens that a recipe may train."""
+    chosen = {}
+    for name, row in table.items():
+        every = [True] * len(row["completion_ids"])
+        gated = recipe.failed == "mask" and row["repair_ids"] is not None
+        repair = row["repair_mask"]
+        if recipe.positives == "all" and repair is not None:
+            repair = [True] * len(repair)
+        failed = row["loss_mask"] if gated else every
+        chosen[name] = {"right": every, "failed": failed, "repair": repair}
+    return chosen
 
 
 if __name__ == "__main__":

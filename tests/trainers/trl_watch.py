@@ -53,6 +53,7 @@ def make_trainer(
     kind: type[DiffGRPOTrainer] = WatchedTrainer,
     trainer: dict[str, Any] | None = None,
     say: Any = None,
+    check: bool = True,
     **settings: Any,
 ) -> tuple[Any, Any]:
     """A trainer that takes rows in the order of the table, and these rows."""
@@ -60,7 +61,7 @@ def make_trainer(
     grpo.shuffle_sequence_dict = lambda batch: batch
     processor = AutoProcessor.from_pretrained(model_path)
     model = AutoModelForImageTextToText.from_pretrained(model_path, dtype=torch.float32)
-    rows = load_rows(folder, recipe, tokenizer=processor, say=say)
+    rows = load_rows(folder, recipe, tokenizer=processor if check else None, say=say)
     arguments: dict[str, Any] = {
         "output_dir": tempfile.mkdtemp(),
         "max_steps": 1,
