@@ -58,9 +58,9 @@ class Examples:
                 yield from batch.to_pylist()
 
     @property
-    def unknown_logprobs(self) -> int | None:
-        """Examples by ratio without old log-probs in the last pass; None before one has ended."""
-        return self._reader.unknown
+    def unknown_logprobs(self) -> int:
+        """Number of examples by ratio without old log-probs."""
+        return self.summary.unknown_answers + self.summary.unknown_repairs
 
     @property
     def summary(self) -> Summary:
