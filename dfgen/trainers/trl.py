@@ -31,7 +31,6 @@ from dfgen.trainers.trl_checks import (
     check_batches,
     check_placeholders,
     check_tokenizer,
-    count_unknown,
     describe_divisor,
     read_note,
     write_note,
@@ -88,9 +87,6 @@ def load_rows(
             f"the recipe {examples.recipe.name} leaves nothing to train on.",
             hint="Groups that are all right, or all wrong without a repair, have no signal.",
         )
-    unknown = count_unknown(rows)
-    if unknown and say is not None:
-        say(f"{unknown:,} of {len(rows):,} rows have no log-probs; their ratio begins at 1.")
     write_note(rows, examples, temperature)
     return rows
 

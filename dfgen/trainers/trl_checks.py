@@ -48,15 +48,6 @@ def read_note(rows: Any) -> dict[str, Any]:
     )
 
 
-def count_unknown(rows: datasets.Dataset) -> int:
-    """Count rows with a ratio and no log-probs to take it to."""
-    import pyarrow.compute as pc
-
-    missing = pc.is_null(rows.data["old_logprobs"])
-    count = pc.sum(pc.and_(missing, pc.invert(rows.data["likelihood"]))).as_py()
-    return int(count or 0)
-
-
 def check_tokenizer(note: dict[str, Any], tokenizer: Any) -> None:
     """Refuse a model whose tokenizer is not that of the rows; rows without a hash pass.
 

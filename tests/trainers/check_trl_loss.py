@@ -1,7 +1,7 @@
 """Runs in .venv-trl: gradients and losses of stored rows, for each kind of loss TRL has.
 
-python check_trl_loss.py FOLDER MODEL: FOLDER holds exported groups. Prints what it measured of each
-case as JSON; the first update is compared with `dfgen.trainers.reference` and with the masks of the
+python check_trl_loss.py FOLDER MODEL [CASE ...]: FOLDER holds exported groups. Prints what it
+measured of each case but those that are named as JSON; the first update is compared with `dfgen.trainers.reference` and with the masks of the
 table itself, which are looked up by trajectory and not taken from the adapter.
 """
 
@@ -26,7 +26,7 @@ TOKEN = ("dapo", "grpo", "bnpo", "dr_grpo", "sapo", "cispo", "vespo", "luspo")
 MODES = ("advantage", "loss")
 
 
-def main(folder: str, model_path: str) -> None:
+def main(folder: str, model_path: str, *without: str) -> None:
     masks = read_masks(folder)
     both = find_recipe("df+repair")
     ratio = both.change(positive_loss="ratio")
@@ -51,6 +51,7 @@ def main(folder: str, model_path: str) -> None:
             {
                 name: measure(folder, model_path, masks, recipe, settings)
                 for name, recipe, settings in cases
+                if name not in without
             }
         )
     )
@@ -113,7 +114,11 @@ def measure_mask(
 
 
 def compute_expected(
-    step: trl_watch.Step, rows: list[Any], recipe: Recipe, settings: dict[str, Any], batch: list[Any]
+    step: trl_watch.Step,
+    rows: list[Any],
+    recipe: Recipe,
+    settings: dict[str, Any],
+    batch: list[Any],
 ) -> torch.Tensor | None:
     """The loss by plain torch; None where there is no reference (KL, VESPO, LUSPO)."""
     loss = settings.get("loss_type", "dapo")

@@ -24,7 +24,6 @@ from dfgen.trainers.recipe import find_recipe
 from dfgen.trainers.trl import DiffGRPOTrainer, load_rows
 
 
-
 def main(folder: str, model_path: str) -> None:
     found = {
         "fresh": run_fresh(folder, model_path),
@@ -115,7 +114,7 @@ def run_checkpointing(folder: str, model_path: str) -> dict[str, Any]:
     """Equal gradients with and without, as far as float32 goes."""
     gradients = []
     for on in (False, True):
-        trainer, found = train(folder, model_path, gradient_checkpointing=on)
+        _, found = train(folder, model_path, gradient_checkpointing=on)
         gradients.append(found["log"]["grad_norm"])
     return {**found, "difference": abs(gradients[0] - gradients[1])}
 
