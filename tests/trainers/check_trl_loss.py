@@ -1,8 +1,9 @@
 """Runs in .venv-trl: gradients and losses of stored rows, for each kind of loss TRL has.
 
 python check_trl_loss.py FOLDER MODEL [CASE ...]: FOLDER holds exported groups. Prints what it
-measured of each case but those that are named as JSON; the first update is compared with `dfgen.trainers.reference` and with the masks of the
-table itself, which are looked up by trajectory and not taken from the adapter.
+measured of each case but those named, as JSON. Losses and gradients are compared with
+`dfgen.trainers.reference`, gradients also with the masks of the table itself, which are looked up
+by trajectory and not taken from the adapter.
 """
 
 from __future__ import annotations
