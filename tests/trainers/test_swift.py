@@ -83,6 +83,15 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     runs["rlsd"] = {"environment": teacher, "arguments": rlsd}
     runs["opd"] = {"environment": teacher, "arguments": []}
     runs["chord"] = {"environment": {}, "arguments": list_chord_arguments(folder)}
+    fresh = str(next((folder / "groups").glob("*.parquet")))
+    runs["evaluated"] = {
+        "environment": {},
+        "arguments": [
+            *("--val_dataset", fresh, "--eval_strategy", "steps", "--eval_steps", "1"),
+            *("--per_device_eval_batch_size", "2", "--max_steps", "1"),
+            *("--reward_funcs", "dfgen", "format"),
+        ],
+    }
     for name, (environment, arguments, _) in REFUSED.items():
         runs[name] = {"environment": environment, "arguments": arguments}
     plan = home / "runs.json"
@@ -232,6 +241,12 @@ def test_chord_mixes_whole_repairs_in_as_likelihood(seen: dict[str, Any]) -> Non
     assert np.isfinite(mixed)
     assert mixed > plain / 2
     assert seen["chord"]["moved"] > 50
+
+
+def test_evaluation_draws_new_answers(seen: dict[str, Any]) -> None:
+    (evaluated,) = [entry for entry in seen["evaluated"]["log"] if "eval_loss" in entry]
+    assert evaluated["eval_completions/mean_length"] > 10
+    assert "eval_rewards/Format/mean" in evaluated
 
 
 @pytest.mark.parametrize("name", REFUSED)
