@@ -88,7 +88,7 @@ class StoredReward(ORM):  # type: ignore[misc]
     """Gives the reward as graded, for ms-swift's log; the gradient does not depend on it."""
 
     def __call__(self, *_: Any, **columns: Any) -> list[float | None]:
-        """Return the column `stored_reward`; None of rows that have none (ms-swift leaves it out)."""
+        """Return the column `stored_reward`; None, which ms-swift leaves out, of rows without."""
         return list(columns.get("stored_reward", [None] * len(columns["messages"])))
 
 
