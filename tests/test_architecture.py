@@ -34,7 +34,7 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
-    "export": GROUND | {"stages", "engines", "store", "tokens", "trainers"},
+    "export": GROUND | {"stages", "engines", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
     "trainers": {"errors", "version", "export", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import InvalidDataError
 from dfgen.export.exporting import export_tables, write_manifest
 from dfgen.export.making import can_make
 from dfgen.export.tables import TABLES, find_table
@@ -32,13 +31,11 @@ def stage_release(
     """Write tables, manifest, card and plots; equal runs and options give equal files.
 
     Raises:
-        InvalidDataError: a file of the run is damaged.
+        InvalidDataError: a file of the run is missing or damaged.
         InputError: the run lacks what a table is made of, or its masks are out of date.
         StorageError: the folder cannot be written.
     """
     from dfgen.report.card import write_card
-
-    check_run(finished)
     from dfgen.report.stats import collect_numbers
 
     with explain_os_errors(folder, "clear"):
@@ -64,24 +61,6 @@ def stage_release(
         )
         (folder / README).write_text(card, "utf-8")
     return collect_release(folder, manifest)
-
-
-def check_run(finished: FinishedRun) -> None:
-    """Make sure that every file of the run is the one that was written.
-
-    Raises:
-        InvalidDataError: names the files that are not.
-    """
-    from dfgen.validate.files import check_files
-
-    problems = check_files(finished.run)
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:5])
-        raise InvalidDataError(
-            f"{len(problems)} files of the run are damaged, so nothing is published:\n{shown}",
-            where=str(finished.run.root),
-            hint="`dfgen validate` lists them all.",
-        )
 
 
 def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:

@@ -130,6 +130,13 @@ def check_stored(source: GroupSource, recipe: Recipe, temperature: float, stored
             where=source.name,
             hint=f"Set the trainer's temperature to {sampled_at}, or to 1.",
         )
+    scored_at = (source.origin.get("scores") or {}).get("temperature")
+    if scored_at is not None and float(scored_at) != float(temperature):
+        raise InputError(
+            f"the trainer's temperature is {temperature}, and log-probs are stored at {scored_at}.",
+            where=source.name,
+            hint=f"Set the trainer's temperature to {scored_at}, or to 1.",
+        )
     answers, repairs = recipe.uses_ratio
     needed = ["tempered_logprobs"] * answers + ["repair_tempered_logprobs"] * repairs
     missing = [name for name in needed if name not in stored]
@@ -160,9 +167,9 @@ def describe_sampling(sampling: dict[str, Any], temperature: float) -> list[str]
         )
     cut = {"top_p": (None, 1, 1.0), "top_k": (None, 0, -1)}
     named = [f"{n} {sampling[n]}" for n, off in cut.items() if sampling.get(n) not in off]
-    if named:
+    if named or sampling.get("truncated"):
         notes.append(
-            f"Answers were sampled with {' and '.join(named)}: old log-probs are those before the "
-            "cut."
+            f"Answers were sampled with {' and '.join(named) or 'a cut distribution'}: old "
+            "log-probs are those before the cut."
         )
     return notes

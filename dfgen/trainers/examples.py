@@ -52,9 +52,9 @@ class Examples:
         return self._reader.iter_groups()
 
     @property
-    def unknown_logprobs(self) -> int | None:
-        """Examples by ratio without old log-probs in the last pass; None before one has ended."""
-        return self._reader.unknown
+    def unknown_logprobs(self) -> int:
+        """Number of examples by ratio without old log-probs."""
+        return self.summary.unknown_answers + self.summary.unknown_repairs
 
     @property
     def summary(self) -> Summary:

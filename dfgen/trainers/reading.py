@@ -104,16 +104,6 @@ class GroupSource:
             found |= _list_filled(each.locate())
         return found
 
-    def has_gaps(self, name: str) -> bool:
-        """Say whether a column of trajectories is null anywhere, by the files' footers."""
-        return any(_has_gaps(each.locate(), name) for each in self.files)
-
-    def count_groups(self) -> int:
-        """Count the groups, by the files' footers."""
-        import pyarrow.parquet as pq
-
-        return sum(int(pq.read_metadata(each.locate()).num_rows) for each in self.files)
-
 
 def open_groups(data: str | Path) -> GroupSource:
     """Open what `dfgen export --to groups` or `dfgen publish` made.
@@ -382,10 +372,6 @@ def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
 def _list_filled(path: Path) -> set[str]:
     """Columns of trajectories with a value that is not null."""
     return {name for name, nulls, values in _count_nulls(path) if nulls < values}
-
-
-def _has_gaps(path: Path, name: str) -> bool:
-    return any(nulls > 0 for found, nulls, _ in _count_nulls(path) if found == name)
 
 
 def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:

@@ -39,7 +39,8 @@ class Summary:
         up: advantage mass (sum of |advantage| over tokens) that pushes up, by kind.
         down: the same of what pushes down.
         left_out: answers and repairs that give no example, by reason.
-        notes: further sentences, such as on log-probs.
+        unknown_answers: examples by ratio without old log-probs.
+        unknown_repairs: the same of repairs.
     """
 
     groups: int = 0
@@ -56,10 +57,26 @@ class Summary:
     up: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     down: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     left_out: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    unknown_answers: int = 0
+    unknown_repairs: int = 0
 
-    def add(self, answers: Answers, plan: Plan, truncated: NDArray[np.bool_]) -> None:
-        """Count the answers of a batch."""
+    def add(
+        self,
+        answers: Answers,
+        plan: Plan,
+        truncated: NDArray[np.bool_],
+        unknown: NDArray[np.bool_],
+        unknown_repairs: NDArray[np.bool_],
+    ) -> None:
+        """Count the answers of a batch.
+
+        Args:
+            answers: N of them.
+            plan: what a recipe makes of them.
+            truncated: bool[N]: cut off at the token limit.
+            unknown: bool[N]: by ratio, without old log-probs.
+            unknown_repairs: bool[N]: the same of their repairs.
+        """
         numbers, count = answers.number_groups(), len(answers.edges) - 1
         weight = np.where(plan.use == MASKED, answers.masked, answers.tokens)
         mass = plan.factors * weight
@@ -79,6 +96,8 @@ class Summary:
             self.tokens[kind] += int(np.ceil(gradient[chosen]).sum())
             self.up[kind] += float(mass[chosen & (mass > 0)].sum())
             self.down[kind] -= float(mass[chosen & (mass < 0)].sum())
+        self.unknown_answers += int((unknown & sampled).sum())
+        self.unknown_repairs += int((unknown_repairs & repairs).sum())
         self.rows["repair"] += int(repairs.sum())
         used = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
         self.tokens["repair"] += int(used[repairs].sum())
@@ -172,4 +191,11 @@ class Summary:
             lines.append(
                 f"{self.truncated:,} answers were cut off at the token limit; they count as graded."
             )
-        return "\n".join(lines + self.notes)
+        for count, kind in ((self.unknown_answers, "answers"), (self.unknown_repairs, "repairs")):
+            if count:
+                lines.append(
+                    f"{count:,} {kind} that are trained by ratio have no old log-probs: it begins "
+                    "at 1, as if the model that is trained had sampled them. `dfgen score RUN`, "
+                    "then export again, stores them."
+                )
+        return "\n".join(lines)

@@ -32,7 +32,8 @@ def draw_answer(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "undecided":
         return make_answer(ids, 0.0, [False] * length, undecided=True)
     if kind == "plain" or reward >= 1:
-        return make_answer(ids, reward, draw(flags))
+        logprobs = draw(st.none() | st.just([-0.5] * length) | st.just([math.nan] * length))
+        return make_answer(ids, reward, draw(flags), logprobs=logprobs)
     repair = draw(st.sampled_from([[1], [1, 2], [3, 4, 5]]))
     new = draw(st.lists(st.booleans(), min_size=len(repair), max_size=len(repair)))
     share = st.sampled_from([0.0, 0.25, 1.0, math.nan])
@@ -104,6 +105,9 @@ def check_summary(summary: Any, found: list[Example], *, balance: bool) -> None:
     if balance and summary.total_up and summary.total_down:
         total = sum(float(e.advantages.sum(dtype=np.float64)) for e in found)
         assert total == pytest.approx(0, abs=1e-4 * summary.total_up)
+    unknown = [e.kind for e in found if e.old_logprobs is None and e.loss == "ratio"]
+    assert summary.unknown_repairs == unknown.count("repair")
+    assert summary.unknown_answers == len(unknown) - unknown.count("repair")
     assert summary.used == len({e.prompt_id for e in found})
 
 
