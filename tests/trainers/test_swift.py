@@ -16,7 +16,7 @@ from dfgen.store.finished import open_finished
 from dfgen.trainers import reference
 from dfgen.trainers.examples import make_examples
 from dfgen.trainers.recipe import find_recipe
-from dfgen.trainers.settings import parse_recipe
+from dfgen.trainers.recipe_text import parse_recipe
 from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
