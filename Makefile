@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo test slow-test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: help demo train-demo test slow-test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,19 @@ $(BIN)/dfgen: pyproject.toml
 demo: $(BIN)/dfgen ## The main job, embedded: sample, repair, mask, show
 	$(BIN)/dfgen demo --out runs/demo
 	$(BIN)/dfgen validate runs/demo
+
+# trl is no part of the other targets' environment until somebody trains.
+$(VENV)/train: $(BIN)/dfgen
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,train,dev]'
+	@touch $@
+
+runs/demo/masks: | $(BIN)/dfgen
+	$(BIN)/dfgen demo --out runs/demo
+
+train-demo: $(VENV)/train runs/demo/masks ## Train the demo policy on the demo's masks with TRL
+	rm -rf runs/demo-groups
+	$(BIN)/dfgen export runs/demo --to groups --out runs/demo-groups
+	$(BIN)/python pipelines/train_demo.py
 
 # One worker per core; more than 8 would each build what the tests share, and wait for each other.
 # One after the other, with print() and debuggers: make test WORKERS=0
@@ -80,7 +93,7 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 \
-	    transformers==5.23.0 datasets==5.2.0 pillow
+	    transformers==5.23.0 datasets==5.2.0 accelerate==1.15.0 peft==0.21.2 pillow
 	@touch $@
 
 # Its GRPO needs msgspec and does not say so.
@@ -108,18 +121,32 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
 	@touch $@
 
+# Types of clients, without torch: seconds to install.
+.venv-tinker/ready:
+	$(PYTHON) -m venv .venv-tinker
+	.venv-tinker/bin/python -m pip install --quiet --disable-pip-version-check tinker==0.38.0 \
+	    pyarrow pillow
+	@touch $@
+
+.venv-verifiers/ready:
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
+	    verifiers==0.4.0 pyarrow
+	@touch $@
+
 # Without its dependencies dfgen moves no pin of a trainer. build/ would keep files that are gone.
 build/wheels/made: pyproject.toml $(shell find dfgen -type f -not -name '*.pyc')
 	rm -rf build
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
 	@touch $@
 
-.venv-swift/dfgen .venv-openrlhf/dfgen: .venv-%/dfgen: .venv-%/ready build/wheels/made
+WITH_DFGEN := $(addsuffix /dfgen,.venv-trl .venv-swift .venv-openrlhf .venv-tinker .venv-verifiers)
+$(WITH_DFGEN): .venv-%/dfgen: .venv-%/ready build/wheels/made
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --force-reinstall build/wheels/*.whl
 	@touch $@
 
-trainers-env: .venv-trl/ready .venv-verl/ready .venv-swift/dfgen .venv-openrlhf/dfgen ## Those of trainers-test
+trainers-env: .venv-verl/ready $(WITH_DFGEN) ## Those of trainers-test
 
 trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.errors import ConfigError
 from dfgen.export.exporting import export_tables, write_manifest
 from dfgen.export.making import can_make
 from dfgen.export.tables import TABLES, find_table
@@ -64,7 +65,18 @@ def stage_release(
 
 
 def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:
-    """Choose the tables asked for; where none were, those usual ones that the run can give."""
+    """Choose the tables asked for; where none were, those usual ones that the run can give.
+
+    Raises:
+        ConfigError: what was asked for is made of `groups` by a recipe, on the trainer's machine.
+    """
+    private = [name for name in options.tables if not find_table(name).on_hub]
+    if private:
+        raise ConfigError(
+            f"the table {private[0]} is not published: a recipe makes it of groups, and whoever "
+            "trains chooses the recipe.",
+            hint="Publish groups; `dfgen.trainers` makes the same examples of them.",
+        )
     if options.tables:
         return options.tables
     possible = [name for name in DEFAULT_TABLES if can_make(finished, find_table(name))]
