@@ -80,11 +80,11 @@ ReplayTrainer.train = watch_training
 
 
 def main(model: str, runs: str) -> None:
-    found = {}
+    found, given = {}, {"DFGEN_DATA": os.environ["DFGEN_DATA"]}
     for name, run in json.loads(Path(runs).read_bytes()).items():
         seen.clear()
         trained.clear()
-        os.environ |= {"DFGEN_RECIPE": "", "DFGEN_PRIVILEGED": ""} | run["environment"]
+        os.environ |= given | {"DFGEN_RECIPE": "", "DFGEN_PRIVILEGED": ""} | run["environment"]
         try:
             result = rlhf_main(list_arguments(model) + run["arguments"])
         except DfgenError as error:

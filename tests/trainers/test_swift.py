@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], str]] = {
 }
 
 
+DAMAGED = {
+    "newer": "dfgen.dataset/2",
+    "tokenizer": "another tokenizer",
+    "picture": "pictures, masks or ids were changed",
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
@@ -94,6 +102,9 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     }
     for name, (environment, arguments, _) in REFUSED.items():
         runs[name] = {"environment": environment, "arguments": arguments}
+    for name in DAMAGED:
+        data = spoil(folder / "groups", home / name, name)
+        runs[name] = {"environment": {"DFGEN_DATA": str(data)}, "arguments": []}
     plan = home / "runs.json"
     plan.write_text(json.dumps(runs))
     variables = {"DFGEN_DATA": str(folder / "groups")}
@@ -101,6 +112,24 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         "swift", "check_swift_training.py", str(POLICY), str(plan), home=home, **variables
     )
     return result
+
+
+def spoil(groups: Path, copy: Path, how: str) -> Path:
+    """Copy groups as a newer format, of another tokenizer, or with a changed file."""
+    shutil.copytree(groups, copy)
+    note = copy / "dfgen.json"
+    if how == "newer":
+        note.write_text(note.read_text().replace("dfgen.dataset/1", "dfgen.dataset/2"))
+    elif how == "tokenizer":
+        made = json.loads(note.read_bytes())
+        made["tokenizer"]["sha256"] = "0" * 64
+        note.write_text(json.dumps(made))
+    else:
+        (file,) = copy.glob("*.parquet")
+        data = bytearray(file.read_bytes())
+        data[100] ^= 1
+        file.write_bytes(data)
+    return copy
 
 
 def list_chord_arguments(folder: Path) -> list[str]:
@@ -252,3 +281,10 @@ def test_evaluation_draws_new_answers(seen: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_data_and_arguments_are_refused(name: str, seen: dict[str, Any]) -> None:
     assert REFUSED[name][2] in seen[name]["refused"]
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_data_that_are_not_as_they_were_written_are_refused(
+    name: str, seen: dict[str, Any]
+) -> None:
+    assert DAMAGED[name] in seen[name]["refused"]
