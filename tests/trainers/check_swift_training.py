@@ -130,7 +130,7 @@ def describe(update: dict[str, Any]) -> dict[str, Any]:
         "divisor": batch.num_items_in_batch.item(),
         "gradient": logps.grad.tolist(),
         "rows": [
-            {name: row[name] for name in ("trajectory_id", "kind", "ids", "loss")}
+            {name: row[name] for name in ("trajectory_id", "kind", "ids", "loss", "divisor")}
             for row in batch.rows
         ],
     }

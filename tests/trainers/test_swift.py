@@ -225,6 +225,12 @@ def test_the_divisor_counts_all_sampled_tokens_of_groups_that_are_trained_on(
         each.divisor for group in groups if any(e.advantages.any() for e in group) for each in group
     )
     assert seen["dapo"]["divisors"] == wanted
+    for name in TRAINED:
+        updates = seen[name]["updates"]
+        for start in range(0, len(updates), 2):
+            step = updates[start : start + 2]
+            total = sum(row["divisor"] for update in step for row in update["rows"])
+            assert [update["divisor"] for update in step] == [total, total]
 
 
 def test_a_group_in_which_all_are_wrong_is_trained_on_by_its_repairs(
