@@ -168,6 +168,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/mask_stage.py
 	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
 	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
+	$(BIN)/python tests/benchmarks/picture_view.py
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
