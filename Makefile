@@ -174,11 +174,14 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	$(BIN)/python tests/benchmarks/score_speed.py
+	$(BIN)/python tests/benchmarks/score_speed.py --memory
 
 vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py --own-process
 	$(VLLM_BIN)/python tests/benchmarks/sample_reuse.py
+	$(VLLM_BIN)/python tests/benchmarks/score_speed.py --engine vllm
 
 clean: ## Remove environments, runs and caches
 	rm -rf .venv* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
