@@ -191,6 +191,15 @@ def test_what_is_written_beside_the_pixels_of_a_png(
         check_view(data)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", [b"1", b"3", b"6"])
+def test_xmp_turns_photos_too(kind: str, orientation: bytes) -> None:
+    xmp = _XMP.replace(b"6", orientation)
+    data = pictures.encode(pictures.draw_corner(), kind, xmp=xmp)
+    assert make_view(data).changed == (orientation != b"1")
+    check_view(data)
+
+
 @given(st.integers(0, 65535), st.sampled_from("<>"), st.integers(0, 12), st.integers(0, 9))
 def test_exif_that_may_turn_a_picture_is_not_plain(
     value: int, order: str, kind: int, number: int
