@@ -243,9 +243,10 @@ def test_of_an_animation_the_first_frame_is_shown() -> None:
         assert (red > 200, blue < 50) == (True, True)
 
 
-def test_a_view_carries_nothing_but_pixels() -> None:
-    picture = draw("RGBA", 3, (8, 8))
-    data = pictures.encode(picture, "PNG", icc_profile=b"profile", exif=make_exif(6), dpi=(9, 9))
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("RGB", "JPEG"), ("P", "PNG")])
+def test_a_view_carries_nothing_but_pixels(mode: str, kind: str) -> None:
+    picture = draw(mode, 3, (8, 8))
+    data = pictures.encode(picture, kind, icc_profile=b"profile", exif=make_exif(6), dpi=(9, 9))
     view = make_view(data)
     position, kinds = 8, []
     while position < len(view.data):
