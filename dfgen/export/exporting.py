@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import StorageError
 from dfgen.export.choices import Choices, describe_choices, settle_choices
 from dfgen.export.digest import MaskDigest
@@ -17,7 +18,6 @@ from dfgen.export.manifest import (
     hide_folder,
     read_dataset_manifest,
 )
-from dfgen.export.names import MANIFEST
 from dfgen.export.origin import describe_origin
 from dfgen.export.shard import count_left_out, count_without_prompt
 from dfgen.export.tables import find_table
