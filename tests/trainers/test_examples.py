@@ -221,6 +221,13 @@ def test_copies_count_each_or_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_copy_that_counts_is_one_that_pushes(tmp_path: Path) -> None:
+    """The first answer with this repair is better than the mean, and its repair has no factor."""
+    group = [{**REPAIRED, "reward": 0.5}, REPAIRED, WRONG, RIGHT]
+    found = make(tmp_path, [group], RECIPES["df+repair"].change(copies="once"))
+    assert [e.trajectory_id for e in found if e.kind == "repair"] == ["p0000-1"]
+
+
 def test_sft_takes_right_answers_of_every_group(tmp_path: Path) -> None:
     found = make(tmp_path, [[RIGHT, RIGHT], [REPAIRED, WRONG]], "sft")
     assert [e.kind for e in found] == ["right", "right", "repair"]
