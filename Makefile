@@ -115,10 +115,12 @@ vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a se
 	    openrlhf==0.11.2
 	@touch $@
 
+# verl imports more than it declares. It finds its plugin by dfgen's entry point.
 .venv-verl/ready:
 	$(PYTHON) -m venv .venv-verl
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 \
+	    cachetools uvicorn fastapi TransferQueue nvtx qwen_vl_utils
 	@touch $@
 
 # Types of clients, without torch: seconds to install.
@@ -140,13 +142,13 @@ build/wheels/made: pyproject.toml $(shell find dfgen -type f -not -name '*.pyc')
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
 	@touch $@
 
-WITH_DFGEN := $(addsuffix /dfgen,.venv-trl .venv-swift .venv-openrlhf .venv-tinker .venv-verifiers)
+WITH_DFGEN := $(patsubst %,.venv-%/dfgen,trl swift verl openrlhf tinker verifiers)
 $(WITH_DFGEN): .venv-%/dfgen: .venv-%/ready build/wheels/made
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --force-reinstall build/wheels/*.whl
 	@touch $@
 
-trainers-env: .venv-verl/ready $(WITH_DFGEN) ## Those of trainers-test
+trainers-env: $(WITH_DFGEN) ## Those of trainers-test
 
 trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
@@ -166,16 +168,20 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/mask_stage.py
 	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
 	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
+	$(BIN)/python tests/benchmarks/picture_view.py
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	$(BIN)/python tests/benchmarks/score_speed.py
+	$(BIN)/python tests/benchmarks/score_speed.py --memory
 
 vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py --own-process
 	$(VLLM_BIN)/python tests/benchmarks/sample_reuse.py
+	$(VLLM_BIN)/python tests/benchmarks/score_speed.py --engine vllm
 
 clean: ## Remove environments, runs and caches
 	rm -rf .venv* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

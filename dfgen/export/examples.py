@@ -109,7 +109,7 @@ def iter_parts(
     """
     assert choices.recipe is not None
     temperature = choices.temperature or 1.0
-    reader = Reader.open([(source, 0)], choices.recipe, None, temperature, True, False)  # type: ignore[list-item]
+    reader = Reader.open([(source, 0)], choices.recipe, None, temperature, True, False)
     say(reader.describe())
 
     def make_part(groups: list[list[Example]]) -> ExamplePart:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import StorageError
 from dfgen.export.choices import Choices, describe_choices, settle_choices
 from dfgen.export.digest import MaskDigest
@@ -17,12 +18,12 @@ from dfgen.export.manifest import (
     hide_folder,
     read_dataset_manifest,
 )
-from dfgen.export.names import MANIFEST
 from dfgen.export.origin import describe_origin
 from dfgen.export.shard import count_left_out, count_without_prompt
 from dfgen.export.tables import find_table
 from dfgen.export.tables.table import ExportTable
 from dfgen.export.writing import write_files
+from dfgen.pictures import VIEW
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.validate.files import check_files
@@ -84,6 +85,7 @@ def export_tables(
         name=finished.pipeline.name,
         run_created=run.manifest.created,
         tokenizer={"name": hide_folder(finished.tokenizer_name), "sha256": sha256},
+        pictures=VIEW,
         tables=tables,
         prompts_left_out=count_left_out(finished),
         origin=describe_origin(finished),

@@ -55,7 +55,8 @@ def _iter_parts(
 ) -> Iterator[Any]:
     """What columns are made of: shards of masks, or examples."""
     if table.made_of == "masks":
-        for shard in read_shards(finished):
+        pictured = any(name.endswith(("image", "images")) for name, _ in table.list_fields())
+        for shard in read_shards(finished, pictured=pictured):
             wanted = shard.gather() if table.needs_prompts else shard
             if wanted.masks.num_rows:
                 yield wanted

@@ -72,6 +72,8 @@ class DatasetManifest(BaseModel):
     """When the run was begun; ISO 8601, UTC."""
     tokenizer: dict[str, str | None]
     """`name` and `sha256` of the policy's tokenizer, to which all ids belong."""
+    pictures: str | None = None
+    """Version of the view (`dfgen.pictures`) in which pictures stand in the tables."""
     tables: dict[str, TableEntry]
     prompts_left_out: int = 0
     """Prompts without any trajectory that has a mask."""

@@ -63,6 +63,11 @@ class Examples:
         return self.summary.unknown_answers + self.summary.unknown_repairs
 
     @property
+    def temperature(self) -> float:
+        """By which the trainer must divide logits, for old log-probs to be those of the same."""
+        return self._reader.temperature
+
+    @property
     def summary(self) -> Summary:
         """What the gradient is made of; counted by a pass over masks and rewards when needed."""
         return self._reader.summary

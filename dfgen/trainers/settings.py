@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from dfgen.errors import ConfigError, guess_name
-from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe, find_recipe
+from dfgen.errors import ConfigError
+from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe
+from dfgen.trainers.recipe_text import parse_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +63,3 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         privileged=given.get("DFGEN_PRIVILEGED") or None,
         temperature=temperature,
     )
-
-
-def parse_recipe(text: str) -> Recipe:
-    """Read a recipe from one line: its name, then changes as `field=value`.
-
-    `df+repair mask_mode=loss positive_loss=ratio` is the recipe `df+repair` with two changes.
-
-    Raises:
-        ConfigError: no such recipe, field or value.
-    """
-    name, *changes = text.split()
-    recipe = find_recipe(name)
-    known = {field.name for field in fields(Recipe)} - {"name"}
-    chosen: dict[str, Any] = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals or key not in known:
-            close = guess_name(key, known)
-            raise ConfigError(
-                f"{change!r} changes nothing of a recipe; write FIELD=VALUE.",
-                where=f"recipe {text!r}",
-                hint=f"Did you mean {close!r}?" if close else f"Fields: {', '.join(sorted(known))}",
-            )
-        chosen[key] = _read_value(key, value, getattr(recipe, key))
-    return recipe.change(**chosen) if chosen else recipe
-
-
-def _read_value(key: str, value: str, present: Any) -> Any:
-    """The value as what the field holds now: text, truth or number."""
-    if isinstance(present, bool):
-        truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if value.lower() not in truths:
-            raise ConfigError(f"recipe.{key} is {value!r}; it can be true or false.")
-        return truths[value.lower()]
-    if isinstance(present, float):
-        try:
-            return float(value)
-        except ValueError as error:
-            raise ConfigError(f"recipe.{key} is {value!r}; it must be a number.") from error
-    return value

@@ -87,9 +87,9 @@ def register() -> None:
 class StoredReward(ORM):  # type: ignore[misc]
     """Gives the reward as graded, for ms-swift's log; the gradient does not depend on it."""
 
-    def __call__(self, *_: Any, **columns: Any) -> list[float]:
-        """Return the column `stored_reward`."""
-        return list(columns["stored_reward"])
+    def __call__(self, *_: Any, **columns: Any) -> list[float | None]:
+        """Return the column `stored_reward`; None, which ms-swift leaves out, of rows without."""
+        return list(columns.get("stored_reward", [None] * len(columns["messages"])))
 
 
 class StoredRows(DatasetLoader):  # type: ignore[misc]
@@ -228,7 +228,8 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
             batch["grpo_batch"].num_items_in_batch = total
             gaps += put_tokens(batch["grpo_batch"], [row.extra for row in rows])
         gap = float(np.concatenate(gaps).mean()) if gaps else 0.0
-        self._metrics["train"]["stored/logprob_gap"].append(gap)
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode]["stored/logprob_gap"].append(gap)
         if self._step == 0 and gap > LARGE_GAP:
             logger.warning(
                 f"Stored log-probs differ from this model's by {gap:.2f} nats on average before "

@@ -33,6 +33,7 @@ from dfgen.trainers.trl_checks import (
     check_tokenizer,
     describe_divisor,
     read_note,
+    read_version,
     write_note,
 )
 from dfgen.trainers.trl_sampler import GroupSampler
@@ -64,7 +65,7 @@ def load_rows(
         data: what `make_examples` takes, or what it returned (of several rounds, say).
         recipe: what is trained on; of no use where `data` are examples.
         tokenizer: processor or tokenizer of the model to be trained.
-        temperature: the same as in `GRPOConfig`.
+        temperature: the same as in `GRPOConfig`; of no use where `data` are examples.
         say: told once what the gradient is made of, and what was left out. None: silent.
 
     Returns:
@@ -87,7 +88,7 @@ def load_rows(
             f"the recipe {examples.recipe.name} leaves nothing to train on.",
             hint="Groups that are all right, or all wrong without a repair, have no signal.",
         )
-    write_note(rows, examples, temperature)
+    write_note(rows, examples)
     return rows
 
 
@@ -248,16 +249,20 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if "likelihood" not in inputs:  # evaluation
             return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
         self._open = inputs = dict(inputs)
+        # An update's share of the generation batch, by which TRL's dapo multiplies since 1.10.
+        share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        divisor = inputs["num_items_in_batch"] * share
+        if read_version() < (1, 10):
+            inputs["num_items_in_batch"] = divisor
         loss: torch.Tensor = super()._compute_loss(model, inputs)
         self._open = None
         if self.loss_type in AVERAGES_ROWS:
             loss = loss * inputs["dilution"]
         if "logps" not in inputs:
             raise _report_change("computes its loss without _get_per_token_logps_and_entropies")
-        # The same share of the batch's normaliser that TRL's dapo takes.
-        share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
-        normalizer = inputs["num_items_in_batch"] / self.accelerator.num_processes * share
-        likelihood: torch.Tensor = (inputs["likelihood"] * inputs["logps"]).sum() / normalizer
+        # Processes average their gradients.
+        divisor = divisor / self.accelerator.num_processes
+        likelihood: torch.Tensor = (inputs["likelihood"] * inputs["logps"]).sum() / divisor
         return loss - likelihood
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:

@@ -21,14 +21,14 @@ FORMAT = "dfgen.trainers.trl/1"
 WHERE = "GRPOConfig"
 
 
-def write_note(rows: datasets.Dataset, examples: Examples, temperature: float) -> None:
+def write_note(rows: datasets.Dataset, examples: Examples) -> None:
     """Note in the rows what a trainer must know of them all; select and shuffle keep it."""
     rows.info.description = json.dumps(
         {
             "format": FORMAT,
             "recipe": examples.recipe.describe(),
             "tokenizer": examples.tokenizer_sha256,
-            "temperature": temperature,
+            "temperature": examples.temperature,
         }
     )
 
@@ -46,6 +46,13 @@ def read_note(rows: Any) -> dict[str, Any]:
         where="DiffGRPOTrainer",
         hint='rows = load_rows("DIR", "df+repair", tokenizer=processor)',
     )
+
+
+def read_version() -> tuple[int, ...]:
+    """Read major and minor version of TRL."""
+    import trl
+
+    return tuple(int(part) for part in trl.__version__.split(".")[:2])
 
 
 def check_tokenizer(note: dict[str, Any], tokenizer: Any) -> None:
@@ -96,7 +103,7 @@ def check_arguments(args: Any, note: dict[str, Any], others: dict[str, Any]) -> 
     """
     import trl
 
-    version = tuple(int(part) for part in trl.__version__.split(".")[:2])
+    version = read_version()
     if version < (1, 0) or (version == (1, 15) and not torch.cuda.is_available()):
         why = "needs a GPU for its log-probs" if version == (1, 15) else "is too old"
         raise ConfigError(f"TRL {trl.__version__} {why}.", hint="pip install 'trl>=1.0,!=1.15.*'")

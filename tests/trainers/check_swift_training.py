@@ -19,7 +19,7 @@ from swift.pipelines import rlhf_main
 
 from dfgen.errors import DfgenError
 from dfgen.trainers.__main__ import find_adapter
-from dfgen.trainers.swift import ReplayTrainer
+from dfgen.trainers.swift import ReplayTrainer, is_stored
 
 # It asks a server whether there is a newer copy of the model, for seven seconds.
 swift.trainers.mixin.check_local_model_is_latest = lambda *_, **__: None
@@ -42,6 +42,8 @@ def watch_logps(self: Any, *arguments: Any, **named: Any) -> Any:
 
 def watch_loss(self: Any, model: Any, model_inputs: Any, batch: Any) -> Any:
     loss, metrics = compute_loss(self, model, model_inputs, batch)
+    if not loss.requires_grad:
+        return loss, metrics
     seen[-1] |= {"loss": loss, "batch": batch, "pixels": model_inputs["pixel_values"]}
     seen[-1] |= {"steps": self.args.gradient_accumulation_steps}
     return loss, metrics
@@ -63,6 +65,8 @@ def watch_training(self: Any, *arguments: Any, **named: Any) -> Any:
 
 def watch_batch(self: Any, samples: Any, batches: Any) -> None:
     postprocess(self, samples, batches)
+    if not is_stored(samples):
+        return
     for rows, batch in zip(self.split_by_mini_batches(samples), batches, strict=True):
         batch["grpo_batch"].rows = [
             sample.extra | {"ids": sample.response_token_ids[0]} for sample in rows
@@ -76,11 +80,11 @@ ReplayTrainer.train = watch_training
 
 
 def main(model: str, runs: str) -> None:
-    found = {}
+    found, given = {}, {"DFGEN_DATA": os.environ["DFGEN_DATA"]}
     for name, run in json.loads(Path(runs).read_bytes()).items():
         seen.clear()
         trained.clear()
-        os.environ |= {"DFGEN_RECIPE": "", "DFGEN_PRIVILEGED": ""} | run["environment"]
+        os.environ |= given | {"DFGEN_RECIPE": "", "DFGEN_PRIVILEGED": ""} | run["environment"]
         try:
             result = rlhf_main(list_arguments(model) + run["arguments"])
         except DfgenError as error:
@@ -126,7 +130,7 @@ def describe(update: dict[str, Any]) -> dict[str, Any]:
         "divisor": batch.num_items_in_batch.item(),
         "gradient": logps.grad.tolist(),
         "rows": [
-            {name: row[name] for name in ("trajectory_id", "kind", "ids", "loss")}
+            {name: row[name] for name in ("trajectory_id", "kind", "ids", "loss", "divisor")}
             for row in batch.rows
         ],
     }

@@ -6,6 +6,7 @@ python check_trl_runs.py FOLDER MODEL: prints what each case ended in as JSON.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from peft import LoraConfig
 
 from dfgen.errors import DfgenError
 from dfgen.trainers.recipe import find_recipe
+from dfgen.trainers.rounds import load_rounds
 from dfgen.trainers.trl import DiffGRPOTrainer, load_rows
 
 
@@ -35,12 +37,13 @@ def main(folder: str, model_path: str) -> None:
         "empty mask": run_empty_masks(folder, model_path),
         "placeholder": run_placeholder(folder, model_path),
         "truncated": run_truncated(folder, model_path),
+        "rounds": run_rounds(folder, model_path),
         "refused": collect_refusals(folder, model_path),
     }
     print(json.dumps(found))
 
 
-def train(folder: str, model_path: str, recipe: Any = "df+repair", **choices: Any) -> Any:
+def train(folder: Any, model_path: str, recipe: Any = "df+repair", **choices: Any) -> Any:
     trainer, rows = trl_watch.make_trainer(folder, model_path, recipe, **choices)
     before = trl_watch.copy_weights(trainer)
     trainer.train()
@@ -56,7 +59,7 @@ def train(folder: str, model_path: str, recipe: Any = "df+repair", **choices: An
     }
 
 
-def run_plain(folder: str, model_path: str, **settings: Any) -> dict[str, Any]:
+def run_plain(folder: Any, model_path: str, **settings: Any) -> dict[str, Any]:
     return train(folder, model_path, **settings)[1]
 
 
@@ -199,6 +202,18 @@ def run_truncated(folder: str, model_path: str) -> dict[str, Any]:
         return True
 
     return run_plain(change_groups(folder, cut), model_path)
+
+
+def run_rounds(folder: str, model_path: str) -> dict[str, Any]:
+    """Two rounds together: the same groups, of which the second run was begun later."""
+    root = Path(tempfile.mkdtemp())
+    for number in (1, 2):
+        shutil.copytree(folder, root / str(number))
+        manifest = root / str(number) / "dfgen.json"
+        noted = json.loads(manifest.read_text())
+        noted["run_created"] = f"2026-01-0{number}T00:00:00+00:00"
+        manifest.write_text(json.dumps(noted))
+    return run_plain(load_rounds(root, say=None), model_path)
 
 
 def collect_refusals(folder: str, model_path: str) -> dict[str, str]:

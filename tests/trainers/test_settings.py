@@ -10,7 +10,8 @@ import pytest
 
 from dfgen.errors import ConfigError
 from dfgen.trainers.recipe import RECIPES
-from dfgen.trainers.settings import parse_recipe, read_settings
+from dfgen.trainers.recipe_text import parse_recipe
+from dfgen.trainers.settings import read_settings
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from dfgen.store.finished import open_finished
 from dfgen.trainers import reference
 from dfgen.trainers.examples import make_examples
 from dfgen.trainers.recipe import find_recipe
-from dfgen.trainers.settings import parse_recipe
+from dfgen.trainers.recipe_text import parse_recipe
 from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
@@ -61,6 +62,13 @@ REFUSED: dict[str, tuple[dict[str, str], list[str], str]] = {
 }
 
 
+DAMAGED = {
+    "newer": "dfgen.dataset/2",
+    "tokenizer": "another tokenizer",
+    "picture": "pictures, masks or ids were changed",
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
@@ -83,8 +91,20 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     runs["rlsd"] = {"environment": teacher, "arguments": rlsd}
     runs["opd"] = {"environment": teacher, "arguments": []}
     runs["chord"] = {"environment": {}, "arguments": list_chord_arguments(folder)}
+    fresh = str(next((folder / "groups").glob("*.parquet")))
+    runs["evaluated"] = {
+        "environment": {},
+        "arguments": [
+            *("--val_dataset", fresh, "--eval_strategy", "steps", "--eval_steps", "1"),
+            *("--per_device_eval_batch_size", "2", "--max_steps", "1"),
+            *("--reward_funcs", "dfgen", "format"),
+        ],
+    }
     for name, (environment, arguments, _) in REFUSED.items():
         runs[name] = {"environment": environment, "arguments": arguments}
+    for name in DAMAGED:
+        data = spoil(folder / "groups", home / name, name)
+        runs[name] = {"environment": {"DFGEN_DATA": str(data)}, "arguments": []}
     plan = home / "runs.json"
     plan.write_text(json.dumps(runs))
     variables = {"DFGEN_DATA": str(folder / "groups")}
@@ -92,6 +112,24 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         "swift", "check_swift_training.py", str(POLICY), str(plan), home=home, **variables
     )
     return result
+
+
+def spoil(groups: Path, copy: Path, how: str) -> Path:
+    """Copy groups as a newer format, of another tokenizer, or with a changed file."""
+    shutil.copytree(groups, copy)
+    note = copy / "dfgen.json"
+    if how == "newer":
+        note.write_text(note.read_text().replace("dfgen.dataset/1", "dfgen.dataset/2"))
+    elif how == "tokenizer":
+        made = json.loads(note.read_bytes())
+        made["tokenizer"]["sha256"] = "0" * 64
+        note.write_text(json.dumps(made))
+    else:
+        (file,) = copy.glob("*.parquet")
+        data = bytearray(file.read_bytes())
+        data[100] ^= 1
+        file.write_bytes(data)
+    return copy
 
 
 def list_chord_arguments(folder: Path) -> list[str]:
@@ -187,6 +225,12 @@ def test_the_divisor_counts_all_sampled_tokens_of_groups_that_are_trained_on(
         each.divisor for group in groups if any(e.advantages.any() for e in group) for each in group
     )
     assert seen["dapo"]["divisors"] == wanted
+    for name in TRAINED:
+        updates = seen[name]["updates"]
+        for start in range(0, len(updates), 2):
+            step = updates[start : start + 2]
+            total = sum(row["divisor"] for update in step for row in update["rows"])
+            assert [update["divisor"] for update in step] == [total, total]
 
 
 def test_a_group_in_which_all_are_wrong_is_trained_on_by_its_repairs(
@@ -234,6 +278,19 @@ def test_chord_mixes_whole_repairs_in_as_likelihood(seen: dict[str, Any]) -> Non
     assert seen["chord"]["moved"] > 50
 
 
+def test_evaluation_draws_new_answers(seen: dict[str, Any]) -> None:
+    (evaluated,) = [entry for entry in seen["evaluated"]["log"] if "eval_loss" in entry]
+    assert evaluated["eval_completions/mean_length"] > 10
+    assert "eval_rewards/Format/mean" in evaluated
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_data_and_arguments_are_refused(name: str, seen: dict[str, Any]) -> None:
     assert REFUSED[name][2] in seen[name]["refused"]
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_data_that_are_not_as_they_were_written_are_refused(
+    name: str, seen: dict[str, Any]
+) -> None:
+    assert DAMAGED[name] in seen[name]["refused"]

@@ -102,7 +102,7 @@ def test_two_processes_move_the_weights_as_one_does(groups: str, tmp_path: Path)
     "case",
     [
         *("fresh", "peft", "checkpointing", "workers", "all wrong", "no log-probs"),
-        *("empty mask", "placeholder", "truncated"),
+        *("empty mask", "placeholder", "truncated", "rounds"),
     ],
 )
 def test_it_trains(runs: Any, case: str) -> None:
@@ -147,6 +147,10 @@ def test_groups_that_are_all_wrong_train_by_their_repairs(runs: Any) -> None:
 
 def test_unknown_log_probs_are_said_and_become_no_nan(runs: Any) -> None:
     assert "begins at 1" in runs["no log-probs"]["said"]
+
+
+def test_rounds_are_loaded_together(runs: Any) -> None:
+    assert runs["rounds"]["rows"] == 2 * runs["truncated"]["rows"]
 
 
 def test_answers_with_a_placeholder_are_left_out_or_refused(runs: Any) -> None:

@@ -46,7 +46,7 @@ class WatchedTrainer(DiffGRPOTrainer):
 
 
 def make_trainer(
-    folder: str,
+    folder: Any,
     model_path: str,
     recipe: Recipe | str,
     *,

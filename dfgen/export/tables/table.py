@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dfgen.export.names import TABLE_KEY, TOKENIZER_KEY
+from dfgen.dataset_names import TABLE_KEY, TOKENIZER_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
