@@ -88,7 +88,8 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
 
-# Their pins contradict each other's and dfgen's, so each trainer has its own; dfgen is in none.
+# Their pins contradict each other's and dfgen's, so each trainer has its own, and dfgen comes into it
+# without its dependencies.
 .venv-trl/ready:
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -92,6 +92,13 @@ REASONS: tuple[Reason, ...] = (
         "Look at `evidence`, which holds the cell as it was read.",
     ),
     Reason(
+        "placeholder_mismatch",
+        PROMPTS,
+        "Question and choices hold placeholders (`<image>`) for more or fewer pictures than there "
+        "are.",
+        "Name all picture columns in `prompts.columns.images`, or mend the text.",
+    ),
+    Reason(
         "response_missing",
         PROMPTS,
         "An imported row holds no answer of a model.",
@@ -128,6 +135,18 @@ REASONS: tuple[Reason, ...] = (
         "Raise `images.max_bytes` or `images.max_pixels`, or make the picture smaller.",
     ),
     Reason(
+        "image_too_small",
+        PROMPTS,
+        "A side of a picture is shorter than `images.min_side`.",
+        "Lower the limit if your model can take it.",
+    ),
+    Reason(
+        "image_too_narrow",
+        PROMPTS,
+        "A picture is longer for its width than `images.max_aspect`.",
+        "Cut or pad the picture, or raise the limit if your model can take it.",
+    ),
+    Reason(
         "image_remote",
         PROMPTS,
         "The picture is an address on the network; dfgen fetches none.",
@@ -154,6 +173,19 @@ REASONS: tuple[Reason, ...] = (
         "Take such marks out of the question.",
     ),
     Reason(
+        "control_token",
+        SAMPLE,
+        "The question or a choice spells a control token of the policy, which its chat template "
+        "would obey.",
+        "Take it out of the text, or write it in another way.",
+    ),
+    Reason(
+        "image_over_limit",
+        SAMPLE,
+        "A picture, as it is shown, has more bytes than `policy.max_image_bytes`.",
+        "Make it smaller in the source: what trainers get cannot be smaller than what was sent.",
+    ),
+    Reason(
         "too_many_images",
         ENGINES,
         "The prompt has more pictures than the vLLM engine was started for.",
@@ -165,12 +197,7 @@ REASONS: tuple[Reason, ...] = (
         "Given token ids are none that the model can be fed as text, or no list of ids.",
         "Check that the ids were made with this model's tokenizer.",
     ),
-    Reason(
-        "completion_empty",
-        ENGINES,
-        "An answer to be scored has no tokens.",
-        _NOTHING,
-    ),
+    Reason("completion_empty", ENGINES, "An answer to be scored has no tokens.", _NOTHING),
     Reason(
         "engine_error",
         ENGINES,
@@ -193,7 +220,8 @@ REASONS: tuple[Reason, ...] = (
         "request_too_large",
         ENGINES,
         "The server takes no request of this size (HTTP 413).",
-        "Set `max_image_bytes`, so that pictures are made smaller, or raise the server's limit.",
+        "Raise the server's limit, make the pictures smaller, or, for a repairer, set "
+        "`max_image_bytes`.",
     ),
     Reason(
         "bad_request",
@@ -251,12 +279,7 @@ REASONS: tuple[Reason, ...] = (
         "The wrong answer was cut off, so a repair would have to add an ending.",
         "Raise `sample.max_tokens`, or draw again with `--retry length`.",
     ),
-    Reason(
-        "empty_completion",
-        REPAIR,
-        "The wrong answer has no text.",
-        _NOTHING,
-    ),
+    Reason("empty_completion", REPAIR, "The wrong answer has no text.", _NOTHING),
     Reason(
         "no_answer",
         REPAIR,

@@ -28,7 +28,7 @@ from dfgen.trainers.checks import (
     hash_tokenizer,
 )
 from dfgen.trainers.example import Example
-from dfgen.trainers.reading import GroupSource
+from dfgen.trainers.reading import Source
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.summary import Summary
 
@@ -52,7 +52,7 @@ class Reader:
         picture_ids: ids that stand for pictures: what holds one is left out.
     """
 
-    parts: list[tuple[GroupSource, int]]
+    parts: Sequence[tuple[Source, int]]
     recipe: Recipe
     temperature: float
     with_images: bool
@@ -63,7 +63,7 @@ class Reader:
     @classmethod
     def open(
         cls,
-        parts: list[tuple[GroupSource, int]],
+        parts: Sequence[tuple[Source, int]],
         recipe: Recipe,
         tokenizer: Any,
         temperature: float,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import InputError
 
 if TYPE_CHECKING:
-    from dfgen.trainers.reading import GroupSource
+    from dfgen.trainers.reading import Source
     from dfgen.trainers.recipe import Recipe
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -16,7 +16,7 @@ _SHOWN = 12
 _PICTURE_IDS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
 
-def check_tokenizer(source: GroupSource, tokenizer: Any) -> None:
+def check_tokenizer(source: Source, tokenizer: Any) -> None:
     """Refuse ids of another tokenizer than the one that is trained.
 
     Args:
@@ -99,7 +99,7 @@ def choose_logprobs(temperature: float) -> tuple[tuple[str, ...], tuple[str, ...
     return ("tempered_logprobs",), ("repair_tempered_logprobs",)
 
 
-def check_stored(source: GroupSource, recipe: Recipe, temperature: float, stored: set[str]) -> None:
+def check_stored(source: Source, recipe: Recipe, temperature: float, stored: set[str]) -> None:
     """Refuse a recipe whose columns were never computed, and a temperature that does not fit.
 
     Args:

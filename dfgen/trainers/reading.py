@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
@@ -57,6 +57,30 @@ class GroupFile:
             if self.repo is None
             else fetch_file(self.repo, self.path, self.revision)
         )
+
+
+class Source(Protocol):
+    """Groups that examples can be made of, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def tokenizer_sha256(self) -> str | None:
+        """Of the tokenizer of all ids; None where nobody noted it."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """How the data was made, as in dfgen.json."""
+
+    def read_batches(
+        self, columns: Sequence[str], nested: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read all groups anew: these columns of them and of their trajectories, or more."""
+
+    def find_nested(self) -> set[str]:
+        """Find the columns of trajectories that hold any value at all."""
 
 
 @dataclass(frozen=True)
@@ -333,9 +357,12 @@ def _read_file(
             _check_label(file.schema_arrow.metadata or {}, path)
             leaves = _choose_leaves(file, columns, nested)
             size = _choose_batch_size(file.metadata, leaves)
-            for batch in file.iter_batches(size, columns=[name for _, name in leaves]):
-                count += batch.num_rows
-                yield batch
+            names = [name for _, name in leaves]
+            # One row group at a time: pyarrow keeps what it read of a file until the iterator ends.
+            for number in range(file.num_row_groups):
+                for batch in file.iter_batches(size, row_groups=[number], columns=names):
+                    count += batch.num_rows
+                    yield batch
             rows = file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error

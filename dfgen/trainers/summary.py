@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from dfgen.trainers.advantages import Answers, Plan
     from dfgen.trainers.recipe import Recipe
 
+_MODES = {
+    "advantage": "Mask mode advantage: tokens outside of a mask have advantage 0 and still count "
+    "in the trainer's divisor.",
+    "loss": "Mask mode loss: tokens outside of a mask are outside of the loss and its divisor.",
+}
+
 KINDS = ("right", "failed", "repair")
 
 
@@ -191,6 +197,7 @@ class Summary:
             lines.append(
                 f"{self.truncated:,} answers were cut off at the token limit; they count as graded."
             )
+        lines.append(_MODES[recipe.mask_mode])
         for count, kind in ((self.unknown_answers, "answers"), (self.unknown_repairs, "repairs")):
             if count:
                 lines.append(

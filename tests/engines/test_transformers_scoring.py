@@ -151,8 +151,8 @@ def test_stop_strings_are_looked_for_in_the_new_part(policy: Any) -> None:
 
 
 def test_info_says_which_features_there_are(policy: Any) -> None:
-    assert policy.info.features == ("prefix_ids", "score")
-    assert json.loads(json.dumps(asdict(policy.info)))["features"] == ["prefix_ids", "score"]
+    assert policy.info.features == ("prefix_ids", "score", "score_contrast", "score_tempered")
+    assert json.loads(json.dumps(asdict(policy.info)))["features"] == list(policy.info.features)
     assert require_scoring(policy) is policy
 
 

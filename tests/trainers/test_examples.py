@@ -174,9 +174,11 @@ def test_dead_groups_give_nothing_and_are_counted(tmp_path: Path, group: Any) ->
     assert sum(examples.summary.left_out.values()) == len(group)
 
 
-def test_equal_partial_rewards_are_exactly_level(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reward", [0.1, 0.3, 0.7, 1.1])
+def test_equal_rewards_are_exactly_level(tmp_path: Path, reward: float) -> None:
     """The mean of three times .1 is not .1 in floating point; its remainder is no signal."""
-    assert make(tmp_path, [[make_answer(reward=0.1)] * 3], "grpo") == []
+    group = [make_answer(reward=reward)]
+    assert make(tmp_path, [group * n for n in range(1, 40)], "grpo") == []
 
 
 def test_an_undecided_answer_moves_no_baseline(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import dfgen.trainers.rounds as rounds_module
+from dfgen.cli.main import cli
 from dfgen.errors import InputError
 from dfgen.trainers.__main__ import ADAPTERS, find_adapter, list_adapters, main
 from dfgen.trainers.examples import make_examples
@@ -73,6 +76,16 @@ def test_rounds_that_do_not_fit_are_refused(rounds: list[Path], choose: Any, mes
     write_groups(folder / "other", [[RIGHT]], tokenizer="b" * 64, created="2026-02-01T00:00:00Z")
     with pytest.raises(InputError, match=message):
         load_rounds(choose(rounds), say=None)
+
+
+def test_the_next_round_samples_with_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting that the documented command names."""
+    assert "--set policy.model=checkpoints/round-1" in (rounds_module.__doc__ or "")
+    command = ["config", "show", "pipelines/vllm-7b.yaml"]
+    monkeypatch.chdir(Path(__file__).parents[2])
+    shown = CliRunner().invoke(cli, [*command, "--set", "policy.model=checkpoints/round-1"])
+    assert shown.exit_code == 0, shown.output
+    assert "model: checkpoints/round-1" in shown.output
 
 
 def test_a_plugin_file_is_found_by_its_trainer(tmp_path: Path) -> None:
