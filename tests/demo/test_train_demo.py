@@ -41,9 +41,7 @@ def test_answers_are_marked_in_pairs() -> None:
     folder = locate_model("policy")
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    one, two = (
-        mark_answers(model, tokenizer, count=40, seed=2027, sample=False) for _ in range(2)
-    )
+    one, two = (mark_answers(model, tokenizer, count=40, seed=2027, sample=False) for _ in range(2))
     assert one.dtype == bool and one.tolist() == two.tolist()
     assert 0.4 < one.mean() < 0.9
     other = mark_answers(model, tokenizer, count=40, seed=2028, sample=False)
