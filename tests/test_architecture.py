@@ -15,11 +15,12 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
-GROUND = {"records", "config", "errors", "reasons", "version", "retry_after"}
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
+    "dataset_names": set(),
     "version": set(),
     "records": {"errors"},
     "config": {"records", "errors", "reasons", "version"},
@@ -35,9 +36,9 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
-    "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers"},
+    "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "export", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import ConfigError, guess_name
+from dfgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from dfgen.export.tables.table import ExportTable
@@ -87,32 +87,8 @@ def read_recipe(name: str | None, changes: Sequence[str]) -> Recipe | None:
         ConfigError: there is no such recipe, field or value.
     """
     from dfgen.trainers.recipe import DEFAULT_RECIPE, find_recipe
+    from dfgen.trainers.recipe_text import change_recipe
 
     if name is None and not changes:
         return None
-    recipe = find_recipe(name or DEFAULT_RECIPE)
-    known = {key: value for key, value in recipe.describe().items() if key != "name"}
-    changed: dict[str, Any] = {}
-    for text in changes:
-        key, equals, value = text.partition("=")
-        if not equals or key not in known:
-            close = guess_name(key, known)
-            raise ConfigError(
-                f"--choice {text!r} is no choice of a recipe.",
-                hint=f"Did you mean {close}=...?" if close else f"Choices: {', '.join(known)}.",
-            )
-        changed[key] = _read_value(text, value, known[key])
-    return recipe.change(**changed) if changed else recipe
-
-
-def _read_value(text: str, value: str, default: Any) -> Any:
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise ConfigError(f"--choice {text!r}: it can be true or false.")
-        return value == "true"
-    if isinstance(default, float):
-        try:
-            return float(value)
-        except ValueError:
-            raise ConfigError(f"--choice {text!r}: it must be a number.") from None
-    return value
+    return change_recipe(find_recipe(name or DEFAULT_RECIPE), changes)

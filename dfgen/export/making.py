@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, InvalidDataError
 from dfgen.export.choices import Choices, settle_choices
 from dfgen.export.columns import fit_column
 from dfgen.export.shard import read_shards
 from dfgen.export.tables import GROUPS, TABLES
 from dfgen.export.tables.table import ExportTable
+from dfgen.validate.files import find_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dfgen.store.finished import FinishedRun
+
+SHOWN_PROBLEMS = 5
 
 
 def iter_tables(
@@ -77,7 +80,13 @@ def can_make(finished: FinishedRun, table: ExportTable) -> bool:
 
 
 def check_sources(finished: FinishedRun, table: ExportTable) -> None:
-    """Raise `InputError` if the run lacks what the table is made of."""
+    """Make sure that the run has what the table is made of.
+
+    Raises:
+        InputError: it does not, or its masks are out of date.
+        InvalidDataError: files of the run are gone.
+    """
+    refuse_damage(finished, find_missing(finished.run))
     if not finished.run.table("masks").shards():
         raise InputError(
             "the mask stage has not finished any shard, so there are no masks to export.",
@@ -98,4 +107,15 @@ def check_sources(finished: FinishedRun, table: ExportTable) -> None:
             f"the table {table.name} needs the questions, and this run holds none.",
             where=str(finished.run.root),
             hint=f"Without questions there can be: {', '.join(possible)}.",
+        )
+
+
+def refuse_damage(finished: FinishedRun, problems: Sequence[str]) -> None:
+    """Raise `InvalidDataError` if something is wrong with files of the run."""
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+        raise InvalidDataError(
+            f"{len(problems)} files of the run are damaged, so nothing is made of it:\n{shown}",
+            where=str(finished.run.root),
+            hint="`dfgen validate` lists them all.",
         )

@@ -49,11 +49,15 @@ class TableEntry(BaseModel):
     choices: dict[str, Any] = Field(default_factory=dict)
     """What was chosen of the table beside its name: the recipe with all that it says, ..."""
 
+    masks_left_out: int = 0
+    """Masks that are not in it because the run does not hold their question."""
+
     @model_serializer(mode="wrap")
     def _leave_out_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing, so that a dfgen from before these fields reads the rest."""
         data: dict[str, Any] = write(self)
-        return {key: value for key, value in data.items() if key != "choices" or value}
+        added = ("choices", "masks_left_out")
+        return {key: value for key, value in data.items() if key not in added or value}
 
 
 class DatasetManifest(BaseModel):

@@ -130,6 +130,22 @@ def count_left_out(finished: FinishedRun) -> int:
     )
 
 
+def count_without_prompt(finished: FinishedRun) -> int:
+    """Masks whose prompt the run does not hold, such as those of pairs without a question."""
+    if finished.has_answers_of_its_own:
+        return 0
+    table, masks = finished.prompts, finished.run.table("masks")
+    known: set[str] = set()
+    for number in [] if table is None else table.shards():
+        assert table is not None
+        known.update(table.read(number, ["prompt_id"])["prompt_id"].to_pylist())
+    return sum(
+        name not in known
+        for number in masks.shards()
+        for name in masks.read(number, ["prompt_id"])["prompt_id"].to_pylist()
+    )
+
+
 def _check_order(names: Sequence[str], prompt_ids: Sequence[str], where: str) -> None:
     known = {name: i for i, name in enumerate(prompt_ids)}
     order = [known.get(name, -1) for name in names]

@@ -21,6 +21,7 @@ from dfgen.store.entries import (
     find_entry_file,
     hash_file,
     is_current,
+    list_entry_files,
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
@@ -185,6 +186,11 @@ class Run:
         """
         fresh = read_entry(self.root / JOURNAL, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
+
+    def list_noted(self, stage: Stage) -> list[int]:
+        """Return the shards of a stage that have been finished and noted, gone or not."""
+        fresh = list_entry_files(self.root / JOURNAL, stage)
+        return sorted({*fresh, *self.manifest.shards.get(stage, {})})
 
     def generation(self, table: Table, shard: int) -> int:
         """Return which version of a shard of a table is there; 0: none is."""

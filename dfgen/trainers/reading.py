@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.version import UPDATE_HINT, VERSION
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError
-from dfgen.export.names import MANIFEST
 from dfgen.trainers.building import Reader
 from dfgen.trainers.examples import Examples
 from dfgen.trainers.reading import GroupSource, open_groups

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
-from dfgen.errors import ConfigError
+from dfgen.cli.main import cli
+from dfgen.errors import ConfigError, InputError
 from dfgen.export.choices import Choices, read_recipe, settle_choices
+from dfgen.export.examples import RunGroups
 from dfgen.export.exporting import export_tables
 from dfgen.export.manifest import DatasetManifest, TableEntry, read_dataset_manifest
 from dfgen.export.tables import TABLES
@@ -227,7 +230,53 @@ def test_what_is_no_choice_is_refused(text: str, message: str) -> None:
 
 
 def test_another_temperature_needs_log_probs_at_it(finished: FinishedRun, tmp_path: Path) -> None:
-    from dfgen.errors import InputError
-
     with pytest.raises(InputError, match="temperature"):
         write(finished, "examples", tmp_path / "out", temperature=0.7)
+
+
+@pytest.mark.parametrize("most", [1, 7])
+@pytest.mark.parametrize("name", ["examples", "slime", "openrlhf", "verifiers"])
+def test_parts_of_any_size_make_the_same_rows(
+    finished: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+) -> None:
+    wanted = write(finished, name, tmp_path / "whole")
+    monkeypatch.setattr("dfgen.export.examples.PART_GROUPS", most)
+    assert write(finished, name, tmp_path / "parts") == wanted
+
+
+def test_nodes_need_log_probs_for_a_ratio(finished: FinishedRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nobody knows the log-probs"):
+        write(finished, "verifiers", tmp_path / "out", recipe=RECIPES["grpo+repair"])
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_columns_with_values_are_found_in_the_footers(finished: FinishedRun) -> None:
+    found = RunGroups(finished, "", "", {}, lambda: iter(())).find_nested()
+    assert {"logprobs", "loss_mask", "completion_text", "repair_ids"} <= found
+    assert not {"repair_logprobs", "weights", "completion"} & found
+
+
+def test_the_command_takes_recipes_and_says_how_to_read(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
+    run, out = str(finished.run.root), str(tmp_path / "out")
+    call = ["export", run, "--to", "openrlhf", "--out", out, "--group-size", "6"]
+    result = CliRunner().invoke(cli, [*call, "--choice", "mask_mode=loss"])
+    assert result.exit_code != 0
+    assert "--choice positive_loss=ratio" in result.output + str(result.exception)
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code == 0, result.output
+    assert "to read it: --data.input_key input" in result.output
+    assert "--rollout.n_samples_per_prompt 6 " in result.output
+    assert "examples of" in result.output
+
+
+@pytest.mark.parametrize("reveal", ["0", "-1", "half", "1.5"])
+def test_the_command_refuses_what_cannot_be_revealed(
+    finished: FinishedRun, tmp_path: Path, reveal: str
+) -> None:
+    run, out = str(finished.run.root), str(tmp_path / "out")
+    call = ["export", run, "--to", "privileged", "--out", out, "--reveal", reveal]
+    result = CliRunner().invoke(cli, call)
+    assert result.exit_code != 0
+    assert "a number of edits from 1 on" in result.output + str(result.exception)

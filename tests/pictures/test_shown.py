@@ -187,6 +187,20 @@ def test_the_repairer_is_shown_what_the_policy_was() -> None:
     assert len(pick_pictures(asked)) == len(ODD)
 
 
+def test_black_pictures_are_as_large_as_the_views() -> None:
+    from dfgen.stages.score.black import blacken
+
+    prompt = make_prompt([pictures.make_oriented(6), pictures.make_png(), ODD[0]])
+    config = SampleConfig(num_samples=1, max_tokens=8, prompt="{images}{question}{images}")
+    [request] = make_requests([prompt], config, 0, {f"{prompt.prompt_id}-0"})
+    black = blacken(request.messages, prompt.image_info)
+    assert black is not None
+    shown = [part for part in black[-1].content if not isinstance(part, str)]
+    sizes = [decode_image(part.data).size for part in pick_pictures(request)]
+    assert [decode_image(part.data).size for part in shown] == sizes
+    assert len(sizes) == 6
+
+
 def test_a_plain_column_is_not_copied_and_an_odd_one_keeps_its_other_cells() -> None:
     plain, odd = pictures.make_png(1), pictures.make_transparent_png()
     kind = make_images_type()

@@ -101,6 +101,9 @@ def command(
         f"in {len(written.files)} file{'s' if len(written.files) != 1 else ''}",
         err=True,
     )
+    usage = TABLES[table].usage.format(**written.choices)
+    if usage:
+        click.echo(f"to read it: {usage}", err=True)
 
 
 def _say(line: str) -> None:

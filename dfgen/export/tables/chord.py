@@ -47,4 +47,5 @@ TABLE = ExportTable(
     made_of="examples",
     recipe="sft",
     changes=(("right", "drop"),),
+    usage="swift rlhf --rlhf_type grpo --chord_sft_dataset FILE",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import SPLIT
 from dfgen.export.columns import (
     list_mask_fields,
     make_blocks_type,
@@ -11,7 +12,6 @@ from dfgen.export.columns import (
     make_images_type,
     merge_chunks,
 )
-from dfgen.export.names import SPLIT
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:

@@ -172,5 +172,9 @@ TABLE = ExportTable(
     check_recipe=check_recipe,
     changes=(("mask_mode", "loss"), ("positive_loss", "ratio")),
     takes=("recipe", "temperature", "group_size"),
+    usage="--data.input_key input --data.image_key images --data.label_key label "
+    "--data.apply_chat_template --rollout.n_samples_per_prompt {group_size} "
+    "--algo.advantage.estimator dr_grpo "
+    "--train.agent_func_path $(python -m dfgen.trainers openrlhf)",
     on_hub=False,
 )

@@ -56,4 +56,6 @@ TABLE = ExportTable(
     mask_column=None,
     made_of="examples",
     recipe="sft",
+    usage="TRL reads prompt and completion: table.remove_columns('messages'); ms-swift, "
+    "LLaMA-Factory and verl read messages",
 )

@@ -71,5 +71,7 @@ TABLE = ExportTable(
     made_of="examples",
     recipe="df+repair",
     takes=("recipe", "temperature"),
+    usage='--input-key prompt --multimodal-keys \'{{"image": "images"}}\' --metadata-key metadata '
+    "--apply-chat-template --n-samples-per-prompt 1",
     on_hub=False,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dfgen.export.names import TABLE_KEY, TOKENIZER_KEY
+from dfgen.dataset_names import TABLE_KEY, TOKENIZER_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +37,7 @@ class ExportTable:
         changes: choices of that recipe which the trainer needs otherwise.
         check_recipe: raises `ConfigError` for a recipe that the trainer has no loss for.
         takes: what users may choose (`dfgen.export.choices.Choices`).
+        usage: how a trainer is told to read it, shown when it is written; choices by name in it.
         on_hub: whether `dfgen publish` writes it; what a recipe makes of `groups` is made where it
             is trained on.
     """
@@ -54,6 +55,7 @@ class ExportTable:
     changes: tuple[tuple[str, Any], ...] = ()
     check_recipe: Callable[[Recipe], None] | None = None
     takes: tuple[str, ...] = ()
+    usage: str = ""
     on_hub: bool = True
 
     @property

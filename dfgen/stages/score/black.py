@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import cycle
 
 from dfgen.engines.base import ImageData, Message
 from dfgen.records import ImageInfo
@@ -25,12 +26,13 @@ def blacken(
 
     Args:
         messages: a chat.
-        pictures: what is known of its pictures, in reading order.
+        pictures: what is known of the prompt's pictures, in their order; a template that shows them
+            twice does so in the same order. Not by hash: what is shown is their view.
 
     Returns:
         None where there is no picture.
     """
-    sizes = {info.sha256: (info.width, info.height) for info in pictures}
+    sizes = cycle((info.width, info.height) for info in pictures)
     found = any(isinstance(part, ImageData) for message in messages for part in message.content)
     if not found:
         return None
@@ -38,7 +40,7 @@ def blacken(
         replace(
             message,
             content=tuple(
-                make_black(*sizes[part.sha256]) if isinstance(part, ImageData) else part
+                make_black(*next(sizes)) if isinstance(part, ImageData) else part
                 for part in message.content
             ),
         )
