@@ -209,6 +209,16 @@ def test_a_mask_that_is_empty_carries_nothing(tmp_path: Path) -> None:
     }
 
 
+def test_a_weight_that_is_not_known_counts_in_full(tmp_path: Path) -> None:
+    soft = {**REPAIRED, "loss_mask": [True] * 4, "weights": [0.5, math.nan, 0.0, 1.0]}
+    plain = {**REPAIRED, "loss_mask": [True] * 4}
+    recipe = RECIPES["df"].change(weights=True)
+    _, one, other = make(tmp_path, [[RIGHT, soft, plain]], recipe)
+    pull = other.advantages[0]
+    assert other.advantages.tolist() == [pull] * 4
+    assert one.advantages.tolist() == pytest.approx([pull / 2, pull, 0, pull])
+
+
 def test_copies_count_each_or_once(tmp_path: Path) -> None:
     group = [RIGHT, REPAIRED, REPAIRED, {**REPAIRED, "repair_ids": [1, 2, 3]}]
     each = make(tmp_path, [group, group])
