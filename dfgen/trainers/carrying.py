@@ -1,4 +1,4 @@
-"""Leaves out rows without a gradient, and keeps the tokens that they count in the divisor."""
+"""Leaves out rows without a gradient, keeps the tokens that they count, and chooses a divisor."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def carry_divisors(group: list[Example]) -> list[tuple[Example, int]]:
         example, divisor = kept[-1]
         kept[-1] = example, divisor + waiting
     return kept
+
+
+def choose_divisor(sampled: float, trained: float) -> float:
+    """Choose what the loss of a batch is divided by; never 0.
+
+    A recipe can leave out every sampled answer of a batch. Its repairs' loss is then a mean over
+    the tokens that are trained, as anything else would be of no scale.
+
+    Args:
+        sampled: tokens that count: the divisors of all rows together.
+        trained: tokens with an advantage.
+    """
+    return max(sampled or trained, 1)

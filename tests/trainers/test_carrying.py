@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.trainers.carrying import carry_divisors
+from dfgen.trainers.carrying import carry_divisors, choose_divisor
 from dfgen.trainers.examples import make_examples
 from tests.support.group_files import make_answer, write_groups
 
@@ -49,3 +49,12 @@ def test_a_repair_has_the_divisor_of_its_answer_where_all_are_wrong(tmp_path: Pa
     ((carried,),) = [carry_divisors(group) for group in examples.iter_groups()]
     assert carried[0].kind == "repair"
     assert carried[1] == 7 + 5
+
+
+@pytest.mark.parametrize(
+    ("sampled", "trained", "divisor"), [(7, 3, 7), (0, 3, 3), (0, 0, 1), (0.5, 3, 1)]
+)
+def test_a_batch_of_repairs_alone_is_a_mean_over_what_is_trained(
+    sampled: float, trained: float, divisor: float
+) -> None:
+    assert choose_divisor(sampled, trained) == divisor
