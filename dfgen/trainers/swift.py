@@ -142,7 +142,7 @@ def make_rows(settings: Settings, made: str) -> Iterator[dict[str, Any]]:  # noq
     groups = make_examples(
         settings.data, settings.recipe, temperature=settings.temperature, keep_zero=True, say=None
     ).iter_groups()
-    for example, divisor in chain.from_iterable(map(carry_divisors, groups)):
+    for example, divisor, _ in chain.from_iterable(map(carry_divisors, groups)):
         question = example.messages[-1]["content"]
         context = contexts.get(example.trajectory_id, {})
         yield {
