@@ -54,8 +54,9 @@ class ChatMaker:
         blocks = [make_turn("user", parts)]
         messages = [{"role": "user", "content": user}]
         if self._system:
-            blocks.insert(0, make_turn("system", [self._system]))
-            messages.insert(0, {"role": "system", "content": self._system})
+            system = mark_literal(self._system)
+            blocks.insert(0, make_turn("system", [system]))
+            messages.insert(0, {"role": "system", "content": system})
         text = "".join(text for text in parts if text is not None).strip()
         return Chat(blocks, messages, user, text)
 
@@ -70,14 +71,17 @@ def fill_blocks(template: Template, values: Mapping[str, str], images: int) -> l
 
     pictures = [ImageData(b"", "", "")] * images
     parts: tuple[Part, ...] = template.fill(values, pictures)
-    return [
-        part.replace(PLACEHOLDER, "[image]") if isinstance(part, str) else None for part in parts
-    ]
+    return [mark_literal(part) if isinstance(part, str) else None for part in parts]
+
+
+def mark_literal(text: str) -> str:
+    """Write a literal `<image>` of a text, which trainers would take for a picture, `[image]`."""
+    return text.replace(PLACEHOLDER, "[image]")
 
 
 def make_answer(text: str) -> dict[str, str]:
     """Make the message of an answer as a string; a literal `<image>` is written `[image]`."""
-    return {"role": "assistant", "content": text.replace(PLACEHOLDER, "[image]")}
+    return {"role": "assistant", "content": mark_literal(text)}
 
 
 def make_turn(role: str, parts: Iterable[str | None]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def plan_answers(answers: Answers, recipe: Recipe) -> Plan:
         repair_use[repaired] = MASKED if recipe.positives == "new" else ALL
         repair_use[answers.repair_blocked] = NOTHING
     pulls = np.maximum(-advantages, 0.0)
-    if recipe.positive_loss == "likelihood" and recipe.factor == "one":
+    if recipe.imitates:
         pulls = np.ones(len(right))
         pulls[all_wrong & (recipe.all_wrong == 0)] = 0.0
     else:

@@ -172,6 +172,9 @@ class Reader:
         wanted = ~answers.blocked if self.keep_zero else mass != 0
         changed = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
         repaired = plan.repair_factors * changed > 0
+        # Imitation is a mean over all that is imitated; else few right answers would divide many
+        # repairs, and the gradient of hard prompts would be a multiple of that of easy ones.
+        counted = changed if recipe.imitates else np.zeros_like(changed)
 
         ids = batch.read_lists("completion_ids")
         mask = batch.read_lists("loss_mask")
@@ -195,6 +198,7 @@ class Reader:
         positive_factors, positive_gates = positives
         right_loss, positive_loss = recipe.right_loss, recipe.positive_loss
         wanted_rows, repaired_rows = wanted.tolist(), repaired.tolist()
+        repair_divisors = counted.tolist()
         bounds = batch.edges.tolist()
         for number, (prompt_id, prompt, messages, images) in enumerate(self._read_groups(batch)):
             group = []
@@ -236,7 +240,7 @@ class Reader:
                             positive_gates[i],
                             repair_old[i],
                             positive_loss,
-                            0,
+                            repair_divisors[i],
                             1.0,
                             "stop",
                             age,

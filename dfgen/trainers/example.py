@@ -37,7 +37,8 @@ class Example:
         old_logprobs: float32[T], or None where nobody knows them; never a NaN.
         loss: `ratio` (the trainer's objective) or `likelihood`.
         divisor: tokens that it adds to the normaliser of the batch: T of a sampled answer in mode
-            `advantage`, those in the loss mask in mode `loss`, 0 of a repair.
+            `advantage`, those in the loss mask in mode `loss`; 0 of a repair, but where each
+            counts 1 (`factor="one"`): those that are trained.
         reward: as graded; 1.0 of a repair.
         finish_reason: stop, length, ...
         age: rounds since it was sampled; 0 is the newest.

@@ -7,7 +7,7 @@ its own, so that no trainer groups by the text of a prompt, and unequal or dead 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,10 @@ class Examples:
     def iter_groups(self) -> Iterator[list[Example]]:
         """Yield the examples of one prompt at a time; a repair follows the answer it repairs."""
         return self._reader.iter_groups()
+
+    def keep_zero(self) -> Examples:
+        """Return the same with answers whose advantages are all 0 (see `make_examples`)."""
+        return replace(self, _reader=replace(self._reader, keep_zero=True))
 
     def iter_prompts(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield columns of each group, such as `answer`, for reward functions; no trajectories."""

@@ -22,7 +22,7 @@ from openrlhf.utils.agent import AgentExecutorBase
 from openrlhf.utils.vlm_utils import process_prompt_with_images
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.checks import hash_tokenizer
+from dfgen.trainers.checks import find_picture_ids, hash_tokenizer
 from dfgen.version import UPDATE_HINT
 
 FORMAT = 1
@@ -61,7 +61,7 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
         """
         if label != self.label:
             self.open_row(label, sampling_params, hf_tokenizer)
-        sample = self.samples[self.turn % len(self.samples)]
+        sample = blank_placeholder(self.samples[self.turn % len(self.samples)], hf_tokenizer)
         self.turn += 1
         prompt_ids, tensors, _ = process_prompt_with_images(hf_tokenizer, prompt, images)
         start, ids = len(prompt_ids), [*prompt_ids, *sample["ids"]]
@@ -108,6 +108,16 @@ class AgentExecutor(AgentExecutorBase):  # type: ignore[misc]
                 hint="Carry the masks over with dfgen retokenize, then export again.",
             )
         self.label, self.samples, self.turn = label, row["samples"], 0
+
+
+def blank_placeholder(sample: dict[str, Any], processor: Any) -> dict[str, Any]:
+    """Take the tokens from a sample that holds one which stands for a picture.
+
+    The model would look for a picture there. Its advantage stays, so that the row's mean is 0.
+    """
+    if not set(find_picture_ids(processor)).intersection(sample["ids"]):
+        return sample
+    return sample | {"ids": [], "runs": [], "logprobs": []}
 
 
 def read_label(label: str) -> dict[str, Any]:

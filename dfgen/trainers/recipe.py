@@ -49,7 +49,7 @@ class Recipe:
             never below 0.
         factor: by which a `likelihood` example counts: its advantage (of a repair: c), or 1 for
             each, as supervised fine-tuning does; then right answers of groups in which all are
-            right count, too.
+            right count, too, and repairs count in the divisor: the loss is a mean.
         scale_rewards: divide advantages by the group's standard deviation, or not (Dr. GRPO).
         all_wrong: c of the repairs of a group in which no answer is right, where every advantage
             is 0; 0 leaves those repairs out.
@@ -104,6 +104,11 @@ class Recipe:
         answers = self.right == "full" and self.right_loss == "ratio"
         answers = answers or self.failed != "drop" or self.unrepaired != "drop"
         return answers, self.positives != "none" and self.positive_loss == "ratio"
+
+    @property
+    def imitates(self) -> bool:
+        """Whether each repair counts 1, as in supervised fine-tuning, and so in the divisor."""
+        return self.positive_loss == "likelihood" and self.factor == "one"
 
     def change(self, **choices: Any) -> Recipe:
         """Return a recipe with other choices, called `NAME+changed` unless a name is given.

@@ -112,13 +112,20 @@ def check_old_logprobs(example: Example) -> None:
         )
 
 
+def mark_media(text: str) -> str:
+    """Write a literal `<video>` or `<audio>` in brackets; verl would look for one to put there."""
+    return text.replace("<video>", "[video]").replace("<audio>", "[audio]")
+
+
 def _make_rows(examples: Iterable[Example], shared: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for index, example in enumerate(examples):
         check_old_logprobs(example)
         stored = {name: getattr(example, name, None) for name, _ in list_stored_fields()}
         yield {
             "data_source": "dfgen",
-            "prompt": example.messages,
+            "prompt": [
+                {**each, "content": mark_media(each["content"])} for each in example.messages
+            ],
             "images": example.images,
             "ability": example.kind,
             # verl demands it; nothing is graded anew.

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dfgen.errors import InputError
+from dfgen.trainers.carrying import carry_divisors
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from dfgen.trainers.carrying import Carried
     from dfgen.trainers.example import Example
     from dfgen.trainers.examples import Examples
 
@@ -44,7 +46,9 @@ class StoredRow:
         loss_mask: bool[T].
         old_logprobs: float32[T], or None where nobody knows them.
         likelihood: its loss is -sum(advantages * logp); else the trainer's objective.
-        divisor: tokens that it adds to the normaliser of the batch.
+        divisor: tokens that it adds to the normaliser of the batch, those of answers without a
+            gradient among them (`carry_divisors`).
+        answers: sampled answers that it counts for.
         reward: as graded.
         kind: right, failed or repair.
     """
@@ -55,6 +59,7 @@ class StoredRow:
     old_logprobs: NDArray[np.float32] | None
     likelihood: bool
     divisor: int
+    answers: int
     reward: float
     kind: str
 
@@ -95,6 +100,7 @@ def _make_stored(batch: dict[str, list[Any]]) -> Iterator[StoredRow]:
             old_logprobs=None if old is None else np.asarray(old, np.float32),
             likelihood=batch["likelihood"][index],
             divisor=batch["divisor"][index],
+            answers=batch["answers"][index],
             reward=batch["reward"][index],
             kind=batch["kind"][index],
         )
@@ -137,8 +143,10 @@ def store_examples(examples: Examples, extras: dict[str, dict[str, Any]]) -> dat
         pa.OSFile(row_file, "wb") as row_sink,
         pa.ipc.new_stream(row_sink, make_row_schema()) as rows,
     ):
-        for number, group in enumerate(examples.iter_groups()):
-            prompts.write_batch(_list_prompt(group[0], extras.get(group[0].prompt_id, {})))
+        groups = map(carry_divisors, examples.keep_zero().iter_groups())
+        for number, group in enumerate(filter(None, groups)):
+            first = group[0].example
+            prompts.write_batch(_list_prompt(first, extras.get(first.prompt_id, {})))
             rows.write_batch(_list_rows(group, number))
     made = datasets.Dataset.from_file(row_file)
     return made.with_transform(RowMaker(datasets.Dataset.from_file(prompt_file)))
@@ -170,6 +178,7 @@ def make_row_schema() -> pa.Schema:
             ("old_logprobs", pa.list_(pa.float32())),
             ("likelihood", pa.bool_()),
             ("divisor", pa.int64()),
+            ("answers", pa.int64()),
             ("reward", pa.float64()),
         ]
     )
@@ -189,7 +198,7 @@ def _list_prompt(example: Example, extras: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([row], schema=make_prompt_schema())
 
 
-def _list_rows(group: Iterable[Example], number: int) -> pa.RecordBatch:
+def _list_rows(group: Iterable[Carried], number: int) -> pa.RecordBatch:
     import pyarrow as pa
 
     rows = [
@@ -202,10 +211,11 @@ def _list_rows(group: Iterable[Example], number: int) -> pa.RecordBatch:
             "loss_mask": each.loss_mask,
             "old_logprobs": each.old_logprobs,
             "likelihood": each.loss == "likelihood",
-            "divisor": each.divisor,
+            "divisor": divisor,
+            "answers": answers,
             "reward": each.reward,
         }
-        for each in group
+        for each, divisor, answers in group
     ]
     return pa.RecordBatch.from_pylist(rows, schema=make_row_schema())
 

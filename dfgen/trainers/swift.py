@@ -12,12 +12,13 @@ the sources of ms-swift 4.6.0 (rlhf_trainers/grpo_trainer.py, rl_core/data.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from accelerate.utils import gather
@@ -31,7 +32,8 @@ from swift.trainers.trainer_factory import TrainerFactory
 from swift.utils import get_logger
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.carrying import carry_divisors
+from dfgen.trainers.carrying import carry_divisors, choose_divisor
+from dfgen.trainers.checks import find_picture_ids
 from dfgen.trainers.examples import make_examples
 from dfgen.trainers.privileged import read_contexts
 from dfgen.trainers.recipe import Recipe
@@ -49,6 +51,12 @@ OBJECTIVES = ("dapo", "cispo", "dr_grpo", "bnpo", "grpo", "sapo")
 OWN = "token_advantages"
 """The column by which a row of ours is known."""
 
+IDS = "response_token_ids"
+"""The column of an answer's tokens, by ms-swift's name."""
+
+SCANNED = 1_000
+"""Rows that are looked through together."""
+
 LARGE_GAP = 0.1
 """Nats by which stored and computed log-probs may differ on average before the first update."""
 
@@ -60,7 +68,7 @@ _FEATURES = Features(
         "prompt_id": Value("string"),
         "trajectory_id": Value("string"),
         "kind": Value("string"),
-        "response_token_ids": [[Value("int32")]],
+        IDS: [[Value("int32")]],
         OWN: [Value("float32")],
         "token_mask": [Value("bool")],
         "token_logprobs": [Value("float32")],
@@ -134,7 +142,7 @@ def make_rows(settings: Settings, made: str) -> Iterator[dict[str, Any]]:  # noq
     groups = make_examples(
         settings.data, settings.recipe, temperature=settings.temperature, keep_zero=True, say=None
     ).iter_groups()
-    for example, divisor in chain.from_iterable(map(carry_divisors, groups)):
+    for example, divisor, _ in chain.from_iterable(map(carry_divisors, groups)):
         question = example.messages[-1]["content"]
         context = contexts.get(example.trajectory_id, {})
         yield {
@@ -143,7 +151,7 @@ def make_rows(settings: Settings, made: str) -> Iterator[dict[str, Any]]:  # noq
             "prompt_id": example.prompt_id,
             "trajectory_id": example.trajectory_id,
             "kind": example.kind,
-            "response_token_ids": [example.ids],
+            IDS: [example.ids],
             OWN: example.advantages,
             "token_mask": example.loss_mask,
             "token_logprobs": example.old_logprobs,
@@ -193,6 +201,8 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
             temperature=named["args"].temperature,
             say=None,
         )
+        ids = {*find_picture_ids(named["template"].processor), *find_picture_ids(named["model"])}
+        named["train_dataset"] = leave_out_placeholders(named["train_dataset"], ids)
         super().__init__(*arguments, **named)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -221,8 +231,12 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
         if not is_stored(samples):
             return
         device = self.accelerator.device
-        divisors = torch.tensor([float(sample.extra["divisor"]) for sample in samples])
-        total = gather(divisors.to(device)).sum().clamp(min=1.0)
+        counts = [
+            (float(sample.extra["divisor"]), float(np.count_nonzero(sample.extra[OWN])))
+            for sample in samples
+        ]
+        sampled, trained = gather(torch.tensor(counts, device=device)).view(-1, 2).sum(0).tolist()
+        total = torch.tensor(float(choose_divisor(sampled, trained)), device=device)
         gaps = []
         for rows, batch in zip(self.split_by_mini_batches(samples), batches, strict=True):
             batch["grpo_batch"].num_items_in_batch = total
@@ -235,6 +249,32 @@ class ReplayTrainer(GRPOTrainer):  # type: ignore[misc]
                 f"Stored log-probs differ from this model's by {gap:.2f} nats on average before "
                 "the first update. Is it the model that sampled, with its chat template?"
             )
+
+
+def leave_out_placeholders(rows: Dataset, ids: Collection[int]) -> Dataset:
+    """Leave out stored answers with a token that stands for a picture, and say how many.
+
+    A model that is asked about one looks for a picture in its place. Other data are left as they
+    are.
+
+    Args:
+        rows: of `make_rows`, or of another data set.
+        ids: of such tokens.
+    """
+    if OWN not in rows.column_names or not ids:
+        return rows
+    wanted, bad = pa.array(sorted(ids), pa.int32()), np.zeros(len(rows), bool)
+    for start, part in enumerate(rows.with_format("arrow").select_columns(IDS).iter(SCANNED)):
+        answers = pc.list_flatten(part[IDS])  # one in each row
+        hits = pc.is_in(pc.list_flatten(answers), wanted)
+        bad[start * SCANNED + pc.list_parent_indices(answers).filter(hits).to_numpy()] = True
+    if not bad.any():
+        return rows
+    logger.warning(
+        f"{bad.sum():,} stored answers hold a picture's placeholder, which a model "
+        "cannot be asked about; they are left out."
+    )
+    return rows.select(np.flatnonzero(~bad))
 
 
 def is_stored(samples: list[GRPOSample]) -> bool:

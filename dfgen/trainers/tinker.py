@@ -1,7 +1,7 @@
 """Makes datums of Tinker (0.38; SkyRL-tx serves the same interface) of examples.
 
     build = PromptBuilder(processor)         # or any function from an example to a ModelInput
-    for examples in batches:
+    for examples in batches:                 # of make_examples(..., keep_zero=True)
         batch = make_batch(examples, build)
         if batch.ratio:
             client.forward_backward(batch.ratio, "importance_sampling")
@@ -59,28 +59,30 @@ def make_batch(
     """Make the datums of one optimizer step.
 
     Args:
-        examples: such as `make_examples` gives; those without a trained token are left out, and
-            still count in the divisor.
+        examples: such as `make_examples(..., keep_zero=True)` gives; those without a trained token
+            are left out, and still count in the divisor.
         build_prompt: makes the `tinker.ModelInput` of an example's prompt.
         tokens: to divide by; None: the divisors of the examples together.
 
     Raises:
-        ConfigError: no sampled answer is among the examples, so there is nothing to divide by.
+        ConfigError: something is trained and no sampled answer is among the examples, so there is
+            nothing to divide by.
         InputError: the loss of an example is a ratio, and nobody knows its log-probs.
     """
     chosen = list(examples)
+    trained = [example for example in chosen if (example.advantages * example.loss_mask).any()]
     if tokens is None:
         tokens = sum(example.divisor for example in chosen)
-    if tokens <= 0:
+    if trained and tokens <= 0:
         raise ConfigError(
             "no token of these examples counts in the divisor: all are repairs.",
-            hint="Keep the examples of a group together (iter_groups), or give tokens=...",
+            hint="Where all answers of a prompt are wrong, make_examples(..., keep_zero=True) "
+            "gives them beside their repairs. Or give tokens=...",
         )
     batch = Batch([], [], tokens)
-    for example in chosen:
-        if (example.advantages * example.loss_mask).any():
-            datums = batch.ratio if example.loss == "ratio" else batch.likelihood
-            datums.append(make_datum(example, build_prompt(example), 1 / tokens))
+    for example in trained:
+        datums = batch.ratio if example.loss == "ratio" else batch.likelihood
+        datums.append(make_datum(example, build_prompt(example), 1 / tokens))
     return batch
 
 

@@ -23,6 +23,7 @@ import torch
 from trl import GRPOConfig, GRPOTrainer
 
 from dfgen.errors import EngineError, InputError
+from dfgen.trainers.carrying import choose_divisor
 from dfgen.trainers.examples import Examples, make_examples
 from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe
 from dfgen.trainers.stored import EXTRAS, StoredRow, store_examples
@@ -236,14 +237,15 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if "old_per_token_logps" in batch:  # the model's own, where several updates will follow
             known = torch.where(known.isnan(), batch["old_per_token_logps"], known)
         batch["old_per_token_logps"] = known.masked_fill(mask == 0, torch.nan)
-        divisors = [*batch["completion_mask"][:fresh].sum(dim=1), *(row.divisor for row in rows)]
-        sampled = sum(divisor > 0 for divisor in divisors)
-        counts = [sum(divisors), sampled, len(divisors), (batch["likelihood"] != 0).sum()]
-        total = self.accelerator.gather(torch.tensor(counts, device=device)).view(-1, 4).sum(dim=0)
-        # Of a batch of repairs alone, whose divisors are 0, the tokens that are trained on.
-        divisor = total[0] if total[0] else total[3]
-        batch["num_items_in_batch"] = divisor.clamp(min=1)
-        batch["dilution"] = total[2] / total[1].clamp(min=1)
+        tokens = batch["completion_mask"][:fresh].sum() + sum(row.divisor for row in rows)
+        answers = fresh + sum(row.answers for row in rows)
+        trained = (stored != 0).sum() + (batch["likelihood"] != 0).sum()
+        counts = torch.tensor([tokens, answers, len(mask), trained], device=device)
+        total = self.accelerator.gather(counts).view(-1, 4).sum(dim=0).tolist()
+        divisor = choose_divisor(total[0], total[3])
+        batch["num_items_in_batch"] = torch.tensor(divisor, device=device)
+        # By a recipe that leaves all sampled answers out, each repair is an answer.
+        batch["dilution"] = torch.tensor(total[2] / (total[1] or total[2]), device=device)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if "likelihood" not in inputs:  # evaluation

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dfgen.errors import ConfigError, InputError
+from dfgen.trainers.checks import find_picture_ids
 from dfgen.trainers.prompting import check_ids
 from dfgen.trainers.rows import AGENT
 
@@ -71,6 +72,7 @@ class ReplayAgentLoop(AgentLoopBase):  # type: ignore[misc]
         try:
             check_run(self.config, sampling_params, stored)
             check_ids(stored["tokenizer_sha256"], self.tokenizer)
+            check_placeholders(stored["ids"], self.processor)
             return await self._replay(stored, list(kwargs["raw_prompt"]))
         except Exception as error:
             logger.error("dfgen: trajectory %s: %s", stored["trajectory_id"], error)
@@ -148,6 +150,20 @@ def check_run(config: Any, sampling_params: dict[str, Any], stored: dict[str, An
         wrong = f"data.max_response_length is {rollout.response_length}, the answer has {length}"
     if wrong:
         raise ConfigError(f"{wrong}.")
+
+
+def check_placeholders(ids: list[int], processor: Any) -> None:
+    """Refuse an answer with a token that stands for a picture; the model would look for one there.
+
+    Raises:
+        InputError: it holds one.
+    """
+    if set(find_picture_ids(processor)).intersection(ids):
+        raise InputError(
+            "the answer holds a token that stands for a picture.",
+            hint="write_rows(make_examples(..., tokenizer=processor), ...) leaves such answers "
+            "out; a tokenizer alone does not know these tokens.",
+        )
 
 
 @register_adv_est("dfgen_stored")  # type: ignore[untyped-decorator]

@@ -117,13 +117,13 @@ def test_system_message_choices_and_literal_placeholders() -> None:
     pipeline = pipeline.model_copy(
         update={
             "sample": pipeline.sample.model_copy(
-                update={"system": "Be brief.", "prompt": "{question}{choices}\n{images}Go."}
+                update={"system": "Look at <image>.", "prompt": "{question}{choices}\n{images}Go."}
             )
         }
     )
     chat = ChatMaker(pipeline).make("What is <image>?", ["a", "b"], 2)
     assert chat.messages == [
-        {"role": "system", "content": "Be brief."},
+        {"role": "system", "content": "Look at [image]."},
         {"role": "user", "content": "What is [image]?\nA. a\nB. b\n<image><image>Go."},
     ]
     assert [block["type"] for block in chat.blocks[1]["content"]] == [

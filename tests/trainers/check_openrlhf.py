@@ -59,6 +59,7 @@ def main(folder: str, model_path: str) -> None:
     result["rows"] = [row[2] for row in rows]
     result["group_size"] = size
     result["refused"] = refuse_bad_data(rows, size, processor)
+    result["blanked"] = draw_placeholder(rows[0], size, processor)
     print(json.dumps(result))
 
 
@@ -168,6 +169,18 @@ def train(strategy: Any, actor: Any, responses: list[dict[str, Any]]) -> dict[st
 def forward(actor: Any, batch: Experience) -> torch.Tensor:
     pictures = merge_mm_train_inputs([batch.mm_train_inputs], "cpu")
     return actor(batch.sequences, batch.action_mask, batch.attention_mask, **pictures)
+
+
+def draw_placeholder(row: Any, size: int, processor: Any) -> dict[str, Any]:
+    """What becomes of a sample with a token that stands for a picture, and of the row's mean."""
+    label = json.loads(row[2])
+    label["samples"][0]["ids"][1] = processor.image_token_id
+    drawn = draw([(*row[:2], json.dumps(label), row[3])], size, processor)
+    return {
+        "ranges": drawn[0]["action_ranges"],
+        "left": len(drawn[0]["observation_tokens"]) - len(drawn[-1]["observation_tokens"]),
+        "mean": sum(each["reward"] for each in drawn),
+    }
 
 
 def refuse_bad_data(rows: list[Any], size: int, processor: Any) -> dict[str, str]:

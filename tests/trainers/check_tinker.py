@@ -48,6 +48,8 @@ def main(folder: str, recipe: str, prompts: str, image_token: str) -> None:
         chunk_prompt(wrong[examples[0].prompt_id], examples[0].images, int(image_token))
     except DfgenError as error:
         refused.append(str(error))
+    groups = make_examples(folder, chosen, keep_zero=True, say=None).iter_groups()
+    by_group = [make_batch(group, build) for group in groups]
     print(
         json.dumps(
             {
@@ -56,6 +58,7 @@ def main(folder: str, recipe: str, prompts: str, image_token: str) -> None:
                 "ratio": list(map(describe, batch.ratio)),
                 "likelihood": list(map(describe, batch.likelihood)),
                 "alone": alone,
+                "by group": [[b.tokens, len(b.ratio), len(b.likelihood)] for b in by_group],
                 "refused": refused,
             }
         )

@@ -11,9 +11,11 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import trl_watch
@@ -22,6 +24,7 @@ from dfgen.trainers import reference
 from dfgen.trainers.recipe import Recipe, find_recipe
 
 ROWS = 24
+HARD_ROWS = 8
 LENGTH = 48
 TOKEN = ("dapo", "grpo", "bnpo", "dr_grpo", "sapo", "cispo", "vespo", "luspo")
 MODES = ("advantage", "loss")
@@ -47,19 +50,46 @@ def main(folder: str, model_path: str, *without: str) -> None:
         ("halves", both, {"steps_per_generation": 2, "max_steps": 2}),
         ("kl", both.change(mask_mode="loss"), {"beta": 0.1}),
     ]
-    print(
-        json.dumps(
-            {
-                name: measure(folder, model_path, masks, recipe, settings)
-                for name, recipe, settings in cases
-                if name not in without
-            }
-        )
-    )
+    found = {
+        name: measure(folder, model_path, masks, recipe, settings)
+        for name, recipe, settings in cases
+        if name not in without
+    }
+    hard = fail_all(folder)
+    repairs = find_recipe("grpo+repair")
+    alone = both.change(failed="drop", unrepaired="drop", right="drop", positive_loss="ratio")
+    for name, recipe, loss in (
+        ("all wrong", both, "dapo"),
+        ("all wrong ratio", repairs, "dapo"),
+        ("all wrong rows", repairs, "grpo"),
+        ("repairs alone", alone, "dapo"),
+        ("repairs alone rows", alone, "grpo"),
+    ):
+        found[name] = measure(hard, model_path, masks, recipe, {"loss_type": loss}, HARD_ROWS)
+    print(json.dumps(found))
+
+
+def fail_all(folder: str) -> str:
+    """Write the groups to another folder: every answer is wrong, every group has a repair."""
+    out = Path(tempfile.mkdtemp())
+    for file in sorted(Path(folder).glob("*.parquet")):
+        table = pq.read_table(file)
+        groups = [
+            {**group, "trajectories": [{**row, "reward": 0.0} for row in group["trajectories"]]}
+            for group in table.to_pylist()
+            if any(row["repair_ids"] for row in group["trajectories"])
+        ]
+        pq.write_table(pa.Table.from_pylist(groups, schema=table.schema), out / file.name)
+    return str(out)
 
 
 def measure(
-    folder: str, model_path: str, masks: dict[str, Any], recipe: Recipe, settings: dict[str, Any]
+    folder: str,
+    model_path: str,
+    masks: dict[str, Any],
+    recipe: Recipe,
+    settings: dict[str, Any],
+    count: int = ROWS,
 ) -> dict[str, Any]:
     pieces = settings.get("gradient_accumulation_steps", settings.get("steps_per_generation", 1))
     trainer, rows = trl_watch.make_trainer(
@@ -68,12 +98,12 @@ def measure(
         recipe,
         # TRL's default bound of CISPO, 0.2, would clip every ratio.
         **{"epsilon_high": 5.0} if settings.get("loss_type") == "cispo" else {},
-        **{"per_device_train_batch_size": ROWS // pieces, "max_completion_length": LENGTH},
+        **{"per_device_train_batch_size": count // pieces, "max_completion_length": LENGTH},
         **settings,
     )
     before = trl_watch.copy_weights(trainer)
     trainer.train()
-    taken = [rows[index] for index in range(ROWS)]
+    taken = [rows[index] for index in range(count)]
     steps = trl_watch.join_accumulated(trainer.seen, settings.get("gradient_accumulation_steps", 1))
     found: dict[str, Any] = {
         "steps": trainer.state.global_step,
@@ -86,7 +116,7 @@ def measure(
     for number, step in enumerate(steps):
         part = taken
         if "steps_per_generation" in settings:
-            part = taken[number * ROWS // pieces : (number + 1) * ROWS // pieces]
+            part = taken[number * count // pieces : (number + 1) * count // pieces]
         measure_mask(found, step.gradient, part, choose_masks(masks, recipe))
         expected = compute_expected(step, part, recipe, settings, taken)
         if expected is not None:
@@ -141,7 +171,9 @@ def compute_expected(
         old[here] = own if row.old_logprobs is None else torch.tensor(row.old_logprobs)
     share = len(rows) / len(batch)
     divisor = share * sum(row["stored"].divisor for row in batch)
-    sampled = share * sum(row["stored"].divisor > 0 for row in batch)
+    # Nobody sampled anything: the mean over what is trained.
+    divisor = divisor or share * float((factors != 0).sum())
+    sampled = share * (sum(row["stored"].answers for row in batch) or len(batch))
     clip = {"low": 0.2, "high": 0.2} if loss != "sapo" else {}
     if loss == "cispo":
         clip = {"high": 5.0}

@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ FAULTS = {
     "bypass": ["algorithm.rollout_correction.bypass_mode=False"],
     "kl": ["algorithm.use_kl_in_reward=True"],
     "processor": [],
+    "placeholder": [],
 }
 
 
@@ -192,12 +194,21 @@ def compute_reference(name: str, agg: str, actor: Any, tensors: list[torch.Tenso
     return None
 
 
-def try_faults(file: str, model: str) -> dict[str, str]:
+def try_faults(file: str, model: str, examples: Any) -> dict[str, str]:
+    """What each fault ends with; `held.parquet` has an answer with a picture's placeholder."""
+    picture = AutoProcessor.from_pretrained(model).image_token_id
+    first, *rest = examples
+    write_rows([replace(first, ids=np.full_like(first.ids, picture)), *rest], "held.parquet")
     found = {}
     for name, changes in FAULTS.items():
         config = compose(model, changes)
         try:
-            data = replay(file, config, f"{name}-", with_processor=name != "processor")
+            data = replay(
+                "held.parquet" if name == "placeholder" else file,
+                config,
+                f"{name}-",
+                with_processor=name != "processor",
+            )
             config.algorithm.adv_estimator = "dfgen_stored"
             estimate(data, config)
         except DfgenError as error:
@@ -240,7 +251,7 @@ def main(groups: str, model: str, *recipes: str) -> None:
                 },
             }
         )
-    faults = try_faults("rows0.parquet", model)
+    faults = try_faults("rows0.parquet", model, list(make_examples(groups, say=None)))
     ray.shutdown()
     print(json.dumps({"recipes": results, "faults": faults}))
 

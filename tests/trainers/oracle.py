@@ -59,7 +59,8 @@ def expect_group(number: int, group: Sequence[dict[str, Any]], recipe: Recipe) -
             )
         if not repaired or recipe.positives == "none":
             continue
-        if recipe.positive_loss == "likelihood" and recipe.factor == "one":
+        imitated = recipe.positive_loss == "likelihood" and recipe.factor == "one"
+        if imitated:
             c = 0.0 if all_wrong and recipe.all_wrong == 0 else 1.0
         else:
             c = recipe.all_wrong if all_wrong else max(-advantage, 0.0)
@@ -76,7 +77,7 @@ def expect_group(number: int, group: Sequence[dict[str, Any]], recipe: Recipe) -
                     "kind": "repair",
                     "advantages": [c * k for k in kept],
                     "loss_mask": list(kept),
-                    "divisor": 0,
+                    "divisor": sum(kept) if imitated else 0,
                     "loss": recipe.positive_loss,
                 }
             )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.trainers.carrying import carry_divisors
+from dfgen.trainers.carrying import carry_divisors, choose_divisor
 from dfgen.trainers.examples import make_examples
 from tests.support.group_files import make_answer, write_groups
 
@@ -36,9 +36,10 @@ def test_no_divisor_is_lost(
     for group in make_examples(folder, recipe, keep_zero=True, say=None).iter_groups():
         carried = carry_divisors(group)
         kept = [example for example in group if example.advantages.any()]
-        assert [example for example, _ in carried] == kept
+        assert [each.example for each in carried] == kept
         if kept:
-            assert sum(divisor for _, divisor in carried) == sum(each.divisor for each in group)
+            assert sum(each.divisor for each in carried) == sum(each.divisor for each in group)
+            assert sum(each.answers for each in carried) == sum(e.divisor > 0 for e in group)
 
 
 def test_a_repair_has_the_divisor_of_its_answer_where_all_are_wrong(tmp_path: Path) -> None:
@@ -47,5 +48,14 @@ def test_a_repair_has_the_divisor_of_its_answer_where_all_are_wrong(tmp_path: Pa
     folder = write_groups(tmp_path / "groups", [[wrong, plain]])
     examples = make_examples(folder, "df+repair", keep_zero=True, say=None)
     ((carried,),) = [carry_divisors(group) for group in examples.iter_groups()]
-    assert carried[0].kind == "repair"
-    assert carried[1] == 7 + 5
+    assert carried.example.kind == "repair"
+    assert (carried.divisor, carried.answers) == (7 + 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "trained", "divisor"), [(7, 3, 7), (0, 3, 3), (0, 0, 1), (0.5, 3, 1)]
+)
+def test_a_batch_of_repairs_alone_is_a_mean_over_what_is_trained(
+    sampled: float, trained: float, divisor: float
+) -> None:
+    assert choose_divisor(sampled, trained) == divisor

@@ -242,6 +242,7 @@ def test_sft_takes_right_answers_of_every_group(tmp_path: Path) -> None:
     found = make(tmp_path, [[RIGHT, RIGHT], [REPAIRED, WRONG]], "sft")
     assert [e.kind for e in found] == ["right", "right", "repair"]
     assert all(e.loss == "likelihood" and (e.advantages == 1).all() for e in found)
+    assert [e.divisor for e in found] == [len(e.ids) for e in found]
     without = RECIPES["sft"].change(all_wrong=0.0)
     assert make(tmp_path, [[REPAIRED, WRONG]], without) == []
     assert [e.kind for e in make(tmp_path, [[REPAIRED, RIGHT]], without)] == ["repair", "right"]

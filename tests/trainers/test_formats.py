@@ -489,6 +489,16 @@ def test_rows_store_a_picture_once_for_all_answers_to_it(groups: Path, tmp_path:
     assert 300_000 < (tmp_path / "rows.parquet").stat().st_size < 400_000
 
 
+def test_words_that_verl_takes_for_media_are_written_in_brackets(
+    groups: Path, tmp_path: Path
+) -> None:
+    example = next(iter(open_examples(groups, RATIO)))
+    asked = [{"role": "user", "content": "<image>Is <video> or <audio> shorter?"}]
+    write_rows([replace(example, messages=asked)], tmp_path / "rows.parquet")
+    (row,) = pq.read_table(tmp_path / "rows.parquet")["prompt"].to_pylist()
+    assert row == [{"role": "user", "content": "<image>Is [video] or [audio] shorter?"}]
+
+
 def test_rows_without_what_the_loss_needs_are_not_written(groups: Path, tmp_path: Path) -> None:
     example = next(iter(open_examples(groups, RATIO)))
     file = tmp_path / "rows.parquet"

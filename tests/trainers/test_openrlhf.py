@@ -100,3 +100,10 @@ def test_the_loss_is_that_of_the_reference(seen: dict[str, Any]) -> None:
 )
 def test_bad_data_and_arguments_are_refused(name: str, said: str, seen: dict[str, Any]) -> None:
     assert said in seen["refused"][name]
+
+
+def test_a_sample_with_a_placeholder_has_no_token_to_train_on(seen: dict[str, Any]) -> None:
+    blanked = seen["blanked"]
+    assert blanked["ranges"] == []
+    assert blanked["left"] == 0
+    assert blanked["mean"] == pytest.approx(0, abs=1e-6)

@@ -16,6 +16,7 @@ import pytest
 from dfgen.errors import InputError
 from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
+from dfgen.trainers.carrying import carry_divisors
 from dfgen.trainers.examples import Example, make_examples
 from dfgen.trainers.stored import EXTRAS, StoredRow, open_picture, store_examples
 from tests.support.group_files import make_answer, write_groups
@@ -37,8 +38,12 @@ def test_rows_are_the_examples(groups: Path, recipe: str) -> None:
     rows = store_examples(examples, extras)
     wanted = list(examples)
     assert len(rows) == len(wanted) > 3
+    whole = make_examples(groups, recipe, keep_zero=True, say=None).iter_groups()
+    carried = [each for group in whole for each in carry_divisors(group)]
     for place in np.random.default_rng(0).permutation(len(rows)).tolist():
         check_row(rows[place], wanted[place])
+        stored, counted = rows[place]["stored"], carried[place]
+        assert (stored.divisor, stored.answers) == (counted.divisor, counted.answers)
         assert rows[place]["answer"] == extras[wanted[place].prompt_id]["answer"]
 
 
@@ -52,10 +57,21 @@ def check_row(row: dict[str, Any], example: Example) -> None:
     known = None if example.old_logprobs is None else example.old_logprobs.tolist()
     assert (None if stored.old_logprobs is None else stored.old_logprobs.tolist()) == known
     assert stored.likelihood == (example.loss == "likelihood")
-    assert (stored.divisor, stored.kind) == (example.divisor, example.kind)
+    assert stored.kind == example.kind
     for picture, image in zip(row["images"], example.images, strict=True):
         with PIL.Image.open(io.BytesIO(image["bytes"])) as expected:
             assert picture.tobytes() == expected.convert("RGB").tobytes()
+
+
+def test_repairs_of_a_group_that_is_all_wrong_count_its_answers(tmp_path: Path) -> None:
+    """Else the few right answers of a batch would divide all that hard prompts add to it."""
+    wrong = make_answer(ids=range(1, 8), reward=0, repair=[3, 4], new=[True, False])
+    plain = make_answer(ids=range(1, 6), reward=0)
+    folder = write_groups(tmp_path, [[wrong, plain], [plain, plain]])
+    rows = store_examples(make_examples(folder, "df+repair", say=None), {})
+    data = rows.data
+    assert data["kind"].to_pylist() == ["repair"]
+    assert (data["divisor"].to_pylist(), data["answers"].to_pylist()) == ([12], [2])
 
 
 def test_rows_can_be_selected_and_sent_to_workers(groups: Path) -> None:

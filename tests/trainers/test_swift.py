@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -22,6 +24,9 @@ from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
 POLICY = ROOT / "dfgen/demo/models/policy"
+PICTURE = 2
+"""The policy's token that stands for a picture."""
+
 LONGEST = 64
 """--max_completion_length, by which dr_grpo divides."""
 
@@ -105,6 +110,11 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     for name in DAMAGED:
         data = spoil(folder / "groups", home / name, name)
         runs[name] = {"environment": {"DFGEN_DATA": str(data)}, "arguments": []}
+    held = home / "placeholder"
+    put_placeholders(folder / "groups", held)
+    runs["placeholder"] = {"environment": {"DFGEN_DATA": str(held)}, "arguments": []}
+    alone = "df+repair right=drop failed=drop unrepaired=drop"
+    runs["repairs"] = {"environment": {"DFGEN_RECIPE": alone}, "arguments": ["--max_steps", "1"]}
     plan = home / "runs.json"
     plan.write_text(json.dumps(runs))
     variables = {"DFGEN_DATA": str(folder / "groups")}
@@ -130,6 +140,17 @@ def spoil(groups: Path, copy: Path, how: str) -> Path:
         data[100] ^= 1
         file.write_bytes(data)
     return copy
+
+
+def put_placeholders(groups: Path, copy: Path) -> None:
+    """Copy groups; the policy has drawn the token that stands for a picture in some answers."""
+    (file,) = groups.glob("*.parquet")
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    for row in rows[::2]:
+        row["trajectories"][0]["completion_ids"][1] = PICTURE
+    copy.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), copy / file.name)
 
 
 def list_chord_arguments(folder: Path) -> list[str]:
@@ -252,6 +273,23 @@ def test_a_group_in_which_all_are_wrong_is_trained_on_by_its_repairs(
     ]
     assert found
     assert min(found) > 0
+
+
+def test_answers_with_a_placeholder_are_left_out(seen: dict[str, Any], folder: Path) -> None:
+    held = {
+        f"{row['prompt_id']}-0"
+        for row in pq.read_table(next((folder / "groups").glob("*.parquet"))).to_pylist()[::2]
+    }
+    examples = list(make_examples(folder / "groups", "df+repair", say=None))
+    kept = [e for e in examples if e.kind == "repair" or e.trajectory_id not in held]
+    assert seen["placeholder"]["rows"] == len(kept) < len(examples)
+    assert seen["placeholder"]["finite"]
+
+
+def test_repairs_alone_are_divided_by_their_trained_tokens(seen: dict[str, Any]) -> None:
+    updates = seen["repairs"]["updates"]
+    trained = sum(np.count_nonzero(update["advantages"]) for update in updates)
+    assert [update["divisor"] for update in updates] == [trained] * len(updates)
 
 
 def test_rlsd_moves_sizes_and_never_a_sign_or_a_mask(seen: dict[str, Any]) -> None:

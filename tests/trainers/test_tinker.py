@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfgen.errors import ConfigError
 from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
 from dfgen.trainers.example import Example
-from dfgen.trainers.examples import make_examples
+from dfgen.trainers.examples import Examples, make_examples
 from dfgen.trainers.recipe import find_recipe
-from dfgen.trainers.tinker import PromptBuilder
+from dfgen.trainers.tinker import PromptBuilder, make_batch
+from tests.support.group_files import make_answer, write_groups
 from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
@@ -122,6 +124,28 @@ def test_every_position_of_every_datum(
         check(datum, example, prompts[example.prompt_id], token, 1)
     assert ["runs of placeholders" in line for line in seen["refused"]] == [True]
     check_losses(seen, examples)
+    check_groups(seen["by group"], make_examples(groups, chosen, keep_zero=True, say=None))
+
+
+def check_groups(seen: list[list[int]], examples: Examples) -> None:
+    """Batches of a group each, those among them in which all are wrong or all are right."""
+    found = list(examples.iter_groups())
+    assert [sum(batch[1:]) for batch in seen] == [
+        sum(bool((e.advantages * e.loss_mask).any()) for e in group) for group in found
+    ]
+    assert [batch[0] for batch in seen] == [sum(e.divisor for e in group) for group in found]
+    assert any(not any(batch[1:]) for batch in seen) or examples.recipe.name == "sft"
+
+
+def test_repairs_alone_have_no_divisor_and_nothing_needs_none(tmp_path: Path) -> None:
+    wrong = make_answer(reward=0, repair=[3, 4])
+    unread = make_answer(reward=0, undecided=True)
+    folder = write_groups(tmp_path, [[wrong, wrong], [unread, unread]])
+    with pytest.raises(ConfigError, match="keep_zero"):
+        make_batch(make_examples(folder, say=None), lambda _: None)
+    _, empty = make_examples(folder, keep_zero=True, say=None).iter_groups()
+    batch = make_batch(empty, lambda _: None)
+    assert (batch.ratio, batch.likelihood) == ([], [])
 
 
 def check_losses(seen: dict[str, Any], examples: list[Example]) -> None:
