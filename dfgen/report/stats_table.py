@@ -127,6 +127,9 @@ def format_figure(name: str, value: Any) -> str:
     """Write a figure in words: its name says whether it is a share or money."""
     if value is None:
         return "-"
+    if isinstance(value, dict) and value.keys() == {"estimate", "low", "high"}:
+        estimate, low, high = (_fill(value[each], "{:.3g}") for each in ("estimate", "low", "high"))
+        return f"{estimate} [{low}, {high}]"
     if isinstance(value, dict):
         parts = (f"{_to_words(key)}: {format_figure(key, each)}" for key, each in value.items())
         return ", ".join(parts)
