@@ -159,7 +159,7 @@ def test_masks_at_equal_count_are_told_apart() -> None:
     def pick(states: list[bool]) -> list[bool]:
         mask = np.zeros(len(states), dtype=bool)
         mask[picker.choice(len(states), sum(mark_falls(states)), replace=False)] = True
-        return mask.tolist()  # type: ignore[no-any-return]
+        return mask.tolist()
 
     falls, chance = collect(answers, values, mark_falls), collect(answers, values, pick)
     assert measure_density(falls) == measure_density(chance)

@@ -22,10 +22,11 @@ def start(root: Path) -> Forked:
     return start_module("dfgen", "value", root, *OPTIONS, env=environment)
 
 
-def measure(root: Path) -> int:
-    """Bytes of what was journalled and finished."""
-    files = [*(root / "journal").glob("value-*"), *(root / "values").glob("*.parquet")]
-    return sum(path.stat().st_size for path in files if path.exists())
+def measure(root: Path) -> tuple[int, int]:
+    """Finished shards, and bytes that were journalled for the next."""
+    files = list((root / "journal").glob("value-*.jsonl"))
+    done = len(list((root / "values").glob("*.parquet")))
+    return done, sum(path.stat().st_size for path in files if path.exists())
 
 
 def test_killed_drawing_goes_on(root: Path, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_killed_drawing_goes_on(root: Path, tmp_path: Path) -> None:
 
 def test_an_interrupt_finishes_what_is_in_flight_and_says_how_to_go_on(root: Path) -> None:
     process = start(root)
-    wait_until(lambda: measure(root), lambda: process.poll() is None)
+    wait_until(lambda: any(measure(root)), lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode in (0, 130), err
