@@ -28,8 +28,11 @@ class Reason:
 
 
 PROMPTS, SAMPLE, REPAIR, MASK = ("prompts",), ("sample",), ("repair",), ("mask",)
-ENGINES = (*SAMPLE, *REPAIR)
-"""The stages that ask a model, whose failures are the same in both."""
+SCORE = ("score",)
+SERVERS = (*SAMPLE, *REPAIR)
+"""The stages that ask a model which may be behind a server."""
+ENGINES = (*SERVERS, *SCORE)
+"""The stages that ask a model, whose failures are the same in all."""
 _NOTHING = "Nothing: this is no fault, and the row counts as it stands."
 _REPORT = "Report it with the row's id: this must not happen."
 _WIDEN = "Nothing, or, to accept such repairs,"
@@ -195,7 +198,8 @@ REASONS: tuple[Reason, ...] = (
         "ids_invalid",
         (*ENGINES, *MASK),
         "Given token ids are none that the model can be fed as text, or no list of ids.",
-        "Check that the ids were made with this model's tokenizer.",
+        "Check that the ids were made with this model's tokenizer; a policy may also draw a "
+        "picture's id by itself, and its answer then stays without scores.",
     ),
     Reason("completion_empty", ENGINES, "An answer to be scored has no tokens.", _NOTHING),
     Reason(
@@ -206,44 +210,44 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "server_error",
-        ENGINES,
+        SERVERS,
         "The server gave no complete answer, also after further tries.",
         "Look at the server's log; `max_retries` says how often a request is sent again.",
     ),
     Reason(
         "rate_limited",
-        ENGINES,
+        SERVERS,
         "The server kept saying that it is asked too often.",
         "Set `requests_per_minute` or `tokens_per_minute` to the limits of your account.",
     ),
     Reason(
         "request_too_large",
-        ENGINES,
+        SERVERS,
         "The server takes no request of this size (HTTP 413).",
         "Raise the server's limit, make the pictures smaller, or, for a repairer, set "
         "`max_image_bytes`.",
     ),
     Reason(
         "bad_request",
-        ENGINES,
+        SERVERS,
         "The server refused the request for good (HTTP 4xx).",
         "Read `detail`: a setting that this server does not know is the usual cause.",
     ),
     Reason(
         "bad_response",
-        ENGINES,
+        SERVERS,
         "The server answered with something that is no chat completion.",
         "Check `base_url`: a proxy or another program may have answered.",
     ),
     Reason(
         "content_filter",
-        ENGINES,
+        SERVERS,
         "The provider's filter refused the prompt or the answer.",
         "Use another provider for such rows.",
     ),
     Reason(
         "refused",
-        ENGINES,
+        SERVERS,
         "The model declined to answer.",
         "Use another model for such rows.",
     ),
@@ -262,7 +266,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "token_out_of_vocabulary",
-        (*SAMPLE, *REPAIR, *MASK),
+        (*ENGINES, *MASK),
         "A token id is beyond the tokenizer's vocabulary.",
         "Name the tokenizer of the model that wrote the answer.",
     ),
@@ -409,7 +413,7 @@ REASONS: tuple[Reason, ...] = (
     # Comparing two texts, in the stages repair and mask.
     Reason(
         "invalid_unicode",
-        (*REPAIR, *MASK),
+        (*REPAIR, *SCORE, *MASK),
         "A text holds half of a character (a lone surrogate), which no file can keep.",
         "Mend the source of the text.",
     ),

@@ -44,6 +44,7 @@ arguments = GRPOConfig(
     bf16=torch.cuda.is_available(),
     report_to=[],
     logging_steps=20,
+    disable_tqdm=True,
     save_strategy="no",
 )
 trainer = DiffGRPOTrainer(model, args=arguments, train_dataset=rows, processing_class=processor)

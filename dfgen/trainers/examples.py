@@ -55,7 +55,8 @@ class Examples:
         """Yield columns of each group, such as `answer`, for reward functions; no trajectories."""
         for source, _ in self._reader.parts:
             for batch in source.read_batches(columns, ()):
-                yield from batch.to_pylist()
+                found = [name for name in columns if name in batch.schema.names]
+                yield from batch.select(found).to_pylist()
 
     @property
     def unknown_logprobs(self) -> int:

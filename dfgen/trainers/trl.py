@@ -285,7 +285,8 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self._metrics["train"]["stored/logprob_gap"].append(gap / count)
         if tokens:
             self._metrics["train"]["stored/likelihood"].append(total / tokens)
-        if self._step == 0 and count and gap / count > LARGE_GAP:
+        first = self._step == self.state.global_step == 0 and self.accelerator.is_main_process
+        if first and count and gap / count > LARGE_GAP:
             _log.warning(
                 "Before the first update the stored log-probs differ from the model's by %.2f nats "
                 "a token. If this checkpoint has sampled the answers, then prompt, picture or "

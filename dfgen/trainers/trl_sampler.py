@@ -56,13 +56,21 @@ class GroupSampler(Sampler[int]):
         starts = np.flatnonzero(np.diff(prompts, prepend=-1))
         self.groups = np.split(np.arange(len(prompts)), starts[1:])
         self.batches = len(prompts) // layout.stored
-        self.random = None if seed is None else np.random.default_rng(seed)
+        self.seed, self.epoch = seed, 0
+        self.random: np.random.Generator | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next, as a trainer that goes on from a checkpoint does."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
         layout = self.layout
         return self.batches * self.repeats * layout.processes * layout.rows
 
     def __iter__(self) -> Iterator[int]:
+        if self.seed is not None:
+            self.random = np.random.default_rng([self.seed, self.epoch])
+        self.epoch += 1
         layout, stored = self.layout, np.concatenate([self.groups[i] for i in self._shuffle()])
         pieces = stored[: self.batches * layout.stored].reshape(
             self.batches, layout.processes, layout.rows - layout.fresh

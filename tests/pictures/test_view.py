@@ -191,6 +191,15 @@ def test_what_is_written_beside_the_pixels_of_a_png(
         check_view(data)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("orientation", [b"1", b"3", b"6"])
+def test_xmp_turns_photos_too(kind: str, orientation: bytes) -> None:
+    xmp = _XMP.replace(b"6", orientation)
+    data = pictures.encode(pictures.draw_corner(), kind, xmp=xmp)
+    assert make_view(data).changed == (orientation != b"1")
+    check_view(data)
+
+
 @given(st.integers(0, 65535), st.sampled_from("<>"), st.integers(0, 12), st.integers(0, 9))
 def test_exif_that_may_turn_a_picture_is_not_plain(
     value: int, order: str, kind: int, number: int
@@ -234,9 +243,10 @@ def test_of_an_animation_the_first_frame_is_shown() -> None:
         assert (red > 200, blue < 50) == (True, True)
 
 
-def test_a_view_carries_nothing_but_pixels() -> None:
-    picture = draw("RGBA", 3, (8, 8))
-    data = pictures.encode(picture, "PNG", icc_profile=b"profile", exif=make_exif(6), dpi=(9, 9))
+@pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("RGB", "JPEG"), ("P", "PNG")])
+def test_a_view_carries_nothing_but_pixels(mode: str, kind: str) -> None:
+    picture = draw(mode, 3, (8, 8))
+    data = pictures.encode(picture, kind, icc_profile=b"profile", exif=make_exif(6), dpi=(9, 9))
     view = make_view(data)
     position, kinds = 8, []
     while position < len(view.data):

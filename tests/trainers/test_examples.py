@@ -209,6 +209,16 @@ def test_a_mask_that_is_empty_carries_nothing(tmp_path: Path) -> None:
     }
 
 
+def test_a_weight_that_is_not_known_counts_in_full(tmp_path: Path) -> None:
+    soft = {**REPAIRED, "loss_mask": [True] * 4, "weights": [0.5, math.nan, 0.0, 1.0]}
+    plain = {**REPAIRED, "loss_mask": [True] * 4}
+    recipe = RECIPES["df"].change(weights=True)
+    _, one, other = make(tmp_path, [[RIGHT, soft, plain]], recipe)
+    pull = other.advantages[0]
+    assert other.advantages.tolist() == [pull] * 4
+    assert one.advantages.tolist() == pytest.approx([pull / 2, pull, 0, pull])
+
+
 def test_copies_count_each_or_once(tmp_path: Path) -> None:
     group = [RIGHT, REPAIRED, REPAIRED, {**REPAIRED, "repair_ids": [1, 2, 3]}]
     each = make(tmp_path, [group, group])
@@ -221,10 +231,20 @@ def test_copies_count_each_or_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_copy_that_counts_is_one_that_pushes(tmp_path: Path) -> None:
+    """The first answer with this repair is better than the mean, and its repair has no factor."""
+    group = [{**REPAIRED, "reward": 0.5}, REPAIRED, WRONG, RIGHT]
+    found = make(tmp_path, [group], RECIPES["df+repair"].change(copies="once"))
+    assert [e.trajectory_id for e in found if e.kind == "repair"] == ["p0000-1"]
+
+
 def test_sft_takes_right_answers_of_every_group(tmp_path: Path) -> None:
     found = make(tmp_path, [[RIGHT, RIGHT], [REPAIRED, WRONG]], "sft")
     assert [e.kind for e in found] == ["right", "right", "repair"]
     assert all(e.loss == "likelihood" and (e.advantages == 1).all() for e in found)
+    without = RECIPES["sft"].change(all_wrong=0.0)
+    assert make(tmp_path, [[REPAIRED, WRONG]], without) == []
+    assert [e.kind for e in make(tmp_path, [[REPAIRED, RIGHT]], without)] == ["repair", "right"]
 
 
 @pytest.mark.parametrize("bad", [[-1.0, math.nan, -1.0, -1.0], [-1.0, None, -1.0, -1.0], None])

@@ -72,6 +72,8 @@ def test_each_epoch_has_another_order() -> None:
     first, second = list(sampler), list(sampler)
     assert first != second
     assert sorted(first) == sorted(second) == list(range(150))
+    sampler.set_epoch(0)
+    assert [list(sampler), list(sampler)] == [first, second]
     unshuffled = GroupSampler(number_prompts([3] * 50), Layout(1, 10, 0, 2), 1, None)
     assert list(unshuffled) == list(range(150))
 

@@ -15,14 +15,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dfgen.errors import ConfigError
 from dfgen.export.columns import make_chat_type, make_images_type
 from dfgen.export.tables.table import ExportTable, Fields
-from dfgen.trainers.floats import list_floats
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from dfgen.export.examples import ExamplePart
@@ -101,6 +99,8 @@ def check_recipe(recipe: Recipe) -> None:
 
 def find_runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Find the runs of a mask: half-open spans of positions."""
+    import numpy as np
+
     padded = np.concatenate(([False], mask, [False]))
     edges = np.flatnonzero(padded[1:] != padded[:-1]).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
@@ -128,6 +128,10 @@ def _write_label(row: Sequence[Example], part: ExamplePart, group_size: int) -> 
 
 
 def _describe_sample(example: Example) -> dict[str, Any]:
+    import numpy as np
+
+    from dfgen.trainers.floats import list_floats
+
     mask = example.loss_mask
     values = np.unique(example.advantages[mask])
     if len(values) > 1:

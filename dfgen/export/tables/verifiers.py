@@ -12,7 +12,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dfgen.export.tables.table import ExportTable, Fields
-from dfgen.trainers.verifiers import describe_nodes
 
 if TYPE_CHECKING:
     from dfgen.export.examples import ExamplePart
@@ -34,6 +33,8 @@ def list_verifiers_fields() -> Fields:
 
 def make_verifiers(part: ExamplePart, **_: Any) -> dict[str, Any]:
     """Make one row per example."""
+    from dfgen.trainers.verifiers import describe_nodes
+
     examples = part.examples
     return {
         "trajectory_id": [example.trajectory_id for example in examples],
