@@ -43,7 +43,11 @@ class Answers:
         masked: float64[N]: tokens in the mask, or their summed weights.
         repair_tokens: int64[N]: U, 0 without a repair.
         new: int64[N]: tokens that are new in the repair.
-        first: bool[N]: no earlier answer of the group has the same repair.
+        texts: int64[N]: equal where repairs of a group are equal, -1 without a repair; only read
+            where copies count once.
+        blocked: bool[N]: the answer holds a placeholder of a picture, so no model can be asked what
+            it thinks of these tokens.
+        repair_blocked: bool[N]: its repair does.
     """
 
     edges: Ints
@@ -54,7 +58,9 @@ class Answers:
     masked: Floats
     repair_tokens: Ints
     new: Ints
-    first: Bools
+    texts: Ints
+    blocked: Bools
+    repair_blocked: Bools
 
     def number_groups(self) -> Ints:
         """Return int64[N]: which group an answer belongs to."""
@@ -75,6 +81,8 @@ class Plan:
         repair_factors: float64[N]: c, 0 or more.
         all_wrong: bool[N]: no answer of its group is right.
         above: bool[N]: failed, repaired, and yet better than its group's mean.
+        wanted_repairs: bool[N]: the recipe takes its repair, whatever its factor and ids are.
+        copies: bool[N]: its repair is left out as a copy of another in the group.
     """
 
     advantages: Floats
@@ -86,6 +94,8 @@ class Plan:
     repair_factors: Floats
     all_wrong: Bools
     above: Bools
+    wanted_repairs: Bools
+    copies: Bools
 
 
 def compute_advantages(answers: Answers, scale: bool) -> Floats:
@@ -137,20 +147,25 @@ def plan_answers(answers: Answers, recipe: Recipe) -> Plan:
         use[repaired] = ALL
     elif recipe.failed == "mask":
         use[repaired & ~above] = MASKED
+    use[answers.blocked] = NOTHING
     factors = advantages.copy()
     if recipe.right_loss == "likelihood" and recipe.factor == "one":
         factors[right] = 1.0
 
     repair_use = np.zeros(len(right), np.int8)
     if recipe.positives != "none":
-        wanted = repaired & answers.first if recipe.copies == "once" else repaired
-        repair_use[wanted] = MASKED if recipe.positives == "new" else ALL
+        repair_use[repaired] = MASKED if recipe.positives == "new" else ALL
+        repair_use[answers.repair_blocked] = NOTHING
     pulls = np.maximum(-advantages, 0.0)
     if recipe.positive_loss == "likelihood" and recipe.factor == "one":
         pulls = np.ones(len(right))
         pulls[all_wrong & (recipe.all_wrong == 0)] = 0.0
     else:
         pulls[all_wrong] = recipe.all_wrong
+    copies = np.zeros(len(right), bool)
+    if recipe.copies == "once":
+        copies = _find_copies(answers.texts, (repair_use != NOTHING) & (pulls > 0))
+        repair_use[copies] = NOTHING
     return Plan(
         advantages=advantages,
         right=right,
@@ -161,23 +176,31 @@ def plan_answers(answers: Answers, recipe: Recipe) -> Plan:
         repair_factors=np.where(repair_use != NOTHING, pulls, 0.0),
         all_wrong=all_wrong,
         above=above,
+        wanted_repairs=repaired & (recipe.positives != "none"),
+        copies=copies,
     )
 
 
-def find_first_copies(edges: Ints, repairs: list[Any]) -> Bools:
-    """Find bool[N]: no earlier answer of the same group has the same repair.
+def _find_copies(texts: Ints, wanted: Bools) -> Bools:
+    """Find wanted repairs whose text another wanted one before has."""
+    rows = np.flatnonzero(wanted)
+    _, first = np.unique(texts[rows], return_index=True)
+    copies = wanted.copy()
+    copies[rows[first]] = False
+    return copies
+
+
+def number_texts(edges: Ints, repairs: list[Any]) -> Ints:
+    """Number int64[N]: answers of a group whose repairs are the same have the same number.
 
     Args:
         edges: int64[G+1] of the groups.
-        repairs: N values that can be hashed; None where there is no repair.
+        repairs: N values that can be hashed; None where there is no repair, which gives -1.
     """
-    first = np.ones(len(repairs), bool)
+    numbers = np.full(len(repairs), -1, np.int64)
     for start, end in pairwise(edges.tolist()):
-        seen = set()
+        seen: dict[Any, int] = {}
         for index in range(start, end):
-            key = repairs[index]
-            if key is None:
-                continue
-            first[index] = key not in seen
-            seen.add(key)
-    return first
+            if repairs[index] is not None:
+                numbers[index] = seen.setdefault(repairs[index], index)
+    return numbers

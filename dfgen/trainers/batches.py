@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dfgen.errors import DamagedFileError
-from dfgen.trainers.advantages import Answers, find_first_copies
+from dfgen.trainers.advantages import Answers, number_texts
 from dfgen.trainers.reading import NESTED
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Batch:
         flat = column.flatten()
         if flat.null_count and not pa.types.is_floating(flat.type):
             raise DamagedFileError(f"a list in {name} holds a null.", where=self.source)
-        values = flat.to_numpy(zero_copy_only=False)
+        values = flat.to_numpy(zero_copy_only=False, writable=True)
         lengths = np.asarray(column.value_lengths().fill_null(0), dtype=np.int64)
         edges = np.concatenate(([0], np.cumsum(lengths)))
         return Ragged(values, edges, np.asarray(column.is_valid()))
@@ -127,12 +127,15 @@ def open_batch(batch: pa.RecordBatch, source: str) -> Batch:
     return Batch(edges, nested.flatten(), batch, source)
 
 
-def summarize_answers(batch: Batch, weigh: bool, once: bool) -> Answers:
+def summarize_answers(
+    batch: Batch, weigh: bool, once: bool, picture_ids: Sequence[int] = ()
+) -> Answers:
     """Gather what a recipe must know.
 
     Args:
         weigh: count masked tokens by their `weights`.
         once: find repairs that an earlier answer of the group has as well; needs `repair_ids`.
+        picture_ids: ids that stand for pictures; needs `completion_ids` and `repair_ids`.
 
     Raises:
         DamagedFileError: a reward is not a number, or a repair has no mask.
@@ -153,14 +156,18 @@ def summarize_answers(batch: Batch, weigh: bool, once: bool) -> Answers:
             hint="`dfgen validate RUN` says what is wrong with the run it was exported from.",
         )
     masked = mask.add_up(weigh_mask(batch, mask)) if weigh else mask.add_up()
-    first = np.ones(len(rewards), bool)
+    texts = np.full(len(rewards), -1, np.int64)
     if once:
         ids = batch.read_lists("repair_ids")
         keys = [
             piece.tobytes() if there else None
             for piece, there in zip(ids.slice(), repaired.tolist(), strict=True)
         ]
-        first = find_first_copies(batch.edges, keys)
+        texts = number_texts(batch.edges, keys)
+    blocked = repair_blocked = np.zeros(len(rewards), bool)
+    if picture_ids:
+        blocked = find_ids(batch.read_lists("completion_ids"), picture_ids)
+        repair_blocked = find_ids(batch.read_lists("repair_ids"), picture_ids)
     return Answers(
         edges=batch.edges,
         rewards=rewards,
@@ -170,8 +177,15 @@ def summarize_answers(batch: Batch, weigh: bool, once: bool) -> Answers:
         masked=masked,
         repair_tokens=new.lengths,
         new=new.add_up().astype(np.int64),
-        first=first,
+        texts=texts,
+        blocked=blocked,
+        repair_blocked=repair_blocked,
     )
+
+
+def find_ids(column: Ragged, wanted: Sequence[int]) -> NDArray[np.bool_]:
+    """Return bool[N]: the list holds one of these ids."""
+    return column.add_up(np.isin(column.values, list(wanted))) > 0
 
 
 def weigh_mask(batch: Batch, mask: Ragged) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfgen.trainers.advantages import ALL, MASKED, NOTHING, Plan, plan_answers
+from dfgen.trainers.advantages import ALL, MASKED, NOTHING, Answers, Plan, plan_answers
 from dfgen.trainers.batches import (
     DECISIVE,
     Batch,
@@ -19,7 +19,14 @@ from dfgen.trainers.batches import (
     summarize_answers,
     weigh_mask,
 )
-from dfgen.trainers.checks import check_tokenizer, choose_logprobs
+from dfgen.trainers.checks import (
+    check_stored,
+    check_tokenizer,
+    choose_logprobs,
+    describe_sampling,
+    find_picture_ids,
+    hash_tokenizer,
+)
 from dfgen.trainers.example import Example
 from dfgen.trainers.reading import GroupSource
 from dfgen.trainers.recipe import Recipe
@@ -39,16 +46,21 @@ class Reader:
     Attributes:
         parts: sources and their ages.
         recipe: what is trained on.
-        logprobs: columns for answers and repairs, each in order of preference.
+        temperature: by which the trainer divides logits.
         with_images: whether pictures are read.
         keep_zero: whether answers whose advantages are all 0 are yielded, too.
+        picture_ids: ids that stand for pictures: what holds one is left out.
+        unknown: examples by ratio without old log-probs, of the last pass that came to its end.
     """
 
     parts: list[tuple[GroupSource, int]]
     recipe: Recipe
-    logprobs: tuple[tuple[str, ...], tuple[str, ...]]
+    temperature: float
     with_images: bool
     keep_zero: bool
+    picture_ids: tuple[int, ...] = ()
+    unknown: int | None = None
+    _unknown: int = 0
     _summary: Summary | None = None
 
     @classmethod
@@ -62,13 +74,25 @@ class Reader:
         keep_zero: bool,
     ) -> Reader:
         """Check sources against what is going to be trained. Raises `InputError`."""
-        columns = None
+        if tokenizer is not None:
+            sha256 = hash_tokenizer(tokenizer)
+            for source, _ in parts:
+                check_tokenizer(source, sha256)
         for source, _ in parts:
-            if tokenizer is not None:
-                check_tokenizer(source, tokenizer)
-            columns = choose_logprobs(source, recipe, temperature, source.find_nested())
-        assert columns is not None
-        return cls(parts, recipe, columns, with_images, keep_zero)
+            check_stored(source, recipe, temperature, source.find_nested())
+        return cls(
+            parts,
+            recipe,
+            temperature,
+            with_images,
+            keep_zero,
+            find_picture_ids(tokenizer),
+        )
+
+    @property
+    def logprobs(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Columns for answers and repairs, each in order of preference."""
+        return choose_logprobs(self.temperature)
 
     @property
     def summary(self) -> Summary:
@@ -79,13 +103,13 @@ class Reader:
 
     def describe(self) -> str:
         """Return the summary in words."""
-        return self.summary.describe(self.recipe)
+        return "\n".join([self.summary.describe(self.recipe), *self._list_notes()])
 
     def count(self) -> int:
         """Count the examples."""
         if not self.keep_zero:
             return sum(self.summary.rows.values())
-        return self.summary.answers + self.summary.rows["repair"]
+        return self.summary.answers - self.summary.blocked + self.summary.rows["repair"]
 
     def iter_groups(self) -> Iterator[list[Example]]:
         """Yield the examples of each prompt that has any."""
@@ -94,32 +118,63 @@ class Reader:
         nested = [*_ANSWER, *self.logprobs[0], *self.logprobs[1]]
         if self.recipe.weights:
             nested.append("weights")
+        self.unknown, self._unknown = None, 0
         for source, age in self.parts:
             for batch in source.read_batches(columns, nested):
                 yield from self._build(open_batch(batch, source.name), scale, age)
+        self.unknown = self._unknown
 
     def _summarize(self) -> Summary:
         summary = Summary()
-        once = self.recipe.copies == "once"
         nested = [*DECISIVE, "trajectory_id"]
-        if once:
+        if self.recipe.copies == "once":
             nested.append("repair_ids")
+        if self.picture_ids:
+            nested += ["completion_ids", "repair_ids"]
         if self.recipe.weights:
             nested.append("weights")
         for source, _ in self.parts:
             for part in source.read_batches((), nested):
                 batch = open_batch(part, source.name)
-                answers = summarize_answers(batch, self.recipe.weights, once)
+                answers = self._summarize_batch(batch)
                 summary.add(answers, plan_answers(answers, self.recipe), find_truncated(batch))
         return summary
 
+    def _summarize_batch(self, batch: Batch) -> Answers:
+        recipe = self.recipe
+        return summarize_answers(batch, recipe.weights, recipe.copies == "once", self.picture_ids)
+
+    def _list_notes(self) -> list[str]:
+        """What is to be known of log-probs, from the columns that there are."""
+        stored = [source.find_nested() for source, _ in self.parts]
+        notes = []
+        needs = zip(("answers", "repairs"), self.recipe.uses_ratio, self.logprobs, strict=True)
+        for kind, by_ratio, columns in needs:
+            if by_ratio and not all(names & set(columns) for names in stored):
+                notes.append(
+                    f"No log-probs are stored of {kind}: their ratio begins at 1, as if the model "
+                    "that is trained had sampled them. `dfgen score RUN`, then export again."
+                )
+            elif (
+                by_ratio
+                and kind == "answers"
+                and any(s.has_gaps(columns[0]) for s, _ in self.parts)
+            ):
+                notes.append(
+                    "Log-probs of some answers are not stored; where no other column has them, "
+                    "their ratio begins at 1."
+                )
+        for source, _ in self.parts:
+            notes += describe_sampling(source.origin.get("sampling") or {}, self.temperature)
+        return list(dict.fromkeys(notes))
+
     def _build(self, batch: Batch, scale: float, age: int) -> Iterator[list[Example]]:
         recipe = self.recipe
-        answers = summarize_answers(batch, recipe.weights, recipe.copies == "once")
+        answers = self._summarize_batch(batch)
         plan = plan_answers(answers, recipe)
         factors = np.where(plan.factors < 0, plan.factors * scale, plan.factors)
         mass = factors * np.where(plan.use == MASKED, answers.masked, answers.tokens)
-        wanted = np.ones(len(mass), bool) if self.keep_zero else mass != 0
+        wanted = ~answers.blocked if self.keep_zero else mass != 0
         changed = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
         repaired = plan.repair_factors * changed > 0
 
@@ -127,12 +182,16 @@ class Reader:
         mask = batch.read_lists("loss_mask")
         batch.check_lengths("loss_mask", mask, ids.lengths)
         sampled = _spread(plan, factors, mask, batch, recipe)
-        old = self._read_logprobs(batch, ids, self.logprobs[0])
+        old, known = self._read_logprobs(batch, ids, self.logprobs[0])
         repair_ids = batch.read_lists("repair_ids")
         new = batch.read_lists("repair_mask")
         batch.check_lengths("repair_mask", new, repair_ids.lengths)
         positives = _spread_repairs(plan, new, repair_ids)
-        repair_old = self._read_logprobs(batch, repair_ids, self.logprobs[1])
+        repair_old, repair_known = self._read_logprobs(batch, repair_ids, self.logprobs[1])
+        by_ratio = ~plan.right if recipe.right_loss == "likelihood" else np.ones(len(wanted), bool)
+        self._unknown += int((wanted & by_ratio & ~known).sum())
+        if recipe.positive_loss == "ratio":
+            self._unknown += int((repaired & ~repair_known).sum())
 
         names = batch.read_values("trajectory_id")
         texts = slice_texts(batch.read_values("completion_text"))
@@ -207,21 +266,23 @@ class Reader:
 
     def _read_logprobs(
         self, batch: Batch, ids: Ragged, names: Sequence[str]
-    ) -> list[NDArray[np.float32] | None]:
-        """Log-probs of each row from the first column that knows all of them."""
+    ) -> tuple[list[NDArray[np.float32] | None], NDArray[np.bool_]]:
+        """Log-probs of each row from the first column that knows them all, and where one does."""
         found: list[NDArray[np.float32] | None] = [None] * len(ids.valid)
+        known = np.zeros(len(ids.valid), bool)
         for name in names:
             if not batch.has(name):
                 continue
             column = batch.read_lists(name)
             batch.check_lengths(name, column, ids.lengths)
-            complete = find_complete(column).tolist()
-            for i, values in enumerate(column.slice()):
-                if complete[i] and found[i] is None:
-                    found[i] = values
-            if all(values is not None for values in found):
+            added = find_complete(column) & ~known
+            lists = column.slice()
+            for row in np.flatnonzero(added).tolist():
+                found[row] = lists[row]
+            known |= added
+            if known.all():
                 break
-        return found
+        return found, known
 
 
 def find_truncated(batch: Batch) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 12
-_SCORE_HINT = "dfgen score RUN, then export again: it stores log-probs at the sampling temperature."
+_PICTURE_IDS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
 
 def check_tokenizer(source: GroupSource, tokenizer: Any) -> None:
@@ -70,27 +70,59 @@ def hash_tokenizer(tokenizer: Any) -> str:
     return TextTokenizer.from_transformers(inner).sha256
 
 
-def choose_logprobs(
-    source: GroupSource, recipe: Recipe, temperature: float, stored: set[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose the columns of log-probs that fit a trainer's temperature.
+def find_picture_ids(processor: Any) -> tuple[int, ...]:
+    """Find the ids that stand for pictures or videos in the ids of a prompt.
+
+    A sampled answer can hold one. Given back to the model, it asks for a picture that is not there.
 
     Args:
-        source: the data.
-        recipe: which losses there are.
-        temperature: by which the trainer divides logits.
-        stored: columns that hold any value.
+        processor: a `transformers` processor, tokenizer, model or its configuration; anything else
+            has none.
+    """
+    found = set()
+    for part in (processor, getattr(processor, "config", None)):
+        for name in _PICTURE_IDS:
+            value = getattr(part, name, None)
+            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+                found.add(value)
+    return tuple(sorted(found))
+
+
+def choose_logprobs(temperature: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose the columns of log-probs that fit a trainer's temperature.
 
     Returns:
         Columns for answers and for repairs, each in order of preference.
-
-    Raises:
-        InputError: none fits. Log-probs at another temperature differ by several nats a token.
     """
-    sampling = source.origin.get("sampling") or {}
-    sampled_at = sampling.get("temperature")
     if temperature == 1:
         return ("logprobs", "scored_logprobs"), ("repair_logprobs",)
+    return ("tempered_logprobs",), ("repair_tempered_logprobs",)
+
+
+def check_stored(source: GroupSource, recipe: Recipe, temperature: float, stored: set[str]) -> None:
+    """Refuse a recipe whose columns were never computed, and a temperature that does not fit.
+
+    Args:
+        source: the data.
+        recipe: what is trained on.
+        temperature: by which the trainer divides logits.
+        stored: columns of trajectories that hold any value.
+
+    Raises:
+        InputError: the soft mask is missing, or log-probs at this temperature are; at another they
+            differ by several nats a token.
+    """
+    if recipe.weights and "weights" not in stored:
+        raise InputError(
+            f"the recipe {recipe.name} multiplies by the column weights, which is empty.",
+            where=source.name,
+            hint="dfgen score RUN, then export again; or a recipe with weights=False.",
+        )
+    if not 0 < temperature < float("inf"):
+        raise InputError(f"the trainer's temperature is {temperature}; it must be above 0.")
+    if temperature == 1:
+        return
+    sampled_at = (source.origin.get("sampling") or {}).get("temperature")
     if sampled_at is not None and float(sampled_at) != float(temperature):
         raise InputError(
             f"the trainer's temperature is {temperature}, and the answers were sampled at "
@@ -98,17 +130,39 @@ def choose_logprobs(
             where=source.name,
             hint=f"Set the trainer's temperature to {sampled_at}, or to 1.",
         )
-    needed = []
-    if recipe.right_loss == "ratio" or recipe.failed != "drop" or recipe.unrepaired != "drop":
-        needed.append("tempered_logprobs")
-    if recipe.positives != "none" and recipe.positive_loss == "ratio":
-        needed.append("repair_tempered_logprobs")
+    answers, repairs = recipe.uses_ratio
+    needed = ["tempered_logprobs"] * answers + ["repair_tempered_logprobs"] * repairs
     missing = [name for name in needed if name not in stored]
     if missing:
         raise InputError(
             f"the trainer divides logits by {temperature}, and log-probs at that temperature are "
             f"not stored ({', '.join(missing)}).",
             where=source.name,
-            hint=f"{_SCORE_HINT} Or set the trainer's temperature to 1.",
+            hint="dfgen score RUN, then export again, stores them. Or set the trainer's "
+            "temperature to 1.",
         )
-    return ("tempered_logprobs",), ("repair_tempered_logprobs",)
+
+
+def describe_sampling(sampling: dict[str, Any], temperature: float) -> list[str]:
+    """Describe in what the old log-probs are not those of the distribution that was sampled.
+
+    Args:
+        sampling: `origin.sampling` of dfgen.json.
+        temperature: by which the trainer divides logits.
+    """
+    notes = []
+    sampled_at = sampling.get("temperature")
+    if sampled_at is not None and float(sampled_at) != temperature:
+        notes.append(
+            f"Answers were sampled at temperature {sampled_at} and are trained at {temperature}: "
+            "old log-probs are the policy's at the trainer's temperature, and the answers are "
+            "likelier than they say."
+        )
+    cut = {"top_p": (None, 1, 1.0), "top_k": (None, 0, -1)}
+    named = [f"{n} {sampling[n]}" for n, off in cut.items() if sampling.get(n) not in off]
+    if named:
+        notes.append(
+            f"Answers were sampled with {' and '.join(named)}: old log-probs are those before the "
+            "cut."
+        )
+    return notes

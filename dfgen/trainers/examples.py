@@ -52,6 +52,11 @@ class Examples:
         return self._reader.iter_groups()
 
     @property
+    def unknown_logprobs(self) -> int | None:
+        """Examples by ratio without old log-probs in the last pass; None before one has ended."""
+        return self._reader.unknown
+
+    @property
     def summary(self) -> Summary:
         """What the gradient is made of; counted by a pass over masks and rewards when needed."""
         return self._reader.summary

@@ -103,6 +103,10 @@ class GroupSource:
             found |= _list_filled(each.locate())
         return found
 
+    def has_gaps(self, name: str) -> bool:
+        """Say whether a column of trajectories is null anywhere, by the files' footers."""
+        return any(_has_gaps(each.locate(), name) for each in self.files)
+
     def count_groups(self) -> int:
         """Count the groups, by the files' footers."""
         import pyarrow.parquet as pq
@@ -370,22 +374,28 @@ def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
 
 
 def _list_filled(path: Path) -> set[str]:
+    """Columns of trajectories with a value that is not null."""
+    return {name for name, nulls, values in _count_nulls(path) if nulls < values}
+
+
+def _has_gaps(path: Path, name: str) -> bool:
+    return any(nulls > 0 for found, nulls, _ in _count_nulls(path) if found == name)
+
+
+def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Nulls and entries of every column of trajectories, row group by row group.
+
+    A list that is null or empty is one entry, and null. Without statistics nothing is null.
+    """
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
-    found: set[str] = set()
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):
             column = group.column(index)
             parts = column.path_in_schema.split(".")
-            if parts[0] != NESTED:
-                continue
-            statistics = column.statistics
-            if (
-                statistics is None
-                or not statistics.has_null_count
-                or statistics.null_count < column.num_values
-            ):
-                found.add(parts[3])
-    return found
+            if parts[0] == NESTED:
+                counted = column.statistics
+                known = counted is not None and counted.has_null_count
+                yield parts[3], counted.null_count if known else 0, column.num_values

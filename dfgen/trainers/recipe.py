@@ -92,6 +92,13 @@ class Recipe:
                 where=f"recipe {self.name}",
             )
 
+    @property
+    def uses_ratio(self) -> tuple[bool, bool]:
+        """Whether any sampled answer, and any repair, is trained on by ratio."""
+        answers = self.right == "full" and self.right_loss == "ratio"
+        answers = answers or self.failed != "drop" or self.unrepaired != "drop"
+        return answers, self.positives != "none" and self.positive_loss == "ratio"
+
     def change(self, **choices: Any) -> Recipe:
         """Return a recipe with other choices, called `NAME+changed` unless a name is given."""
         choices.setdefault("name", self.name if not choices else f"{self.name}+changed")

@@ -32,7 +32,8 @@ class Summary:
         all_wrong: groups in which no answer is right.
         level: groups with equal partial rewards, which are neither; a group of one counts by its
             answer.
-        answers: sampled answers; `undecided` and `truncated` of them.
+        answers: sampled answers; of them `undecided`, `truncated`, and `blocked` by a picture's
+            placeholder.
         rows: examples by kind.
         tokens: tokens that carry a gradient, by kind.
         up: advantage mass (sum of |advantage| over tokens) that pushes up, by kind.
@@ -49,6 +50,7 @@ class Summary:
     answers: int = 0
     undecided: int = 0
     truncated: int = 0
+    blocked: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     up: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
@@ -69,6 +71,7 @@ class Summary:
         self.groups += count
         self.answers += len(plan.right)
         self.undecided += int(answers.undecided.sum())
+        self.blocked += int(answers.blocked.sum())
         self.truncated += int((truncated & ~answers.undecided).sum())
         for kind, chosen in (("right", plan.right & sampled), ("failed", plan.failed & sampled)):
             self.rows[kind] += int(chosen.sum())
@@ -98,13 +101,15 @@ class Summary:
         sampled: NDArray[np.bool_],
         repairs: NDArray[np.bool_],
     ) -> None:
-        idle = ~sampled & ~answers.undecided
+        idle = ~sampled & ~answers.undecided & ~answers.blocked
         unchanged = idle & (plan.use == MASKED) & (answers.masked == 0)
         flat = idle & (plan.use != NOTHING) & ~unchanged
-        repaired = plan.failed & answers.repaired
-        silent = repaired & (plan.repair_use != NOTHING) & ~repairs
+        silent = (plan.repair_use != NOTHING) & ~repairs
         reasons = {
             "their answer could not be read": answers.undecided,
+            "they hold a picture's placeholder, which a model cannot be asked about": (
+                answers.blocked & ~answers.undecided
+            ),
             "their group has no spread, so that their advantage is 0": flat,
             "the recipe leaves them out": idle & (plan.use == NOTHING) & ~plan.above,
             "they are better than their group's mean, and a mask only pushes down": idle
@@ -117,8 +122,9 @@ class Summary:
         none_new = silent & (plan.repair_use == MASKED) & (answers.new == 0)
         self._leave_out("repairs: nothing in them is new", int(none_new.sum()))
         self._leave_out("repairs: their factor is 0", int((silent & ~none_new).sum()))
-        copies = repaired & (plan.repair_use == NOTHING) & ~answers.first
-        self._leave_out("repairs: copies of another in their group", int(copies.sum()))
+        held = plan.wanted_repairs & answers.repair_blocked
+        self._leave_out("repairs: they hold a picture's placeholder", int(held.sum()))
+        self._leave_out("repairs: copies of another in their group", int(plan.copies.sum()))
 
     def _leave_out(self, why: str, count: int) -> None:
         if count:
