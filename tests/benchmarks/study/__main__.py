@@ -1,8 +1,8 @@
 """Runs the study and shows what came out: `python -m tests.benchmarks.study COMMAND`.
 
-    tune     choose learning rates (chains first, then steps) and write study/rates.json
+    tune     choose learning rates (chains first, then steps) and write rates.json
     run      do every planned run that has no row yet, and merge the rows
-    tables   print the tables from study/results.parquet
+    tables   print the tables from results.parquet
     plots    draw the plots from it (needs matplotlib)
 
 `run` may be stopped at any time and started again, and several may run side by side.

@@ -1,4 +1,4 @@
-"""Compares two arms seed by seed: mean difference, bootstrap interval, p-value, Holm's correction."""
+"""Compares two arms seed by seed: mean, bootstrap interval, p-value, Holm's correction."""
 
 from __future__ import annotations
 

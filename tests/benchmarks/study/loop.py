@@ -7,13 +7,11 @@ optimiser are the same for every arm; the same seed gives the same questions in 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import (
     AutoModelForImageTextToText,
@@ -28,7 +26,7 @@ from dfgen.tokens import TextTokenizer, load_tokenizer
 from dfgen.trainers.advantages import MASKED, NOTHING, Answers, Plan, plan_answers
 from tests.benchmarks.study.arms import ARMS, Arm
 from tests.benchmarks.study.arms.arm import Failed, Floats
-from tests.benchmarks.study.objective import Piece, compute_loss
+from tests.benchmarks.study.objective import compute_loss
 from tests.benchmarks.study.repairers import repair_answer
 from tests.benchmarks.study.sampler import Completion, Prompts, draw_completions
 from tests.benchmarks.study.scoring import Row, score_rows
@@ -188,9 +186,7 @@ def repair(run: Run, problem: Problem, answer: Sampled, rng: np.random.Generator
     run.bill.repairs += len(run.tokenizer.encode(text))
     if (settings.verified and not problem.is_right(text)) or text == answer.text:
         return
-    answer.diff = diff_pair(
-        answer.text, text, run.tokenizer, completion_ids=answer.completion.ids
-    )
+    answer.diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
 
 
 def plan_rows(run: Run, prompts: Prompts, answers: list[Sampled]) -> list[Row]:
@@ -209,7 +205,9 @@ def plan_rows(run: Run, prompts: Prompts, answers: list[Sampled]) -> list[Row]:
         masked=np.array(masked),
         repair_tokens=np.array([0 if a.diff is None else len(a.diff.repair_ids) for a in answers]),
         new=np.array([0 if a.diff is None else int(a.diff.repair_mask.sum()) for a in answers]),
-        first=np.ones(len(answers), bool),
+        texts=np.arange(len(answers)),
+        blocked=np.zeros(len(answers), bool),
+        repair_blocked=np.zeros(len(answers), bool),
     )
     plan = plan_answers(summary, recipe)
     rows = list(iter_rows(run, answers, plan))
@@ -254,9 +252,9 @@ def score_repairs(run: Run, prompts: Prompts, answers: list[Sampled]) -> None:
         row = Row(answer.problem, answer.diff.repair_ids.tolist(), nothing, None, "likelihood")
         rows.append(row)
         owners[id(row)] = answer
-    for part, logprobs in score_rows(run.model, prompts, rows):
-        for row, scores in zip(part, logprobs, strict=True):
-            owners[id(row)].repair_logprobs = scores
+    for part, scores in score_rows(run.model, prompts, rows):
+        for row, own in zip(part, scores, strict=True):
+            owners[id(row)].repair_logprobs = own[: len(row.ids)]
 
 
 def weigh_masks(run: Run, answers: list[Sampled]) -> None:
@@ -291,9 +289,8 @@ def take_step(
     if not rows:
         return
     optimiser.zero_grad(set_to_none=True)
-    for part, logprobs in score_rows(run.model, prompts, rows):
-        pieces = [Piece(lp, row.factors, row.old, row.loss) for row, lp in zip(part, logprobs)]
-        loss = compute_loss(pieces, divisor=tokens, clip=run.settings.clip)
+    for part, scores in score_rows(run.model, prompts, rows):
+        loss = compute_loss(part, scores, divisor=tokens, clip=run.settings.clip)
         loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), MAX_NORM)
     optimiser.step()

@@ -90,9 +90,7 @@ def measure(run: Run) -> dict[str, float]:
 
 
 @torch.no_grad()
-def estimate_kl(
-    settings: Settings, task: Task, test: Test, drawn: list[list[Completion]]
-) -> float:
+def estimate_kl(settings: Settings, task: Task, test: Test, drawn: list[list[Completion]]) -> float:
     """Estimate KL(policy || start) in nats a token, from the policy's own answers at T = 1."""
     start: LlavaForConditionalGeneration = AutoModelForImageTextToText.from_pretrained(
         task.starts[settings.start]
@@ -102,9 +100,9 @@ def estimate_kl(
         for index, (completion,) in enumerate(drawn[:KL_QUESTIONS])
     ]
     total, tokens = 0.0, 0
-    for part, logprobs in score_rows(start, test.prompts, rows):
-        for row, scores in zip(part, logprobs, strict=True):
+    for part, scores in score_rows(start, test.prompts, rows):
+        for row, own in zip(part, scores, strict=True):
             assert row.old is not None
-            total += float((row.old - scores).sum())
+            total += float((row.old - own[: len(row.ids)]).sum())
             tokens += len(row.ids)
     return total / tokens

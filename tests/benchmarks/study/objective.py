@@ -1,36 +1,29 @@
-"""Computes the loss of a step: a clipped ratio or plain likelihood, summed and divided once."""
+"""Computes the loss of a step with dfgen's reference losses, whatever the arm."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Piece:
-    """One row: log-probs float32[T] with a gradient, factors, old log-probs or None, loss."""
-
-    logprobs: Tensor
-    factors: Tensor
-    old: Tensor | None
-    loss: str
+from dfgen.trainers.reference import compute_dapo, compute_likelihood
+from tests.benchmarks.study.scoring import Row
 
 
-def compute_loss(pieces: list[Piece], *, divisor: int, clip: float) -> Tensor:
-    """Return the scalar loss.
+def compute_loss(rows: list[Row], scores: Tensor, *, divisor: int, clip: float) -> Tensor:
+    """Return the scalar loss of rows with log-probs float32[N, T], padded on the right.
 
-    `ratio`: -min(r A, clip(r) A) per token (PPO, arXiv 1707.06347); a row without old log-probs
-    has ratio 1, its gradient that of likelihood weighted by A. `likelihood`: -c log p.
+    `ratio`: clipped as in PPO, token by token; `likelihood`: -factor * log p. Both are summed over
+    tokens and divided by the same number, the sampled tokens of the step's questions.
     """
-    total = torch.zeros(())
-    for piece in pieces:
-        if piece.loss == "likelihood":
-            total = total - (piece.factors * piece.logprobs).sum()
-            continue
-        old = piece.logprobs.detach() if piece.old is None else piece.old
-        ratio = torch.exp(piece.logprobs - old)
-        clipped = ratio.clamp(1 - clip, 1 + clip)
-        total = total - torch.minimum(ratio * piece.factors, clipped * piece.factors).sum()
-    return total / divisor
+    factors, old = torch.zeros_like(scores), torch.zeros_like(scores)
+    mask = torch.zeros(scores.shape, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        count = len(row.ids)
+        factors[index, :count] = row.factors
+        old[index, :count] = scores[index, :count].detach() if row.old is None else row.old
+        mask[index, :count] = True
+    by_ratio = torch.tensor([row.loss == "ratio" for row in rows])
+    likely = ~by_ratio
+    return compute_dapo(
+        scores[by_ratio], old[by_ratio], factors[by_ratio], mask[by_ratio], divisor, clip, clip
+    ) + compute_likelihood(scores[likely], factors[likely], mask[likely], divisor)

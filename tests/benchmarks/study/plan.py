@@ -10,7 +10,7 @@ from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
 from tests.benchmarks.study.settings import REGIMES, Settings
 from tests.benchmarks.study.tasks import TASKS
 
-RATES = Path(__file__).parent / "study" / "rates.json"
+RATES = Path(__file__).parent / "rates.json"
 """Learning rate by task and family, as `tune` chose them."""
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -52,7 +52,12 @@ def list_tuning(task: str) -> Iterator[Job]:
 
 
 def list_cell(
-    task: str, start: str, regime: str, arms: tuple[str, ...], seeds: tuple[int, ...], **changes: str
+    task: str,
+    start: str,
+    regime: str,
+    arms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    **changes: str,
 ) -> Iterator[Job]:
     """Yield the runs of some arms, seed by seed, so that arms can be compared early."""
     rates = read_rates()

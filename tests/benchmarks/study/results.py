@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from tests.benchmarks.study.settings import LOOP_VERSION, Settings
 
-FOLDER = Path(__file__).parent / "study"
+FOLDER = Path(__file__).parent
 
 
 class Results:
@@ -74,7 +74,9 @@ class Results:
         rows = sorted(self.read(), key=lambda row: json.dumps(row, sort_keys=True))
         if rows:
             part = self.table.with_suffix(".part")
-            pq.write_table(pa.Table.from_pylist(rows, schema=find_schema(rows)), part, compression="zstd")
+            pq.write_table(
+                pa.Table.from_pylist(rows, schema=find_schema(rows)), part, compression="zstd"
+            )
             part.replace(self.table)
         for path in files:
             path.unlink()

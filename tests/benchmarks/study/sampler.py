@@ -132,10 +132,7 @@ def draw_rows(
     for place in range(max_tokens):
         scores = torch.log_softmax(model.lm_head(hidden), -1)
         chances = scores.exp()
-        if generator is None:
-            token = scores.argmax(-1)
-        else:
-            token = choose(chances, generator)
+        token = scores.argmax(-1) if generator is None else choose(chances, generator)
         ids.append(token)
         logprobs.append(scores.gather(-1, token[:, None])[:, 0])
         entropies.append(-(chances * scores).sum(-1))

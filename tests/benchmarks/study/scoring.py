@@ -33,8 +33,8 @@ class Row:
 
 def score_rows(
     model: LlavaForConditionalGeneration, prompts: Prompts, rows: list[Row]
-) -> Iterator[tuple[list[Row], list[Tensor]]]:
-    """Yield rows whose prompts have one length, with the log-probs of their tokens, float32[T].
+) -> Iterator[tuple[list[Row], Tensor]]:
+    """Yield rows whose prompts have one length, with log-probs float32[N, T].
 
     Answers are embedded as tokens, whatever they are: an image placeholder that was sampled at
     T = 1 is a token like any other and takes no picture.
@@ -44,10 +44,12 @@ def score_rows(
         yield part, score_part(model, prompts, part)
 
 
-def score_part(
-    model: LlavaForConditionalGeneration, prompts: Prompts, rows: list[Row]
-) -> list[Tensor]:
-    """Score rows whose prompts have one length. Each picture is looked at once."""
+def score_part(model: LlavaForConditionalGeneration, prompts: Prompts, rows: list[Row]) -> Tensor:
+    """Score rows whose prompts have one length. Each picture is looked at once.
+
+    Returns:
+        float32[N, T] for the longest answer; what stands behind the end of a row means nothing.
+    """
     problems = sorted({row.problem for row in rows})
     place = {problem: index for index, problem in enumerate(problems)}
     ids = torch.tensor([prompts.ids[problem] for problem in problems])
@@ -63,5 +65,4 @@ def score_part(
     joined = torch.cat([embedded, text.embed_tokens(answers[:, :-1])], 1)
     hidden = text(inputs_embeds=joined, use_cache=False).last_hidden_state
     logits = model.lm_head(hidden[:, ids.shape[1] - 1 :])
-    scores = torch.log_softmax(logits, -1).gather(-1, answers[..., None])[..., 0]
-    return [scores[index, : len(row.ids)] for index, row in enumerate(rows)]
+    return torch.log_softmax(logits, -1).gather(-1, answers[..., None])[..., 0]

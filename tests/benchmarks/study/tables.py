@@ -66,7 +66,9 @@ def print_arms(rows: list[Row], start: Row | None) -> None:
     print("| arm (seeds) | rate | " + " | ".join(name for name, _, _ in COLUMNS) + " |")
     print("|---" * (len(COLUMNS) + 2) + "|")
     if start:
-        print("| start | | " + " | ".join(show(start, key, form) for _, key, form in COLUMNS) + " |")
+        print(
+            "| start | | " + " | ".join(show(start, key, form) for _, key, form in COLUMNS) + " |"
+        )
     for arm in ARMS:
         own = [row for row in rows if row["arm"] == arm]
         for rate in sorted({row["rate"] for row in own}):

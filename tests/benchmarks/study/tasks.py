@@ -78,9 +78,7 @@ def draw_chain_problems(
     ]
 
 
-def draw_step_problems(
-    rng: np.random.Generator, count: int, kinds: Sequence[str]
-) -> list[Problem]:
+def draw_step_problems(rng: np.random.Generator, count: int, kinds: Sequence[str]) -> list[Problem]:
     """Draw the demo's questions; those of other kinds are passed over."""
     problems: list[Problem] = []
     while len(problems) < count:

@@ -9,9 +9,6 @@ no arm gains merely because its own rate is smaller, and each is kept where it i
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +28,7 @@ from tests.benchmarks.study.chains import KINDS, draw_chains
 from tests.benchmarks.study.sampler import Prompts, draw_completions
 
 RATE = 1e-3
-ANNEAL_STEPS = 50
+VISION_STEPS, ANNEAL_STEPS = 500, 50
 
 
 def measure_right(
@@ -83,35 +80,48 @@ def train_on(
 
     def watch() -> tuple[str, bool]:
         if keep_every:
-            save_file({k: v.clone() for k, v in model.state_dict().items() if k != "lm_head.weight"},
-                      out / f"trunk-{done}.safetensors")
-        return " ".join(f"{k} {v:.3f}" for k, v in measure_right(model, tokenizer, 192).items()), False
+            # The output layer is the embedding under another name.
+            own = {k: v.clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
+            save_file(own, out / f"trunk-{done}.safetensors")
+        right = measure_right(model, tokenizer, 192)
+        return " ".join(f"{kind} {share:.3f}" for kind, share in right.items()), False
 
-    train_steps(model.parameters(), compute_loss, steps=steps, rate=RATE, decay=decay,
-                warm_up=warm_up, watch=watch, watch_every=keep_every or steps)
+    train_steps(
+        model.parameters(),
+        compute_loss,
+        steps=steps,
+        rate=RATE,
+        decay=decay,
+        warm_up=warm_up,
+        watch=watch,
+        watch_every=keep_every or steps,
+    )
 
 
 def main() -> None:
     """Run the stages from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="directory for snapshots and models")
+    parser.add_argument("--out", type=Path, required=True, help="for snapshots and models")
     parser.add_argument("--stage", choices=("trunk", "anneal"), required=True)
-    parser.add_argument("--steps", type=int, default=900, help="trunk: how long at most")
+    parser.add_argument("--steps", type=int, default=600, help="trunk: how long")
     parser.add_argument("--snapshot", type=int, help="anneal: from which step of the trunk")
-    parser.add_argument("--name", help="anneal: name of the start model")
+    parser.add_argument("--name", help="anneal: of the start model, chains-10 for example")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
     tokenizer = build_chain_tokenizer()
     torch.manual_seed(1)
     model = build_model(tokenizer, LAYERS)
     if arguments.stage == "trunk":
-        model.model.vision_tower.load_state_dict(train_vision(0, 500))
-        train_on(model, tokenizer, arguments.out, steps=arguments.steps, decay=0.0, seed=0, keep_every=25)
+        model.model.vision_tower.load_state_dict(train_vision(0, VISION_STEPS))
+        train_on(model, tokenizer, out, steps=arguments.steps, decay=0.0, seed=0, keep_every=25)
         return
-    model.load_state_dict(load_file(arguments.out / f"trunk-{arguments.snapshot}.safetensors"), strict=False)
-    train_on(model, tokenizer, arguments.out, steps=ANNEAL_STEPS, decay=1.0, seed=arguments.snapshot, warm_up=1)
-    save_model(model.eval(), tokenizer, POLICY_CHAT_TEMPLATE, arguments.out / arguments.name)
+    weights = load_file(out / f"trunk-{arguments.snapshot}.safetensors")
+    model.load_state_dict(weights, strict=False)
+    seed, steps = arguments.snapshot, ANNEAL_STEPS
+    train_on(model, tokenizer, out, steps=steps, decay=1.0, seed=seed, warm_up=1)
+    save_model(model.eval(), tokenizer, POLICY_CHAT_TEMPLATE, out / arguments.name)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ from tests.benchmarks.study.arms.masks import MASKS
 from tests.benchmarks.study.arms.repairs import REPAIRS
 from tests.benchmarks.study.arms.weights import WEIGHTS
 
-ARMS: dict[str, Arm] = {
-    arm.name: arm for arm in (*CONTROLS, *MASKS, *REPAIRS, *WEIGHTS)
-}
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*CONTROLS, *MASKS, *REPAIRS, *WEIGHTS)}
 """By name, in the order of the tables."""
 
 MAIN_ARMS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new")
