@@ -49,11 +49,23 @@ def test_a_false_look_that_everything_follows_is_one_root() -> None:
     assert count_roots(chain, text.replace("Answer", "Result")) is None
 
 
+def test_a_garbled_chain_is_repaired_in_the_words_that_can_be_read() -> None:
+    rng = np.random.default_rng(4)
+    (chain,), _ = draw_chains(rng, 1, ("colours",))
+    true = chain.write(rng)
+    lines = true.split("\n")
+    lines[3] = "4 , , makes"
+    repaired = repair_chain(chain, "\n".join(lines[:9]))
+    assert repaired.split("\n")[:3] == lines[:3]
+    assert repaired.split("\n")[4:9] == lines[4:9]
+    assert repaired.endswith(f"Answer: {chain.answer}")
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_both_tasks_grade_and_repair(name: str) -> None:
     task = TASKS[name]
     rng = np.random.default_rng(0)
-    for problem in task.draw(rng, 6, (*task.trained, *task.untrained)):
+    for problem in task.draw(rng, 6, (*task.trained, *task.untrained), task.starts["55"]):
         text = problem.write(rng)
         assert problem.is_right(text)
         assert problem.repair(text) == text
@@ -122,7 +134,7 @@ def test_every_arm_trains_on_what_its_name_says() -> None:
 
     run = open_run(SMALL.change(copies=4), 3)
     rng = np.random.default_rng(0)
-    problems = run.task.draw(rng, 6, run.task.trained)
+    problems = run.task.draw(rng, 6, run.task.trained, (0, 8))
     prompts = pack_prompts(run.speaker, problems)
     answers = sample_answers(run, problems, prompts, rng)
     rights = [sum(a.right for a in answers if a.problem == i) for i in range(6)]
@@ -157,7 +169,7 @@ def test_the_sampler_agrees_with_the_model() -> None:
     from tests.benchmarks.study.scoring import Row, score_rows
 
     run = open_run(SMALL, 0)
-    problems = run.task.draw(np.random.default_rng(1), 6, ("sum", "compare"))
+    problems = run.task.draw(np.random.default_rng(1), 6, ("sum", "compare"), (0, 8))
     prompts = pack_prompts(run.speaker, problems)
     drawn = draw_completions(
         run.model, prompts, 3, max_tokens=56, generator=torch.Generator().manual_seed(1)

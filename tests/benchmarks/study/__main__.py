@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tests.benchmarks.study.plan import RATES, TUNED_ARMS, Job, has_starts, list_study, list_tuning
+from tests.benchmarks.study.plan import RATES, TUNED_ARMS, Job, find_starts, list_study, list_tuning
 from tests.benchmarks.study.results import Results
 from tests.benchmarks.study.run_one import do_run
 
@@ -75,7 +75,7 @@ def tune(results: Results, until: float) -> None:
     """Do the tuning runs and write the rates."""
     rates = json.loads(RATES.read_text("utf-8")) if RATES.exists() else {}
     for task in ("chains", "steps"):
-        if has_starts(task) and not any(name.startswith(f"{task}/") for name in rates):
+        if find_starts(task) and not any(name.startswith(f"{task}/") for name in rates):
             do_jobs(list_tuning(task), results, until)
             rates |= choose_rates(results, task)
             RATES.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")

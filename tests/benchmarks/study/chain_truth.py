@@ -29,21 +29,21 @@ def read_chain(chain: Chain, text: str) -> list[re.Match[str]] | None:
     return read if len(read) == len(found) == WALK + 1 else None
 
 
-def repair_chain(chain: Chain, text: str) -> str | None:
+def repair_chain(chain: Chain, text: str) -> str:
     """Return the answer with every false value put right and every other word kept.
 
-    Numbers of cells, looks, totals and the final answer are values; phrases are wording.
-
-    Returns:
-        The repair; the same text if all is true; None if it is no complete answer in the grammar.
+    Numbers of cells, looks, totals and the final answer are values; phrases are wording. Lines that
+    cannot be read, or are missing, are written in the first phrase.
     """
-    read = read_chain(chain, text)
-    if read is None:
-        return None
+    found = [re.match(rf"(\d+) \w+, ({_ADD})\b", line) for line in text.split("\n")]
+    phrases = {match[1]: match[2] for match in found if match}
     total, lines = 0, []
     for index, seen in enumerate(chain.list_looks()):
         total += chain.value_of(seen)
-        lines.append(f"{index + 1} {seen}, {read[index][3]} {total}")
+        phrase = phrases.get(str(index + 1), ADD_PHRASES[0])
+        if index < len(found) and (match := found[index]):
+            phrase = match[2]
+        lines.append(f"{index + 1} {seen}, {phrase} {total}")
     return "\n".join([*lines, f"Answer: {total}"])
 
 

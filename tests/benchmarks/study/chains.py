@@ -24,7 +24,8 @@ POINTS = {
     "shapes": {"empty": 0, "circle": 1, "square": 2, "triangle": 3},
     "colours": {"empty": 0, "red": 1, "green": 2, "blue": 3, "yellow": 4},
 }
-FEWEST, MOST = 4, 12
+#: Objects among the cells of the walk, as training has them; the more, the harder.
+USUAL = (0, 11)
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,23 @@ class Chain:
 
 
 def draw_chains(
-    rng: np.random.Generator, count: int, kinds: tuple[str, ...] = KINDS
+    rng: np.random.Generator,
+    count: int,
+    kinds: tuple[str, ...] = KINDS,
+    objects: tuple[int, int] = USUAL,
 ) -> tuple[list[Chain], NDArray[np.uint8]]:
-    """Draw N questions, kinds in turn, and their pictures: uint8 [N, 64, 64, 3]."""
+    """Draw N questions, kinds in turn, and their pictures: uint8 [N, 64, 64, 3].
+
+    Args:
+        objects: fewest and most objects among the cells of the walk; the others are as full.
+    """
     chains = []
     for index in range(count):
-        objects = rng.integers(0, len(SORTS), size=rng.integers(FEWEST, MOST + 1))
+        walked = int(rng.integers(objects[0], objects[1] + 1))
+        beyond = round(walked * (CELLS - WALK) / WALK)
+        order = [rng.permutation(WALK)[:walked], WALK + rng.permutation(CELLS - WALK)[:beyond]]
         cells = np.full(CELLS, EMPTY, dtype=np.int8)
-        cells[rng.permutation(CELLS)[: len(objects)]] = objects
+        cells[np.concatenate(order)] = rng.integers(0, len(SORTS), size=walked + beyond)
         chains.append(Chain(kinds[index % len(kinds)], int(rng.integers(len(COLOURS))), cells))
     shape = (count, CELLS)
     layout = Layout(

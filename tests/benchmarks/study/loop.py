@@ -34,6 +34,8 @@ from tests.benchmarks.study.settings import Settings
 from tests.benchmarks.study.tasks import TASKS, Problem, Task
 
 BETAS, MAX_NORM, DECAY = (0.9, 0.95), 1.0, 0.4
+MAX_EDIT_RATIO = 0.3
+"""A repair that changes more is not accepted; dfgen's default."""
 
 
 @dataclass
@@ -96,7 +98,7 @@ class Run:
 def open_run(settings: Settings, seed: int) -> Run:
     """Load the start model."""
     task = TASKS[settings.task]
-    folder = task.starts[settings.start]
+    folder = task.model
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     generator = torch.Generator().manual_seed(seed)
     arm = ARMS[settings.arm]
@@ -114,7 +116,8 @@ def train(run: Run) -> None:
     step = 0
     for number in range(settings.rounds):
         rng = np.random.default_rng([run.seed, number])
-        problems = run.task.draw(rng, settings.questions, run.task.trained)
+        hard = run.task.starts[settings.start]
+        problems = run.task.draw(rng, settings.questions, run.task.trained, hard)
         prompts = pack_prompts(run.speaker, problems)
         answers = sample_answers(run, problems, prompts, rng)
         rows = plan_rows(run, prompts, answers)
@@ -181,12 +184,12 @@ def repair(run: Run, problem: Problem, answer: Sampled, rng: np.random.Generator
     """Repair a wrong answer and compare the two."""
     settings = run.settings
     text = repair_answer(problem, answer.text, settings.repairer, rng)
-    if text is None:
-        return
     run.bill.repairs += len(run.tokenizer.encode(text))
     if (settings.verified and not problem.is_right(text)) or text == answer.text:
         return
-    answer.diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
+    diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
+    if diff.quality.edit_ratio <= MAX_EDIT_RATIO:
+        answer.diff = diff
 
 
 def plan_rows(run: Run, prompts: Prompts, answers: list[Sampled]) -> list[Row]:

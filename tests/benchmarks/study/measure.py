@@ -13,7 +13,6 @@ from dfgen.tokens import TextTokenizer
 from tests.benchmarks.study.loop import Run, pack_prompts, read_text
 from tests.benchmarks.study.sampler import Completion, Prompts, draw_completions
 from tests.benchmarks.study.scoring import Row, score_rows
-from tests.benchmarks.study.settings import Settings
 from tests.benchmarks.study.tasks import Problem, Task
 
 #: Streams of questions. Training draws from [seed, round]; these have a first number of their own.
@@ -32,7 +31,8 @@ class Test:
 
 def open_test(run: Run, stream: int, count: int, kinds: Sequence[str]) -> Test:
     """Draw the test questions of a stream; always the same."""
-    problems = run.task.draw(np.random.default_rng([stream]), count, kinds)
+    hard = run.task.starts[run.settings.start]
+    problems = run.task.draw(np.random.default_rng([stream]), count, kinds, hard)
     return Test(problems, pack_prompts(run.speaker, problems))
 
 
@@ -47,11 +47,12 @@ def judge(test: Test, tokenizer: TextTokenizer, drawn: list[list[Completion]]) -
     right, true, false_lines, garbled = [], [], [], 0
     for problem, (completion,) in zip(test.problems, drawn, strict=True):
         text = read_text(tokenizer, completion.ids)
-        ideal = problem.repair(text)
         right.append(problem.is_right(text))
-        garbled += ideal is None
-        lines = zip(text.split("\n"), (ideal or "").split("\n"), strict=ideal is not None)
-        false = 1 if ideal is None else sum(a != b for a, b in lines)
+        if problem.is_garbled(text):
+            garbled, false = garbled + 1, 1
+        else:
+            lines = zip(text.split("\n"), problem.repair(text).split("\n"), strict=True)
+            false = sum(line != ideal for line, ideal in lines)
         true.append(right[-1] and false == 0)
         if right[-1]:
             false_lines.append(false)
@@ -80,7 +81,7 @@ def measure(run: Run) -> dict[str, float]:
         figures |= {f"{name}_{key}": value for key, value in judged.items()}
     if settings.purpose == "tune":
         return figures
-    figures["kl"] = estimate_kl(settings, task, test, drawn)
+    figures["kl"] = estimate_kl(task, test, drawn)
     other = open_test(run, FORGET_STREAM, FORGET_QUESTIONS, task.untrained)
     drawn = draw_completions(
         run.model, other.prompts, 1, max_tokens=task.max_tokens, generator=None
@@ -90,10 +91,10 @@ def measure(run: Run) -> dict[str, float]:
 
 
 @torch.no_grad()
-def estimate_kl(settings: Settings, task: Task, test: Test, drawn: list[list[Completion]]) -> float:
+def estimate_kl(task: Task, test: Test, drawn: list[list[Completion]]) -> float:
     """Estimate KL(policy || start) in nats a token, from the policy's own answers at T = 1."""
     start: LlavaForConditionalGeneration = AutoModelForImageTextToText.from_pretrained(
-        task.starts[settings.start]
+        task.model
     ).eval()
     rows = [
         Row(index, completion.ids, torch.zeros(0), completion.logprobs, "likelihood")

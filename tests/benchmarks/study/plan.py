@@ -15,9 +15,9 @@ RATES = Path(__file__).parent / "rates.json"
 
 SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
-TUNE_GRID = (1e-4, 3e-4, 1e-3)
+TUNE_GRID = (3e-4, 1e-3, 1e-4)
 TUNE_START = "30"
-TUNE_QUESTIONS = 500
+TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
 #: One arm of each family that is tuned; the others take their family's rate.
 TUNED_ARMS = ("grpo", "right-only", "sft", "df", "df+new")
@@ -44,10 +44,12 @@ def find_rate(rates: dict[str, float], task: str, arm: str) -> float | None:
 
 def list_tuning(task: str) -> Iterator[Job]:
     """Yield the runs that choose learning rates: seeds and questions that no other run uses."""
+    starts = find_starts(task)
+    start = TUNE_START if TUNE_START in starts else starts[-1]
     for seed in TUNE_SEEDS:
-        for arm in TUNED_ARMS:
-            for rate in TUNE_GRID:
-                settings = make_settings(task, TUNE_START, "rounds", arm, rate)
+        for rate in TUNE_GRID:
+            for arm in TUNED_ARMS:
+                settings = make_settings(task, start, "rounds", arm, rate)
                 yield settings.change(purpose="tune", test_questions=TUNE_QUESTIONS), seed
 
 
@@ -57,7 +59,6 @@ def list_cell(
     regime: str,
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
-    **changes: str,
 ) -> Iterator[Job]:
     """Yield the runs of some arms, seed by seed, so that arms can be compared early."""
     rates = read_rates()
@@ -65,39 +66,35 @@ def list_cell(
         for arm in arms:
             rate = find_rate(rates, task, arm)
             if rate is not None:
-                yield make_settings(task, start, regime, arm, rate).change(**changes), seed
+                yield make_settings(task, start, regime, arm, rate), seed
 
 
 def list_starts(task: str) -> Iterator[Job]:
     """Yield the measurement of the start models; nothing is trained."""
-    for start in STARTS:
+    for start in find_starts(task):
         yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
 
 
 def list_study() -> Iterator[Job]:
     """Yield every run that is planned, most wanted first."""
     others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, "start"))
-    tasks = [task for task in ("chains", "steps") if has_starts(task)]
-    for task in tasks:
+    for task in TASKS:
         yield from list_starts(task)
-        for start in STARTS:
+        for start in find_starts(task):
             yield from list_cell(task, start, "rounds", MAIN_ARMS, SEEDS)
-    for task in tasks:
-        for start in STARTS:
+    for task in TASKS:
+        for start in find_starts(task):
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
     with_repairs = tuple(name for name in MAIN_ARMS if name not in ("grpo", "right-only"))
-    for changes in ({"repairer": "fallible"}, {"repairer": "rewriter"}):
-        for start in STARTS:
-            yield from list_cell("chains", start, "rounds", with_repairs, SEEDS, **changes)
-    for start in STARTS:
-        unverified = list_cell("chains", start, "rounds", with_repairs, SEEDS)
-        for settings, seed in unverified:
-            yield settings.change(repairer="fallible", verified=False), seed
-    for task in tasks:
-        for start in STARTS:
+    for repairer, verified in (("fallible", True), ("rewriter", True), ("fallible", False)):
+        for start in find_starts("chains"):
+            for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
+                yield settings.change(repairer=repairer, verified=verified), seed
+    for task in TASKS:
+        for start in find_starts(task):
             yield from list_cell(task, start, "rounds", others, SEEDS[:3])
 
 
-def has_starts(task: str) -> bool:
-    """Say whether the start models of a task are there."""
-    return all((path / "config.json").is_file() for path in TASKS[task].starts.values())
+def find_starts(task: str) -> list[str]:
+    """Return the shares of right answers that a task is asked at, the lowest first."""
+    return [start for start in STARTS if start in TASKS[task].starts]

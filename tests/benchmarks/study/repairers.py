@@ -4,7 +4,7 @@
 - `fallible`: one repair in three overlooks something: a line stays or becomes false, and what
   follows is made to fit it. Verification by the final answer throws most of those out.
 - `rewriter`: all true, but in phrases of its own.
-A garbled answer is repaired by none of them.
+A garbled answer becomes a true one in the wording that can be read of it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,9 @@ REPAIRERS = ("perfect", "fallible", "rewriter")
 FAILURES = 0.3
 
 
-def repair_answer(
-    problem: Problem, text: str, repairer: str, rng: np.random.Generator
-) -> str | None:
-    """Repair one answer; None where there is nothing to be repaired by rule."""
+def repair_answer(problem: Problem, text: str, repairer: str, rng: np.random.Generator) -> str:
+    """Repair one answer."""
     ideal = problem.repair(text)
-    if ideal is None:
-        return None
     if repairer == "rewriter":
         return problem.write(rng)
     if repairer == "fallible" and rng.random() < FAILURES:

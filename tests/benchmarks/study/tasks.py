@@ -15,8 +15,8 @@ from dfgen.demo.batches import draw_wording, render_policy_prompt
 from dfgen.demo.drawing import draw_pictures
 from dfgen.demo.evaluate import is_right as is_step_right
 from dfgen.demo.scenes import draw_facts
-from dfgen.demo.truth import true_repair
-from tests.benchmarks.study.chain_truth import is_right, repair_chain
+from dfgen.demo.truth import closest_repair, true_repair
+from tests.benchmarks.study.chain_truth import is_right, read_chain, repair_chain
 from tests.benchmarks.study.chains import draw_chains
 
 MODELS = Path(__file__).parent / "models"
@@ -30,14 +30,16 @@ class Problem:
         prompt: as the policy reads it, picture placeholders included.
         picture: uint8 [64, 64, 3].
         is_right: grades a whole answer by its end.
-        repair: from an answer to its ideal repair, the same text if all is true, None if garbled.
+        repair: from an answer to its ideal repair, the same text if all is true.
+        is_garbled: says whether an answer is outside the grammar.
         write: a true answer in a wording drawn at random.
     """
 
     prompt: str
     picture: NDArray[np.uint8]
     is_right: Callable[[str], bool]
-    repair: Callable[[str], str | None]
+    repair: Callable[[str], str]
+    is_garbled: Callable[[str], bool]
     write: Callable[[np.random.Generator], str]
 
 
@@ -49,7 +51,9 @@ class Task:
         trained: kinds of question that the arms train on.
         untrained: kinds that tell what is forgotten.
         max_tokens: enough for any answer in the grammar.
-        starts: names of start models with the directory of each.
+        model: directory of the start model.
+        starts: how hard its questions are made, by about how many percent it gets right: what
+            `draw` takes to draw such questions.
         draw: N problems of some kinds, kinds in turn.
     """
 
@@ -57,33 +61,41 @@ class Task:
     trained: tuple[str, ...]
     untrained: tuple[str, ...]
     max_tokens: int
-    starts: dict[str, Path]
-    draw: Callable[[np.random.Generator, int, Sequence[str]], list[Problem]]
+    model: Path
+    starts: dict[str, tuple[int, int]]
+    draw: Callable[[np.random.Generator, int, Sequence[str], tuple[int, int]], list[Problem]]
 
 
 def draw_chain_problems(
-    rng: np.random.Generator, count: int, kinds: Sequence[str]
+    rng: np.random.Generator, count: int, kinds: Sequence[str], objects: tuple[int, int]
 ) -> list[Problem]:
-    """Draw long chains."""
-    chains, pictures = draw_chains(rng, count, tuple(kinds))
+    """Draw long chains; the more objects on the walk, the harder."""
+    chains, pictures = draw_chains(rng, count, tuple(kinds), objects)
     return [
         Problem(
             prompt=render_policy_prompt(chain.question),
             picture=picture,
             is_right=lambda text, chain=chain: is_right(chain, text),  # type: ignore[misc]
             repair=lambda text, chain=chain: repair_chain(chain, text),  # type: ignore[misc]
+            is_garbled=lambda text, chain=chain: read_chain(chain, text) is None,  # type: ignore[misc]
             write=chain.write,
         )
         for chain, picture in zip(chains, pictures, strict=True)
     ]
 
 
-def draw_step_problems(rng: np.random.Generator, count: int, kinds: Sequence[str]) -> list[Problem]:
-    """Draw the demo's questions; those of other kinds are passed over."""
+def draw_step_problems(
+    rng: np.random.Generator, count: int, kinds: Sequence[str], total: tuple[int, int]
+) -> list[Problem]:
+    """Draw the demo's questions; the more objects of the two sorts in all, the harder.
+
+    Questions of other kinds, or with fewer or more objects, are passed over.
+    """
     problems: list[Problem] = []
     while len(problems) < count:
         facts = draw_facts(rng, 1)
-        if facts.kinds[0] != kinds[len(problems) % len(kinds)]:
+        fits = total[0] <= int(facts.counts[0].sum()) <= total[1]
+        if not fits or facts.kinds[0] != kinds[len(problems) % len(kinds)]:
             continue
         problems.append(make_step_problem(facts, facts.truth(0)))
     return problems
@@ -96,7 +108,8 @@ def make_step_problem(facts: Any, truth: dict[str, Any]) -> Problem:
         prompt=render_policy_prompt(facts.question(0)),
         picture=draw_pictures(facts.layout)[0],
         is_right=lambda text: is_step_right(text, truth),
-        repair=lambda text: true_repair(text, truth),
+        repair=lambda text: closest_repair(text, truth),
+        is_garbled=lambda text: true_repair(text, truth) is None,
         write=lambda rng: facts.answer(0, counts, draw_wording(rng, facts.kinds[0])),
     )
 
@@ -107,7 +120,8 @@ TASKS = {
         trained=("shapes", "colours"),
         untrained=("count",),
         max_tokens=84,
-        starts={share: MODELS / f"chains-{share}" for share in ("10", "30", "55")},
+        model=MODELS / "chains",
+        starts={"10": (11, 12), "30": (9, 11), "55": (7, 9)},
         draw=draw_chain_problems,
     ),
     "steps": Task(
@@ -115,11 +129,8 @@ TASKS = {
         trained=("sum", "difference"),
         untrained=("compare",),
         max_tokens=56,
-        starts={
-            "10": MODELS / "steps-10",
-            "30": MODELS / "steps-30",
-            "55": locate_model("policy"),
-        },
+        model=locate_model("policy"),
+        starts={"55": (0, 8)},
         draw=draw_step_problems,
     ),
 }

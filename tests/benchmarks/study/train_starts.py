@@ -27,8 +27,8 @@ from tests.benchmarks.study.chain_tokenizer import build_chain_tokenizer
 from tests.benchmarks.study.chains import KINDS, draw_chains
 from tests.benchmarks.study.sampler import Prompts, draw_completions
 
-RATE = 1e-3
-VISION_STEPS, ANNEAL_STEPS = 500, 50
+RATE, ANNEAL_RATE = 1e-3, 3e-4
+VISION_STEPS = 500
 
 
 def measure_right(
@@ -62,8 +62,9 @@ def train_on(
     steps: int,
     decay: float,
     seed: int,
+    rate: float,
+    warm_up: int,
     keep_every: int = 0,
-    warm_up: int = 20,
     batch_size: int = 64,
 ) -> None:
     """Train on fresh true answers; keep snapshots in ``out`` on the way."""
@@ -90,7 +91,7 @@ def train_on(
         model.parameters(),
         compute_loss,
         steps=steps,
-        rate=RATE,
+        rate=rate,
         decay=decay,
         warm_up=warm_up,
         watch=watch,
@@ -103,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="for snapshots and models")
     parser.add_argument("--stage", choices=("trunk", "anneal"), required=True)
-    parser.add_argument("--steps", type=int, default=600, help="trunk: how long")
+    parser.add_argument("--steps", type=int, required=True, help="how many")
     parser.add_argument("--snapshot", type=int, help="anneal: from which step of the trunk")
     parser.add_argument("--name", help="anneal: of the start model, chains-10 for example")
     arguments = parser.parse_args()
@@ -115,12 +116,31 @@ def main() -> None:
     model = build_model(tokenizer, LAYERS)
     if arguments.stage == "trunk":
         model.model.vision_tower.load_state_dict(train_vision(0, VISION_STEPS))
-        train_on(model, tokenizer, out, steps=arguments.steps, decay=0.0, seed=0, keep_every=25)
+        train_on(
+            model,
+            tokenizer,
+            out,
+            steps=arguments.steps,
+            decay=0.0,
+            seed=0,
+            rate=RATE,
+            warm_up=20,
+            keep_every=25,
+        )
         return
     weights = load_file(out / f"trunk-{arguments.snapshot}.safetensors")
     model.load_state_dict(weights, strict=False)
-    seed, steps = arguments.snapshot, ANNEAL_STEPS
-    train_on(model, tokenizer, out, steps=steps, decay=1.0, seed=seed, warm_up=1)
+    # The optimiser begins anew; at the trunk's rate its first steps would undo what was learnt.
+    train_on(
+        model,
+        tokenizer,
+        out,
+        steps=arguments.steps,
+        decay=1.0,
+        seed=arguments.snapshot,
+        rate=ANNEAL_RATE,
+        warm_up=5,
+    )
     save_model(model.eval(), tokenizer, POLICY_CHAT_TEMPLATE, out / arguments.name)
 
 
