@@ -22,6 +22,9 @@ STARTS = ("10", "30", "55")
 #: One arm of each family that is tuned; the others take their family's rate.
 TUNED_ARMS = ("grpo", "right-only", "sft", "df", "df+new")
 
+WITHOUT_REPAIRS = ("grpo", "right-only")
+"""Main arms that ask for no repair, and may spend what those cost on more answers."""
+
 Job = tuple[Settings, int]
 
 
@@ -85,14 +88,33 @@ def list_study() -> Iterator[Job]:
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
-    with_repairs = tuple(name for name in MAIN_ARMS if name not in ("grpo", "right-only"))
+    with_repairs = tuple(name for name in MAIN_ARMS if name not in WITHOUT_REPAIRS)
     for repairer, verified in (("fallible", True), ("rewriter", True), ("fallible", False)):
         for start in find_starts("chains"):
             for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
                 yield settings.change(repairer=repairer, verified=verified), seed
+    yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+
+
+def list_compute() -> Iterator[Job]:
+    """Yield the arms without repairs with as many more questions as repairs would have cost.
+
+    Steps of the optimiser stay the same, each on more answers. At the price of the policy's tokens
+    that is about twice the questions; at ten times their price about ten times.
+    """
+    for times, seeds in ((2, SEEDS), (10, SEEDS[:2])):
+        for start in find_starts("chains"):
+            for settings, seed in list_cell("chains", start, "rounds", WITHOUT_REPAIRS, seeds):
+                yield (
+                    settings.change(
+                        questions=settings.questions * times,
+                        batch_questions=settings.batch_questions * times,
+                    ),
+                    seed,
+                )
 
 
 def find_starts(task: str) -> list[str]:

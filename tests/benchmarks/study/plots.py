@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.study.arms import MAIN_ARMS
-from tests.benchmarks.study.tables import list_cells, name_cell
+from tests.benchmarks.study.tables import is_plain, list_cells, name_cell
 
 Row = dict[str, Any]
 
@@ -20,7 +20,7 @@ def draw_plots(rows: list[Row], folder: Path) -> None:
     matplotlib.use("Agg")
     rows = [row for row in rows if row["purpose"] == "study"]
     starts = {(r["task"], r["start"]): r for r in rows if r["arm"] == "start"}
-    trained = [row for row in rows if row["arm"] in MAIN_ARMS]
+    trained = [row for row in rows if row["arm"] in MAIN_ARMS and is_plain(row)]
     for cell in list_cells(trained):
         task, regime, repairer, verified = cell
         chosen = [row for row in trained if name_cell(row) == cell]

@@ -8,8 +8,10 @@ import numpy as np
 
 from tests.benchmarks.study.arms import ARMS
 from tests.benchmarks.study.compare import Difference, compare, correct_holm
+from tests.benchmarks.study.settings import REGIMES
 
 Row = dict[str, Any]
+Cell = tuple[str, str, str, bool]
 
 COLUMNS = (
     ("greedy", "greedy_accuracy", "{:.3f}"),
@@ -35,6 +37,7 @@ MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true",
 
 def print_tables(rows: list[Row]) -> None:
     """Print one table per task, regime and repairer, and the differences of the main arms."""
+    print_tuning([row for row in rows if row["purpose"] == "tune"])
     rows = [row for row in rows if row["purpose"] == "study"]
     starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
     trained = [row for row in rows if row["arm"] != "start"]
@@ -50,12 +53,40 @@ def print_tables(rows: list[Row]) -> None:
         print_differences(chosen)
 
 
-def name_cell(row: Row) -> tuple[str, str, str, bool]:
+def print_tuning(rows: list[Row]) -> None:
+    """Print what each learning rate gave: greedy / T = 1, means over the seeds of tuning."""
+    for task in sorted({row["task"] for row in rows}):
+        part = [row for row in rows if row["task"] == task]
+        rates = sorted({row["rate"] for row in part})
+        print(f"\n## {task}: learning rates, greedy / T = 1 (seeds)\n")
+        print("| arm | " + " | ".join(f"{rate:g}" for rate in rates) + " |")
+        print("|---" * (len(rates) + 1) + "|")
+        for arm in ARMS:
+            own = [row for row in part if row["arm"] == arm]
+            if own:
+                cells = [show_pair([r for r in own if r["rate"] == rate]) for rate in rates]
+                print(f"| {arm} | " + " | ".join(cells) + " |")
+
+
+def show_pair(rows: list[Row]) -> str:
+    """Format two mean accuracies and how many seeds they come from."""
+    if not rows:
+        return ""
+    greedy, sampled = (np.mean([r[key] for r in rows]) for key, _ in MEASURES[:2])
+    return f"{greedy:.3f} / {sampled:.3f} ({len(rows)})"
+
+
+def name_cell(row: Row) -> Cell:
     """Say to which table a row belongs."""
     return row["task"], row["regime"], row["repairer"], row["verified"]
 
 
-def list_cells(rows: list[Row]) -> list[tuple[str, str, str, bool]]:
+def is_plain(row: Row) -> bool:
+    """Say whether a row has the questions a round that all arms have by default."""
+    return bool(row["questions"] == REGIMES[row["regime"]]["questions"])
+
+
+def list_cells(rows: list[Row]) -> list[Cell]:
     """List the tables in their order: rounds before offline, perfect and verified first."""
     cells = {name_cell(row) for row in rows}
     return sorted(cells, key=lambda c: (c[0], c[1] == "offline", c[2] != "perfect", not c[3]))
@@ -71,11 +102,12 @@ def print_arms(rows: list[Row], start: Row | None) -> None:
         )
     for arm in ARMS:
         own = [row for row in rows if row["arm"] == arm]
-        for rate in sorted({row["rate"] for row in own}):
-            same = [row for row in own if row["rate"] == rate]
+        for rate, questions in sorted({(row["rate"], row["questions"]) for row in own}):
+            same = [r for r in own if (r["rate"], r["questions"]) == (rate, questions)]
             means = {key: float(np.mean([row[key] for row in same])) for _, key, _ in COLUMNS}
             cells = " | ".join(show(means, key, form) for _, key, form in COLUMNS)
-            print(f"| {arm} ({len(same)}) | {rate:g} | {cells} |")
+            more = "" if is_plain(same[0]) else f", {questions} questions"
+            print(f"| {arm}{more} ({len(same)}) | {rate:g} | {cells} |")
 
 
 def show(row: Row, key: str, form: str) -> str:
@@ -111,4 +143,6 @@ def print_differences(rows: list[Row]) -> None:
 
 def by_seed(rows: list[Row], start: str, arm: str, key: str) -> dict[int, float]:
     """Return a figure of an arm by seed."""
-    return {r["seed"]: r[key] for r in rows if r["arm"] == arm and r["start"] == start}
+    return {
+        r["seed"]: r[key] for r in rows if r["arm"] == arm and r["start"] == start and is_plain(r)
+    }
