@@ -80,18 +80,13 @@ def list_cell(
                 yield make_settings(task, start, regime, arm, rate), seed
 
 
-def list_starts(task: str) -> Iterator[Job]:
-    """Yield the measurement of the start models; nothing is trained."""
-    for start in find_starts(task):
-        yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
-
-
 def list_study() -> Iterator[Job]:
     """Yield every run that is planned, most wanted first."""
     others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, "start"))
     for task in TASKS:
-        yield from list_starts(task)
         for start in find_starts(task):
+            # The model as it is: nothing is trained.
+            yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
             yield from list_cell(task, start, "rounds", MAIN_ARMS, SEEDS)
     for task in TASKS:
         for start in find_starts(task):
