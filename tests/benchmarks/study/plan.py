@@ -15,20 +15,13 @@ RATES = Path(__file__).parent / "rates.json"
 
 SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
-#: What pushes failed answers down bears smaller rates than what only pulls right text up. The first
-#: rate of every arm is tried first, and so on.
-SMALL_RATES, LARGE_RATES = (1e-4, 3e-4, 3e-5), (3e-4, 1e-4, 1e-3)
+#: The first rate is tried for every arm, then the next one.
+TUNE_GRID = (1e-4, 3e-5, 3e-4)
 TUNE_START = "30"
 TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
 #: One arm of each family that is tuned; the others take their family's rate.
-TUNED_ARMS = {
-    "sft": LARGE_RATES,
-    "right-only": LARGE_RATES,
-    "df+new": SMALL_RATES,
-    "df": SMALL_RATES,
-    "grpo": SMALL_RATES,
-}
+TUNED_ARMS = ("sft", "right-only", "df+new", "df", "grpo")
 
 WITHOUT_REPAIRS = ("grpo", "right-only")
 """Main arms that ask for no repair, and may spend what those cost on more answers."""
@@ -58,9 +51,9 @@ def list_tuning(task: str) -> Iterator[Job]:
     starts = find_starts(task)
     start = TUNE_START if TUNE_START in starts else starts[-1]
     for seed in TUNE_SEEDS:
-        for place in range(len(SMALL_RATES)):
-            for arm, rates in TUNED_ARMS.items():
-                settings = make_settings(task, start, "rounds", arm, rates[place])
+        for rate in TUNE_GRID:
+            for arm in TUNED_ARMS:
+                settings = make_settings(task, start, "rounds", arm, rate)
                 yield settings.change(purpose="tune", test_questions=TUNE_QUESTIONS), seed
 
 

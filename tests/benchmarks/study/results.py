@@ -70,16 +70,18 @@ class Results:
 
     def merge(self) -> int:
         """Put all rows into results.parquet; return how many there are."""
-        files = sorted(self.fresh.glob("*.json"))
-        rows = sorted(self.read(), key=lambda row: json.dumps(row, sort_keys=True))
-        if rows:
-            part = self.table.with_suffix(".part")
-            pq.write_table(
-                pa.Table.from_pylist(rows, schema=find_schema(rows)), part, compression="zstd"
-            )
-            part.replace(self.table)
-        for path in files:
-            path.unlink()
+        with (self.claims / "merge.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Listed before they are read: what arrives meanwhile waits for the next time.
+            files = sorted(self.fresh.glob("*.json"))
+            rows = sorted(self.read(), key=lambda row: json.dumps(row, sort_keys=True))
+            if rows:
+                part = self.table.with_suffix(".part")
+                table = pa.Table.from_pylist(rows, schema=find_schema(rows))
+                pq.write_table(table, part, compression="zstd")
+                part.replace(self.table)
+            for path in files:
+                path.unlink()
         return len(rows)
 
 
