@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo test slow-test report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: help demo train-demo test slow-test report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,19 @@ $(BIN)/dfgen: pyproject.toml
 demo: $(BIN)/dfgen ## The main job, embedded: sample, repair, mask, show
 	$(BIN)/dfgen demo --out runs/demo
 	$(BIN)/dfgen validate runs/demo
+
+# trl is no part of the other targets' environment until somebody trains.
+$(VENV)/train: $(BIN)/dfgen
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,train,dev]'
+	@touch $@
+
+runs/demo/masks: | $(BIN)/dfgen
+	$(BIN)/dfgen demo --out runs/demo
+
+train-demo: $(VENV)/train runs/demo/masks ## Train the demo policy on the demo's masks with TRL
+	rm -rf runs/demo-groups
+	$(BIN)/dfgen export runs/demo --to groups --out runs/demo-groups
+	$(BIN)/python pipelines/train_demo.py
 
 # One worker per core; more than 8 would each build what the tests share, and wait for each other.
 # One after the other, with print() and debuggers: make test WORKERS=0
@@ -75,29 +88,69 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
 
-# Their pins contradict each other's and dfgen's, so each trainer has its own; dfgen is in none.
+# Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check trl==1.16.0 \
-	    transformers==5.23.0 datasets==5.2.0 pillow
+	    transformers==5.23.0 datasets==5.2.0 accelerate==1.15.0 peft==0.21.2 pillow
 	@touch $@
 
+# Its GRPO needs msgspec and does not say so.
 .venv-swift/ready:
 	$(PYTHON) -m venv .venv-swift
 	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0
+	.venv-swift/bin/python -m pip install --quiet --disable-pip-version-check ms-swift==4.6.0 \
+	    msgspec
 	@touch $@
 
+# It demands flash-attn, deepspeed and vllm, which need a GPU: tests/support stands in for them.
+.venv-openrlhf/ready:
+	$(PYTHON) -m venv .venv-openrlhf
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check \
+	    transformers==5.15.0 ray==2.55.0 datasets==5.2.0 peft accelerate optree torchdata aiohttp \
+	    pylatexenc pillow
+	.venv-openrlhf/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    openrlhf==0.11.2
+	@touch $@
+
+# verl imports more than it declares. It finds its plugin by dfgen's entry point.
 .venv-verl/ready:
 	$(PYTHON) -m venv .venv-verl
 	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 cachetools
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check verl==0.9.1 \
+	    cachetools uvicorn fastapi TransferQueue nvtx qwen_vl_utils
 	@touch $@
 
-trainers-env: .venv-trl/ready .venv-swift/ready .venv-verl/ready ## Those of trainers-test
+# Types of clients, without torch: seconds to install.
+.venv-tinker/ready:
+	$(PYTHON) -m venv .venv-tinker
+	.venv-tinker/bin/python -m pip install --quiet --disable-pip-version-check tinker==0.38.0 \
+	    pyarrow pillow
+	@touch $@
 
-trainers-test: $(BIN)/dfgen trainers-env ## TRL trains on, ms-swift and verl load, the table groups
+.venv-verifiers/ready:
+	$(PYTHON) -m venv .venv-verifiers
+	.venv-verifiers/bin/python -m pip install --quiet --disable-pip-version-check \
+	    verifiers==0.4.0 pyarrow
+	@touch $@
+
+# Without its dependencies dfgen moves no pin of a trainer. build/ would keep files that are gone.
+build/wheels/made: pyproject.toml $(shell find dfgen -type f -not -name '*.pyc')
+	rm -rf build
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheels .
+	@touch $@
+
+WITH_DFGEN := $(patsubst %,.venv-%/dfgen,trl swift verl openrlhf tinker verifiers)
+$(WITH_DFGEN): .venv-%/dfgen: .venv-%/ready build/wheels/made
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --force-reinstall build/wheels/*.whl
+	@touch $@
+
+trainers-env: $(WITH_DFGEN) ## Those of trainers-test
+
+trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
 
 schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the code
@@ -115,11 +168,14 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/mask_stage.py
 	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
 	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
+	$(BIN)/python tests/benchmarks/picture_view.py
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py --memory
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	$(BIN)/python tests/benchmarks/score_speed.py
+	$(BIN)/python tests/benchmarks/score_speed.py --memory
 
 # matplotlib serves this target alone. Stop it and start it again; several may run side by side.
 study: $(BIN)/dfgen ## Does training on masks help? Runs for hours, goes on where it stopped
@@ -133,6 +189,7 @@ vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py --own-process
 	$(VLLM_BIN)/python tests/benchmarks/sample_reuse.py
+	$(VLLM_BIN)/python tests/benchmarks/score_speed.py --engine vllm
 
 clean: ## Remove environments, runs and caches
 	rm -rf .venv* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

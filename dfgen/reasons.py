@@ -28,8 +28,11 @@ class Reason:
 
 
 PROMPTS, SAMPLE, REPAIR, MASK = ("prompts",), ("sample",), ("repair",), ("mask",)
-ENGINES = (*SAMPLE, *REPAIR)
-"""The stages that ask a model, whose failures are the same in both."""
+SCORE = ("score",)
+SERVERS = (*SAMPLE, *REPAIR)
+"""The stages that ask a model which may be behind a server."""
+ENGINES = (*SERVERS, *SCORE)
+"""The stages that ask a model, whose failures are the same in all."""
 _NOTHING = "Nothing: this is no fault, and the row counts as it stands."
 _REPORT = "Report it with the row's id: this must not happen."
 _WIDEN = "Nothing, or, to accept such repairs,"
@@ -92,6 +95,13 @@ REASONS: tuple[Reason, ...] = (
         "Look at `evidence`, which holds the cell as it was read.",
     ),
     Reason(
+        "placeholder_mismatch",
+        PROMPTS,
+        "Question and choices hold placeholders (`<image>`) for more or fewer pictures than there "
+        "are.",
+        "Name all picture columns in `prompts.columns.images`, or mend the text.",
+    ),
+    Reason(
         "response_missing",
         PROMPTS,
         "An imported row holds no answer of a model.",
@@ -128,6 +138,18 @@ REASONS: tuple[Reason, ...] = (
         "Raise `images.max_bytes` or `images.max_pixels`, or make the picture smaller.",
     ),
     Reason(
+        "image_too_small",
+        PROMPTS,
+        "A side of a picture is shorter than `images.min_side`.",
+        "Lower the limit if your model can take it.",
+    ),
+    Reason(
+        "image_too_narrow",
+        PROMPTS,
+        "A picture is longer for its width than `images.max_aspect`.",
+        "Cut or pad the picture, or raise the limit if your model can take it.",
+    ),
+    Reason(
         "image_remote",
         PROMPTS,
         "The picture is an address on the network; dfgen fetches none.",
@@ -154,6 +176,19 @@ REASONS: tuple[Reason, ...] = (
         "Take such marks out of the question.",
     ),
     Reason(
+        "control_token",
+        SAMPLE,
+        "The question or a choice spells a control token of the policy, which its chat template "
+        "would obey.",
+        "Take it out of the text, or write it in another way.",
+    ),
+    Reason(
+        "image_over_limit",
+        SAMPLE,
+        "A picture, as it is shown, has more bytes than `policy.max_image_bytes`.",
+        "Make it smaller in the source: what trainers get cannot be smaller than what was sent.",
+    ),
+    Reason(
         "too_many_images",
         ENGINES,
         "The prompt has more pictures than the vLLM engine was started for.",
@@ -163,14 +198,10 @@ REASONS: tuple[Reason, ...] = (
         "ids_invalid",
         (*ENGINES, *MASK),
         "Given token ids are none that the model can be fed as text, or no list of ids.",
-        "Check that the ids were made with this model's tokenizer.",
+        "Check that the ids were made with this model's tokenizer; a policy may also draw a "
+        "picture's id by itself, and its answer then stays without scores.",
     ),
-    Reason(
-        "completion_empty",
-        ENGINES,
-        "An answer to be scored has no tokens.",
-        _NOTHING,
-    ),
+    Reason("completion_empty", ENGINES, "An answer to be scored has no tokens.", _NOTHING),
     Reason(
         "engine_error",
         ENGINES,
@@ -179,43 +210,44 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "server_error",
-        ENGINES,
+        SERVERS,
         "The server gave no complete answer, also after further tries.",
         "Look at the server's log; `max_retries` says how often a request is sent again.",
     ),
     Reason(
         "rate_limited",
-        ENGINES,
+        SERVERS,
         "The server kept saying that it is asked too often.",
         "Set `requests_per_minute` or `tokens_per_minute` to the limits of your account.",
     ),
     Reason(
         "request_too_large",
-        ENGINES,
+        SERVERS,
         "The server takes no request of this size (HTTP 413).",
-        "Set `max_image_bytes`, so that pictures are made smaller, or raise the server's limit.",
+        "Raise the server's limit, make the pictures smaller, or, for a repairer, set "
+        "`max_image_bytes`.",
     ),
     Reason(
         "bad_request",
-        ENGINES,
+        SERVERS,
         "The server refused the request for good (HTTP 4xx).",
         "Read `detail`: a setting that this server does not know is the usual cause.",
     ),
     Reason(
         "bad_response",
-        ENGINES,
+        SERVERS,
         "The server answered with something that is no chat completion.",
         "Check `base_url`: a proxy or another program may have answered.",
     ),
     Reason(
         "content_filter",
-        ENGINES,
+        SERVERS,
         "The provider's filter refused the prompt or the answer.",
         "Use another provider for such rows.",
     ),
     Reason(
         "refused",
-        ENGINES,
+        SERVERS,
         "The model declined to answer.",
         "Use another model for such rows.",
     ),
@@ -234,7 +266,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "token_out_of_vocabulary",
-        (*SAMPLE, *REPAIR, *MASK),
+        (*ENGINES, *MASK),
         "A token id is beyond the tokenizer's vocabulary.",
         "Name the tokenizer of the model that wrote the answer.",
     ),
@@ -251,12 +283,7 @@ REASONS: tuple[Reason, ...] = (
         "The wrong answer was cut off, so a repair would have to add an ending.",
         "Raise `sample.max_tokens`, or draw again with `--retry length`.",
     ),
-    Reason(
-        "empty_completion",
-        REPAIR,
-        "The wrong answer has no text.",
-        _NOTHING,
-    ),
+    Reason("empty_completion", REPAIR, "The wrong answer has no text.", _NOTHING),
     Reason(
         "no_answer",
         REPAIR,
@@ -386,7 +413,7 @@ REASONS: tuple[Reason, ...] = (
     # Comparing two texts, in the stages repair and mask.
     Reason(
         "invalid_unicode",
-        (*REPAIR, *MASK),
+        (*REPAIR, *SCORE, *MASK),
         "A text holds half of a character (a lone surrogate), which no file can keep.",
         "Mend the source of the text.",
     ),

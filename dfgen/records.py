@@ -1,6 +1,7 @@
 """Defines the rows of every table, once for Python, Parquet and JSON Schema.
 
     Prompt ──▶ Trajectory ──▶ Repair ──▶ Mask          (and Reject, for what went no further)
+                    └──────────┴──▶ Score ──┘
 
 A record is a pydantic model; its Parquet schema is derived from the same annotations by
 `arrow_schema`. Plain Python types map to the obvious Arrow type; narrower ones are written as
@@ -284,13 +285,66 @@ class Mask(Record):
     first_error_step: Int32 | None
     """Index of the first step touched, -1 if none is; null without a repair."""
     weights: list[Float32] | None
-    """length T, in [0, 1]: soft version of loss_mask; null if not computed."""
+    """length T, in [0, 1]: soft version of loss_mask (see `mask.counterfactual`); null if not
+    computed."""
     hunks: str | None
     """JSON list of the edits: byte spans and texts of both sides, kind, token spans, reason."""
     quality: Quality | None
     undecided: bool | None = None
     """True: the answer could not be read, so nobody knows its reward; whoever computes the baseline
     of its group leaves the row out (`grade.undecided: keep`). Null everywhere else."""
+    scored_logprobs: list[Float32] | None = None
+    """length T: as `logprobs`, but teacher-forced (see `Score`); null until computed."""
+    tempered_logprobs: list[Float32] | None = None
+    """length T: teacher-forced under softmax(logits / sampling temperature), nothing cut off by
+    top-p or top-k; null where that temperature is 1 (then `scored_logprobs` are these), or until
+    computed."""
+    repair_tempered_logprobs: list[Float32] | None = None
+    """length U: the same of the repair."""
+    visual_kl: list[Float32] | None = None
+    """length T: how much each token depends on the pictures (see `Score`); null if not computed."""
+    visual_log_ratio: list[Float32] | None = None
+    """length T: the same as a log-ratio (see `Score`); null if not computed."""
+
+
+class Score(Record):
+    """What the policy itself says of a trajectory and its repair: each is read once, token by
+    token, and nothing is drawn. T = len(completion_ids), U = len(repair_ids)."""
+
+    SCHEMA: ClassVar[str] = "dfgen.score/1"
+    trajectory_id: str
+    prompt_id: str
+    sample_index: Int32
+    ids_sha256: str
+    """Of `completion_ids` as little-endian int32: the very tokens that were scored, 64 hex
+    digits."""
+    scored_logprobs: list[Float32] | None
+    """length T: natural logs of the tokens' probabilities under the policy, before temperature."""
+    logprob_gap: Float32 | None
+    """Largest difference of these from the stored `logprobs`, in nats; null where none are
+    stored."""
+    temperature: Float32 | None
+    """At which the answer was drawn; null: it was imported, and nobody knows."""
+    truncated_sampling: bool | None
+    """Drawn with top-p, top-k, min-p or the like, which no logprobs here take into account; null:
+    nobody knows."""
+    tempered_logprobs: list[Float32] | None
+    """length T: under softmax(logits / temperature), as trainers compute them; null where the
+    temperature is 1 (equal to `scored_logprobs`), 0 or unknown, or `score.tempered` is off."""
+    repair_ids: list[Int32] | None
+    """length U: the repair in the policy's tokens, ended as the completion is; null without a
+    repair."""
+    repair_logprobs: list[Float32] | None
+    """length U: as `scored_logprobs`."""
+    repair_tempered_logprobs: list[Float32] | None
+    """length U: as `tempered_logprobs`."""
+    visual_kl: list[Float32] | None
+    """length T: KL divergence, in nats over the whole vocabulary, of each token's distribution from
+    the one with every picture black; 0: the token does not depend on the pictures. Null without
+    pictures or `score.visual`."""
+    visual_log_ratio: list[Float32] | None
+    """length T: instead of `visual_kl`, where the engine tells no more than the token's own
+    logprob: by how many nats the pictures made this token more probable; may be negative."""
 
 
 class Reject(Record):
@@ -354,7 +408,7 @@ def split_trajectory_id(trajectory_id: str) -> tuple[str, int]:
     return prompt_id, int(index)
 
 
-RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Reject)
+RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Score, Reject)
 
 
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:

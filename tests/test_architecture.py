@@ -15,28 +15,30 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
-GROUND = {"records", "config", "errors", "reasons", "version", "retry_after"}
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
+    "dataset_names": set(),
     "version": set(),
     "records": {"errors"},
     "config": {"records", "errors", "reasons", "version"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,
-    "store": GROUND | {"tokens"},
-    "prompts": GROUND | {"demo", "grade"},
-    "engines": GROUND | {"prompts", "demo"},
+    "store": GROUND | {"pictures", "tokens"},
+    "pictures": {"errors", "config"},
+    "prompts": GROUND | {"demo", "grade", "pictures"},
+    "engines": GROUND | {"pictures", "demo"},
     "demo": GROUND,
-    "stages": GROUND | {"engines", "grade", "diff", "prompts", "tokens", "store"},
+    "stages": GROUND | {"engines", "grade", "diff", "pictures", "prompts", "tokens", "store"},
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
-    "report": GROUND | {"stages", "engines", "diff", "store", "tokens", "demo"},
-    "export": GROUND | {"stages", "engines", "store", "tokens"},
+    "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
+    "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "export", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
@@ -99,9 +101,11 @@ def test_imports_point_one_way(path: Path) -> None:
 # Files that decide something about rows and nothing else: they know no directory and no model. What
 # stands between a run directory and them is a file named stage, record, grading, pairs, ...
 PURE = (
+    "pictures/*.py",
     "diff/*.py",
     "grade/*.py",
     "stages/prompting.py",
+    "stages/screening.py",
     "stages/sample/draws.py",
     "stages/sample/early_stop.py",
     "stages/repair/checks.py",
@@ -114,6 +118,10 @@ PURE = (
     "stages/repair/prompt.py",
     "stages/repair/select.py",
     "stages/repair/wording.py",
+    "stages/score/black.py",
+    "stages/score/gap.py",
+    "stages/score/planning.py",
+    "stages/score/rows.py",
     "stages/mask/rows.py",
     "stages/mask/weights.py",
     "validate/masks.py",

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 TARGETS = (
     *("environments", "lint", "types", "test", "slow-test", "demo"),
-    *("vllm-test", "report-test", "trainers-test"),
+    *("vllm-test", "train-demo", "report-test", "trainers-test"),
 )
 WELL = """
 .venv/bin/dfgen:
 	@mkdir -p .venv/bin
-vllm-env trainers-env lint types demo:
+vllm-env trainers-env lint types demo train-demo:
 	@echo said by $@
 test slow-test report-test vllm-test trainers-test:
 	@echo said by $@; echo "12 passed, 3 deselected in 4.51s"

@@ -22,7 +22,7 @@ from tests.support.reason_codes import (
 )
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("prompts", "sample", "repair", "mask")
+STAGES = ("prompts", "sample", "repair", "score", "mask")
 FOUND = collect_codes()
 
 
@@ -78,7 +78,10 @@ def test_page_is_the_generated_one() -> None:
 
 def test_stages_of_a_code_are_those_that_can_give_it() -> None:
     """Codes of the prompts folder come of reading, those of the engines of asking."""
-    folders = {"prompts": {"prompts", "mask", "repair", "sample"}, "engines": {"sample", "repair"}}
+    folders = {
+        "prompts": {"prompts", "mask", "repair", "sample", "score"},
+        "engines": {"sample", "repair", "score"},
+    }
     for code, files in FOUND.items():
         reason = find_reason(code)
         for folder, allowed in folders.items():

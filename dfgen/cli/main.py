@@ -19,6 +19,7 @@ COMMANDS = {
     "import": ("import_", "Take in existing answers of other models."),
     "repair": ("repair", "Repair the wrong answers."),
     "regrade": ("regrade", "Grade the answers of a run anew."),
+    "score": ("score", "Have the policy score answers and repairs."),
     "mask": ("mask", "Make the masks; of a run, or of your own pairs."),
     "diff": ("diff", "Show the mask between two texts."),
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),

@@ -69,8 +69,8 @@ class OpenAIConfig(Section):
     tokens_per_minute: float | None = Field(default=None, gt=0)
     """Limit of the account, prompt and completion together; unset: none."""
     max_image_bytes: int | None = Field(default=None, ge=4096)
-    """Largest encoded picture that the server takes; a larger one is sent as a JPEG copy that fits.
-    Unset: pictures are sent as they are."""
+    """Largest encoded picture that the server takes. A repairer is sent a JPEG copy that fits; for
+    the policy the row is a reject, because trainers would not get that copy. Unset: no limit."""
     timeout: float = Field(default=600.0, gt=0)
     """Seconds for one try, from sending to the last byte."""
     max_retries: int = Field(default=5, ge=0)

@@ -86,6 +86,14 @@ class MaskConfig(Section):
         description="Weight of hunks that only carry a value an earlier hunk changed; the others "
         "weigh 1. Unset: no weights are computed.",
     )
+    counterfactual: Literal["multiply", "alone", "off"] = Field(
+        default="multiply",
+        description="What weights make of the scores of a repair (`dfgen score`), by which a token "
+        "weighs 1 minus the probability that the policy gives the new token once everything "
+        "before it is right: near 0, it would have mended it by itself. multiply: with the other "
+        "weights there are (agreement, necessity, consequence_weight); alone: instead of them; "
+        "off: not at all. Without scores nothing changes.",
+    )
     max_cells: int = Field(
         default=1_000_000_000,
         ge=10_000,

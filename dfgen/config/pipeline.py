@@ -15,12 +15,14 @@ from dfgen.config.prompts import PromptsConfig
 from dfgen.config.repair import RepairConfig
 from dfgen.config.retokenize import RetokenizeConfig
 from dfgen.config.sample import SampleConfig
+from dfgen.config.sampling import find_sampling
+from dfgen.config.score import ScoreConfig
 from dfgen.config.section import Section
 from dfgen.errors import ConfigError
 
 
 class Pipeline(Section):
-    """One run: prompts -> sample -> repair -> mask."""
+    """One run: prompts -> sample -> repair (-> score) -> mask."""
 
     version: Literal[1] = 1
     """Version of this file format."""
@@ -41,6 +43,7 @@ class Pipeline(Section):
     sample: SampleConfig = SampleConfig()
     grade: GradeConfig = GradeConfig()
     repair: RepairConfig = RepairConfig()
+    score: ScoreConfig = ScoreConfig()
     mask: MaskConfig = MaskConfig()
     workers: int = Field(default=0, ge=0)
     """Processes that make masks or judge repairs. 0: at most one per core, and only where there are
@@ -66,6 +69,34 @@ class Pipeline(Section):
             raise ValueError(f"{instead[0]} stands instead of prompts and policy; leave those out")
         if not instead and (self.prompts is None or self.policy is None):
             raise ValueError("prompts and policy are needed (or imports, for existing answers)")
+        return self
+
+    @property
+    def scorer(self) -> EngineConfig | None:
+        """The engine that scores: the policy, or the same model in another engine."""
+        return self.score.engine or self.policy
+
+    @model_validator(mode="after")
+    def _check_score(self) -> Pipeline:
+        if not self.score.enabled:
+            return self
+        if self.pairs is not None or self.retokenize is not None:
+            raise ValueError("score needs answers of a policy, and this run has none of its own")
+        scorer = self.scorer
+        if scorer is None:
+            raise ValueError("score.engine is needed: imported answers name no policy to ask")
+        if scorer.engine == "openai":
+            raise ValueError(
+                "the engine 'openai' cannot score given completions; name the same model in "
+                "score.engine, as `engine: transformers` or `engine: vllm`"
+            )
+        tempered = find_sampling(self.policy, self.sample).trainers_temperature
+        if scorer.engine == "vllm" and self.score.tempered and tempered is not None:
+            raise ValueError(
+                f"answers were drawn at temperature {tempered:g}, and vLLM tells the logprobs of "
+                "given tokens before temperature only; set score.tempered to false for these "
+                "alone, or name the same model in score.engine as `engine: transformers`"
+            )
         return self
 
 

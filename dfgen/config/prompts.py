@@ -51,6 +51,11 @@ class ImageLimits(Section):
     """Width x height; guards against decompression bombs."""
     max_bytes: int = Field(default=50_000_000, gt=0)
     """Size of the encoded file."""
+    min_side: int = Field(default=1, gt=0)
+    """Pixels of the shorter side, at least. Many models refuse pictures below their patch (28)."""
+    max_aspect: float = Field(default=200.0, ge=1)
+    """Longer side / shorter side, at most. Qwen's processors refuse more than 200, and some servers
+    end when they do."""
     min_per_prompt: int = Field(default=1, ge=0)
     """Pictures in one prompt of a source that has a picture column; 0 keeps rows without any."""
     max_per_prompt: int = Field(default=16, ge=0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from dfgen.demo import locate_model
@@ -28,6 +29,33 @@ def share(part: int, whole: int) -> float | None:
 def is_right(text: str, truth: dict[str, Any]) -> bool:
     """Say whether an answer ends with the right final answer."""
     return text.endswith(f"Answer: {truth['answer']}")
+
+
+def mark_answers(
+    model: Any, tokenizer: Any, *, count: int, seed: int, sample: bool
+) -> NDArray[np.bool_]:
+    """Let a policy answer questions that no stage of a demo run has seen, and say which are right.
+
+    Equal counts and seeds are the same questions, so two policies can be compared in pairs.
+
+    Args:
+        model, tokenizer: of the policy.
+        count: questions.
+        seed: of the questions, from `STREAM`.
+        sample: draw at temperature 1 by torch's global seed; else greedily.
+
+    Returns:
+        bool[count]: the final answer is right.
+    """
+    from dfgen.demo.batches import render_policy_prompt
+    from dfgen.demo.drawing import draw_pictures
+    from dfgen.demo.sampling import generate_texts
+
+    facts = draw_facts(np.random.default_rng([seed, STREAM]), count)
+    prompts = [render_policy_prompt(facts.question(index)) for index in range(count)]
+    pictures = draw_pictures(facts.layout)
+    answers = generate_texts(model, tokenizer, prompts, pictures, sample=sample, max_tokens=56)
+    return np.array([is_right(text, facts.truth(i)) for i, text in enumerate(answers)])
 
 
 def summarise_policy(answers: list[str], truths: list[dict[str, Any]]) -> dict[str, Any]:

@@ -112,3 +112,20 @@ def is_consistent(completion: str, truth: dict[str, Any]) -> bool:
         return False
     own = (int(match["count1"]), int(match["count2"]))
     return write_consequence(read_lead(match), truth, own) == completion
+
+
+def find_counts(completion: str, kind: Kind) -> list[tuple[int, int]] | None:
+    """Find where an answer says what it counted: [start, end) in UTF-8 bytes.
+
+    A false value there is a mistake of looking; a false one anywhere else is not.
+
+    Args:
+        completion: the policy's text, without special tokens.
+        kind: of its question.
+
+    Returns:
+        None if the completion is not a complete answer in the grammar.
+    """
+    match = GRAMMARS[kind].fullmatch(completion)
+    # The grammar is ASCII: characters are bytes.
+    return None if match is None else [match.span("count1"), match.span("count2")]

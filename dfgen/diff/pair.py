@@ -77,6 +77,7 @@ class PairDiff:
         step_roles: length S.
         weights: float32[T] if `consequence_weight` is set, else None.
         hunks: every edit, in order.
+        marked: for each hunk the tokens it marks in `loss_mask`, anchors included.
         quality: of the alignment.
         lossy: the tokenizer does not give the texts back as they were (WordPiece, some
             SentencePiece); completion and repair are what it gives back.
@@ -98,6 +99,7 @@ class PairDiff:
     step_roles: tuple[StepRole, ...]
     weights: NDArray[np.float32] | None
     hunks: tuple[Hunk, ...]
+    marked: tuple[tuple[int, ...], ...]
     quality: PairQuality
     lossy: bool
 
@@ -184,7 +186,7 @@ def diff_pair(
     if not canonical:
         check_text(left, wrong)
     other = read_side(
-        [*tokenizer.encode(right), *left.ending],
+        encode_repair(right, left.ids, tokenizer),
         tokenizer,
         canonical=True,
         atoms=config.whole_atoms,
@@ -220,9 +222,33 @@ def diff_pair(
         step_roles=name_step_roles(hunks, labels),
         weights=weights,
         hunks=tuple(hunks),
+        marked=tuple(map(tuple, marks.tokens)),
         quality=measure_quality(hunks, marks, labels, (len(left.ids), len(other.ids)), script),
         lossy=left.text != wrong or other.text != right,
     )
+
+
+def encode_repair(
+    repair: str, completion_ids: Sequence[int], tokenizer: TextTokenizer
+) -> list[int]:
+    """Encode a repair as the policy would have written it: `PairDiff.repair_ids`, length U.
+
+    Canonical ids, ended by the special tokens that end the completion. So where the policy has
+    closed its answer the repair is closed, too, and teaches to stop; where the answer was cut off
+    at the length limit, or imported as text, neither has an end.
+
+    Raises:
+        RowError: `invalid_unicode` for a lone surrogate; `token_out_of_vocabulary`.
+    """
+    check_unicode(repair=repair)
+    known = len(tokenizer.table.special)
+    strange = next((token for token in completion_ids if not 0 <= token < known), None)
+    if strange is not None:
+        raise RowError(
+            "token_out_of_vocabulary",
+            f"id {strange} is none of the {known} of {tokenizer.name}.",
+        )
+    return [*tokenizer.encode(repair), *tokenizer.take_ending(completion_ids)]
 
 
 def check_unicode(**texts: str) -> None:

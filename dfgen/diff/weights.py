@@ -58,3 +58,64 @@ def decay_consequences(
         for token in tokens:
             weights[token] = max(weights[token], value)
     return weights * loss_mask
+
+
+class RepairedCompletion(Protocol):
+    """What counterfactual weights need of a difference; `PairDiff` has it."""
+
+    @property
+    def loss_mask(self) -> NDArray[np.bool_]:
+        """bool[T]."""
+
+    @property
+    def repair_mask(self) -> NDArray[np.bool_]:
+        """bool[U]."""
+
+    @property
+    def hunks(self) -> Sequence[Hunk]:
+        """Every edit."""
+
+    @property
+    def marked(self) -> Sequence[Sequence[int]]:
+        """For each hunk the tokens it marks."""
+
+
+def counterfactual_weights(
+    diff: RepairedCompletion, repair_logprobs: Sequence[float]
+) -> NDArray[np.float32]:
+    """Return float32[T]: how much there is to learn at each marked token, 0 at all others.
+
+    Where the policy, having read the repaired text so far, gives the new token a high probability
+    p, it would have mended this place by itself: a consequence, weight 1 - p near 0. Where p is
+    low, it has something to learn: a root, weight near 1.
+
+    New tokens are carried over to the wrong side hunk by hunk. Of n marked and m new tokens, marked
+    token k weighs as much as the heaviest of the new ones that share its stretch of the hunk, k m/n
+    to (k + 1) m/n: for n = m its counterpart. Where nothing is new (a deletion) the token that
+    comes next in the repair stands in: had the policy gone on with it by itself? Where the repair
+    ends there, nobody was asked, and the weight is 1. Anchors of an insertion weigh as the heaviest
+    new token. What several hunks mark weighs as the heaviest.
+
+    Args:
+        diff: of a completion and its repair.
+        repair_logprobs: length U, natural logs of the probabilities of `repair_ids`, each given the
+            prompt and the ids before it, under the policy that drew the completion.
+
+    Raises:
+        ValueError: not a value for each token of the repair.
+    """
+    if len(repair_logprobs) != len(diff.repair_mask):
+        raise ValueError(f"{len(repair_logprobs)} logprobs for {len(diff.repair_mask)} tokens")
+    surprise = np.clip(-np.expm1(np.asarray(repair_logprobs, dtype=np.float64)), 0.0, 1.0)
+    weights = np.zeros(len(diff.loss_mask), dtype=np.float32)
+    for hunk, tokens in zip(diff.hunks, diff.marked, strict=True):
+        new = [surprise[t] for t in range(*hunk.right_tokens) if diff.repair_mask[t]]
+        if not new:
+            new = surprise[hunk.right_tokens.start :][:1].tolist() or [1.0]
+        if hunk.wrong_bytes.start == hunk.wrong_bytes.end:
+            new = [max(new)]
+        n, m = len(tokens), len(new)
+        for k, token in enumerate(tokens):
+            heaviest = max(new[k * m // n : -((k + 1) * -m // n)])
+            weights[token] = max(float(weights[token]), heaviest)
+    return weights

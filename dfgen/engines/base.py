@@ -21,6 +21,8 @@ from dfgen.errors import EngineError
 __all__ = [
     "PREFIX_IDS",
     "SCORE",
+    "SCORE_CONTRAST",
+    "SCORE_TEMPERED",
     "Chat",
     "Decoding",
     "Engine",
@@ -45,7 +47,7 @@ FinishReason = Literal["stop", "length", "content_filter", "error"]
 
 @dataclass(frozen=True, slots=True)
 class ImageData:
-    """An encoded picture, exactly as the user gave it.
+    """An encoded picture: the view (`dfgen.pictures`) of one that the user gave.
 
     Attributes:
         data: the file's bytes.
@@ -139,6 +141,12 @@ class ScoreRequest:
             fed as text: a picture's placeholder, or an id outside its vocabulary.
         chat_template: Jinja text instead of the model's own template.
         chat_template_args: keyword arguments of the chat template.
+        temperature: above 0: the logprobs under softmax(logits / temperature) are wanted, too
+            (`ScoreResult.tempered`). Needs an engine with the feature `score_tempered`; others
+            raise `EngineError`. None: only those of the model itself.
+        contrast: the same chat with other pictures of the same sizes: how far each token's
+            distribution moves from this one to that is wanted, too (`ScoreResult.contrast_kl`).
+            Needs the feature `score_contrast`; others raise `EngineError`.
     """
 
     key: str
@@ -146,6 +154,8 @@ class ScoreRequest:
     completion_ids: tuple[int, ...]
     chat_template: str | None = None
     chat_template_args: dict[str, Any] = field(default_factory=dict)
+    temperature: float | None = None
+    contrast: tuple[Message, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,18 +213,29 @@ class ScoreResult:
         usage: `completion_tokens` is T: ids that were read, none was written.
         failure: why there are none: `completion_empty`, `ids_invalid`, `prompt_too_long` (prompt
             and completion together), or whatever makes a prompt fail in `Engine.generate`.
+        tempered: the same under softmax(logits / temperature), over the whole vocabulary: nothing
+            is cut off by top-p or top-k; None where no temperature was asked for.
+        contrast_kl: for each id the KL divergence, in nats over the whole vocabulary, of the
+            distribution it was taken from to that with the pictures of `contrast`; None where that
+            was not asked for.
     """
 
     key: str
     logprobs: Sequence[float] | None
     usage: Usage = Usage()
     failure: Failure | None = None
+    tempered: Sequence[float] | None = None
+    contrast_kl: Sequence[float] | None = None
 
 
 PREFIX_IDS = "prefix_ids"
 """Feature: `Request.prefix_ids` is followed."""
 SCORE = "score"
 """Feature: the engine is a `ScoringEngine`."""
+SCORE_CONTRAST = "score_contrast"
+"""Feature: `ScoreRequest.contrast` is followed."""
+SCORE_TEMPERED = "score_tempered"
+"""Feature: `ScoreRequest.temperature` is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +246,7 @@ class EngineInfo:
     where it is not known (a hosted API).
     `hashes` holds sha256 digests of what shapes a prompt: tokenizer, processor, chat template.
     `features` are the optional parts of the protocol that the engine has, sorted: `prefix_ids`,
-    `score`.
+    `score`, `score_contrast`, `score_tempered`.
     """
 
     name: str

@@ -42,7 +42,7 @@ def to_template_messages(messages: Sequence[Message], *, as_parts: bool) -> list
 def to_openai_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Write a chat as the `messages` of an OpenAI chat completion request.
 
-    Pictures become data URLs of their original bytes: nothing is decoded or encoded anew. A message
+    Pictures become data URLs of their bytes: nothing is decoded or encoded anew. A message
     without pictures is a plain string, the form that every server accepts.
     Source: https://platform.openai.com/docs/api-reference/chat/create
     """

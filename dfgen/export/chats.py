@@ -24,11 +24,13 @@ class Chat:
         blocks: messages with lists of blocks.
         messages: messages with one string each, `<image>` where a picture stands.
         problem: the user's message as such a string.
+        text: the user's message without its pictures.
     """
 
     blocks: list[dict[str, Any]]
     messages: list[dict[str, str]]
     problem: str
+    text: str
 
 
 class ChatMaker:
@@ -54,7 +56,8 @@ class ChatMaker:
         if self._system:
             blocks.insert(0, make_turn("system", [self._system]))
             messages.insert(0, {"role": "system", "content": self._system})
-        return Chat(blocks, messages, user)
+        text = "".join(text for text in parts if text is not None).strip()
+        return Chat(blocks, messages, user, text)
 
 
 def fill_blocks(template: Template, values: Mapping[str, str], images: int) -> list[str | None]:
@@ -70,6 +73,11 @@ def fill_blocks(template: Template, values: Mapping[str, str], images: int) -> l
     return [
         part.replace(PLACEHOLDER, "[image]") if isinstance(part, str) else None for part in parts
     ]
+
+
+def make_answer(text: str) -> dict[str, str]:
+    """Make the message of an answer as a string; a literal `<image>` is written `[image]`."""
+    return {"role": "assistant", "content": text.replace(PLACEHOLDER, "[image]")}
 
 
 def make_turn(role: str, parts: Iterable[str | None]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def make_chat_type() -> pa.DataType:
 
 
 def make_images_type() -> pa.DataType:
-    """Pictures as original bytes."""
+    """Pictures as encoded bytes: the views of them (`dfgen.pictures`)."""
     from dfgen.store import parquet
 
     return parquet.make_images_type()

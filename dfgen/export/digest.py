@@ -48,7 +48,7 @@ class MaskDigest:
         return self._hash.hexdigest()
 
     def _add(self, ids: Any, masks: Any) -> None:
-        names = ids.to_pylist()
+        names = [name or "" for name in ids.to_pylist()]
         self.trajectories += len(names)
         if masks is None:
             self._hash.update(b"".join(name.encode() + b"\0" for name in names))

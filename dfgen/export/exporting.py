@@ -6,18 +6,27 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import StorageError
+from dfgen.export.choices import Choices, describe_choices, settle_choices
 from dfgen.export.digest import MaskDigest
-from dfgen.export.making import check_sources, iter_tables
-from dfgen.export.manifest import DatasetManifest, FileEntry, TableEntry, hide_folder
-from dfgen.export.names import MANIFEST
+from dfgen.export.making import check_sources, iter_tables, refuse_damage
+from dfgen.export.manifest import (
+    DatasetManifest,
+    FileEntry,
+    TableEntry,
+    hide_folder,
+    read_dataset_manifest,
+)
 from dfgen.export.origin import describe_origin
-from dfgen.export.shard import count_left_out
+from dfgen.export.shard import count_left_out, count_without_prompt
 from dfgen.export.tables import find_table
 from dfgen.export.tables.table import ExportTable
 from dfgen.export.writing import write_files
+from dfgen.pictures import VIEW
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.validate.files import check_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +42,7 @@ def export_tables(
     out: Path,
     *,
     flat: bool = False,
+    choices: Choices | None = None,
     say: Say = lambda _: None,
 ) -> DatasetManifest:
     """Write tables and dfgen.json into a folder.
@@ -40,29 +50,42 @@ def export_tables(
     Args:
         finished: the run (`dfgen.store.finished.open_finished`).
         names: which tables (`dfgen.export.tables.TABLES`).
-        out: the folder; what it holds of an earlier export is replaced.
+        out: the folder; what it holds of an earlier export of these tables is replaced.
         flat: put the files of the one table into `out` itself, not into `out/<name>`.
+        choices: what the user chose beside names; None: each table's defaults.
         say: told what is being written.
 
     Raises:
+        ConfigError: a table does not take what was chosen.
         InputError: there is no such table, or the run lacks what it is made of.
+        InvalidDataError: a file of the run is missing or damaged.
         StorageError: it cannot be written, or something else is there.
     """
     run = finished.run
     chosen = [find_table(name) for name in names]
+    settled = [settle_choices(table, choices or Choices()) for table in chosen]
     for table in chosen:
         check_sources(finished, table)
-    _check_vacant(out)
+    _check_vacant(out, names)
+    refuse_damage(finished, check_files(finished.run))
+    lost = count_without_prompt(finished)
     sha256 = find_tokenizer_sha256(finished)
     tables: dict[str, TableEntry] = {}
-    for table in chosen:
+    for table, picked in zip(chosen, settled, strict=True):
         say(f"writing {table.name}")
+        if lost and table.needs_prompts:
+            say(f"left out of {table.name}: {lost:,} masks whose question the run does not hold")
         folder = out if flat else out / table.name
-        tables[table.name] = _write_table(finished, table, sha256, folder, out)
+        parts = iter_tables(finished, table, sha256, picked, say)
+        entry = _write_table(parts, table, sha256, folder, out)
+        entry.choices = describe_choices(picked)
+        entry.masks_left_out = lost if table.needs_prompts else 0
+        tables[table.name] = entry
     manifest = DatasetManifest(
         name=finished.pipeline.name,
         run_created=run.manifest.created,
         tokenizer={"name": hide_folder(finished.tokenizer_name), "sha256": sha256},
+        pictures=VIEW,
         tables=tables,
         prompts_left_out=count_left_out(finished),
         origin=describe_origin(finished),
@@ -85,12 +108,12 @@ def find_tokenizer_sha256(finished: FinishedRun) -> str:
 
 
 def _write_table(
-    finished: FinishedRun, table: ExportTable, sha256: str, folder: Path, out: Path
+    parts: Iterator[pa.Table], table: ExportTable, sha256: str, folder: Path, out: Path
 ) -> TableEntry:
     digest = MaskDigest(table)
 
     def hashed() -> Iterator[pa.Table]:
-        for part in iter_tables(finished, table, sha256):
+        for part in parts:
             digest.update(part)
             yield part
 
@@ -111,8 +134,18 @@ def _write_table(
     )
 
 
-def _check_vacant(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists():
+def _check_vacant(out: Path, names: Sequence[str]) -> None:
+    if (out / MANIFEST).exists():
+        others = [
+            name for name in read_dataset_manifest(out / MANIFEST).tables if name not in names
+        ]
+        if others:
+            raise StorageError(
+                f"this directory holds the table {' and '.join(others)}, which would be lost.",
+                where=str(out),
+                hint="Give each table a directory of its own.",
+            )
+    elif out.is_dir() and any(out.iterdir()):
         raise StorageError(
             f"this directory is not empty and holds no data set (it has no {MANIFEST}).",
             where=str(out),

@@ -19,8 +19,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError
-from dfgen.export.names import MANIFEST
 from dfgen.export.tables import GROUPS, TRAJECTORIES
 from dfgen.export.tables.table import ExportTable
 

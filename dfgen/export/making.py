@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, InvalidDataError
+from dfgen.export.choices import Choices, settle_choices
 from dfgen.export.columns import fit_column
 from dfgen.export.shard import read_shards
-from dfgen.export.tables import TABLES
+from dfgen.export.tables import GROUPS, TABLES
 from dfgen.export.tables.table import ExportTable
+from dfgen.validate.files import find_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dfgen.store.finished import FinishedRun
 
+SHOWN_PROBLEMS = 5
+
 
 def iter_tables(
-    finished: FinishedRun, table: ExportTable, tokenizer_sha256: str
+    finished: FinishedRun,
+    table: ExportTable,
+    tokenizer_sha256: str,
+    choices: Choices | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[pa.Table]:
     """Yield the rows of one table, in the order of the run.
 
     Args:
         tokenizer_sha256: of the tokenizer of all ids; written into every table's schema.
+        choices: settled for this table (`settle_choices`); None: its defaults.
+        say: told what the gradient of a recipe is made of.
     """
     import pyarrow as pa
 
     schema = table.make_schema(tokenizer_sha256)
-    for shard in read_shards(finished):
-        wanted = shard.gather() if table.needs_prompts else shard
-        if not wanted.masks.num_rows:
-            continue
-        columns = table.make_columns(wanted)
+    settled = settle_choices(table, Choices()) if choices is None else choices
+    chosen = {name: getattr(settled, name) for name in table.takes if name != "recipe"}
+    for part in _iter_parts(finished, table, tokenizer_sha256, settled, say):
+        columns = table.make_columns(part, **chosen)
         arrays = [fit_column(columns[field.name], field.type) for field in schema]
         yield pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _iter_parts(
+    finished: FinishedRun,
+    table: ExportTable,
+    tokenizer_sha256: str,
+    choices: Choices,
+    say: Callable[[str], None],
+) -> Iterator[Any]:
+    """What columns are made of: shards of masks, or examples."""
+    if table.made_of == "masks":
+        pictured = any(name.endswith(("image", "images")) for name, _ in table.list_fields())
+        for shard in read_shards(finished, pictured=pictured):
+            wanted = shard.gather() if table.needs_prompts else shard
+            if wanted.masks.num_rows:
+                yield wanted
+        return
+    from dfgen.export.examples import RunGroups, iter_parts
+    from dfgen.export.origin import describe_origin
+
+    source = RunGroups(
+        finished,
+        str(finished.run.root),
+        tokenizer_sha256,
+        describe_origin(finished),
+        lambda: iter_tables(finished, GROUPS, tokenizer_sha256),
+    )
+    yield from iter_parts(source, choices, say)
 
 
 def can_make(finished: FinishedRun, table: ExportTable) -> bool:
@@ -43,7 +80,13 @@ def can_make(finished: FinishedRun, table: ExportTable) -> bool:
 
 
 def check_sources(finished: FinishedRun, table: ExportTable) -> None:
-    """Raise `InputError` if the run lacks what the table is made of."""
+    """Make sure that the run has what the table is made of.
+
+    Raises:
+        InputError: it does not, or its masks are out of date.
+        InvalidDataError: files of the run are gone.
+    """
+    refuse_damage(finished, find_missing(finished.run))
     if not finished.run.table("masks").shards():
         raise InputError(
             "the mask stage has not finished any shard, so there are no masks to export.",
@@ -64,4 +107,15 @@ def check_sources(finished: FinishedRun, table: ExportTable) -> None:
             f"the table {table.name} needs the questions, and this run holds none.",
             where=str(finished.run.root),
             hint=f"Without questions there can be: {', '.join(possible)}.",
+        )
+
+
+def refuse_damage(finished: FinishedRun, problems: Sequence[str]) -> None:
+    """Raise `InvalidDataError` if something is wrong with files of the run."""
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+        raise InvalidDataError(
+            f"{len(problems)} files of the run are damaged, so nothing is made of it:\n{shown}",
+            where=str(finished.run.root),
+            hint="`dfgen validate` lists them all.",
         )

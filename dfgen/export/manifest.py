@@ -11,7 +11,14 @@ import json
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.version import UPDATE_HINT, VERSION
@@ -39,6 +46,18 @@ class TableEntry(BaseModel):
     masks_sha256: str
     """`dfgen.export.digest.MaskDigest` of all rows."""
     files: list[FileEntry]
+    choices: dict[str, Any] = Field(default_factory=dict)
+    """What was chosen of the table beside its name: the recipe with all that it says, ..."""
+
+    masks_left_out: int = 0
+    """Masks that are not in it because the run does not hold their question."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, so that a dfgen from before these fields reads the rest."""
+        data: dict[str, Any] = write(self)
+        added = ("choices", "masks_left_out")
+        return {key: value for key, value in data.items() if key not in added or value}
 
 
 class DatasetManifest(BaseModel):
@@ -53,6 +72,8 @@ class DatasetManifest(BaseModel):
     """When the run was begun; ISO 8601, UTC."""
     tokenizer: dict[str, str | None]
     """`name` and `sha256` of the policy's tokenizer, to which all ids belong."""
+    pictures: str | None = None
+    """Version of the view (`dfgen.pictures`) in which pictures stand in the tables."""
     tables: dict[str, TableEntry]
     prompts_left_out: int = 0
     """Prompts without any trajectory that has a mask."""

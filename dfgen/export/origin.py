@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from dfgen.config.sampling import find_sampling
 from dfgen.export.manifest import hide_folder
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
+    from dfgen.config.sampling import Sampling
     from dfgen.store.finished import FinishedRun
     from dfgen.store.run import Run
 
@@ -25,6 +27,7 @@ def describe_origin(finished: FinishedRun) -> dict[str, Any]:
     if not finished.has_answers_of_its_own:
         return {"mask": pipeline.mask.model_dump(mode="json"), "stages": _describe_stages(run)}
     sample, repair = pipeline.sample, pipeline.repair
+    sampling = find_sampling(pipeline.policy, sample)
     origin: dict[str, Any] = {
         "seed": pipeline.seed,
         "prompts": _describe_source(pipeline),
@@ -32,6 +35,7 @@ def describe_origin(finished: FinishedRun) -> dict[str, Any]:
         "sampling": {
             "num_samples": sample.num_samples,
             **{name: getattr(sample, name) for name in _DECODING},
+            "truncated": sampling.truncated,
             "prompt_sha256": _hash_text(sample.prompt),
             "system_sha256": _hash_text(sample.system),
         },
@@ -50,9 +54,36 @@ def describe_origin(finished: FinishedRun) -> dict[str, Any]:
     }
     template = run.manifest.get_stage("repair").fingerprint.get("facts.repair.template")
     origin["repair"]["prompt_sha256"] = template or _hash_text(repair.prompt)
+    if run.manifest.get_stage("score").state != "pending":
+        origin["scores"] = _describe_scores(run, pipeline, sampling)
     if pipeline.imports is not None:
         origin["imported_from"] = pipeline.imports.model
     return origin
+
+
+def _describe_scores(run: Run, pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
+    """Say which logprobs the columns of the score stage hold, and how well they fit the stored.
+
+    `temperature` is that of `tempered_logprobs`, null where these columns are not filled: they
+    equal the raw ones at 1. No column takes a truncation (`truncated`) into account.
+    """
+    facts = run.manifest.get_stage("score").facts
+    gap = facts.get("gap") or {}
+    tempered = sampling.trainers_temperature if pipeline.score.tempered else None
+    visual = None
+    if pipeline.score.visual:
+        compares = "score_contrast" in facts.get("engine", {}).get("features", ())
+        visual = "kl" if compares else "log_ratio"
+    return {
+        "engine": _describe_engine(pipeline.scorer),
+        "dtype": facts.get("engine", {}).get("dtype"),
+        "sampling_temperature": sampling.temperature,
+        "temperature": tempered,
+        "truncated": sampling.truncated,
+        "visual": visual,
+        "largest_gap": gap.get("largest"),
+        "compared": gap.get("compared"),
+    }
 
 
 def _describe_stages(run: Run) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dfgen.errors import DamagedFileError
 from dfgen.export.chats import Chat, ChatMaker
 from dfgen.export.columns import RENAMED
+from dfgen.export.pictures import show_pictures
 from dfgen.store.prompt_finder import PromptFinder
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Shard:
     """Prompts that have masks, and their masks, both in the order of the run.
 
     Attributes:
-        prompts: table of `dfgen.records.Prompt`, N rows.
+        prompts: table of `dfgen.records.Prompt`, N rows; `images` are views (`dfgen.pictures`), or
+            missing where the table has no column for pictures.
         masks: table of `dfgen.records.Mask` under published column names, M rows.
         owners: int64[M]: the row of `prompts` that each mask belongs to, or `UNKNOWN`.
         chats: N prompts as the policy was asked them.
@@ -72,14 +74,18 @@ class Shard:
         return pa.array(np.append(0, np.cumsum(counts)), pa.int32())
 
 
-def read_shards(finished: FinishedRun) -> Iterator[Shard]:
+def read_shards(finished: FinishedRun, *, pictured: bool = True) -> Iterator[Shard]:
     """Read the shards of a run that have masks, in order.
 
     A run that drew its answers knows every prompt, and its masks stand in their order. Masks of
     pairs may have no prompt or share one from afar; a prompt of pairs in several shards is in each.
 
+    Args:
+        pictured: whether the pictures are wanted.
+
     Raises:
         DamagedFileError: masks and prompts do not belong together.
+        InputError: see `show_pictures`.
         StorageError: a file cannot be read.
     """
     prompts = PromptFinder(finished.prompts)
@@ -96,11 +102,12 @@ def read_shards(finished: FinishedRun) -> Iterator[Shard]:
         ranks = {name: i for i, name in enumerate(found["prompt_id"].to_pylist())}
         renamed = [RENAMED.get(name, name) for name in masks.column_names]
         if masks.num_rows:
+            chats = _make_chats(maker, found)
             yield Shard(
-                found,
+                show_pictures(finished, found) if pictured else found.drop_columns("images"),
                 masks.rename_columns(renamed).replace_schema_metadata(None),
                 np.array([ranks.get(name, UNKNOWN) for name in names], np.int64),
-                _make_chats(maker, found),
+                chats,
                 row,
                 f"dfgen/{finished.pipeline.name}",
             )
@@ -120,6 +127,22 @@ def count_left_out(finished: FinishedRun) -> int:
         name not in kept
         for number in table.shards()
         for name in table.read(number, ["prompt_id"])["prompt_id"].to_pylist()
+    )
+
+
+def count_without_prompt(finished: FinishedRun) -> int:
+    """Masks whose prompt the run does not hold, such as those of pairs without a question."""
+    if finished.has_answers_of_its_own:
+        return 0
+    table, masks = finished.prompts, finished.run.table("masks")
+    known: set[str] = set()
+    for number in [] if table is None else table.shards():
+        assert table is not None
+        known.update(table.read(number, ["prompt_id"])["prompt_id"].to_pylist())
+    return sum(
+        name not in known
+        for number in masks.shards()
+        for name in masks.read(number, ["prompt_id"])["prompt_id"].to_pylist()
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.export.columns import RENAMED, merge_chunks
 from dfgen.export.manifest import read_dataset_manifest
-from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.export.tables import TRAJECTORIES
 from dfgen.export.tables.table import ExportTable
 

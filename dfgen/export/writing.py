@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfgen.export.names import name_shard
+from dfgen.dataset_names import name_shard
 from dfgen.store.atomic_files import make_directory
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.os_errors import explain_os_errors

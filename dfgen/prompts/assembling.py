@@ -9,12 +9,14 @@ from dfgen.config.prompts import AnswerType, Columns, SourceConfig
 from dfgen.errors import ConfigError, RowError
 from dfgen.prompts import demo_scenes
 from dfgen.prompts.answers import read_answer, read_precision, read_solution, write_value
-from dfgen.prompts.choices import find_answer_letter, read_choices
+from dfgen.prompts.choices import find_answer_letter, mark_choices, read_choices
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.identity import make_prompt_id
 from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.metadata import write_metadata
 from dfgen.prompts.questions import (
+    check_placeholders,
+    count_placeholders,
     has_placeholder,
     mark_placeholders,
     read_question,
@@ -56,14 +58,17 @@ class PromptAssembler:
         if not question:
             raise RowError("question_missing", "the question has no text beside its pictures")
         choices = read_choices(get_value(values, columns.choices))
+        solution = read_solution(get_value(values, columns.solution))
+        pictures = in_chat if cells is None else cells
+        check_placeholders((text, *choices), solution, len(pictures))
+        choices = mark_choices(choices, count_placeholders(text))
         answer = read_answer(get_value(values, columns.answer))
         if self._config.answer_index is not None and choices:
             answer = find_answer_letter(answer, self._config.answer_index, choices)
         answer_type = self._read_answer_type(row)
         if choices and answer_type in {"auto", "choice"}:
             _check_choice(answer, choices)
-        solution = read_solution(get_value(values, columns.solution))
-        images, infos = self._pictures.read(in_chat if cells is None else cells, row.folder)
+        images, infos = self._pictures.read(pictures, row.folder)
         return Prompt(
             prompt_id=make_prompt_id(question, choices, answer, [info.sha256 for info in infos]),
             question=question,

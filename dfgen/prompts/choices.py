@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import string
+from collections.abc import Sequence
 from typing import Any
 
 from dfgen.errors import RowError
 from dfgen.prompts.answers import write_value
-from dfgen.prompts.questions import mark_placeholders
+from dfgen.prompts.questions import count_placeholders, mark_placeholders
 
 _MOST = len(string.ascii_uppercase)
 
@@ -18,7 +19,7 @@ def read_choices(cell: Any) -> list[str]:
     """Return the options in the order of their letters; an empty list for an open question.
 
     Shapes: a list; `{A: text, B: text}`; `{label: [A, B], text: [text, text]}`; a list written as
-    JSON or as Python. Placeholders of pictures become `[image N]`.
+    JSON or as Python. Placeholders of pictures are left in (`mark_choices`).
 
     Raises:
         RowError: choices_invalid.
@@ -34,8 +35,21 @@ def read_choices(cell: Any) -> list[str]:
             raise _refuse(f"choice {letter} is not text: {error}", cell) from error
         if text is None:
             raise _refuse(f"choice {letter} is empty", cell)
-        choices.append(mark_placeholders(text))
+        choices.append(text)
     return choices
+
+
+def mark_choices(choices: Sequence[str], count: int) -> list[str]:
+    """Replace placeholders of pictures by `[image N]`, counted on from the question.
+
+    Args:
+        count: placeholders without a number in the question.
+    """
+    marked = []
+    for choice in choices:
+        marked.append(mark_placeholders(choice, count))
+        count += count_placeholders(choice)
+    return marked
 
 
 def find_answer_letter(answer: str, first: int, choices: list[str]) -> str:

@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 from dfgen.config.prompts import ImageLimits, SourceConfig
 from dfgen.errors import RowError
 from dfgen.prompts.columns import MISSING, find_value, list_image_columns
-from dfgen.prompts.image_decode import check_size, verify_image
+from dfgen.prompts.image_check import check_size, verify_image
 from dfgen.prompts.rows import SourceRow
 from dfgen.records import Image, ImageInfo
 
@@ -73,7 +73,8 @@ class PictureReader:
         """Return the pictures of one row and what decoding them showed.
 
         Raises:
-            RowError: image_missing, image_remote, image_too_large, image_too_many, image_corrupt.
+            RowError: image_missing, image_remote, image_too_large, image_too_small,
+                image_too_narrow, image_too_many, image_corrupt.
         """
         if len(cells) > self._limits.max_per_prompt:
             raise RowError(

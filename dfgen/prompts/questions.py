@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from dfgen.errors import RowError
 
-_PLACEHOLDER = re.compile(r"<\|?image(?:[ _]?(\d+))?\|?>")
+# The usual forms, which may be numbered, and what chat templates write: one picture each, also
+# where a processor has repeated a token for every patch of it.
+_PLACEHOLDER = re.compile(
+    r"<\|?image(?:[ _]?(\d+))?\|?>"
+    r"|<\|vision_start\|>(?:<\|image_pad\|>)+<\|vision_end\|>|<\|image_pad\|>"
+    r"|<start_of_image>(?:(?:<image_soft_token>)+<end_of_image>)?|<image_soft_token>"
+    r"|<img>(?:<IMG_CONTEXT>)+</img>|<IMG_CONTEXT>"
+    r"|<\|?(?:image_placeholder|IMAGE_PLACEHOLDER|ImageHere|media_pad|imgpad)\|?>"
+    r"|\[IMG\]"
+)
+_SHOWN = 40
 _USER_ROLES = ("user", "human")
 _PICTURE_KEYS = ("image", "image_url", "url", "path", "bytes", "base64")
 
@@ -88,10 +99,47 @@ def has_placeholder(text: str) -> bool:
     return _PLACEHOLDER.search(text) is not None
 
 
+def count_placeholders(text: str) -> int:
+    """Count the placeholders of a text that have no number of their own."""
+    return sum(match[1] is None for match in _PLACEHOLDER.finditer(text))
+
+
+def check_placeholders(texts: Sequence[str], solution: str | None, pictures: int) -> None:
+    """Compare the placeholders of a row with its pictures.
+
+    Without any, the pictures stand where `sample.prompt` puts them. Otherwise each placeholder
+    without a number stands for a picture, and each number for one, however often and wherever it
+    is named; there have to be as many pictures, and no number beyond them.
+
+    Args:
+        texts: question and choices.
+        solution: numbers count here, too; others are about the same pictures again.
+
+    Raises:
+        RowError: placeholder_mismatch.
+    """
+    found = [match for text in texts for match in _PLACEHOLDER.finditer(text)]
+    if not found:
+        return
+    named = [match for match in _PLACEHOLDER.finditer(solution or "") if match[1]]
+    numbers = {int(match[1]) for match in (*found, *named) if match[1]}
+    count = len(numbers) + sum(match[1] is None for match in found)
+    if count == pictures and max(numbers, default=0) <= pictures:
+        return
+    shown = ", ".join(dict.fromkeys(match[0][:_SHOWN] for match in found))
+    raise RowError(
+        "placeholder_mismatch",
+        f"question and choices stand for {count} pictures ({shown}), and the row has {pictures};"
+        " take the placeholder out of the text, or name all picture columns in columns.images",
+        {"placeholders": [match[0][:_SHOWN] for match in found], "images": pictures},
+    )
+
+
 def replace_placeholders(text: str) -> str:
     """Take picture placeholders out of a text, so that no processor counts them as pictures.
 
-    Placeholders are `<image>`, `<image1>`, `<image 1>`, `<image_1>` and their `<|...|>` forms. The
+    Placeholders are `<image>`, `<image1>`, `<image 1>`, `<image_1>` and their `<|...|>` forms, and
+    what chat templates write for a picture (`<|image_pad|>`, `<image_soft_token>`, `[IMG]`). The
     pictures themselves stand where `{images}` stands in `sample.prompt`. If every placeholder is
     at the start, at the end, or on a line of its own, all are removed. If one of them stands
     inside a sentence, the text refers to its pictures, and every placeholder becomes the plain
@@ -112,9 +160,12 @@ def replace_placeholders(text: str) -> str:
     return "\n".join(lines).strip()
 
 
-def mark_placeholders(text: str) -> str:
-    """Replace every placeholder by `[image N]`."""
-    count = 0
+def mark_placeholders(text: str, count: int = 0) -> str:
+    """Replace every placeholder by `[image N]`.
+
+    Args:
+        count: placeholders without a number that stand before the text.
+    """
 
     def number(match: re.Match[str]) -> str:
         nonlocal count

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.export.manifest import DatasetManifest
-from dfgen.export.names import MANIFEST
 from dfgen.export.tables import TABLES
 
 README = "README.md"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import PublishError
-from dfgen.export.names import MANIFEST
 from dfgen.publish.hub import Hub
 from dfgen.publish.options import PublishOptions, Say
 from dfgen.publish.release import LocalFile, Release, RemoteFile

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfgen.errors import InvalidDataError
+from dfgen.errors import ConfigError
 from dfgen.export.exporting import export_tables, write_manifest
 from dfgen.export.making import can_make
 from dfgen.export.tables import TABLES, find_table
@@ -32,13 +32,11 @@ def stage_release(
     """Write tables, manifest, card and plots; equal runs and options give equal files.
 
     Raises:
-        InvalidDataError: a file of the run is damaged.
+        InvalidDataError: a file of the run is missing or damaged.
         InputError: the run lacks what a table is made of, or its masks are out of date.
         StorageError: the folder cannot be written.
     """
     from dfgen.report.card import write_card
-
-    check_run(finished)
     from dfgen.report.stats import collect_numbers
 
     with explain_os_errors(folder, "clear"):
@@ -66,26 +64,19 @@ def stage_release(
     return collect_release(folder, manifest)
 
 
-def check_run(finished: FinishedRun) -> None:
-    """Make sure that every file of the run is the one that was written.
+def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:
+    """Choose the tables asked for; where none were, those usual ones that the run can give.
 
     Raises:
-        InvalidDataError: names the files that are not.
+        ConfigError: what was asked for is made of `groups` by a recipe, on the trainer's machine.
     """
-    from dfgen.validate.files import check_files
-
-    problems = check_files(finished.run)
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:5])
-        raise InvalidDataError(
-            f"{len(problems)} files of the run are damaged, so nothing is published:\n{shown}",
-            where=str(finished.run.root),
-            hint="`dfgen validate` lists them all.",
+    private = [name for name in options.tables if not find_table(name).on_hub]
+    if private:
+        raise ConfigError(
+            f"the table {private[0]} is not published: a recipe makes it of groups, and whoever "
+            "trains chooses the recipe.",
+            hint="Publish groups; `dfgen.trainers` makes the same examples of them.",
         )
-
-
-def choose_tables(finished: FinishedRun, options: PublishOptions, say: Say) -> Sequence[str]:
-    """Choose the tables asked for; where none were, those usual ones that the run can give."""
     if options.tables:
         return options.tables
     possible = [name for name in DEFAULT_TABLES if can_make(finished, find_table(name))]

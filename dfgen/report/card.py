@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dfgen.report.training import write_training
 from dfgen.version import DISTRIBUTION
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -97,7 +98,7 @@ def write_card(
         shown,
         "## Tables\n\n" + _write_tables(manifest, descriptions),
         "## Load it\n\n" + _write_loading(repo_id, manifest),
-        "## Train with it\n\n" + _write_training(repo_id) if "groups" in tables else "",
+        "## Train with it\n\n" + write_training(repo_id) if "groups" in tables else "",
         "## How it was made\n\n" + describe_models(manifest),
         "## Counts\n\n" + list_counts(manifest),
         "## What was left out\n\n" + rejects if rejects else "",
@@ -179,34 +180,6 @@ Token ids belong to the tokenizer `{manifest["tokenizer"]["name"]}` (sha256
 def _find_loader(tables: Mapping[str, Any]) -> str | None:
     """The table that `dfgen` itself would load rows with token ids from; None: there is none."""
     return next((name for name in _LOADERS if name in tables), None)
-
-
-def _write_training(repo_id: str) -> str:
-    return f"""The table `groups` is read by the stock loaders as it is. TRL:
-
-```python
-from datasets import load_dataset
-from trl import GRPOConfig, GRPOTrainer
-table = load_dataset("{repo_id}", "groups", split="train")
-trainer = GRPOTrainer(model="YOUR-POLICY", reward_funcs=your_reward, args=GRPOConfig(), \
-train_dataset=table)
-trainer.train()       # online; your_reward(completions, answer, trajectories, **columns) -> floats
-```
-
-verl (chat with `<image>` in `messages`, pictures in `images`, reference in `reward_model`):
-
-```bash
-hf download {repo_id} --repo-type dataset --local-dir masks
-python -m verl.trainer.main_ppo algorithm.adv_estimator=grpo \\
-  data.train_files="[$(ls masks/groups/*.parquet | paste -sd,)]" \\
-  data.prompt_key=messages data.image_key=images data.return_multi_modal_inputs=True \\
-  actor_rollout_ref.model.path=YOUR-POLICY custom_reward_function.path=your_reward.py
-```
-
-ms-swift, EasyR1 and OpenRLHF find their columns too (`messages`, `problem`, `answer`). A 0/1 mask
-multiplied into the loss renormalises it: with per-sequence normalisation three marked tokens carry
-the gradient of the whole answer. Multiply the *advantage* instead to keep the full length as the
-divisor, or normalise over the batch (`dapo`, `dr_grpo`)."""
 
 
 def _write_columns(manifest: Mapping[str, Any]) -> str:
@@ -313,6 +286,14 @@ def list_counts(manifest: Mapping[str, Any]) -> str:
     if manifest.get("prompts_left_out"):
         lines.append(
             f"{manifest['prompts_left_out']:,} prompts have no trajectory and are left out."
+        )
+    tables = manifest.get("tables", {})
+    lost = {name: table.get("masks_left_out") for name, table in tables.items()}
+    named = [f"`{name}`" for name, count in lost.items() if count]
+    if named:
+        lines.append(
+            f"{max(filter(None, lost.values())):,} masks have no question and are not in "
+            f"{' and '.join(named)}."
         )
     return "\n".join(lines)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from itertools import zip_longest
 
 import numpy as np
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
+
+from dfgen.errors import RowError
+from dfgen.pictures.decode import decode_small
 
 UPPER_HALF = "▀"
 
@@ -18,18 +20,13 @@ def render_picture(data: bytes, columns: int) -> Text | None:
 
     None if it cannot be decoded.
     """
-    import PIL.Image
     import PIL.ImageOps
 
     try:
-        with PIL.Image.open(io.BytesIO(data)) as source:
-            source.draft("RGB", (columns * 2, columns * 2))
-            picture = PIL.ImageOps.exif_transpose(source).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
+        picture, _ = decode_small(data, columns * 2)
+    except RowError:
         return None
-    sheet = PIL.Image.new("RGBA", picture.size, "white")
-    sheet.alpha_composite(picture)
-    small = PIL.ImageOps.contain(sheet.convert("RGB"), (columns, columns))
+    small = PIL.ImageOps.contain(picture, (columns, columns))
     lines: list[list[list[int]]] = np.asarray(small).tolist()
     text = Text(no_wrap=True)
     for upper, lower in zip_longest(lines[::2], lines[1::2], fillvalue=lines[-1]):

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dfgen.records import is_right
+from dfgen.report.perception import name_errors
 from dfgen.report.view import Step, View
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
         "quality": mask["quality"],
         "steps": [_describe_step(step) for step in view.steps],
         "hunks": [
-            {**_describe_hunk(hunk), **needed.get(tuple(hunk["wrong_bytes"]), _UNTESTED)}
-            for hunk in view.hunks
+            {
+                **_describe_hunk(hunk),
+                **needed.get(tuple(hunk["wrong_bytes"]), _UNTESTED),
+                "error": error,
+            }
+            for hunk, error in zip(view.hunks, name_errors(mask), strict=True)
         ],
         "repair": None
         if repair is None

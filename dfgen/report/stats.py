@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dfgen.records import is_right
+from dfgen.report.perception import measure_perception
 from dfgen.stages.repair.necessity import NecessityCount
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     people = measure_agreement(finished)
     if people is not None:
         numbers["people"] = people
+    if run.table("masks").shards():
+        errors = measure_perception(finished)
+        if errors is not None:
+            numbers["errors"] = errors
+    scores = run.manifest.get_stage("score").facts.get("gap")
+    if scores:
+        numbers["scores"] = {f"gap_{name}": value for name, value in scores.items()}
     truth = measure_truth(finished)
     if truth is not None:
         numbers["demo_truth"] = truth

@@ -21,8 +21,6 @@ LARGEST_SIDE = 448
 EXACT_SIDE = 128
 _SIDES = (LARGEST_SIDE, 384, 320, 256, 192, 128, 96)
 _QUALITIES = (80, 65, 50, 35)
-_ORIENTATION_TAG = 0x0112
-_TURNED = 5  # EXIF orientations from here on swap width and height
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,18 @@ def make_thumbnail(data: bytes, max_bytes: int) -> Thumbnail | None:
     """
     import PIL.Image
 
+    from dfgen.errors import RowError
+    from dfgen.pictures.decode import decode_small
+
     try:
         with warnings.catch_warnings():
             # Pillow warns of damaged metadata in pictures that decode all the same.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            picture, size = _open(data)
-    except (
-        *(OSError, ValueError, SyntaxError),
-        *(PIL.Image.DecompressionBombWarning, PIL.Image.DecompressionBombError),
-    ):
+            picture, size = decode_small(data, LARGEST_SIDE * 2)
+    except RowError:
         return None
+    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
     exact = max(picture.size) <= EXACT_SIDE
     encoded = b""
     for encoded in _try_sizes(picture, exact):
@@ -63,26 +62,6 @@ def make_thumbnail(data: bytes, max_bytes: int) -> Thumbnail | None:
             break
     url = f"data:image/webp;base64,{base64.b64encode(encoded).decode('ascii')}"
     return Thumbnail(url, *size, exact)
-
-
-def _open(data: bytes) -> tuple[PIL.Image.Image, tuple[int, int]]:
-    """The picture as people see it, at most `LARGEST_SIDE` pixels, and its true size."""
-    import PIL.Image
-    import PIL.ImageOps
-
-    with PIL.Image.open(io.BytesIO(data)) as source:
-        size = source.size
-        if source.getexif().get(_ORIENTATION_TAG, 1) >= _TURNED:
-            size = (size[1], size[0])
-        source.draft("RGB", (LARGEST_SIDE * 2, LARGEST_SIDE * 2))
-        picture = PIL.ImageOps.exif_transpose(source)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        picture = PIL.Image.new("RGBA", layer.size, "white")
-        picture.alpha_composite(layer)
-    picture = picture.convert("RGB")
-    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    return picture, size
 
 
 def _try_sizes(picture: PIL.Image.Image, exact: bool) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dfgen.report.halfblocks import render_picture
 from dfgen.report.marking import Marker, disarm
+from dfgen.report.perception import name_errors
 from dfgen.report.view import View, build_view
 
 if TYPE_CHECKING:
@@ -173,9 +174,11 @@ class SampleView:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
         names = ["step", "was", "is", "kind", "cause", "in mask"]
         reasons = any(hunk.get("reason") for hunk in view.hunks)
-        for name in [*names, *(["reason"] if reasons else [])]:
+        errors = name_errors(self.sample.mask)
+        told = any(errors)
+        for name in [*names, *(["error of"] if told else []), *(["reason"] if reasons else [])]:
             table.add_column(name)
-        for hunk in view.hunks:
+        for hunk, error in zip(view.hunks, errors, strict=True):
             table.add_row(
                 str(hunk["wrong_step"] + 1),
                 _quote(hunk["wrong_text"], "red"),
@@ -183,6 +186,7 @@ class SampleView:
                 hunk["kind"],
                 hunk.get("role") or "",
                 "yes" if hunk["in_mask"] else "no",
+                *([error or ""] if told else []),
                 *([Text(disarm(hunk.get("reason") or ""))] if reasons else []),
             )
         return table

@@ -66,6 +66,8 @@ def is_wanted(session: Session, stage: Stage) -> bool:
     kind = session.pipeline.kind
     if stage == "repair" and session.pipeline.repair.engine is None:
         return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
+    if stage == "score":
+        return session.pipeline.score.enabled
     return kind == "sampled" or (kind == "imported" and stage != "sample")
 
 

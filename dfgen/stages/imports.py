@@ -10,6 +10,7 @@ from dfgen.errors import InputError, RowError
 from dfgen.records import Prompt, Reject, Trajectory, make_trajectory_id
 from dfgen.stages.chunks import Chunk, cut_chunks
 from dfgen.stages.sample.draws import describe_verdict, grade_texts, make_answer_key
+from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session
 from dfgen.stages.work import open_graders
 
@@ -66,6 +67,7 @@ class ImportShards:
         self.session = session
         self.counts = {"input": 0, "output": 0, "rejects": 0}
         self.cells = {"input": 0, "output": 0, "rejects": 0}
+        self._screening = Screening(session.tokenizer.control_tokens)
 
     def add(self, chunk: Chunk[ImportedGroup | Reject], pool: GradePool) -> None:
         """Take the rows of one shard; its answers are graded and written unless they are there."""
@@ -126,6 +128,7 @@ class ImportShards:
     def _encode(
         self, prompt: Prompt, index: int, answer: ImportedResponse, verdict: Verdict
     ) -> Trajectory:
+        self._screening.check(prompt)
         tokenizer = self.session.tokenizer
         ids = tokenizer.encode(answer.text)
         if tokenizer.decode(ids) != answer.text:

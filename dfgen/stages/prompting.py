@@ -6,10 +6,11 @@ import string
 from collections.abc import Mapping, Sequence
 
 from dfgen.engines.base import ImageData, Message, Part
-from dfgen.errors import ConfigError
-from dfgen.records import Prompt
+from dfgen.errors import ConfigError, RowError
+from dfgen.pictures.view import RecentViews
+from dfgen.records import Image, ImageInfo, Prompt
 
-MIME_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+_VIEWS = RecentViews(max_bytes=64 * 1024 * 1024)
 
 
 class Template:
@@ -84,15 +85,20 @@ def build_messages(
 
 
 def list_images(prompt: Prompt) -> list[ImageData]:
-    """List the prompt's pictures as engines take them."""
+    """List the views of the prompt's pictures (`dfgen.pictures`), as engines take them."""
     return [
-        ImageData(image.bytes, info.sha256, _name_mime_type(info.format))
+        _show_image(image, info)
         for image, info in zip(prompt.images, prompt.image_info, strict=True)
     ]
 
 
-def _name_mime_type(image_format: str) -> str:
-    return MIME_TYPES.get(image_format, f"image/{image_format.lower()}")
+def _show_image(image: Image, info: ImageInfo) -> ImageData:
+    try:
+        view = _VIEWS.make_view(image.bytes, info.sha256)
+    except RowError:
+        # Whoever decodes it says so of this row alone.
+        return ImageData(image.bytes, info.sha256, f"image/{info.format.lower()}")
+    return ImageData(view.data, view.sha256 if view.changed else info.sha256, view.mime)
 
 
 def format_choices(choices: Sequence[str]) -> str:

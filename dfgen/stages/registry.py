@@ -8,12 +8,13 @@ from __future__ import annotations
 from dfgen.stages.mask.stage import MaskStage
 from dfgen.stages.repair.stage import RepairStage
 from dfgen.stages.sample.stage import SampleStage
+from dfgen.stages.score.stage import ScoreStage
 from dfgen.stages.work import StageWork, Tools, run_shards
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
 WORKS: dict[Stage, StageWork] = {
-    work.stage: work for work in (SampleStage(), RepairStage(), MaskStage())
+    work.stage: work for work in (SampleStage(), RepairStage(), ScoreStage(), MaskStage())
 }
 """A side stage enters itself here. Reading a source is no stage of shards: it makes them."""
 

@@ -90,6 +90,12 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
         ) from error
 
 
+def list_entry_files(folder: Path, stage: Stage) -> list[int]:
+    """Return the shards of a stage whose entries run.json has not taken in yet."""
+    found = folder.glob(f"{stage}-*{SUFFIX}")
+    return sorted(int(path.name[len(stage) + 1 : -len(SUFFIX)]) for path in found)
+
+
 def is_current(entry: ShardEntry | None, generations: Mapping[Table, int]) -> bool:
     """Say whether a shard was made from the generations that its inputs have now.
 

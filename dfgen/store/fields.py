@@ -64,10 +64,12 @@ _SOURCE_RESULT = (
     "columns.question",
     "columns.solution",
     "image_root",
+    "images.max_aspect",
     "images.max_bytes",
     "images.max_per_prompt",
     "images.max_pixels",
     "images.min_per_prompt",
+    "images.min_side",
     "limit",
     "name",
     "path",
@@ -160,8 +162,15 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "repair.system",
         "repair.unneeded_weight",
     ),
+    "score": (
+        "score.completions",
+        *_under("score.engine", _ENGINE_RESULT),
+        "score.tempered",
+        "score.visual",
+    ),
     "mask": (
         "mask.consequence_weight",
+        "mask.counterfactual",
         "mask.correct",
         "mask.crumb_max_chars",
         "mask.crumb_max_units",
@@ -199,6 +208,10 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     "repair.max_cost_usd",  # when to stop, not what to make
     "repair.max_requests",
     "retokenize.path",  # the masks there are compared, shard by shard
+    "score.enabled",  # whether, not what
+    *_under("score.engine", _ENGINE_NEUTRAL),
+    "score.max_gap",  # when to stop, not what to make
+    "score.max_gap_share",
     "version",
     "workers",
 )

@@ -6,6 +6,7 @@
                                         (sample), repairs/ (repair), masks/ (mask)
     RUN/controls/part-00000.parquet     what the repairer did to right trajectories; no stage reads
                                         them, and a shard without any has no file
+    RUN/scores/part-00000.parquet       how probable answers and repairs are to the policy (score)
     RUN/rejects/sample-00000.parquet    rows of a stage and shard that went no further
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
@@ -26,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from dfgen.records import Control, Mask, Prompt, Record, Repair, Trajectory
+from dfgen.records import Control, Mask, Prompt, Record, Repair, Score, Trajectory
 
 Stage = str
 """Name of a stage: one of `STAGES`, or of a side stage."""
@@ -71,26 +72,31 @@ _FLOW = (
     StageLayout("mask", "masks", Mask, ("trajectories", "repairs")),
 )
 
-_SIDE: dict[Stage, StageLayout] = {}
+_SIDE: dict[Stage, StageLayout] = {
+    "score": StageLayout("score", "scores", Score, ("trajectories", "repairs")),
+}
 
 STAGES: tuple[Stage, ...] = tuple(layout.stage for layout in _FLOW)
 """In the order in which rows flow."""
 
-OUTPUTS: dict[Stage, Table] = {layout.stage: layout.output for layout in _FLOW}
+OUTPUTS: dict[Stage, Table] = {layout.stage: layout.output for layout in (*_FLOW, *_SIDE.values())}
 """The table that a stage writes."""
 
 TABLES: dict[Table, type[Record]] = {
     **{layout.output: layout.record for layout in _FLOW},
     "controls": Control,
+    **{layout.output: layout.record for layout in _SIDE.values()},
 }
 """The record of each table's rows."""
 
 BESIDE: dict[Stage, tuple[Table, ...]] = {"repair": ("controls",)}
 """Tables that a stage writes beside its output."""
 
+_MAIN: tuple[Table, ...] = (*(layout.output for layout in _FLOW), "controls", REJECTS)
+
 TABLES_OF_KIND: dict[Kind, tuple[Table, ...]] = {
-    "sampled": (*TABLES, REJECTS),
-    "imported": (*TABLES, REJECTS),
+    "sampled": _MAIN,
+    "imported": _MAIN,
     "pairs": ("prompts", "masks", REJECTS),
     "retokenized": ("masks", REJECTS),
 }

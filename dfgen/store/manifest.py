@@ -66,6 +66,9 @@ class Manifest(BaseModel):
     another run, carried over to another tokenizer."""
     tables: list[Table] = Field(default_factory=list)
     """The tables that a run of this kind may have, each a folder; and the side tables it has."""
+    pictures: str | None = None
+    """Version of the view (`dfgen.pictures`) in which all models are shown the run's pictures;
+    null: begun by a dfgen that had no views."""
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""

@@ -36,7 +36,7 @@ letter and knows no "not null", so the column must be of `make_images_type()`.
 
 
 def make_images_type() -> pa.DataType:
-    """Pictures as original bytes with a name, every part nullable."""
+    """Pictures as encoded bytes with a name, every part nullable."""
     import pyarrow as pa
 
     return pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))

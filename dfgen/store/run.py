@@ -13,6 +13,7 @@ from typing import Any
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
+from dfgen.pictures import VIEW
 from dfgen.records import Reject
 from dfgen.store.atomic_files import remove_temporary_files
 from dfgen.store.entries import (
@@ -20,6 +21,7 @@ from dfgen.store.entries import (
     find_entry_file,
     hash_file,
     is_current,
+    list_entry_files,
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
@@ -39,7 +41,6 @@ from dfgen.store.layout import (
     Table,
     find_writer,
     list_inputs,
-    list_side_tables,
     list_stages,
 )
 from dfgen.store.lock import FileLock
@@ -53,6 +54,7 @@ from dfgen.store.manifest import (
 )
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.shards import ShardTable
+from dfgen.store.views import is_view_settled
 from dfgen.version import VERSION
 
 REGRADING = "regrading"
@@ -102,6 +104,7 @@ class Run:
             manifest = Manifest(
                 created=format_now(),
                 kind=pipeline.kind,
+                pictures=VIEW,
                 pipeline=pipeline.model_dump(mode="json"),
             )
             try:
@@ -167,9 +170,13 @@ class Run:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that a run of this kind has, side stages last."""
-        tables = {*self.manifest.tables, *list_side_tables()}
-        return tuple(stage for stage in list_stages() if OUTPUTS[stage] in tables)
+        """The stages that a run of this kind has, and the side stages that have begun, last."""
+        return tuple(
+            stage
+            for stage in list_stages()
+            if OUTPUTS[stage] in self.manifest.tables
+            or self.manifest.get_stage(stage).state != "pending"
+        )
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
         """Return what is remembered of a finished shard; None if nothing is.
@@ -179,6 +186,11 @@ class Run:
         """
         fresh = read_entry(self.root / JOURNAL, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
+
+    def list_noted(self, stage: Stage) -> list[int]:
+        """Return the shards of a stage that have been finished and noted, gone or not."""
+        fresh = list_entry_files(self.root / JOURNAL, stage)
+        return sorted({*fresh, *self.manifest.shards.get(stage, {})})
 
     def generation(self, table: Table, shard: int) -> int:
         """Return which version of a shard of a table is there; 0: none is."""
@@ -264,7 +276,8 @@ class Run:
                 and chat template, of a prompt template from a file, of the source's content.
 
         Raises:
-            RunMismatchError: names each field that differs, old and new value, and what to do.
+            RunMismatchError: names each field that differs, old and new value, and what to do; or
+                the run's pictures were shown in another way (dfgen.store.views).
         """
         differences = self.find_differences(stage, pipeline, facts)
         if self.manifest.get_stage("sample").facts.get(REGRADING) and stage != "prompts":
@@ -281,7 +294,14 @@ class Run:
                 hint=self._advise(stage, differences),
             )
         begun = self._list_begun()
-        self._update(lambda manifest: accept(manifest, stage, pipeline, facts, begun))
+        settled = is_view_settled(self.manifest, stage, begun, self.table("prompts"))
+
+        def change(manifest: Manifest) -> None:
+            accept(manifest, stage, pipeline, facts, begun)
+            if not settled:
+                manifest.pictures = VIEW
+
+        self._update(change)
 
     def set_stage(
         self, stage: Stage, *, state: State, counts: Mapping[str, int], **facts: Any

@@ -58,3 +58,12 @@ def build_table(processor: Any) -> PieceTable:
     drops = processor.IdToPiece(ids[0]).startswith(BLANK) and processor.DecodeIds(ids)[0] != " "
     trim = _drop_dummy_prefix if drops else None
     return PieceTable(pieces, special, is_byte, trim, InvalidBytes.PER_BYTE)
+
+
+def list_control_tokens(processor: Any) -> list[str]:
+    """List the control symbols of a `sentencepiece.SentencePieceProcessor` as they are written."""
+    return [
+        processor.IdToPiece(index)
+        for index in range(processor.GetPieceSize())
+        if processor.IsControl(index)
+    ]

@@ -29,6 +29,7 @@ class TextTokenizer:
         encode: encodes one text without special tokens.
         encode_batch: the same for many texts.
         source: a `from_*` method and the library's object that it wraps.
+        control_tokens: what special tokens are written as.
     """
 
     def __init__(
@@ -39,11 +40,15 @@ class TextTokenizer:
         encode: Callable[[str], list[int]],
         encode_batch: EncodeBatch,
         source: tuple[Callable[[Any, str], TextTokenizer], Any],
+        control_tokens: Sequence[str],
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.table = table
         self.vocab_size = len(table.pieces)
+        self.control_tokens = tuple(control_tokens)
+        """How special tokens are written. Text that spells one is plain text to `encode`, but a
+        control token to a model's own processor and to servers."""
         self._encode = encode
         self._encode_batch = encode_batch
         self._source = source
@@ -135,6 +140,7 @@ class TextTokenizer:
             encode,
             encode_batch,
             (cls.wrap_tokenizers, own),
+            [entry["content"] for entry in description["added_tokens"] if entry["special"]],
         )
 
     @classmethod
@@ -161,6 +167,7 @@ class TextTokenizer:
             encode,
             lambda texts: [encode(text) for text in texts],
             (cls.from_sentencepiece, processor),
+            sentencepiece.list_control_tokens(processor),
         )
 
     @classmethod
@@ -178,6 +185,7 @@ class TextTokenizer:
             encoding.encode_ordinary,
             encoding.encode_ordinary_batch,
             (cls.from_tiktoken, encoding),
+            [token for _, token in specials],
         )
 
 

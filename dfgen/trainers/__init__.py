@@ -2,6 +2,6 @@
 
     dfgen export --to groups ──make_examples(recipe)──▶ Example ──▶ one thin file per trainer
 
-`pip install --no-deps` of dfgen beside any trainer is enough for this package, and cannot move the
-trainer's pins.
+`pip install --no-deps .` in the clone of dfgen, beside any trainer, is enough for this package, and
+cannot move the trainer's pins.
 """

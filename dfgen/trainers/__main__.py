@@ -26,7 +26,11 @@ ADAPTERS = {
 
 
 def find_adapter(name: str, folder: Path = Path(__file__).parent) -> Path:
-    """Find the file of a trainer's adapter. Raises `InputError`."""
+    """Find the file that a trainer is given, or the module that is imported. Raises `InputError`.
+
+    What a trainer loads by path lies in `plugins/`: some put the folder of such a file first on
+    `sys.path`, where `swift.py` would hide ms-swift itself.
+    """
     wanted = name.replace("-", "_")
     path = folder / f"{wanted}.py"
     if wanted not in ADAPTERS or not path.is_file():
@@ -36,7 +40,8 @@ def find_adapter(name: str, folder: Path = Path(__file__).parent) -> Path:
             f"there is no adapter {name!r}; there are {', '.join(there)}.",
             hint=f"Did you mean {close!r}?" if close else None,
         )
-    return path
+    plugin = folder / "plugins" / f"dfgen_{wanted}.py"
+    return plugin if plugin.is_file() else path
 
 
 def list_adapters(folder: Path = Path(__file__).parent) -> list[str]:

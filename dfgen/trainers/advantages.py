@@ -36,7 +36,7 @@ class Answers:
 
     Attributes:
         edges: int64[G+1]: where each group begins and ends.
-        rewards: float64[N].
+        rewards: float64[N], of float32.
         undecided: bool[N]: nobody knows the reward.
         repaired: bool[N]: a verified repair exists.
         tokens: int64[N]: T.
@@ -111,12 +111,8 @@ def compute_advantages(answers: Answers, scale: bool) -> Floats:
     rewards = np.where(known, answers.rewards, 0.0)
     sizes = np.bincount(groups[known], minlength=count)
     means = np.bincount(groups, weights=rewards, minlength=count) / np.maximum(sizes, 1)
-    # Rounding may leave a group of equal rewards a mean that is none of them.
-    first = np.full(count, np.nan)
-    first[groups[known][::-1]] = rewards[known][::-1]
-    dead = np.ones(count, bool)
-    dead[groups[known & (rewards != first[groups])]] = False
-    away = np.where(known & ~dead[groups], rewards - means[groups], 0.0)
+    # Rewards have 24 bits, so that the mean of equal ones is exactly that one in 53.
+    away = np.where(known, rewards - means[groups], 0.0)
     if not scale:
         return away
     squares = np.bincount(groups, weights=away * away, minlength=count)

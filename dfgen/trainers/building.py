@@ -28,7 +28,7 @@ from dfgen.trainers.checks import (
     hash_tokenizer,
 )
 from dfgen.trainers.example import Example
-from dfgen.trainers.reading import GroupSource
+from dfgen.trainers.reading import Source
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.summary import Summary
 
@@ -50,23 +50,20 @@ class Reader:
         with_images: whether pictures are read.
         keep_zero: whether answers whose advantages are all 0 are yielded, too.
         picture_ids: ids that stand for pictures: what holds one is left out.
-        unknown: examples by ratio without old log-probs, of the last pass that came to its end.
     """
 
-    parts: list[tuple[GroupSource, int]]
+    parts: Sequence[tuple[Source, int]]
     recipe: Recipe
     temperature: float
     with_images: bool
     keep_zero: bool
     picture_ids: tuple[int, ...] = ()
-    unknown: int | None = None
-    _unknown: int = 0
     _summary: Summary | None = None
 
     @classmethod
     def open(
         cls,
-        parts: list[tuple[GroupSource, int]],
+        parts: Sequence[tuple[Source, int]],
         recipe: Recipe,
         tokenizer: Any,
         temperature: float,
@@ -103,7 +100,12 @@ class Reader:
 
     def describe(self) -> str:
         """Return the summary in words."""
-        return "\n".join([self.summary.describe(self.recipe), *self._list_notes()])
+        notes = [
+            note
+            for source, _ in self.parts
+            for note in describe_sampling(source.origin.get("sampling") or {}, self.temperature)
+        ]
+        return "\n".join([self.summary.describe(self.recipe), *dict.fromkeys(notes)])
 
     def count(self) -> int:
         """Count the examples."""
@@ -118,11 +120,9 @@ class Reader:
         nested = [*_ANSWER, *self.logprobs[0], *self.logprobs[1]]
         if self.recipe.weights:
             nested.append("weights")
-        self.unknown, self._unknown = None, 0
         for source, age in self.parts:
             for batch in source.read_batches(columns, nested):
                 yield from self._build(open_batch(batch, source.name), scale, age)
-        self.unknown = self._unknown
 
     def _summarize(self) -> Summary:
         summary = Summary()
@@ -131,42 +131,37 @@ class Reader:
             nested.append("repair_ids")
         if self.picture_ids:
             nested += ["completion_ids", "repair_ids"]
+        for by_ratio, columns in zip(self.recipe.uses_ratio, self.logprobs, strict=True):
+            nested += columns if by_ratio else ()
         if self.recipe.weights:
             nested.append("weights")
         for source, _ in self.parts:
             for part in source.read_batches((), nested):
                 batch = open_batch(part, source.name)
                 answers = self._summarize_batch(batch)
-                summary.add(answers, plan_answers(answers, self.recipe), find_truncated(batch))
+                plan = plan_answers(answers, self.recipe)
+                unknown = self._find_unknown(batch, answers, plan)
+                summary.add(answers, plan, find_truncated(batch), *unknown)
         return summary
 
     def _summarize_batch(self, batch: Batch) -> Answers:
         recipe = self.recipe
         return summarize_answers(batch, recipe.weights, recipe.copies == "once", self.picture_ids)
 
-    def _list_notes(self) -> list[str]:
-        """What is to be known of log-probs, from the columns that there are."""
-        stored = [source.find_nested() for source, _ in self.parts]
-        notes = []
-        needs = zip(("answers", "repairs"), self.recipe.uses_ratio, self.logprobs, strict=True)
-        for kind, by_ratio, columns in needs:
-            if by_ratio and not all(names & set(columns) for names in stored):
-                notes.append(
-                    f"No log-probs are stored of {kind}: their ratio begins at 1, as if the model "
-                    "that is trained had sampled them. `dfgen score RUN`, then export again."
-                )
-            elif (
-                by_ratio
-                and kind == "answers"
-                and any(s.has_gaps(columns[0]) for s, _ in self.parts)
-            ):
-                notes.append(
-                    "Log-probs of some answers are not stored; where no other column has them, "
-                    "their ratio begins at 1."
-                )
-        for source, _ in self.parts:
-            notes += describe_sampling(source.origin.get("sampling") or {}, self.temperature)
-        return list(dict.fromkeys(notes))
+    def _find_unknown(
+        self, batch: Batch, answers: Answers, plan: Plan
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Answers and repairs that are trained by ratio and have no old log-probs."""
+        by_ratio, repairs_by_ratio = self.recipe.uses_ratio
+        none = np.zeros(len(plan.right), bool)
+        unknown, unknown_repairs = none, none
+        if by_ratio:
+            unknown = ~_find_known(batch, answers.tokens, self.logprobs[0])
+            if self.recipe.right_loss == "likelihood":
+                unknown &= ~plan.right
+        if repairs_by_ratio:
+            unknown_repairs = ~_find_known(batch, answers.repair_tokens, self.logprobs[1])
+        return unknown, unknown_repairs
 
     def _build(self, batch: Batch, scale: float, age: int) -> Iterator[list[Example]]:
         recipe = self.recipe
@@ -182,16 +177,12 @@ class Reader:
         mask = batch.read_lists("loss_mask")
         batch.check_lengths("loss_mask", mask, ids.lengths)
         sampled = _spread(plan, factors, mask, batch, recipe)
-        old, known = self._read_logprobs(batch, ids, self.logprobs[0])
+        old = _read_logprobs(batch, ids.lengths, self.logprobs[0])
         repair_ids = batch.read_lists("repair_ids")
         new = batch.read_lists("repair_mask")
         batch.check_lengths("repair_mask", new, repair_ids.lengths)
         positives = _spread_repairs(plan, new, repair_ids)
-        repair_old, repair_known = self._read_logprobs(batch, repair_ids, self.logprobs[1])
-        by_ratio = ~plan.right if recipe.right_loss == "likelihood" else np.ones(len(wanted), bool)
-        self._unknown += int((wanted & by_ratio & ~known).sum())
-        if recipe.positive_loss == "ratio":
-            self._unknown += int((repaired & ~repair_known).sum())
+        repair_old = _read_logprobs(batch, repair_ids.lengths, self.logprobs[1])
 
         names = batch.read_values("trajectory_id")
         texts = slice_texts(batch.read_values("completion_text"))
@@ -264,25 +255,41 @@ class Reader:
             columns.append([[] for _ in range(batch.groups.num_rows)])
         return zip(*columns, strict=True)
 
-    def _read_logprobs(
-        self, batch: Batch, ids: Ragged, names: Sequence[str]
-    ) -> tuple[list[NDArray[np.float32] | None], NDArray[np.bool_]]:
-        """Log-probs of each row from the first column that knows them all, and where one does."""
-        found: list[NDArray[np.float32] | None] = [None] * len(ids.valid)
-        known = np.zeros(len(ids.valid), bool)
-        for name in names:
-            if not batch.has(name):
-                continue
+
+def _read_logprobs(
+    batch: Batch, lengths: NDArray[np.int64], names: Sequence[str]
+) -> list[NDArray[np.float32] | None]:
+    """Log-probs of each row from the first column that knows them all."""
+    found: list[NDArray[np.float32] | None] = [None] * len(lengths)
+    for added, column in _iter_known(batch, lengths, names):
+        lists = column.slice()
+        for row in np.flatnonzero(added).tolist():
+            found[row] = lists[row]
+    return found
+
+
+def _find_known(
+    batch: Batch, lengths: NDArray[np.int64], names: Sequence[str]
+) -> NDArray[np.bool_]:
+    """bool[N]: one of these columns knows all log-probs."""
+    known = np.zeros(len(lengths), bool)
+    for added, _ in _iter_known(batch, lengths, names):
+        known |= added
+    return known
+
+
+def _iter_known(
+    batch: Batch, lengths: NDArray[np.int64], names: Sequence[str]
+) -> Iterator[tuple[NDArray[np.bool_], Ragged]]:
+    """Columns of log-probs, each with the rows that it is the first to know."""
+    known = np.zeros(len(lengths), bool)
+    for name in names:
+        if batch.has(name) and not known.all():
             column = batch.read_lists(name)
-            batch.check_lengths(name, column, ids.lengths)
+            batch.check_lengths(name, column, lengths)
             added = find_complete(column) & ~known
-            lists = column.slice()
-            for row in np.flatnonzero(added).tolist():
-                found[row] = lists[row]
             known |= added
-            if known.all():
-                break
-        return found, known
+            yield added, column
 
 
 def find_truncated(batch: Batch) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import InputError
 
 if TYPE_CHECKING:
-    from dfgen.trainers.reading import GroupSource
+    from dfgen.trainers.reading import Source
     from dfgen.trainers.recipe import Recipe
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -16,7 +16,7 @@ _SHOWN = 12
 _PICTURE_IDS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 
 
-def check_tokenizer(source: GroupSource, tokenizer: Any) -> None:
+def check_tokenizer(source: Source, tokenizer: Any) -> None:
     """Refuse ids of another tokenizer than the one that is trained.
 
     Args:
@@ -99,7 +99,7 @@ def choose_logprobs(temperature: float) -> tuple[tuple[str, ...], tuple[str, ...
     return ("tempered_logprobs",), ("repair_tempered_logprobs",)
 
 
-def check_stored(source: GroupSource, recipe: Recipe, temperature: float, stored: set[str]) -> None:
+def check_stored(source: Source, recipe: Recipe, temperature: float, stored: set[str]) -> None:
     """Refuse a recipe whose columns were never computed, and a temperature that does not fit.
 
     Args:
@@ -129,6 +129,13 @@ def check_stored(source: GroupSource, recipe: Recipe, temperature: float, stored
             f"{sampled_at}.",
             where=source.name,
             hint=f"Set the trainer's temperature to {sampled_at}, or to 1.",
+        )
+    scored_at = (source.origin.get("scores") or {}).get("temperature")
+    if scored_at is not None and float(scored_at) != float(temperature):
+        raise InputError(
+            f"the trainer's temperature is {temperature}, and log-probs are stored at {scored_at}.",
+            where=source.name,
+            hint=f"Set the trainer's temperature to {scored_at}, or to 1.",
         )
     answers, repairs = recipe.uses_ratio
     needed = ["tempered_logprobs"] * answers + ["repair_tempered_logprobs"] * repairs
@@ -160,9 +167,9 @@ def describe_sampling(sampling: dict[str, Any], temperature: float) -> list[str]
         )
     cut = {"top_p": (None, 1, 1.0), "top_k": (None, 0, -1)}
     named = [f"{n} {sampling[n]}" for n, off in cut.items() if sampling.get(n) not in off]
-    if named:
+    if named or sampling.get("truncated"):
         notes.append(
-            f"Answers were sampled with {' and '.join(named)}: old log-probs are those before the "
-            "cut."
+            f"Answers were sampled with {' and '.join(named) or 'a cut distribution'}: old "
+            "log-probs are those before the cut."
         )
     return notes

@@ -39,7 +39,7 @@ LOSSES: dict[str, Divisor] = {
     "gspo_token": Divisor(_ROW, by_row=True),
     "dapo": Divisor(_STEP),
     "cispo": Divisor(_STEP),
-    "vespo": Divisor(_STEP, sequence=True),
+    "vespo": Divisor(_STEP),
     "bnpo": Divisor("each device's batch by its {kept}"),
     "dr_grpo": Divisor(
         "each batch by a constant, its rows times the longest completion", counts_tokens=False

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 Kind = Literal["right", "failed", "repair"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """One completion to train on. T = len(ids).
+    """One completion to train on. T = len(ids). Compared by identity, like the arrays it holds.
 
     Attributes:
         trajectory_id: of the answer; a repair has that of the answer which it repairs.

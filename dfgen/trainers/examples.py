@@ -6,7 +6,7 @@ its own, so that no trainer groups by the text of a prompt, and unequal or dead 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -51,10 +51,22 @@ class Examples:
         """Yield the examples of one prompt at a time; a repair follows the answer it repairs."""
         return self._reader.iter_groups()
 
+    def iter_prompts(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield columns of each group, such as `answer`, for reward functions; no trajectories."""
+        for source, _ in self._reader.parts:
+            for batch in source.read_batches(columns, ()):
+                found = [name for name in columns if name in batch.schema.names]
+                yield from batch.select(found).to_pylist()
+
     @property
-    def unknown_logprobs(self) -> int | None:
-        """Examples by ratio without old log-probs in the last pass; None before one has ended."""
-        return self._reader.unknown
+    def unknown_logprobs(self) -> int:
+        """Number of examples by ratio without old log-probs."""
+        return self.summary.unknown_answers + self.summary.unknown_repairs
+
+    @property
+    def temperature(self) -> float:
+        """By which the trainer must divide logits, for old log-probs to be those of the same."""
+        return self._reader.temperature
 
     @property
     def summary(self) -> Summary:

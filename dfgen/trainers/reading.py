@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.export.names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.version import UPDATE_HINT, VERSION
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 NESTED = "trajectories"
 _EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
+_AGAIN_HINT = "Export or fetch the data set again."
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -56,6 +57,30 @@ class GroupFile:
             if self.repo is None
             else fetch_file(self.repo, self.path, self.revision)
         )
+
+
+class Source(Protocol):
+    """Groups that examples can be made of, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def tokenizer_sha256(self) -> str | None:
+        """Of the tokenizer of all ids; None where nobody noted it."""
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """How the data was made, as in dfgen.json."""
+
+    def read_batches(
+        self, columns: Sequence[str], nested: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read all groups anew: these columns of them and of their trajectories, or more."""
+
+    def find_nested(self) -> set[str]:
+        """Find the columns of trajectories that hold any value at all."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +117,7 @@ class GroupSource:
         for each in self.files:
             path = each.locate()
             if each.path not in self._proved:
-                prove_file(path, each)
+                prove_content(path, each)
                 self._proved.add(each.path)
             yield from _read_file(path, columns, nested)
 
@@ -102,16 +127,6 @@ class GroupSource:
         for each in self.files:
             found |= _list_filled(each.locate())
         return found
-
-    def has_gaps(self, name: str) -> bool:
-        """Say whether a column of trajectories is null anywhere, by the files' footers."""
-        return any(_has_gaps(each.locate(), name) for each in self.files)
-
-    def count_groups(self) -> int:
-        """Count the groups, by the files' footers."""
-        import pyarrow.parquet as pq
-
-        return sum(int(pq.read_metadata(each.locate()).num_rows) for each in self.files)
 
 
 def open_groups(data: str | Path) -> GroupSource:
@@ -191,21 +206,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
 
 
-def prove_file(path: Path, file: GroupFile) -> None:
-    """Compare a file with what dfgen.json says of it.
+def prove_size(path: Path, file: GroupFile) -> None:
+    """Compare a file's size with what dfgen.json says. Raises `DamagedFileError`."""
+    if file.size is not None and path.stat().st_size != file.size:
+        raise DamagedFileError(
+            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
+            where=str(path),
+            hint=_AGAIN_HINT,
+        )
+
+
+def prove_content(path: Path, file: GroupFile) -> None:
+    """Compare a file's sha256 with what dfgen.json says.
 
     A picture, a mask or an id that was changed since the export shows here.
 
     Raises:
         DamagedFileError: they differ.
     """
-    hint = "Export or fetch the data set again."
-    if file.size is not None and path.stat().st_size != file.size:
-        raise DamagedFileError(
-            f"it has {path.stat().st_size:,} bytes; {MANIFEST} says {file.size:,}.",
-            where=str(path),
-            hint=hint,
-        )
     if file.sha256 is None:
         return
     with path.open("rb") as opened:
@@ -214,7 +232,7 @@ def prove_file(path: Path, file: GroupFile) -> None:
         raise DamagedFileError(
             f"it is not the file that {MANIFEST} lists: pictures, masks or ids were changed.",
             where=str(path),
-            hint=hint,
+            hint=_AGAIN_HINT,
         )
 
 
@@ -247,10 +265,11 @@ def _open_listed(folder: Path) -> GroupSource:
             raise DamagedFileError(
                 "this file of the data set is missing.",
                 where=str(path),
-                hint="Export or fetch the data set again.",
+                hint=_AGAIN_HINT,
             )
         files.append(GroupFile(str(path), size=size, sha256=sha256))
     for each in files:
+        prove_size(Path(each.path), each)
         _read_tokenizer(Path(each.path))
     return _make_source(str(folder), files, manifest)
 
@@ -266,8 +285,9 @@ def _open_files(paths: Sequence[Path]) -> GroupSource:
                     GroupFile(str(path), size=listed[path][0], sha256=listed[path][1])
                     for path in paths
                 ]
-                for path in paths:
-                    _read_tokenizer(path)
+                for each in files:
+                    prove_size(Path(each.path), each)
+                    _read_tokenizer(Path(each.path))
                 return _make_source(str(paths[0]), files, manifest)
     hashes = {_read_tokenizer(path) for path in paths}
     if len(hashes) > 1:
@@ -337,9 +357,12 @@ def _read_file(
             _check_label(file.schema_arrow.metadata or {}, path)
             leaves = _choose_leaves(file, columns, nested)
             size = _choose_batch_size(file.metadata, leaves)
-            for batch in file.iter_batches(size, columns=[name for _, name in leaves]):
-                count += batch.num_rows
-                yield batch
+            names = [name for _, name in leaves]
+            # One row group at a time: pyarrow keeps what it read of a file until the iterator ends.
+            for number in range(file.num_row_groups):
+                for batch in file.iter_batches(size, row_groups=[number], columns=names):
+                    count += batch.num_rows
+                    yield batch
             rows = file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error
@@ -376,10 +399,6 @@ def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
 def _list_filled(path: Path) -> set[str]:
     """Columns of trajectories with a value that is not null."""
     return {name for name, nulls, values in _count_nulls(path) if nulls < values}
-
-
-def _has_gaps(path: Path, name: str) -> bool:
-    return any(nulls > 0 for found, nulls, _ in _count_nulls(path) if found == name)
 
 
 def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:

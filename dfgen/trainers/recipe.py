@@ -6,7 +6,7 @@ that studies of credit assignment compare; `grpo` and `sft` are the controls.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from dfgen.errors import ConfigError, guess_name
@@ -86,9 +86,15 @@ class Recipe:
                     f"recipe.{name} is {value!r}; it can be {', '.join(choices)}.",
                     where=f"recipe {self.name}",
                 )
-        if not 0 <= self.all_wrong < float("inf"):
+        for name in ("weights", "balance"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(
+                    f"recipe.{name} is {getattr(self, name)!r}; it can be true or false.",
+                    where=f"recipe {self.name}",
+                )
+        if not isinstance(self.all_wrong, (int, float)) or not 0 <= self.all_wrong < float("inf"):
             raise ConfigError(
-                f"recipe.all_wrong is {self.all_wrong}; it must be a number of 0 or more.",
+                f"recipe.all_wrong is {self.all_wrong!r}; it must be a number of 0 or more.",
                 where=f"recipe {self.name}",
             )
 
@@ -100,7 +106,20 @@ class Recipe:
         return answers, self.positives != "none" and self.positive_loss == "ratio"
 
     def change(self, **choices: Any) -> Recipe:
-        """Return a recipe with other choices, called `NAME+changed` unless a name is given."""
+        """Return a recipe with other choices, called `NAME+changed` unless a name is given.
+
+        Raises:
+            ConfigError: a choice that there is not.
+        """
+        known = [field.name for field in fields(self)]
+        for name in choices:
+            if name not in known:
+                close = guess_name(name, known)
+                raise ConfigError(
+                    f"a recipe has no choice {name!r}; it has {', '.join(known)}.",
+                    where=f"recipe {self.name}",
+                    hint=f"Did you mean {close!r}?" if close else None,
+                )
         choices.setdefault("name", self.name if not choices else f"{self.name}+changed")
         return replace(self, **choices)
 

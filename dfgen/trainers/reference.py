@@ -1,10 +1,11 @@
 """Computes masked losses in plain torch: what an adapter's trainer must agree with.
 
-Shapes everywhere: `logps`, `old_logps`, `advantages` float[B, T], `mask` bool[B, T]: the tokens that
-the loss may see (`Example.loss_mask`, padding False). Both mask modes go through the same functions:
-in mode `advantage` the mask is the whole answer and advantages are 0 outside of the difference mask,
-in mode `loss` the mask is the difference mask. They differ in the divisor, which is therefore given:
-`Example.divisor` of each row, or of the batch. An `old_logps` of None is the policy as it is now.
+Shapes everywhere: `logps`, `old_logps`, `advantages` float[B, T], `mask` bool[B, T]: the tokens
+that the loss may see (`Example.loss_mask`, padding False). Both mask modes go through the same
+functions: in mode `advantage` the mask is the whole answer and advantages are 0 outside of the
+difference mask, in mode `loss` the mask is the difference mask. They differ in the divisor, which
+is therefore given: `Example.divisor` of each row, or of the batch. An `old_logps` of None is the
+policy as it is now.
 
 No gradient flows to a token outside of the mask, nor, but for GSPO, to one whose advantage is 0.
 GSPO's ratio is one of the whole sequence, so that every token in its mask gets a gradient; it takes

@@ -12,11 +12,12 @@ some age it is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError
-from dfgen.export.names import MANIFEST
 from dfgen.trainers.building import Reader
 from dfgen.trainers.examples import Examples
 from dfgen.trainers.reading import GroupSource, open_groups
@@ -104,7 +105,7 @@ def check_order(data: Sequence[str | Path]) -> list[GroupSource]:
         raise InputError("no round is given.", hint="load_rounds([OLDEST, ..., NEWEST])")
     _check_distinct(sources)
     dated = [source for source in sources if source.created is not None]
-    for older, newer in zip(dated, dated[1:], strict=False):
+    for older, newer in pairwise(dated):
         if str(older.created) > str(newer.created):
             raise InputError(
                 f"{older.name} was begun after {newer.name}; rounds are given oldest to newest.",

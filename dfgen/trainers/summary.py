@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from dfgen.trainers.advantages import Answers, Plan
     from dfgen.trainers.recipe import Recipe
 
+_MODES = {
+    "advantage": "Mask mode advantage: tokens outside of a mask have advantage 0 and still count "
+    "in the trainer's divisor.",
+    "loss": "Mask mode loss: tokens outside of a mask are outside of the loss and its divisor.",
+}
+
 KINDS = ("right", "failed", "repair")
 
 
@@ -30,8 +36,6 @@ class Summary:
         groups: prompts; `used` of them have an example.
         all_right: groups without a signal because all answers are right.
         all_wrong: groups in which no answer is right.
-        level: groups with equal partial rewards, which are neither; a group of one counts by its
-            answer.
         answers: sampled answers; of them `undecided`, `truncated`, and `blocked` by a picture's
             placeholder.
         rows: examples by kind.
@@ -39,14 +43,14 @@ class Summary:
         up: advantage mass (sum of |advantage| over tokens) that pushes up, by kind.
         down: the same of what pushes down.
         left_out: answers and repairs that give no example, by reason.
-        notes: further sentences, such as on log-probs.
+        unknown_answers: examples by ratio without old log-probs.
+        unknown_repairs: the same of repairs.
     """
 
     groups: int = 0
     used: int = 0
     all_right: int = 0
     all_wrong: int = 0
-    level: int = 0
     answers: int = 0
     undecided: int = 0
     truncated: int = 0
@@ -56,18 +60,31 @@ class Summary:
     up: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     down: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     left_out: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    unknown_answers: int = 0
+    unknown_repairs: int = 0
 
-    def add(self, answers: Answers, plan: Plan, truncated: NDArray[np.bool_]) -> None:
-        """Count the answers of a batch."""
+    def add(
+        self,
+        answers: Answers,
+        plan: Plan,
+        truncated: NDArray[np.bool_],
+        unknown: NDArray[np.bool_],
+        unknown_repairs: NDArray[np.bool_],
+    ) -> None:
+        """Count the answers of a batch.
+
+        Args:
+            answers: N of them.
+            plan: what a recipe makes of them.
+            truncated: bool[N]: cut off at the token limit.
+            unknown: bool[N]: by ratio, without old log-probs.
+            unknown_repairs: bool[N]: the same of their repairs.
+        """
         numbers, count = answers.number_groups(), len(answers.edges) - 1
-        weight = np.where(plan.use == MASKED, answers.masked, answers.tokens)
-        mass = plan.factors * weight
-        sampled = mass != 0
-        repair_mass = plan.repair_factors * np.where(
-            plan.repair_use == MASKED, answers.new, answers.repair_tokens
-        )
-        repairs = repair_mass != 0
+        used = np.where(plan.use == MASKED, answers.masked, answers.tokens)
+        repair_used = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
+        mass, repair_mass = plan.factors * used, plan.repair_factors * repair_used
+        sampled, repairs = mass != 0, repair_mass != 0
         self.groups += count
         self.answers += len(plan.right)
         self.undecided += int(answers.undecided.sum())
@@ -75,13 +92,13 @@ class Summary:
         self.truncated += int((truncated & ~answers.undecided).sum())
         for kind, chosen in (("right", plan.right & sampled), ("failed", plan.failed & sampled)):
             self.rows[kind] += int(chosen.sum())
-            gradient = np.where(plan.use == MASKED, answers.masked, answers.tokens)
-            self.tokens[kind] += int(np.ceil(gradient[chosen]).sum())
+            self.tokens[kind] += int(np.ceil(used[chosen]).sum())
             self.up[kind] += float(mass[chosen & (mass > 0)].sum())
             self.down[kind] -= float(mass[chosen & (mass < 0)].sum())
+        self.unknown_answers += int((unknown & sampled).sum())
+        self.unknown_repairs += int((unknown_repairs & repairs).sum())
         self.rows["repair"] += int(repairs.sum())
-        used = np.where(plan.repair_use == MASKED, answers.new, answers.repair_tokens)
-        self.tokens["repair"] += int(used[repairs].sum())
+        self.tokens["repair"] += int(repair_used[repairs].sum())
         self.up["repair"] += float(repair_mass.sum())
 
         some = np.bincount(numbers[sampled | repairs], minlength=count) > 0
@@ -91,7 +108,6 @@ class Summary:
         moving = np.bincount(numbers[plan.advantages != 0], minlength=count) > 0
         self.all_right += int(((known > 0) & (rights == known) & ~moving).sum())
         self.all_wrong += int(((known > 0) & (rights == 0)).sum())
-        self.level += int(((rights > 0) & (rights < known) & ~moving).sum())
         self._count_left_out(answers, plan, sampled, repairs)
 
     def _count_left_out(
@@ -110,7 +126,7 @@ class Summary:
             "they hold a picture's placeholder, which a model cannot be asked about": (
                 answers.blocked & ~answers.undecided
             ),
-            "their group has no spread, so that their advantage is 0": flat,
+            "their advantage is 0, as in a group without spread": flat,
             "the recipe leaves them out": idle & (plan.use == NOTHING) & ~plan.above,
             "they are better than their group's mean, and a mask only pushes down": idle
             & (plan.use == NOTHING)
@@ -154,9 +170,9 @@ class Summary:
             f"prompts: {self.rows['right']:,} right, {self.rows['failed']:,} failed, "
             f"{self.rows['repair']:,} repairs; {tokens:,} tokens carry a gradient "
             f"({self.tokens['right']:,}, {self.tokens['failed']:,}, {self.tokens['repair']:,}).",
-            f"Advantage mass: {self.total_up:,.0f} pushes up (right answers {self.up['right']:,.0f}"
-            f", failed {self.up['failed']:,.0f}, repairs {self.up['repair']:,.0f}), "
-            f"{self.total_down:,.0f} pushes down.",
+            f"Advantage mass: {_round(self.total_up)} pushes up (right answers "
+            f"{_round(self.up['right'])}, failed {_round(self.up['failed'])}, repairs "
+            f"{_round(self.up['repair'])}), {_round(self.total_down)} pushes down.",
         ]
         scale = self.find_scale(recipe)
         if recipe.balance:
@@ -172,4 +188,16 @@ class Summary:
             lines.append(
                 f"{self.truncated:,} answers were cut off at the token limit; they count as graded."
             )
-        return "\n".join(lines + self.notes)
+        lines.append(_MODES[recipe.mask_mode])
+        for count, kind in ((self.unknown_answers, "answers"), (self.unknown_repairs, "repairs")):
+            if count:
+                lines.append(
+                    f"{count:,} {kind} that are trained by ratio have no old log-probs: it begins "
+                    "at 1, as if the model that is trained had sampled them. `dfgen score RUN`, "
+                    "then export again, stores them."
+                )
+        return "\n".join(lines)
+
+
+def _round(mass: float) -> str:
+    return f"{mass:,.0f}" if mass >= 100 else f"{mass:.3g}"

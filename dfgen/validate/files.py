@@ -25,7 +25,24 @@ def check_files(run: Run) -> list[str]:
                 violations += _check_shard(run, stage, shard)
             except StorageError as error:
                 violations.append(str(error))
-    return violations
+    known = set(violations)
+    return violations + [each for each in find_missing(run) if each not in known]
+
+
+def find_missing(run: Run) -> list[str]:
+    """Return the files of finished shards that are gone though their stage says it is done.
+
+    No file is read. A stage that is at work makes anew what somebody took away.
+    """
+    found = []
+    for stage in run.stages:
+        if run.manifest.get_stage(stage).state != "done":
+            continue
+        for shard in run.list_noted(stage):
+            entry = run.entry(stage, shard)
+            paths = [run.root / name for name in (entry.sha256 if entry else ())]
+            found += [f"{path}: is gone" for path in paths if not path.exists()]
+    return found
 
 
 def count_unknown_files(run: Run) -> int:

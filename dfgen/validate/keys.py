@@ -115,6 +115,26 @@ class KeyChecker:
         self._compare("repair", shard, needed, self._read_cells("repair", shard, rank))
         self._check_controls(shard, {key for key, _ in trajectories} - wrong)
         self._compare("mask", shard, trajectories, self._read_cells("mask", shard, rank))
+        for stage in self._run.stages:
+            if stage not in STAGES:
+                self._check_side(stage, shard, {key for key, _ in trajectories}, rank)
+
+    def _check_side(self, stage: Stage, shard: int, known: set[str], rank: dict[str, int]) -> None:
+        """Rows and rejects of a side stage are trajectories of the shard, each once."""
+        table, ledger = self._run.output(stage), self._run.rejects(stage)
+        if not table.exists(shard) or not self._run.is_current(stage, shard):
+            return
+        columns = set(table.model.model_fields)
+        if not columns.issuperset(_KEY_COLUMNS):
+            keys = [row["trajectory_id"] for row in table.iter_rows(shard, ["trajectory_id"])]
+            self._check_once(table.path(shard), keys)
+        else:
+            keys = [key for key, _ in self._read_cells(stage, shard, rank)]
+        refused = self._read_rejects(stage, shard)
+        self._check_once(ledger.path(shard), refused)
+        self._report_some(table.path(shard), set(keys) - known, "of unknown origin")
+        self._report_some(ledger.path(shard), set(refused) - known, "of unknown origin")
+        self._report_some(ledger.path(shard), set(keys) & set(refused), "in the table, too")
 
     def _check_prompts(self, shard: int) -> list[str]:
         table = self._run.table("prompts")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
+SCORED = ("scored_logprobs", "tempered_logprobs")
+REPAIR_SCORED = ("repair_logprobs", "repair_tempered_logprobs")
+VISUAL = ("visual_kl", "visual_log_ratio")
 ROLES = {"unchanged", "first", "consequence", "independent"}
 
 
@@ -60,11 +63,13 @@ def _check_lengths(row: Row) -> Iterator[str]:
         "token_bytes": tokens + 1,
         "step_ids": tokens,
         "weights": tokens,
+        **dict.fromkeys((*SCORED, *VISUAL), tokens),
     }
     if row["repair_ids"] is not None:
-        expected |= {key: len(row["repair_ids"]) for key in ("repair_mask", "repair_logprobs")}
+        expected |= dict.fromkeys(("repair_mask", *REPAIR_SCORED), len(row["repair_ids"]))
     for column, length in expected.items():
-        if row[column] is not None and len(row[column]) != length:
+        # Rows of an older dfgen lack columns that came later.
+        if row.get(column) is not None and len(row[column]) != length:
             yield f"{column} has length {len(row[column])}, not {length}."
     offsets = row["token_bytes"]
     if offsets and (offsets[0] != 0 or offsets[-1] != size):
@@ -79,6 +84,9 @@ def _check_source(row: Row) -> Iterator[str]:
         if (row[column] is not None) != repaired:
             state = "missing" if repaired else "set"
             yield f"{column} is {state}, but mask_source is {row['mask_source']}."
+    for column in REPAIR_SCORED:
+        if row.get(column) is not None and not repaired:
+            yield f"{column} is set, but mask_source is {row['mask_source']}."
     if not repaired and len(set(row["loss_mask"])) > 1:
         yield "loss_mask is neither all true nor all false, but there is no repair."
     if (row["mask_source"] == "correct") != is_right(row["reward"]):
@@ -102,10 +110,17 @@ def _check_undecided(row: Row) -> Iterator[str]:
 
 
 def _check_values(row: Row) -> Iterator[str]:
-    if any(value is not None and value > 0 for value in row["logprobs"] or ()):
-        yield "a logprob is above 0."
-    if any(value is None or math.isnan(value) for value in row["logprobs"] or ()):
-        yield "a logprob is null or not a number."
+    for column in ("logprobs", *SCORED, *REPAIR_SCORED):
+        values = row.get(column) or ()
+        if any(value is not None and value > 0 for value in values):
+            yield f"a value of {column} is above 0."
+        if any(value is None or math.isnan(value) for value in values):
+            yield f"a value of {column} is null or not a number."
+    for column in VISUAL:
+        if any(value is None or not math.isfinite(value) for value in row.get(column) or ()):
+            yield f"a value of {column} is null or not finite."
+    if any(value is not None and value < 0 for value in row.get("visual_kl") or ()):
+        yield "a value of visual_kl is below 0."
     if any(not 0 <= value <= 1 for value in row["weights"] or ()):
         yield "a weight is outside [0, 1]."
     if any(b < a for a, b in pairwise(row["step_ids"])):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError
 from dfgen.validate.files import count_unknown_files
 from dfgen.validate.masks import check_masks
+from dfgen.validate.scores import check_scores
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -86,6 +88,9 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
 
     findings.problems.extend(audit(finished.run))
     findings.checked.append("every file: the checksum that it was written with")
+    if finished.run.table("scores").shards():
+        findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every score: its length, its range, and whose token ids it is of")
     if finished.has_answers_of_its_own:
         findings.checked.append("every row of every stage: one of output, rejects, pending")
     elif knows_source(finished.run):
@@ -97,8 +102,9 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
         stale = finished.list_stale(stage)
         if stale:
             findings.skipped.append(
-                f"{stage}: {len(stale)} shards are to be made anew (`dfgen run`), because rows "
-                "that they were made from have changed"
+                f"{stage}: {len(stale)} shards are to be made anew "
+                f"(`dfgen {'score RUN' if stage == 'score' else 'run'}`), because rows that they "
+                "were made from have changed"
             )
     unnamed = count_unknown_files(finished.run)
     if unnamed:

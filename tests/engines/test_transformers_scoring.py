@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dfgen.config.engine import TransformersConfig
-from dfgen.engines.base import require_scoring
+from dfgen.engines.base import ScoreRequest, require_scoring
 from dfgen.engines.loading import load_engine
 from dfgen.errors import EngineError
 from tests.engines import continuing
@@ -151,8 +151,8 @@ def test_stop_strings_are_looked_for_in_the_new_part(policy: Any) -> None:
 
 
 def test_info_says_which_features_there_are(policy: Any) -> None:
-    assert policy.info.features == ("prefix_ids", "score")
-    assert json.loads(json.dumps(asdict(policy.info)))["features"] == ["prefix_ids", "score"]
+    assert policy.info.features == ("prefix_ids", "score", "score_contrast", "score_tempered")
+    assert json.loads(json.dumps(asdict(policy.info)))["features"] == list(policy.info.features)
     assert require_scoring(policy) is policy
 
 
@@ -171,3 +171,63 @@ def test_a_model_with_an_encoder_has_none_of_them(
         continuing.score(policy, [])
     with pytest.raises(EngineError, match="with an encoder"):
         collect(policy, [replace(make_request("x", "x"), prefix_ids=(5,))])
+
+
+def ask_more(engine: Any, **more: Any) -> list[ScoreRequest]:
+    """Questions with a picture each, and their greedy answers, asked about with `more`."""
+    requests = [each for each in continuing.list_requests(temperature=0.0) if "scene" in each.key]
+    drawn = collect(engine, requests)
+    asked = [continuing.to_score(each, drawn[each.key].token_ids or ()) for each in requests]
+    return [replace(each, **more) for each in asked]
+
+
+def test_tempered_scores_are_of_divided_logits(policy: Any) -> None:
+    plain = continuing.score(policy, ask_more(policy))
+    at_one = continuing.score(policy, ask_more(policy, temperature=1.0))
+    cold = continuing.score(policy, ask_more(policy, temperature=0.05))
+    for key, result in at_one.items():
+        assert result.tempered == result.logprobs == pytest.approx(plain[key].logprobs, abs=1e-5)
+        assert plain[key].tempered is plain[key].contrast_kl is None
+        # What is drawn greedily is what is left when it gets cold.
+        assert cold[key].tempered == pytest.approx([0.0] * len(result.logprobs or ()), abs=0.2)
+        assert cold[key].logprobs == pytest.approx(result.logprobs, abs=1e-5)
+
+
+def test_a_contrast_with_the_same_pictures_is_none(policy: Any) -> None:
+    asked = [replace(each, contrast=each.messages) for each in ask_more(policy)]
+    for result in continuing.score(policy, asked).values():
+        assert result.contrast_kl == pytest.approx([0.0] * len(result.logprobs or ()), abs=1e-6)
+
+
+def test_contrasts_beside_requests_without_one(
+    policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets its own, however the batch is cut for memory."""
+    from dfgen.engines.transformers import scoring
+
+    asked = ask_more(policy)
+    other = asked[0].messages
+    mixed = [
+        replace(each, contrast=other if index % 2 else None) for index, each in enumerate(asked)
+    ]
+    together = continuing.score(policy, mixed)
+    monkeypatch.setattr(scoring, "_MOST_LOGITS", 1)
+    monkeypatch.setattr(scoring, "_PIECE", 3)
+    alone = continuing.score(policy, mixed)
+    for index, each in enumerate(mixed):
+        one, two = together[each.key].contrast_kl, alone[each.key].contrast_kl
+        assert (one is None) == (two is None) == (index % 2 == 0)
+        if one is not None:
+            assert one == pytest.approx(two, abs=1e-4)
+            assert max(one) > 0.1, "another picture and question"
+
+
+def test_a_contrast_of_another_length_fails_alone(policy: Any) -> None:
+    asked = ask_more(policy)
+    (picture, *_) = asked[0].messages[-1].content
+    longer = (replace(asked[0].messages[-1], content=(picture, "How many? " * 3)),)
+    asked[1] = replace(asked[1], contrast=longer)
+    results = continuing.score(policy, asked)
+    failure = results[asked[1].key].failure
+    assert failure is not None and failure.reason == "prompt_invalid"
+    assert sum(result.failure is None for result in results.values()) == len(asked) - 1

@@ -32,7 +32,7 @@ def list_literals(path: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["preference", "stepwise"])
+@pytest.mark.parametrize("name", ["preference", "stepwise", "chord", "luffy"])
 def test_a_tables_name_stands_in_its_own_file_only(name: str) -> None:
     files = [path for path in PACKAGE.rglob("*.py") if name in list_literals(path)]
     assert files == [PACKAGE / f"export/tables/{name}.py"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from dfgen.errors import InputError, StorageError
+from dfgen.errors import InputError, InvalidDataError, StorageError
 from dfgen.export.exporting import export_tables
 from dfgen.export.tables import TABLES
 from dfgen.store.finished import FinishedRun, open_finished
+from tests.support.bare_run import make_bare_run
 from tests.support.sample_run import make_pipeline
 
 
@@ -99,8 +101,8 @@ def test_column_names_trip_nobody(config) -> None:
     names = set(schema.names)
     if "prompt" in names and config != "stepwise":
         # TRL: a plain string among these beside a conversational prompt, or `completions`, fails.
-        assert not {"completion", "completions"} & names
-        for name in {"chosen", "rejected", "messages"} & names:
+        assert "completions" not in names
+        for name in {"chosen", "rejected", "completion", "messages"} & names:
             assert str(schema.field(name).type).startswith("list<")
     if "images" in names:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
@@ -135,14 +137,68 @@ def test_equal_runs_give_equal_files(finished, tmp_path: Path) -> None:
     assert (tmp_path / "a/dfgen.json").read_bytes() == (tmp_path / "b/dfgen.json").read_bytes()
 
 
-def test_exporting_again_replaces_and_strangers_are_left_alone(finished, tmp_path: Path) -> None:
+def test_exporting_again_replaces_and_other_things_are_left_alone(finished, tmp_path: Path) -> None:
     export_tables(finished, ["groups"], tmp_path / "out", flat=True)
-    export_tables(finished, ["trajectories"], tmp_path / "out", flat=True)
+    first = (tmp_path / "out/dfgen.json").read_bytes()
+    export_tables(finished, ["groups"], tmp_path / "out", flat=True)
+    assert (tmp_path / "out/dfgen.json").read_bytes() == first
+    with pytest.raises(StorageError, match="holds the table groups, which would be lost"):
+        export_tables(finished, ["trajectories"], tmp_path / "out", flat=True)
+    assert (tmp_path / "out/dfgen.json").read_bytes() == first
     assert len(list((tmp_path / "out").glob("*.parquet"))) == 1
+    export_tables(finished, ["groups", "stepwise"], tmp_path / "both")
+    with pytest.raises(StorageError, match="holds the table stepwise, which"):
+        export_tables(finished, ["groups"], tmp_path / "both")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
     with pytest.raises(StorageError, match="holds no data set"):
         export_tables(finished, ["groups"], tmp_path / "mine")
+
+
+@pytest.mark.parametrize("table", ["prompts", "trajectories", "repairs", "masks"])
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_run_is_not_exported(run: Path, tmp_path: Path, table: str, damage: str) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / table / "part-00000.parquet"
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
+    wanted = "is gone" if damage == "gone" else "its checksum differs"
+    with pytest.raises(InvalidDataError, match=rf"{table}/part-00000\.parquet: .*{wanted}"):
+        export_tables(open_finished(tmp_path / "run"), ["groups"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_shard_of_several_that_is_gone_is_missed(run: Path, tmp_path: Path) -> None:
+    bare = make_bare_run(run, tmp_path / "bare", "some")
+    manifest = json.loads((bare / "run.json").read_text())
+    manifest["shards"] = {
+        "mask": {"0": {}, "1": {}, "2": {"sha256": {"masks/part-00002.parquet": ""}}}
+    }
+    (bare / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(InvalidDataError, match=r"part-00002\.parquet: is gone"):
+        export_tables(open_finished(bare), ["trajectories"], tmp_path / "out")
+
+
+def test_masks_without_a_question_are_counted_and_said(run: Path, tmp_path: Path) -> None:
+    bare = open_finished(make_bare_run(run, tmp_path / "bare", "some"))
+    said: list[str] = []
+    names = ["groups", "trajectories", "examples"]
+    manifest = export_tables(bare, names, tmp_path / "out", say=said.append)
+    masks = bare.run.table("masks")
+    total = sum(masks.num_rows(number) for number in masks.shards())
+    lost = total - manifest.tables["groups"].trajectories
+    assert 0 < lost < total
+    assert manifest.tables["trajectories"].trajectories == total
+    assert manifest.tables["groups"].masks_left_out == lost
+    assert manifest.tables["examples"].masks_left_out == lost
+    assert manifest.tables["trajectories"].masks_left_out == 0
+    told = [line for line in said if line.startswith("left out")]
+    assert told == [
+        f"left out of {name}: {lost:,} masks whose question the run does not hold"
+        for name in ("groups", "examples")
+    ]
 
 
 def test_a_run_without_masks_is_refused(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_solutions() -> None:
         ({"label": ["B", "A"], "text": ["y", "x"]}, ["x", "y"]),
         ('["x", "y"]', ["x", "y"]),
         ("['x', \"it's\"]", ["x", "it's"]),
-        (["<image 1>", "<image 2>"], ["[image 1]", "[image 2]"]),
+        (["<image 1>", "<image 2>"], ["<image 1>", "<image 2>"]),
     ],
 )
 def test_choices(cell: Any, choices: list[str]) -> None:

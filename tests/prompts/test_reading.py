@@ -279,7 +279,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 def test_heavy_libraries_load_only_when_used() -> None:
     code = (
-        "import sys, dfgen.prompts.reading, dfgen.prompts.importing, dfgen.prompts.image_decode;"
+        "import sys, dfgen.prompts.reading, dfgen.prompts.importing, dfgen.prompts.image_check;"
         "heavy = {'pyarrow', 'datasets', 'PIL', 'numpy', 'torch', 'huggingface_hub'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -1,4 +1,4 @@
-"""Runs in .venv-verl, without dfgen: verl's own RLHFDataset on the table `groups`.
+"""Runs in .venv-verl: verl's own RLHFDataset on the table `groups`.
 
 python check_verl.py FILE MODEL: prints text, pictures and reference of every row as JSON.
 """

@@ -43,7 +43,9 @@ def expect_group(number: int, group: Sequence[dict[str, Any]], recipe: Recipe) -
         if by_likelihood and recipe.factor == "one":
             factor = 1.0
         if gate is not None and factor and any(gate):
-            kept = [bool(g) for g in gate]
+            # A weight of 0 takes no token out of the mask.
+            masked = repaired and recipe.failed == "mask"
+            kept = list(row["loss_mask"]) if masked else [True] * len(gate)
             whole = recipe.mask_mode == "advantage"
             found.append(
                 {

@@ -32,7 +32,8 @@ def draw_answer(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "undecided":
         return make_answer(ids, 0.0, [False] * length, undecided=True)
     if kind == "plain" or reward >= 1:
-        return make_answer(ids, reward, draw(flags))
+        logprobs = draw(st.none() | st.just([-0.5] * length) | st.just([math.nan] * length))
+        return make_answer(ids, reward, draw(flags), logprobs=logprobs)
     repair = draw(st.sampled_from([[1], [1, 2], [3, 4, 5]]))
     new = draw(st.lists(st.booleans(), min_size=len(repair), max_size=len(repair)))
     share = st.sampled_from([0.0, 0.25, 1.0, math.nan])
@@ -104,6 +105,9 @@ def check_summary(summary: Any, found: list[Example], *, balance: bool) -> None:
     if balance and summary.total_up and summary.total_down:
         total = sum(float(e.advantages.sum(dtype=np.float64)) for e in found)
         assert total == pytest.approx(0, abs=1e-4 * summary.total_up)
+    unknown = [e.kind for e in found if e.old_logprobs is None and e.loss == "ratio"]
+    assert summary.unknown_repairs == unknown.count("repair")
+    assert summary.unknown_answers == len(unknown) - unknown.count("repair")
     assert summary.used == len({e.prompt_id for e in found})
 
 
@@ -170,9 +174,11 @@ def test_dead_groups_give_nothing_and_are_counted(tmp_path: Path, group: Any) ->
     assert sum(examples.summary.left_out.values()) == len(group)
 
 
-def test_equal_partial_rewards_are_exactly_level(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reward", [0.1, 0.3, 0.7, 1.1])
+def test_equal_rewards_are_exactly_level(tmp_path: Path, reward: float) -> None:
     """The mean of three times .1 is not .1 in floating point; its remainder is no signal."""
-    assert make(tmp_path, [[make_answer(reward=0.1)] * 3], "grpo") == []
+    group = [make_answer(reward=reward)]
+    assert make(tmp_path, [group * n for n in range(1, 40)], "grpo") == []
 
 
 def test_an_undecided_answer_moves_no_baseline(tmp_path: Path) -> None:
@@ -203,6 +209,16 @@ def test_a_mask_that_is_empty_carries_nothing(tmp_path: Path) -> None:
     }
 
 
+def test_a_weight_that_is_not_known_counts_in_full(tmp_path: Path) -> None:
+    soft = {**REPAIRED, "loss_mask": [True] * 4, "weights": [0.5, math.nan, 0.0, 1.0]}
+    plain = {**REPAIRED, "loss_mask": [True] * 4}
+    recipe = RECIPES["df"].change(weights=True)
+    _, one, other = make(tmp_path, [[RIGHT, soft, plain]], recipe)
+    pull = other.advantages[0]
+    assert other.advantages.tolist() == [pull] * 4
+    assert one.advantages.tolist() == pytest.approx([pull / 2, pull, 0, pull])
+
+
 def test_copies_count_each_or_once(tmp_path: Path) -> None:
     group = [RIGHT, REPAIRED, REPAIRED, {**REPAIRED, "repair_ids": [1, 2, 3]}]
     each = make(tmp_path, [group, group])
@@ -215,10 +231,20 @@ def test_copies_count_each_or_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_copy_that_counts_is_one_that_pushes(tmp_path: Path) -> None:
+    """The first answer with this repair is better than the mean, and its repair has no factor."""
+    group = [{**REPAIRED, "reward": 0.5}, REPAIRED, WRONG, RIGHT]
+    found = make(tmp_path, [group], RECIPES["df+repair"].change(copies="once"))
+    assert [e.trajectory_id for e in found if e.kind == "repair"] == ["p0000-1"]
+
+
 def test_sft_takes_right_answers_of_every_group(tmp_path: Path) -> None:
     found = make(tmp_path, [[RIGHT, RIGHT], [REPAIRED, WRONG]], "sft")
     assert [e.kind for e in found] == ["right", "right", "repair"]
     assert all(e.loss == "likelihood" and (e.advantages == 1).all() for e in found)
+    without = RECIPES["sft"].change(all_wrong=0.0)
+    assert make(tmp_path, [[REPAIRED, WRONG]], without) == []
+    assert [e.kind for e in make(tmp_path, [[REPAIRED, RIGHT]], without)] == ["repair", "right"]
 
 
 @pytest.mark.parametrize("bad", [[-1.0, math.nan, -1.0, -1.0], [-1.0, None, -1.0, -1.0], None])

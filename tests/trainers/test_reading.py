@@ -214,11 +214,11 @@ def test_what_is_not_known_of_logprobs_is_said(tmp_path: Path) -> None:
     bare = {"logprobs": None}
     folder = write_groups(tmp_path / "g", [[{**RIGHT, **bare}, {**REPAIRED, **bare}]])
     make_examples(folder, "grpo+repair", say=said.append)
-    assert "No log-probs are stored of answers" in said[0]
-    assert "No log-probs are stored of repairs" in said[0]
+    assert "2 answers that are trained by ratio have no old log-probs" in said[0]
+    assert "1 repairs that are trained by ratio have no old log-probs" in said[0]
     folder = write_groups(tmp_path / "h", [[RIGHT, {**REPAIRED, **bare}]], temperature=0.7)
     make_examples(folder, "df+repair", say=said.append)
-    assert "Log-probs of some answers are not stored" in said[1]
+    assert "1 answers that are trained by ratio have no old log-probs" in said[1]
     assert "sampled at temperature 0.7 and are trained at 1" in said[1]
     folder = write_groups(tmp_path / "i", [[RIGHT, WRONG]])
     make_examples(folder, "df+repair", say=said.append)
@@ -275,7 +275,7 @@ def test_placeholders_are_found_where_models_name_them() -> None:
     ("changed", "message"),
     [
         ({"logprobs": [-1.0] * 3}, "logprobs of p0000-1 has 3 entries where there are 4 tokens"),
-        ({"loss_mask": [True] * 5}, "loss_mask of p0000-1 has 5 entries"),
+        ({"loss_mask": [True] * 5}, "p0000-1 has 4 entries where there are 5 tokens"),
         ({"loss_mask": None}, "no mask"),
         ({"loss_mask": [True, None, True, True]}, "loss_mask holds a null"),
         ({"completion_ids": [1, None, 2, 3]}, "completion_ids holds a null"),

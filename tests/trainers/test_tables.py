@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ from dfgen.export.exporting import export_tables
 from dfgen.export.load import load_groups
 from dfgen.store.finished import open_finished
 from tests.support.sample_run import make_run
+from tests.support.trainer_envs import ROOT, run_in
 
-ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "dfgen/demo/models/policy"
 
 pytestmark = pytest.mark.trainers
@@ -97,28 +95,6 @@ def test_verl_returns_pictures_and_text(
         assert row["ground_truth"] == wanted["answer"]
         assert row["pictures"] == wanted["pictures"]
         assert row["masks"] == wanted["masks"]
-
-
-def run_in(name: str, script: str, *arguments: str, home: Path, **variables: str) -> Any:
-    """Run a script in a trainer's environment; its last line is JSON."""
-    python = ROOT / f".venv-{name}/bin/python"
-    if not python.exists():
-        if os.environ.get("DFGEN_REQUIRE_TRAINERS"):
-            pytest.fail(f"{python} is missing: make trainers-env")
-        pytest.skip(f"there is no .venv-{name}: make trainers-env")
-    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", **variables}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "MODELSCOPE_CACHE": str(home)}
-    result = subprocess.run(
-        [str(python), str(Path(__file__).with_name(script)), *arguments],
-        cwd=home,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return json.loads(result.stdout.strip().splitlines()[-1])
 
 
 def hash_pixels(data: bytes) -> str:

@@ -99,6 +99,46 @@ def test_a_row_that_stands_twice() -> None:
     assert any("twice" in problem for problem in check_masks([row, row], None))
 
 
+SCORE_COLUMNS = {
+    "scored_logprobs": ("completion_ids", -0.5),
+    "tempered_logprobs": ("completion_ids", -0.5),
+    "repair_logprobs": ("repair_ids", -0.5),
+    "repair_tempered_logprobs": ("repair_ids", -0.5),
+    "visual_kl": ("completion_ids", 0.5),
+    "visual_log_ratio": ("completion_ids", -0.5),
+}
+
+
+def test_scores_are_sound_and_an_old_row_without_their_columns_is_too() -> None:
+    row = make_mask().model_dump()
+    old = {name: value for name, value in row.items() if name not in SCORE_COLUMNS}
+    assert find_problems({**old, "repair_logprobs": None}) == []
+    for name, (like, value) in SCORE_COLUMNS.items():
+        row[name] = [value] * len(row[like])
+    assert find_problems(row) == []
+
+
+@pytest.mark.parametrize("column", SCORE_COLUMNS)
+@pytest.mark.parametrize("damage", ["short", "nan", "sign", "no repair"])
+def test_damaged_scores_are_found(column: str, damage: str) -> None:
+    like, value = SCORE_COLUMNS[column]
+    row = make_mask().model_dump()
+    row[column] = [value] * len(row[like])
+    if damage == "short":
+        row[column].pop()
+    elif damage == "nan":
+        row[column][2] = float("nan")
+    elif damage == "sign" and column != "visual_log_ratio":  # which may be of either
+        row[column][2] = -value
+    elif damage == "no repair" and like == "repair_ids":
+        row = {**UNREAD, "undecided": None, column: [value]}
+        assert any(f"{column} is set" in problem for problem in check_mask(row, None))
+        return
+    else:
+        return
+    assert any(column in problem for problem in find_problems(row))
+
+
 UNREAD = {
     **examples.make_mask("p", 0, "outcome").model_dump(),
     "loss_mask": [False] * 4,

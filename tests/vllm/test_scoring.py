@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
+from dfgen.errors import EngineError
 from tests.engines import continuing
 from tests.engines.making import draw_image, make_request
 from tests.vllm.asking import collect
@@ -33,6 +34,15 @@ def test_scores_are_those_of_transformers(engine: Any, reference: Any) -> None:
     for key, result in ours.items():
         assert result.logprobs == pytest.approx(theirs[key].logprobs, abs=1e-4)
         assert result.usage == theirs[key].usage
+
+
+def test_more_than_raw_logprobs_is_refused(engine: Any) -> None:
+    """vLLM has no answer to these, and must not give another one's."""
+    request = continuing.list_requests(temperature=0.0)[0]
+    asked = continuing.to_score(request, (5, 6))
+    for more in (replace(asked, temperature=0.7), replace(asked, contrast=asked.messages)):
+        with pytest.raises(EngineError, match="only under the model itself"):
+            continuing.score(engine, [more])
 
 
 def test_scores_depend_on_the_picture(engine: Any) -> None:

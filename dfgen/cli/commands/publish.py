@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dfgen.publish.options import PublishOptions
     from dfgen.publish.release import Release
 
+_PUBLISHED = [name for name, table in TABLES.items() if table.on_hub]
+
 
 @click.command(
     epilog=examples(
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--license", "license_name", help="Licence of the data set (cc-by-4.0, mit, ...).")
 @click.option(
     "--config-names",
-    help=f"Tables, the default one first: {', '.join(TABLES)}.  "
+    help=f"Tables, the default one first: {', '.join(_PUBLISHED)}.  "
     "[default: groups,trajectories, as far as the run has what they are made of]",
 )
 @click.option("--private", is_flag=True, help="Make the repository private if it is new.")
@@ -97,7 +99,7 @@ def _read_tables(text: str) -> tuple[str, ...]:
     if unknown or not names or len(set(names)) != len(names):
         raise ConfigError(
             f"--config-names {text!r} is not a list of different tables.",
-            hint=f"Tables: {', '.join(TABLES)}.",
+            hint=f"Tables: {', '.join(_PUBLISHED)}.",
         )
     return tuple(names)
 

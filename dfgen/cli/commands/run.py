@@ -39,4 +39,10 @@ def command(
     if dry_run:
         rehearse(effective, as_json=as_json, run=out)
     else:
-        work(effective, out, ("prompts", "sample", "repair", "mask"), quiet=quiet, as_json=as_json)
+        work(
+            effective,
+            out,
+            ("prompts", "sample", "repair", "score", "mask"),
+            quiet=quiet,
+            as_json=as_json,
+        )

@@ -36,16 +36,12 @@ def fit_pictures(messages: Sequence[Message], max_bytes: int | None) -> tuple[Me
 
 
 def shrink_picture(image: ImageData, max_bytes: int) -> ImageData:
-    """Encode a picture as JPEG, at smaller and smaller sizes until it fits.
+    """Encode a picture as JPEG, at smaller and smaller sizes until it fits."""
+    from PIL import Image
 
-    Transparent parts become white. The orientation that EXIF asks for is applied.
-    """
-    from PIL import Image, ImageOps
+    from dfgen.pictures.decode import decode_image
 
-    with Image.open(io.BytesIO(image.data)) as opened:
-        upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    canvas = Image.new("RGB", upright.size, "white")
-    canvas.paste(upright, mask=upright.getchannel("A"))
+    canvas = decode_image(image.data)
     while True:
         buffer = io.BytesIO()
         canvas.save(buffer, "JPEG", quality=_QUALITY)

@@ -32,7 +32,7 @@ def list_pictures(model: ModelProcessor, chat: Chat) -> list[ImageData]:
 
 def decode_picture(source: ImageData) -> Image.Image | RowError:
     """Decode a picture to RGB, EXIF orientation applied; the error is returned, to be kept."""
-    from dfgen.prompts.image_decode import decode_image
+    from dfgen.pictures.decode import decode_image
 
     try:
         return decode_image(source.data)

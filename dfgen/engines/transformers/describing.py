@@ -6,9 +6,17 @@ import torch
 import transformers
 
 from dfgen.config.engine import TransformersConfig
-from dfgen.engines.base import PREFIX_IDS, SCORE, EngineInfo
+from dfgen.engines.base import (
+    PREFIX_IDS,
+    SCORE,
+    SCORE_CONTRAST,
+    SCORE_TEMPERED,
+    EngineInfo,
+)
 from dfgen.engines.processor.hashing import hash_parts
 from dfgen.engines.transformers.loading import LoadedModel
+
+_FEATURES = (PREFIX_IDS, SCORE, SCORE_CONTRAST, SCORE_TEMPERED)
 
 
 def describe_engine(config: TransformersConfig, loaded: LoadedModel) -> EngineInfo:
@@ -31,7 +39,7 @@ def describe_engine(config: TransformersConfig, loaded: LoadedModel) -> EngineIn
             "batch_size": config.batch_size,
             "eos_ids": sorted(loaded.eos_ids),
         },
-        features=() if model.config.is_encoder_decoder else (PREFIX_IDS, SCORE),
+        features=() if model.config.is_encoder_decoder else _FEATURES,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -29,7 +30,7 @@ from dfgen.engines.transformers.describing import describe_engine
 from dfgen.engines.transformers.loading import explain_memory, load_model
 from dfgen.engines.transformers.prompts import PreparedPrompt, PromptReader
 from dfgen.engines.transformers.sampling import SeededSampler
-from dfgen.engines.transformers.scoring import Scorer
+from dfgen.engines.transformers.scoring import Logprobs, Scored, Scorer
 from dfgen.engines.transformers.stopping import Decode, RowStops, find_ending
 from dfgen.errors import EngineError
 
@@ -175,13 +176,45 @@ class TransformersEngine:
         )
 
     def _score_rows(self, rows: Sequence[tuple[ScoreRequest, PreparedPrompt]]) -> list[ScoreResult]:
-        results = []
-        scored = self._scorer.score([(prompt, request.completion_ids) for request, prompt in rows])
-        for (request, prompt), logprobs in zip(rows, scored, strict=True):
-            self._check_numbers(request.key, logprobs)
-            usage = Usage(prompt.length, len(logprobs), prompt.image_tokens)
-            results.append(ScoreResult(request.key, logprobs, usage))
-        return results
+        contrasts = [self._read_contrast(request, prompt) for request, prompt in rows]
+        good = [
+            Scored(prompt, request.completion_ids, request.temperature, contrast)
+            for (request, prompt), contrast in zip(rows, contrasts, strict=True)
+            if not isinstance(contrast, Failure)
+        ]
+        scored = iter(self._scorer.score(good))
+        return [
+            _fail_score(request, contrast)
+            if isinstance(contrast, Failure)
+            else self._finish_score(request, prompt, next(scored))
+            for (request, prompt), contrast in zip(rows, contrasts, strict=True)
+        ]
+
+    def _read_contrast(
+        self, request: ScoreRequest, prompt: PreparedPrompt
+    ) -> PreparedPrompt | Failure | None:
+        if request.contrast is None:
+            return None
+        other = self._reader.read(replace(request, messages=request.contrast))
+        if isinstance(other, PreparedPrompt) and other.length != prompt.length:
+            detail = (
+                f"the prompt has {prompt.length} tokens, with the other pictures {other.length}"
+            )
+            return Failure("prompt_invalid", detail)
+        return other
+
+    def _finish_score(
+        self, request: ScoreRequest, prompt: PreparedPrompt, found: Logprobs
+    ) -> ScoreResult:
+        for values in (found.raw, found.tempered, found.contrast_kl):
+            self._check_numbers(request.key, values or ())
+        return ScoreResult(
+            request.key,
+            found.raw,
+            Usage(prompt.length, len(found.raw), prompt.image_tokens),
+            tempered=found.tempered,
+            contrast_kl=found.contrast_kl,
+        )
 
     def _check_numbers(self, key: str, logprobs: Sequence[float]) -> None:
         if any(math.isnan(logprob) for logprob in logprobs):

@@ -114,9 +114,10 @@ class VllmEngine:
         in parts.
 
         Raises:
-            EngineError: vLLM has failed; or no prompt of this kind can be rendered.
+            EngineError: vLLM has failed; no prompt of this kind can be rendered; or more is asked
+                for than vLLM tells of a prompt's tokens: the logprobs of the model itself.
         """
-        return self._run(Score(), requests)
+        return self._run(Score(), map(_refuse_more, requests))
 
     def close(self) -> None:
         """End vLLM and its processes."""
@@ -245,3 +246,15 @@ class VllmEngine:
     def _check_alive(self) -> None:
         if self._dead:
             raise EngineError("this vLLM engine has ended and cannot be used again.", hint=RESUME)
+
+
+def _refuse_more(request: ScoreRequest) -> ScoreRequest:
+    """Refuse what vLLM has no answer to: it gives a prompt's logprobs before temperature only."""
+    if request.temperature is not None or request.contrast is not None:
+        raise EngineError(
+            "vLLM gives the logprobs of given tokens only under the model itself: neither at a "
+            "temperature nor compared with other pictures.",
+            where=f"request {request.key}",
+            hint="Use `engine: transformers` with the same model.",
+        )
+    return request

@@ -7,10 +7,26 @@ command line, manifests, cards, readers and writers know tables from `TABLES` al
 from __future__ import annotations
 
 from dfgen.errors import InputError
-from dfgen.export.tables import groups, preference, stepwise, trajectories
+from dfgen.export.tables import (
+    chord,
+    examples,
+    groups,
+    luffy,
+    openrlhf,
+    preference,
+    privileged,
+    sft,
+    slime,
+    stepwise,
+    trajectories,
+    verifiers,
+)
 from dfgen.export.tables.table import ExportTable
 
-_MODULES = (groups, trajectories, preference, stepwise)
+_MODULES = (
+    *(groups, trajectories, preference, stepwise, sft, privileged, chord, luffy),
+    *(examples, openrlhf, slime, verifiers),
+)
 
 TABLES: dict[str, ExportTable] = {module.TABLE.name: module.TABLE for module in _MODULES}
 """By name, in the order of the card."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import SPLIT
 from dfgen.export.columns import (
     list_mask_fields,
     make_blocks_type,
@@ -11,7 +12,6 @@ from dfgen.export.columns import (
     make_images_type,
     merge_chunks,
 )
-from dfgen.export.names import SPLIT
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -58,10 +58,19 @@ def make_groups(shard: Shard) -> dict[str, Any]:
     """Make one row per prompt."""
     import pyarrow as pa
 
-    prompts, names = shard.prompts, [name for name, _ in list_mask_fields()]
-    rows = prompts.select(["prompt_id", "answer", "answer_type", "source"]).to_pylist()
+    names = [name for name, _ in list_mask_fields()]
     members = [merge_chunks(shard.masks[name]) for name in names]
     nested = pa.StructArray.from_arrays(members, names)
+    return {
+        **make_prompts(shard),
+        "trajectories": pa.ListArray.from_arrays(shard.find_edges(), nested),
+    }
+
+
+def make_prompts(shard: Shard) -> dict[str, Any]:
+    """Make the columns of a group that its trajectories have no part in."""
+    prompts = shard.prompts
+    rows = prompts.select(["prompt_id", "answer", "answer_type", "source"]).to_pylist()
     return {
         **{name: prompts[name] for name in _COPIED},
         "prompt": [chat.blocks for chat in shard.chats],
@@ -80,7 +89,6 @@ def make_groups(shard: Shard) -> dict[str, Any]:
             }
             for i, row in enumerate(rows)
         ],
-        "trajectories": pa.ListArray.from_arrays(shard.find_edges(), nested),
     }
 
 

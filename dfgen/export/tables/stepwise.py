@@ -69,15 +69,25 @@ def cut_steps(
         The texts, which together are the answer, and whether each step is right. A step without a
         token of its own (its text lies inside its neighbour's token) is left out.
     """
+    texts, labels = [], []
+    for step, text in cut_text(completion_text, token_bytes, step_ids).items():
+        texts.append(text)
+        labels.append(step_labels is None or not step_labels[step])
+    return texts, labels
+
+
+def cut_text(
+    completion_text: str, token_bytes: Sequence[int], step_ids: Sequence[int]
+) -> dict[int, str]:
+    """Cut an answer into its steps by number, those that have text; arguments as `cut_steps`."""
     data = completion_text.encode()
     starts = [i for i in range(len(step_ids)) if i == 0 or step_ids[i] != step_ids[i - 1]]
-    texts, labels = [], []
+    found = {}
     for start, end in zip(starts, [*starts[1:], len(step_ids)], strict=True):
         text = data[token_bytes[start] : token_bytes[end]].decode(errors="replace")
         if text:
-            texts.append(text)
-            labels.append(step_labels is None or not step_labels[step_ids[start]])
-    return texts, labels
+            found[step_ids[start]] = text
+    return found
 
 
 TABLE = ExportTable(

@@ -142,7 +142,9 @@ function renderHunks(details) {
   if (!details.hunks.length) return null;
   const reasons = details.hunks.some((hunk) => hunk.reason);
   const tested = details.hunks.some((hunk) => hunk.needed !== null);
+  const told = details.hunks.some((hunk) => hunk.error);
   const names = ["Step", "Was", "Is", "Kind", "Cause", "In mask"];
+  if (told) names.push("Error of");
   if (tested) names.push("Needed");
   if (reasons) names.push("Reason given by the repairer");
   const lines = details.hunks.map((hunk, number) =>
@@ -155,6 +157,7 @@ function renderHunks(details) {
       make("td", {}, KINDS[hunk.kind] || hunk.kind),
       make("td", {}, HUNK_ROLES[hunk.role] || "–"),
       make("td", {}, hunk.inMask ? "yes" : "no"),
+      told ? make("td", {}, hunk.error || "–") : null,
       tested ? make("td", {}, describeNeed(hunk)) : null,
       reasons ? make("td", { class: "reason" }, hunk.reason || "–") : null,
     ),

@@ -105,6 +105,16 @@ def _convert(
             rejects.append(Reject.from_error("mask", row.trajectory_id, row.prompt_id, error))
 
 
+_SCORES = (
+    "repair_logprobs",
+    "scored_logprobs",
+    "tempered_logprobs",
+    "repair_tempered_logprobs",
+    "visual_kl",
+    "visual_log_ratio",
+)
+
+
 def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
     """Make the same mask over the tokens of another tokenizer.
 
@@ -120,6 +130,8 @@ def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
         "token_bytes": side.edges.tolist(),
         "step_ids": _project_steps(row, old, side.edges).tolist(),
         "weights": _project_weights(row.weights, old, side.edges),
+        # Said of other tokens, by a model that reads those.
+        **dict.fromkeys(_SCORES),
     }
     if row.mask_source != "repair":
         all_true = bool(row.loss_mask) and row.loss_mask[0]
@@ -145,7 +157,6 @@ def retokenize_mask(row: Mask, tokenizer: TextTokenizer) -> Mask:
             "gap_mask": marks.gaps.tolist(),
             "repair_ids": other.ids,
             "repair_mask": mark_right(hunks, other).tolist(),
-            "repair_logprobs": None,
             "step_changed": changed.tolist(),
             "hunks": json.dumps([hunk.to_json() for hunk in hunks], ensure_ascii=False),
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from dfgen.config.grade import UndecidedPolicy
 from dfgen.config.mask import MaskConfig
@@ -18,6 +20,8 @@ from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right
 from dfgen.stages.mask.weights import read_edits, weigh_tokens
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dfgen.tokens.tokenizer import TextTokenizer
 
 
@@ -31,6 +35,18 @@ Sides = dict[str, dict[str, Any]]
 
 FOLDED = frozenset(Mask.model_fields) - frozenset(Trajectory.model_fields)
 """Columns of a mask that a side table may fill: those that are not the trajectory's own."""
+
+OF_REPAIR = frozenset({"repair_ids", "repair_logprobs", "repair_tempered_logprobs"})
+"""Of these, those with a value for each token of the repair."""
+
+PER_TOKEN = OF_REPAIR | {
+    "scored_logprobs",
+    "tempered_logprobs",
+    "visual_kl",
+    "visual_log_ratio",
+    "weights",
+}
+"""Of these, those with a value for each token of the repair or else of the completion."""
 
 
 def prepare_masks(
@@ -53,25 +69,36 @@ def prepare_masks(
     """
     for trajectory in trajectories:
         repair = repairs.get(trajectory.trajectory_id)
+        said = (sides or {}).get(trajectory.trajectory_id, {})
         try:
             if repair is not None:
-                make = prepare_repaired(trajectory, repair, tokenizer, config)
+                make = prepare_repaired(trajectory, repair, tokenizer, config, said)
             else:
                 make = prepare_unrepaired(trajectory, tokenizer, config, undecided)
-            said = (sides or {}).get(trajectory.trajectory_id)
             yield partial(_fold_in, make, said) if said else make
         except RowError as error:
             yield Reject.from_error("mask", trajectory.trajectory_id, trajectory.prompt_id, error)
 
 
 def prepare_repaired(
-    trajectory: Trajectory, repair: Repair, tokenizer: TextTokenizer, config: MaskConfig
+    trajectory: Trajectory,
+    repair: Repair,
+    tokenizer: TextTokenizer,
+    config: MaskConfig,
+    said: Mapping[str, Any] | None = None,
 ) -> MaskMaker:
     """Gate the gradient to what the repair changed.
+
+    Args:
+        trajectory: a wrong one.
+        repair: of it.
+        tokenizer, config: see `prepare_masks`.
+        said: what side tables say of it: of `repair_logprobs` weights are made.
 
     Raises:
         RowError: the token ids and the text do not belong together, or the repair leaves nothing to
             learn from (`mask_empty`).
+        InvalidDataError: a side table speaks of another repair.
     """
     diff = diff_pair(
         trajectory.completion,
@@ -82,7 +109,11 @@ def prepare_repaired(
         edits=read_edits(repair),
     )
     check_marked(diff, config)
-    diff = replace(diff, weights=weigh_tokens(diff, repair, trajectory, tokenizer, config))
+    scored = (said or {}).get("repair_logprobs")
+    if said:
+        check_side(said, trajectory.trajectory_id, diff.completion_ids, diff.repair_ids)
+    weights = weigh_tokens(diff, repair, trajectory, tokenizer, config, scored)
+    diff = replace(diff, weights=weights)
     return partial(build_mask, _identity(trajectory), diff, repair.answer_only)
 
 
@@ -195,20 +226,40 @@ def prepare_unrepaired(
     )
 
 
+def check_side(
+    said: Mapping[str, Any],
+    trajectory_id: str,
+    completion_ids: Sequence[int] | NDArray[np.int32],
+    repair_ids: Sequence[int] | NDArray[np.int32] | None,
+) -> None:
+    """Check that what side tables say of a trajectory fits its tokens and those of its repair.
+
+    Raises:
+        InvalidDataError: another number of values, or other ids.
+    """
+    hint = "The side table belongs to other rows; delete its folder and make it anew."
+    repaired = None if repair_ids is None else len(repair_ids)
+    for name, value in said.items():
+        length = repaired if name in OF_REPAIR else len(completion_ids)
+        if name in PER_TOKEN and len(value) != length:
+            raise InvalidDataError(
+                f"{name} of {trajectory_id} has {len(value)} values in a side table, and the mask "
+                f"has place for {length}.",
+                hint=hint,
+            )
+    if "repair_ids" in said and not np.array_equal(said["repair_ids"], repair_ids):  # type: ignore[arg-type]
+        raise InvalidDataError(
+            f"what a side table says of {trajectory_id} is about another repair than its mask's.",
+            hint=hint,
+        )
+
+
 def _fold_in(make: MaskMaker, said: Mapping[str, Any]) -> Mask:
     """Make a mask and take over what side tables say of its trajectory."""
     mask = make()
-    lengths = {
-        "weights": len(mask.completion_ids),
-        "repair_logprobs": None if mask.repair_ids is None else len(mask.repair_ids),
-    }
+    if mask.repair_ids is None:  # else it was checked before weights were made of it
+        check_side(said, mask.trajectory_id, mask.completion_ids, None)
     for name, value in said.items():
-        if name in lengths and len(value) != lengths[name]:
-            raise InvalidDataError(
-                f"{name} of {mask.trajectory_id} has {len(value)} values in a side table, and the "
-                f"mask has place for {lengths[name]}.",
-                hint="The side table belongs to other rows; delete its folder and make it anew.",
-            )
         setattr(mask, name, value)
     return mask
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dfgen.diff.hunks import RepairerEdit
 from dfgen.diff.pair import diff_pair
-from dfgen.diff.weights import agreement_weights
+from dfgen.diff.weights import agreement_weights, counterfactual_weights
 from dfgen.records import Necessity, Repair, Trajectory
 
 if TYPE_CHECKING:
@@ -32,16 +32,37 @@ def weigh_tokens(
     trajectory: Trajectory,
     tokenizer: TextTokenizer,
     config: MaskConfig,
+    repair_logprobs: Sequence[float] | None = None,
 ) -> NDArray[np.float32] | None:
     """Return float32[T], the soft version of the mask, or None if nothing more is known than it.
 
     The product of what there is: the weight of consequences (`mask.consequence_weight`), the share
-    of accepted candidates that change the token, and the necessity of its hunk. Tokens that only
-    another candidate changes are not in the mask, and weigh that candidate's share.
+    of accepted candidates that change the token, the necessity of its hunk, and what the policy
+    would not have mended by itself (`mask.counterfactual`). Tokens that only another candidate
+    changes are not in the mask, and weigh that candidate's share.
 
     Args:
         diff: of the trajectory and `repair`.
+        repair_logprobs: length U, of `diff.repair_ids`, where they are known.
     """
+    if repair_logprobs is None or config.counterfactual == "off":
+        return _weigh_by_repairs(diff, repair, trajectory, tokenizer, config)
+    counterfactual = counterfactual_weights(diff, repair_logprobs)
+    if config.counterfactual == "alone":
+        return counterfactual
+    others = _weigh_by_repairs(diff, repair, trajectory, tokenizer, config)
+    if others is None:
+        return counterfactual
+    return np.where(diff.loss_mask, others * counterfactual, others).astype(np.float32)
+
+
+def _weigh_by_repairs(
+    diff: PairDiff,
+    repair: Repair,
+    trajectory: Trajectory,
+    tokenizer: TextTokenizer,
+    config: MaskConfig,
+) -> NDArray[np.float32] | None:
     if not repair.alternatives and repair.necessity is None:
         return diff.weights
     weights = np.where(diff.loss_mask, 1.0, 0.0).astype(np.float32)

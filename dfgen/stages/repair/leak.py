@@ -77,6 +77,40 @@ def find_leak(diff: PairDiff, answer: str) -> str | None:
     return None
 
 
+def states_answer(text: str, answers: Sequence[str]) -> bool:
+    """Say whether a text states one of the forms of an answer, a single letter as a word."""
+    return any(_states(text, answer) for answer in answers)
+
+
+def count_safe_edits(repair: str, edits: Sequence[tuple[int, int]], answers: Sequence[str]) -> int:
+    """Count the edits, from the first on, that can be shown without showing the answer.
+
+    An edit shows it if it lies where the final answer is stated, or if the answer stands in it in
+    any form, possibly together with text around it. What was in the wrong answer already says
+    nothing about being the answer.
+
+    Args:
+        repair: the whole repaired text.
+        edits: UTF-8 byte spans of the edits in it, in order; that of a deletion is empty.
+        answers: the reference answer in the forms it may have.
+    """
+    from dfgen.grade.extract import find_answer_spans
+
+    places = find_answer_spans(repair)
+    for answer in answers:
+        places += find_equal(repair, answer)
+    spans = [(_to_bytes(repair, start), _to_bytes(repair, end)) for start, end in places]
+    data = repair.encode()
+    for count, (start, end) in enumerate(edits):
+        # A deletion has no width: it is in a place if its one point is.
+        last = max(end, start + 1)
+        if any(first < last and start < past for first, past in spans):
+            return count
+        if states_answer(data[start:end].decode(errors="replace"), answers):
+            return count
+    return len(edits)
+
+
 def _find_hunk(diff: PairDiff, start: int, end: int) -> Hunk | None:
     for hunk in diff.hunks:
         if hunk.in_mask and hunk.right_bytes[0] < end and start < hunk.right_bytes[1]:

@@ -1,8 +1,10 @@
 """Writes what a repairer is told: template, the text to correct, why the last try failed.
 
 A trajectory is text of a model that may have learned anything. It stands in the prompt between two
-lines with a mark that is a hash of itself, so that it cannot hold them, and what chat templates
-read as control tokens is broken up in it by a character without width.
+lines with a mark that is a hash of itself, so that it cannot hold them. What chat templates read as
+control tokens is broken up by a character without width, in the trajectory and in what the source
+says (question, choices, reference): the repairer's vocabulary is another one than the policy's, and
+often unknown, so nothing here depends on it.
 """
 
 from __future__ import annotations
@@ -17,18 +19,33 @@ from pathlib import Path
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import ConfigError
 from dfgen.records import Attempt, Prompt, Trajectory
-from dfgen.stages.prompting import Template
+from dfgen.stages.prompting import Template, format_choices
 
 TEMPLATE_FIELDS = ("question", "choices", "completion", "reference", "feedback", "fence")
 
 #: Words of a refusal that are passed on to the repairer, in characters.
 _TOLD = 400
 _BREAK = "\u200b"
-_CONTROL_TOKEN = (
-    r"\|[^<>|\n]{1,40}\||/?s>|(?:start|end)_of_(?:turn|image)>|/?(?:image|img|bos|eos|pad|video)>"
+# What stands behind `<` or `[` in the control tokens of the models there are: `<|x|>`, `<|x>`,
+# `<x|>` (Gemma 4) and the same with a full-width bar (DeepSeek); words of Llama, Gemma, InternVL,
+# Cohere, GLM; Mistral's words in brackets.
+_BAR = r"[|\uff5c]"
+_CONTROL_TOKEN = "|".join(
+    (
+        rf"{_BAR}[^<>|\uff5c\n]{{1,40}}{_BAR}?>",
+        rf"[^<>|\uff5c\s{_BREAK}]{{1,40}}{_BAR}>",
+        r"/?s>",
+        r"/?(?:image|img|video|audio|bos|eos|pad|unk|mask|cls|sep|sop|eop)>",
+        r"(?:start|end|begin)_of_[a-z_]{1,20}>",
+        r"[a-z]{1,10}_soft_token>",
+        r"/?(?:IMG|VIDEO|AUDIO)_CONTEXT>|im_(?:start|end|patch)>|image_(?:pad|placeholder)>",
+        r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT"
+        r"|MODEL_SETTINGS|THINK|ARGS|CALL_ID|IMG|IMG_BREAK|IMG_END|AUDIO|BEGIN_AUDIO"
+        r"|gMASK|sMASK|CLS|SEP|MASK|PAD|UNK)\]",
+    )
 )
-_CONTROL = re.compile(rf"([<\[])(?={_CONTROL_TOKEN}|/?INST\])")
-_BROKEN_UP = re.compile(rf"([<\[]){_BREAK}(?={_CONTROL_TOKEN}|/?INST\])")
+_CONTROL = re.compile(rf"([<\[])(?={_CONTROL_TOKEN})")
+_BROKEN_UP = re.compile(rf"([<\[]){_BREAK}(?={_CONTROL_TOKEN})")
 
 
 def load_template(config: RepairConfig) -> Template:
@@ -71,12 +88,14 @@ def read_packaged_template(name: str) -> str:
 def fill_fields(
     trajectory: Trajectory, prompt: Prompt, refusals: Sequence[Attempt], config: RepairConfig
 ) -> dict[str, str]:
-    """Write the fields of the template that are about this trajectory.
+    """Write the fields of the template that are about this trajectory and its question.
 
     Args:
         refusals: the attempts of the round before this one.
     """
     return {
+        "question": shield(prompt.question),
+        "choices": shield(format_choices(prompt.choices)),
         "completion": shield(trajectory.completion),
         "fence": make_fence(trajectory.completion),
         "reference": _state_reference(prompt, config),
@@ -103,9 +122,9 @@ def unshield(text: str, original: str) -> str:
 def _state_reference(prompt: Prompt, config: RepairConfig) -> str:
     if config.answer == "blind":
         return ""
-    lines = f"\nReference answer: {prompt.answer}\n"
+    lines = f"\nReference answer: {shield(prompt.answer)}\n"
     if config.show_solution and prompt.solution:
-        lines += f"Reference solution:\n{prompt.solution}\n"
+        lines += f"Reference solution:\n{shield(prompt.solution)}\n"
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel
 
 from dfgen.config.sample import SampleConfig
-from dfgen.engines.base import Engine, Request, Result, derive_seed
+from dfgen.engines.base import Engine, Message, Request, Result, derive_seed
 from dfgen.errors import EngineError, RowError
 from dfgen.records import (
     Prompt,
@@ -77,13 +77,23 @@ def order_for_batches(prompts: Iterable[Prompt]) -> list[Prompt]:
     return sorted(prompts, key=lambda p: (len(p.images), len(p.question), p.prompt_id))
 
 
+def write_chats(
+    prompts: Iterable[Prompt], config: SampleConfig
+) -> Iterator[tuple[Prompt, tuple[Message, ...]]]:
+    """Write each prompt as the chat that the policy answers; the one way in which that is done.
+
+    The chat template and its arguments, which belong to the chat, too, go with the request.
+    """
+    template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
+    for prompt in prompts:
+        yield prompt, build_messages(prompt, template, config.system)
+
+
 def make_requests(
     prompts: Iterable[Prompt], config: SampleConfig, run_seed: int, wanted: Collection[str]
 ) -> Iterator[Request]:
     """Make one request per wanted cell, the cells of a prompt one after the other."""
-    template = Template(config.prompt, PROMPT_FIELDS, "sample.prompt")
-    for prompt in prompts:
-        messages = build_messages(prompt, template, config.system)
+    for prompt, messages in write_chats(prompts, config):
         for index in range(config.num_samples):
             key = make_trajectory_id(prompt.prompt_id, index)
             if key in wanted:
@@ -95,6 +105,24 @@ def make_requests(
                     chat_template=config.chat_template,
                     chat_template_args=config.chat_template_args,
                 )
+
+
+def refuse_cells(
+    prompt: Prompt, error: RowError, config: SampleConfig, run_seed: int, wanted: Collection[str]
+) -> Iterator[Draw]:
+    """Make draws that say why the wanted cells of a prompt are not drawn."""
+    for index in range(config.num_samples):
+        key = make_trajectory_id(prompt.prompt_id, index)
+        if key in wanted:
+            yield Draw(
+                trajectory_id=key,
+                prompt_id=prompt.prompt_id,
+                sample_index=index,
+                finish_reason="error",
+                seed=derive_seed(run_seed, prompt.prompt_id, index),
+                reason=error.reason,
+                detail=error.detail,
+            )
 
 
 def draw_samples(

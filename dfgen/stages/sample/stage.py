@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Engine, Request
-from dfgen.errors import ConfigError, EngineError
+from dfgen.errors import ConfigError, EngineError, RowError
 from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
@@ -28,9 +28,11 @@ from dfgen.stages.sample.draws import (
     make_answer_key,
     make_requests,
     order_for_batches,
+    refuse_cells,
 )
 from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
+from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.work import Tools, open_engine, open_graders
 
@@ -128,6 +130,11 @@ class Sampling:
         self.grading = grading
         self.retokenizer = retokenizer
         self.config = session.pipeline.sample
+        self.seed = session.pipeline.seed
+        self.screening = Screening(
+            session.tokenizer.control_tokens,
+            getattr(session.pipeline.policy, "max_image_bytes", None),
+        )
         self.open: dict[int, OpenShard] = {}
         self.shard_of: dict[str, int] = {}
         self.unopened: deque[int] = deque()
@@ -186,7 +193,20 @@ class Sampling:
                 self._complete(shard)
                 continue
             self.shard_of.update((key, shard) for key in wanted)
-            yield from make_requests(prompts, self.config, self.session.pipeline.seed, wanted)
+            refused = list(self._refuse(prompts, wanted))
+            wanted -= {draw.trajectory_id for draw in refused}
+            self.session.progress.advance(len(refused), rejected=len(refused))
+            for full in self._keep(refused):
+                self._complete(full)
+            yield from make_requests(prompts, self.config, self.seed, wanted)
+
+    def _refuse(self, prompts: list[Prompt], wanted: set[str]) -> Iterator[Draw]:
+        """The cells of prompts that the policy is not to be asked, as draws that failed."""
+        for prompt in prompts:
+            try:
+                self.screening.check(prompt)
+            except RowError as error:
+                yield from refuse_cells(prompt, error, self.config, self.seed, wanted)
 
     def _open(self, shard: int, prompts: list[Prompt]) -> None:
         """Take stock of a shard."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dfgen.config.prompts import ImageLimits
 from dfgen.errors import RowError
-from dfgen.prompts.image_decode import decode_image, verify_image
+from dfgen.pictures.decode import decode_image
+from dfgen.prompts.image_check import verify_image
 from tests.support import pictures
 
 LIMITS = ImageLimits()

@@ -1,0 +1,126 @@
+"""`dfgen score`: has the policy itself score the answers of a run and their repairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.store.run import Run
+
+
+@click.command(
+    epilog=examples(
+        "dfgen score runs/a --dry-run",
+        "dfgen score runs/a",
+        "dfgen score runs/a --set score.visual=true",
+        "dfgen score runs/imported --pipeline my.yaml --json",
+    ),
+)
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option(
+    "--pipeline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take the score section of this file; its other settings must be the run's.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SCORE.B=VALUE",
+    help="Change a field of the score section. May be given often.",
+)
+@click.option("--no-masks", is_flag=True, help="Leave the masks as they are for now.")
+@click.option("--dry-run", is_flag=True, help="Count what would be read and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
+def command(
+    run: Path,
+    pipeline: Path | None,
+    settings: tuple[str, ...],
+    no_masks: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Have the policy score the answers of a run and their repairs, each read once.
+
+    Every repair gets the logprobs that trainers need, and answers are scored again: their largest
+    difference from the stored logprobs shows whether policy, processor, template and ids fit
+    together. Where they do not, the command stops early and says what to look at. Masks that are
+    there are made anew with the scores in them. The same command continues after an interruption.
+    """
+    from dfgen.stages.score.settings import choose_settings
+    from dfgen.store.run import Run
+
+    opened = Run.open_or_create(run, None)
+    effective = choose_settings(opened, pipeline, settings)
+    if dry_run:
+        preview(opened, effective, as_json=as_json)
+        return
+    with_masks = not no_masks and bool(opened.table("masks").shards())
+    apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
+
+
+def preview(run: Run, pipeline: Pipeline, *, as_json: bool) -> None:
+    """Print what would be read."""
+    from dfgen.stages.score.settings import estimate_scores
+    from dfgen.stages.session import Session
+
+    figures = estimate_scores(Session(run, pipeline))
+    if as_json:
+        click.echo(json.dumps({"run": str(run.root), "dry_run": True, "estimate": figures}))
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:<38} {value:,}")
+    click.echo("Nothing was written.")
+
+
+def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
+    """Score and write; leaves by SystemExit when a stop was asked for."""
+    from dfgen.cli.run_command import drive, refuse_excess
+    from dfgen.store.counts import count_rows
+
+    run = drive(pipeline, root, ("score", "mask") if with_masks else ("score",), quiet=quiet)
+    numbers = count_rows(run)
+    gap = run.manifest.get_stage("score").facts.get("gap", {})
+    if as_json:
+        counts = {name: numbers["score"][name] for name in ("output", "rejects")}
+        outcome = {"run": str(root), "dry_run": False, "counts": counts, "gap": gap}
+        click.echo(json.dumps({**outcome, "masks": with_masks}))
+    elif not quiet:
+        for line in describe(run, numbers["score"], gap, with_masks=with_masks):
+            click.echo(line)
+    refuse_excess(run, pipeline, {"score": numbers["score"]})
+
+
+def describe(
+    run: Run, counts: dict[str, int], gap: dict[str, Any], *, with_masks: bool
+) -> list[str]:
+    """Say what was scored, how well it fits, and where the scores are now."""
+    lines = [f"{counts['output']:,} answers scored, {counts['rejects']:,} rejects."]
+    if gap.get("compared"):
+        lines.append(
+            f"Largest difference from the stored logprobs: {gap['largest']:.2g} nats, in "
+            f"{gap['at']}; median of {gap['compared']:,} answers {gap['median']:.2g}."
+        )
+    else:
+        lines.append(
+            "No answer has stored logprobs, so nothing shows whether this policy drew them."
+        )
+    if with_masks:
+        lines.append("The masks hold the scores.")
+    elif run.table("masks").shards():
+        lines.append(
+            "The masks are from before; the same command without --no-masks, or `dfgen mask`, "
+            "takes the scores in."
+        )
+    else:
+        lines.append("There are no masks yet; `dfgen mask` will take the scores in.")
+    return lines

@@ -1,0 +1,1 @@
+"""Asks the policy itself how probable its answers and their repairs are."""
