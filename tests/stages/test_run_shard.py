@@ -283,5 +283,5 @@ def test_a_damaged_run_is_not_published(root: Path) -> None:
     arguments = ["publish", str(root), "me/masks", "--license", "mit", "--dry-run"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
-    assert "nothing is published" in result.output
+    assert "files of the run are damaged" in result.output
     assert str(path) in result.output
