@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.benchmarks.study.arms import ARMS
 from tests.benchmarks.study.compare import Difference, compare, correct_holm
+from tests.benchmarks.study.plan import WITHOUT_REPAIRS
 from tests.benchmarks.study.settings import REGIMES
 
 Row = dict[str, Any]
@@ -105,6 +106,9 @@ def print_arms(rows: list[Row], start: Row | None) -> None:
         for rate, questions in sorted({(row["rate"], row["questions"]) for row in own}):
             same = [r for r in own if (r["rate"], r["questions"]) == (rate, questions)]
             means = {key: float(np.mean([row[key] for row in same])) for _, key, _ in COLUMNS}
+            # The loop repairs for every arm, to say how many could be repaired; these need none.
+            if arm in WITHOUT_REPAIRS:
+                means["repairs"] = 0.0
             cells = " | ".join(show(means, key, form) for _, key, form in COLUMNS)
             more = "" if is_plain(same[0]) else f", {questions} questions"
             print(f"| {arm}{more} ({len(same)}) | {rate:g} | {cells} |")
@@ -136,7 +140,11 @@ def print_differences(rows: list[Row]) -> None:
     for (start, rival, gaps), p in zip(found, corrected, strict=True):
         assert gaps[0] is not None
         cells = " | ".join(
-            f"{100 * g.mean:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]" for g in gaps if g
+            f"{100 * g.mean:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]"
+            if g.seeds > 1
+            else f"{100 * g.mean:+.1f}"
+            for g in gaps
+            if g
         )
         print(f"| {start} % | {rival} ({gaps[0].seeds}) | {cells} | {gaps[0].p:.3f} | {p:.3f} |")
 
