@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from dfgen.demo import locate_model
 from dfgen.demo.questions import KINDS
@@ -93,6 +92,8 @@ def summarise_repairer(
     Garbled answers have no ideal repair: a repair of one is never exact, and any change to one
     that ends right counts as a false edit of a right answer.
     """
+    from rapidfuzz.distance import Levenshtein
+
     rows = [
         (answer, repair, truth, true_repair(answer, truth))
         for answer, repair, truth in zip(answers, repairs, truths, strict=True)

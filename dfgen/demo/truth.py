@@ -9,8 +9,6 @@ import re
 from itertools import product
 from typing import Any
 
-from rapidfuzz.distance import Levenshtein
-
 from dfgen.demo.questions import (
     CONCLUSION_PHRASES,
     COUNT_PHRASES,
@@ -99,6 +97,9 @@ def closest_repair(completion: str, truth: dict[str, Any]) -> str:
     count_a, count_b = truth["counts"]
     phrases = product(COUNT_PHRASES, COUNT_PHRASES, CONCLUSION_PHRASES[kind])
     candidates = [write_consequence(lead, truth, (count_a, count_b)) for lead in phrases]
+    # Imported here: a trainer's environment trains on the demo without it.
+    from rapidfuzz.distance import Levenshtein
+
     return min(candidates, key=lambda text: Levenshtein.distance(completion, text))
 
 

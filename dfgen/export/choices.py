@@ -80,15 +80,17 @@ def describe_choices(choices: Choices) -> dict[str, Any]:
     return found
 
 
-def read_recipe(name: str | None, changes: Sequence[str]) -> Recipe | None:
+def read_recipe(name: str | None, changes: Sequence[str], table: ExportTable) -> Recipe | None:
     """Read a recipe and changes of it (`failed=full`) as they are typed.
+
+    What the trainer of the table needs holds unless it is changed, too.
 
     Raises:
         ConfigError: there is no such recipe, field or value.
     """
-    from dfgen.trainers.recipe import DEFAULT_RECIPE, find_recipe
-    from dfgen.trainers.recipe_text import change_recipe
+    from dfgen.trainers.recipe import DEFAULT_RECIPE, change_recipe, find_recipe
 
     if name is None and not changes:
         return None
-    return change_recipe(find_recipe(name or DEFAULT_RECIPE), changes)
+    needed = [f"{field}={value}" for field, value in table.changes]
+    return change_recipe(find_recipe(name or DEFAULT_RECIPE), [*needed, *changes])

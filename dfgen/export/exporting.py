@@ -66,7 +66,7 @@ def export_tables(
     settled = [settle_choices(table, choices or Choices()) for table in chosen]
     for table in chosen:
         check_sources(finished, table)
-    _check_vacant(out, names)
+    _check_vacant(out, names, run.manifest.created)
     refuse_damage(finished, check_files(finished.run))
     lost = count_without_prompt(finished)
     sha256 = find_tokenizer_sha256(finished)
@@ -134,11 +134,16 @@ def _write_table(
     )
 
 
-def _check_vacant(out: Path, names: Sequence[str]) -> None:
+def _check_vacant(out: Path, names: Sequence[str], run_created: str) -> None:
     if (out / MANIFEST).exists():
-        others = [
-            name for name in read_dataset_manifest(out / MANIFEST).tables if name not in names
-        ]
+        earlier = read_dataset_manifest(out / MANIFEST)
+        if earlier.run_created != run_created:
+            raise StorageError(
+                f"this directory holds the export of another run, begun {earlier.run_created}.",
+                where=str(out),
+                hint="Give each run a directory of its own, or remove that one first.",
+            )
+        others = [name for name in earlier.tables if name not in names]
         if others:
             raise StorageError(
                 f"this directory holds the table {' and '.join(others)}, which would be lost.",

@@ -132,7 +132,7 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_kind(file.schema_arrow.metadata or {}, table, str(path))
             wanted: list[str] | None
             raw = _is_raw(file.schema_arrow.metadata or {})

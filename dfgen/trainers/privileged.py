@@ -30,7 +30,9 @@ def read_contexts(data: str | Path) -> dict[str, dict[str, Any]]:
                 where=str(file),
                 hint="Write them with: dfgen export RUN --to privileged --out DIR",
             )
-        for batch in pq.ParquetFile(file).iter_batches(1024, columns=list(COLUMNS)):
+        for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(
+            1024, columns=list(COLUMNS)
+        ):
             for row in batch.to_pylist():
                 found[row.pop("trajectory_id")] = row
     if not found:

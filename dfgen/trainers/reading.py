@@ -250,7 +250,8 @@ def fetch_file(repo: str, name: str, revision: str | None) -> Path:
         return Path(hf_hub_download(repo, name, repo_type="dataset", revision=revision))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{name} cannot be fetched: {error}.",
+            f"there is no such folder here, and {name} cannot be fetched from the Hub: "
+            f"{(str(error).splitlines() or [type(error).__name__])[0]}",
             where=repo,
             hint="Is it a data set that dfgen published, and are you logged in if it is private?",
         ) from error
@@ -353,7 +354,7 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_label(file.schema_arrow.metadata or {}, path)
             leaves = _choose_leaves(file, columns, nested)
             size = _choose_batch_size(file.metadata, leaves)

@@ -6,6 +6,7 @@ that studies of credit assignment compare; `grpo` and `sft` are the controls.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -160,13 +161,54 @@ DEFAULT_RECIPE = "df+repair"
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
-    """Return a recipe by its name; a recipe is returned as it is. Raises `ConfigError`."""
+    """Return a recipe by its name, changed by what follows; a recipe is returned as it is.
+
+    Args:
+        recipe: such as `df`, or `df+repair mask_mode=loss positive_loss=ratio`.
+
+    Raises:
+        ConfigError: there is no such recipe, field or value.
+    """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
-        close = guess_name(recipe, RECIPES)
+    name, *changes = recipe.split() or [""]
+    if name not in RECIPES:
+        close = guess_name(name, RECIPES)
         raise ConfigError(
-            f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}.",
+            f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.",
             hint=f"Did you mean {close!r}?" if close else "Or give a Recipe(...) of your own.",
         )
-    return RECIPES[recipe]
+    return change_recipe(RECIPES[name], changes)
+
+
+def change_recipe(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Change a recipe by texts like `failed=full`; without any it is returned as it is.
+
+    Raises:
+        ConfigError: there is no such field or value.
+    """
+    known = {key: value for key, value in recipe.describe().items() if key != "name"}
+    changed: dict[str, Any] = {}
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals or key not in known:
+            close = guess_name(key, known)
+            raise ConfigError(
+                f"{text!r} is no choice of a recipe, FIELD=VALUE.",
+                hint=f"Did you mean {close}=...?" if close else f"Choices: {', '.join(known)}.",
+            )
+        changed[key] = _read_value(text, value, known[key])
+    return recipe.change(**changed) if changed else recipe
+
+
+def _read_value(text: str, value: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise ConfigError(f"{text!r}: it can be true or false.")
+        return value == "true"
+    if isinstance(default, float):
+        try:
+            return float(value)
+        except ValueError:
+            raise ConfigError(f"{text!r}: it must be a number.") from None
+    return value

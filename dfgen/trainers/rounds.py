@@ -137,10 +137,10 @@ def _check_distinct(sources: Sequence[GroupSource]) -> None:
     for source in sources:
         if source.created is None:
             continue
-        other = seen.setdefault(source.created, source.name)
-        if other != source.name:
+        if source.created in seen:
             raise InputError(
-                f"{other} and {source.name} are exports of one run, which was begun "
+                f"{seen[source.created]} and {source.name} are exports of one run, which was begun "
                 f"{source.created}.",
                 hint="Give every round once, or its answers count twice.",
             )
+        seen[source.created] = source.name

@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dfgen.errors import ConfigError
-from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe
-from dfgen.trainers.recipe_text import parse_recipe
+from dfgen.trainers.recipe import DEFAULT_RECIPE, Recipe, find_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ) from error
     return Settings(
         data=given["DFGEN_DATA"],
-        recipe=parse_recipe(given.get("DFGEN_RECIPE") or DEFAULT_RECIPE),
+        recipe=find_recipe(given.get("DFGEN_RECIPE") or DEFAULT_RECIPE),
         privileged=given.get("DFGEN_PRIVILEGED") or None,
         temperature=temperature,
     )

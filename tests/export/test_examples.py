@@ -190,7 +190,7 @@ def test_floats_print_short_and_come_back() -> None:
 
 
 def test_what_was_chosen_is_on_record(finished: FinishedRun, tmp_path: Path) -> None:
-    recipe = read_recipe("df", ["failed=full", "balance=true", "all_wrong=0.5"])
+    recipe = read_recipe("df", ["failed=full", "balance=true", "all_wrong=0.5"], TABLES["examples"])
     write(finished, "examples", tmp_path, recipe=recipe)
     chosen = read_dataset_manifest(tmp_path / "dfgen.json").tables["examples"].choices
     assert chosen["recipe"]["name"] == "df+changed"
@@ -226,7 +226,7 @@ def test_tables_without_a_recipe_refuse_one(name: str) -> None:
 )
 def test_what_is_no_choice_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_recipe(None, [text])
+        read_recipe(None, [text], TABLES["examples"])
 
 
 def test_another_temperature_needs_log_probs_at_it(finished: FinishedRun, tmp_path: Path) -> None:

@@ -9,18 +9,17 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import ConfigError
-from dfgen.trainers.recipe import RECIPES
-from dfgen.trainers.recipe_text import parse_recipe
+from dfgen.trainers.recipe import RECIPES, find_recipe
 from dfgen.trainers.settings import read_settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_name_is_the_recipe(name: str) -> None:
-    assert parse_recipe(name) == RECIPES[name]
+    assert find_recipe(name) == RECIPES[name]
 
 
 def test_changes_follow_the_name() -> None:
-    recipe = parse_recipe("df+repair mask_mode=loss all_wrong=0.5 weights=true")
+    recipe = find_recipe("df+repair mask_mode=loss all_wrong=0.5 weights=true")
     wanted = RECIPES["df+repair"].change(mask_mode="loss", all_wrong=0.5, weights=True)
     assert recipe == wanted
 
@@ -39,7 +38,7 @@ def test_changes_follow_the_name() -> None:
 )
 def test_what_is_no_recipe_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_recipe(text)
+        find_recipe(text)
     assert said in f"{caught.value.what} {caught.value.hint}"
 
 

@@ -19,7 +19,6 @@ from dfgen.store.finished import open_finished
 from dfgen.trainers import reference
 from dfgen.trainers.examples import make_examples
 from dfgen.trainers.recipe import find_recipe
-from dfgen.trainers.recipe_text import parse_recipe
 from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
@@ -176,7 +175,7 @@ def test_nothing_outside_of_the_mask_has_a_gradient(name: str, seen: dict[str, A
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_batch_holds_what_the_examples_say(name: str, seen: dict[str, Any], folder: Path) -> None:
-    recipe = parse_recipe(TRAINED[name][0])
+    recipe = find_recipe(TRAINED[name][0])
     examples = {
         (each.trajectory_id, each.kind): each
         for each in make_examples(folder / "groups", recipe, say=None)

@@ -84,7 +84,7 @@ def command(
     from dfgen.store.finished import open_finished
 
     choices = Choices(
-        recipe=read_recipe(recipe, changes),
+        recipe=read_recipe(recipe, changes, TABLES[table]),
         temperature=temperature,
         reveal=None if reveal is None else _read_reveal(reveal),
         group_size=group_size,

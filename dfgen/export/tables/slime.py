@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dfgen.errors import ConfigError
 from dfgen.export.columns import make_chat_type
 from dfgen.export.tables.examples import list_number_fields, make_numbers
 from dfgen.export.tables.table import ExportTable, Fields
@@ -18,6 +19,7 @@ from dfgen.trainers.pictures import write_data_uri
 
 if TYPE_CHECKING:
     from dfgen.export.examples import ExamplePart
+    from dfgen.trainers.recipe import Recipe
 
 FORMAT = 1
 """Of `metadata`, raised when a name in it changes its meaning."""
@@ -62,6 +64,21 @@ def make_slime(part: ExamplePart, **_: Any) -> dict[str, Any]:
     }
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse what slime cannot do: it has one mask and one advantage per answer.
+
+    Raises:
+        ConfigError: names the choices that it needs.
+    """
+    needed = [("mask_mode", "loss")] * (recipe.mask_mode != "loss")
+    needed += [("weights", "false")] * recipe.weights
+    if needed:
+        raise ConfigError(
+            f"slime has no loss for the recipe {recipe.name}: it takes one advantage per answer.",
+            hint="Add: " + " ".join(f"--choice {name}={value}" for name, value in needed),
+        )
+
+
 TABLE = ExportTable(
     name="slime",
     description="examples for slime: pictures as data URIs, numbers in metadata",
@@ -70,6 +87,8 @@ TABLE = ExportTable(
     mask_column=None,
     made_of="examples",
     recipe="df+repair",
+    check_recipe=check_recipe,
+    changes=(("mask_mode", "loss"),),
     takes=("recipe", "temperature"),
     usage='--input-key prompt --multimodal-keys \'{{"image": "images"}}\' --metadata-key metadata '
     "--apply-chat-template --n-samples-per-prompt 1",
