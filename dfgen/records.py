@@ -1,28 +1,24 @@
 """Defines the rows of every table, once for Python, Parquet and JSON Schema.
 
     Prompt ──▶ Trajectory ──▶ Repair ──▶ Mask          (and Reject, for what went no further)
-                    └──────────┴──▶ Score ──┘
+                    └──────────┴──▶ Score ──┤
+                    └──────────┴──▶ Value ──┘
 
 A record is a pydantic model; its Parquet schema is derived from the same annotations by
-`arrow_schema`. Plain Python types map to the obvious Arrow type; narrower ones are written as
-`Annotated[int, Arrow("int32")]` through the aliases below. Optional means nullable: null says "not
-computed", which is never the same as zero.
+`dfgen.store.arrow_schema`. Plain Python types map to the obvious Arrow type; narrower ones are
+written as `Annotated[int, Arrow("int32")]` through the aliases below. Optional means nullable: null
+says "not computed", which is never the same as zero.
 """
 
 from __future__ import annotations
 
 import json
-import types
-import typing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from dfgen.errors import RowError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +236,30 @@ class Quality(BaseModel):
     answer_only: bool
 
 
+class HunkValue(BaseModel):
+    """What a hunk did to the policy's success: V(t) is the share of continuations of the first t
+    tokens, drawn from the policy itself, that end right. All null where the hunk marks no token."""
+
+    model_config = ConfigDict(extra="forbid")
+    start: Int32 | None
+    end: Int32 | None
+    """Tokens [start, end) of the completion that the hunk marks, and what lies between them."""
+    value_before: Float32 | None
+    """V(start)."""
+    value_wrong: Float32 | None
+    """V(end), after the wrong tokens."""
+    value_repaired: Float32 | None
+    """V of the repair through this hunk; null where not drawn (`value.repaired`)."""
+    value_drop: Float32 | None
+    """`value_before - value_wrong`: the success that was lost here."""
+    value_gain: Float32 | None
+    """`value_repaired - value_wrong`: the success that the repair wins back."""
+    draws_before: Int32 | None
+    draws_wrong: Int32 | None
+    draws_repaired: Int32 | None
+    """Continuations behind each value; 0: known without drawing (the answer ends there)."""
+
+
 class Mask(Record):
     """A trajectory with its token and step masks: what trainers read. T = len(completion_ids),
     U = len(repair_ids), S = number of steps."""
@@ -305,6 +325,11 @@ class Mask(Record):
     """length T: how much each token depends on the pictures (see `Score`); null if not computed."""
     visual_log_ratio: list[Float32] | None = None
     """length T: the same as a log-ratio (see `Score`); null if not computed."""
+    value_start: Float32 | None = None
+    """Share of the policy's answers to the prompt that are right (see `Value`); null if not
+    drawn."""
+    hunk_values: list[HunkValue] | None = None
+    """One per hunk; null if not drawn (see `Value`)."""
 
 
 class Score(Record):
@@ -345,6 +370,54 @@ class Score(Record):
     visual_log_ratio: list[Float32] | None
     """length T: instead of `visual_kl`, where the engine tells no more than the token's own
     logprob: by how many nats the pictures made this token more probable; may be negative."""
+
+
+class ValuePoint(BaseModel):
+    """V after some tokens of a side."""
+
+    model_config = ConfigDict(extra="forbid")
+    side: Literal["wrong", "repair"]
+    index: Int32
+    """Tokens of that side that are given."""
+    draws: Int32
+    right: Int32
+    """Continuations drawn, and how many ended right; both 0: known without drawing."""
+    value: Float32
+
+
+class MaskBlame(BaseModel):
+    """How much of the lost success one mask holds."""
+
+    model_config = ConfigDict(extra="forbid")
+    mask: str
+    """dfgen, or a control: lowest_logprob, random, first_token, first_step, suffix, answer_only."""
+    tokens: Int32
+    captured: Float32
+    """Sum of V(a) - V(b) over the maximal masked runs [a, b)."""
+
+
+class Value(Record):
+    """Where the policy lost its success in a wrong answer: continuations of prefixes of the answer
+    and its repair, drawn from the policy and graded."""
+
+    SCHEMA: ClassVar[str] = "dfgen.value/1"
+    trajectory_id: str
+    prompt_id: str
+    sample_index: Int32
+    ids_sha256: str
+    repair_ids_sha256: str
+    """Of the ids of answer and repair as little-endian int32, 64 hex digits."""
+    tokens: Int32
+    """T, the length of the answer."""
+    temperature: Float32
+    drawn: Int32
+    """Continuations drawn for this row and no earlier one: equal prefixes of a prompt share
+    them."""
+    value_start: Float32
+    """V(0), from draws of its own and not those of the group."""
+    value_points: list[ValuePoint]
+    hunk_values: list[HunkValue]
+    blame: list[MaskBlame]
 
 
 class Reject(Record):
@@ -408,57 +481,6 @@ def split_trajectory_id(trajectory_id: str) -> tuple[str, int]:
     return prompt_id, int(index)
 
 
-RECORDS: tuple[type[Record], ...] = (Prompt, Trajectory, Repair, Control, Mask, Score, Reject)
-
-
-def arrow_schema(model: type[BaseModel]) -> pa.Schema:
-    """Derive the Arrow schema of a record from its annotations, field order kept.
-
-    The schema's metadata names record and version (`dfgen.schema`), so that a reader can refuse a
-    file it does not understand.
-    """
-    import pyarrow as pa
-
-    fields = [
-        pa.field(name, _arrow_type(hint), nullable=_is_optional(hint))
-        for name, hint in _field_hints(model).items()
-    ]
-    name = getattr(model, "SCHEMA", "")
-    return pa.schema(fields, metadata={"dfgen.schema": name} if name else None)
-
-
-def _field_hints(model: type[BaseModel]) -> dict[str, Any]:
-    hints = typing.get_type_hints(model, include_extras=True)
-    return {name: hints[name] for name in model.model_fields}
-
-
-def _is_optional(hint: Any) -> bool:
-    return typing.get_origin(hint) in (Union, types.UnionType) and type(None) in typing.get_args(
-        hint
-    )
-
-
-def _arrow_type(hint: Any) -> pa.DataType:
-    import pyarrow as pa
-
-    plain = {str: pa.string(), bool: pa.bool_(), bytes: pa.binary(), float: pa.float64()}
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if _is_optional(hint):
-        (inner,) = [arg for arg in args if arg is not type(None)]
-        return _arrow_type(inner)
-    if origin is Annotated:
-        return pa.type_for_alias(next(mark.name for mark in args[1:] if isinstance(mark, Arrow)))
-    if origin is list:
-        return pa.list_(_arrow_type(args[0]))
-    if origin is Literal:
-        return pa.string()
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return pa.struct(
-            [
-                pa.field(name, _arrow_type(inner), nullable=_is_optional(inner))
-                for name, inner in _field_hints(hint).items()
-            ]
-        )
-    if hint not in plain:
-        raise TypeError(f"no Arrow type for {hint!r}: annotate it with Arrow(...)")
-    return plain[hint]
+RECORDS: tuple[type[Record], ...] = (
+    *(Prompt, Trajectory, Repair, Control, Mask, Score, Value, Reject),
+)

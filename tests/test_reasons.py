@@ -22,7 +22,7 @@ from tests.support.reason_codes import (
 )
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("prompts", "sample", "repair", "score", "mask")
+STAGES = ("prompts", "sample", "repair", "score", "value", "mask")
 FOUND = collect_codes()
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from dfgen.config.schema import list_schemas
-from dfgen.records import RECORDS, Arrow, Mask, Record, Reject, arrow_schema
+from dfgen.records import RECORDS, Arrow, Mask, Record, Reject
+from dfgen.store.arrow_schema import arrow_schema
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "repair": ("repair", "Repair the wrong answers."),
     "regrade": ("regrade", "Grade the answers of a run anew."),
     "score": ("score", "Have the policy score answers and repairs."),
+    "value": ("value", "Draw on from prefixes: was the token to blame?"),
     "mask": ("mask", "Make the masks; of a run, or of your own pairs."),
     "diff": ("diff", "Show the mask between two texts."),
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),

@@ -94,6 +94,13 @@ class MaskConfig(Section):
         "weights there are (agreement, necessity, consequence_weight); alone: instead of them; "
         "off: not at all. Without scores nothing changes.",
     )
+    value: Literal["multiply", "alone", "off"] = Field(
+        default="off",
+        description="What weights make of the values of a repair's hunks (`dfgen value`), by which "
+        "a token weighs the share of the policy's success that was lost at its hunk: near 0, "
+        "nothing was lost there. multiply: with the other weights there are; alone: instead of "
+        "them; off: not at all. Without values nothing changes.",
+    )
     max_cells: int = Field(
         default=1_000_000_000,
         ge=10_000,

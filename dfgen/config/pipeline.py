@@ -18,11 +18,12 @@ from dfgen.config.sample import SampleConfig
 from dfgen.config.sampling import find_sampling
 from dfgen.config.score import ScoreConfig
 from dfgen.config.section import Section
+from dfgen.config.value import ValueConfig
 from dfgen.errors import ConfigError
 
 
 class Pipeline(Section):
-    """One run: prompts -> sample -> repair (-> score) -> mask."""
+    """One run: prompts -> sample -> repair (-> score, value) -> mask."""
 
     version: Literal[1] = 1
     """Version of this file format."""
@@ -44,6 +45,7 @@ class Pipeline(Section):
     grade: GradeConfig = GradeConfig()
     repair: RepairConfig = RepairConfig()
     score: ScoreConfig = ScoreConfig()
+    value: ValueConfig = ValueConfig()
     mask: MaskConfig = MaskConfig()
     workers: int = Field(default=0, ge=0)
     """Processes that make masks or judge repairs. 0: at most one per core, and only where there are
@@ -96,6 +98,33 @@ class Pipeline(Section):
                 f"answers were drawn at temperature {tempered:g}, and vLLM tells the logprobs of "
                 "given tokens before temperature only; set score.tempered to false for these "
                 "alone, or name the same model in score.engine as `engine: transformers`"
+            )
+        return self
+
+    @property
+    def continuer(self) -> EngineConfig | None:
+        """The engine that draws on from prefixes: the policy, or the same model in another one."""
+        return self.value.engine or self.policy
+
+    @model_validator(mode="after")
+    def _check_value(self) -> Pipeline:
+        if not self.value.enabled:
+            return self
+        if self.pairs is not None or self.retokenize is not None:
+            raise ValueError("value needs answers of a policy, and this run has none of its own")
+        engine = self.continuer
+        if engine is None:
+            raise ValueError("value.engine is needed: imported answers name no policy to ask")
+        if engine.engine == "openai":
+            raise ValueError(
+                "the engine 'openai' cannot go on after given token ids: a server takes text and "
+                "may split it in another way than it was drawn; name the same model in "
+                "value.engine, as `engine: transformers` or `engine: vllm`"
+            )
+        if self.value.choose_temperature(self.sample.temperature) == 0:
+            raise ValueError(
+                "at temperature 0 every continuation of a prefix is the same, so there is no share "
+                "of right ones; set value.temperature to 1"
             )
         return self
 

@@ -60,6 +60,45 @@ def decay_consequences(
     return weights * loss_mask
 
 
+class MarkedCompletion(Protocol):
+    """What value weights need of a difference; `PairDiff` has it."""
+
+    @property
+    def loss_mask(self) -> NDArray[np.bool_]:
+        """bool[T]."""
+
+    @property
+    def marked(self) -> Sequence[Sequence[int]]:
+        """For each hunk the tokens it marks."""
+
+
+def value_weights(
+    diff: MarkedCompletion, drops: Sequence[float | None], start: float
+) -> NDArray[np.float32]:
+    """Return float32[T]: the share of the policy's success that was lost at each token's hunk.
+
+    What several hunks mark weighs as the heaviest; a hunk at which the success rose weighs 0.
+
+    Args:
+        diff: of a completion and its repair.
+        drops: of V along each hunk; None for hunks that mark nothing.
+        start: V(0) > 0, of which the drops of a whole answer are parts.
+
+    Raises:
+        ValueError: not a drop for each hunk, or nothing to take a share of.
+    """
+    if len(drops) != len(diff.marked):
+        raise ValueError(f"{len(drops)} drops for {len(diff.marked)} hunks")
+    if start <= 0:
+        raise ValueError("without any success at the start there is no share of it")
+    weights = np.zeros(len(diff.loss_mask), dtype=np.float32)
+    for drop, tokens in zip(drops, diff.marked, strict=True):
+        for token in tokens:
+            share = min(max((drop or 0.0) / start, 0.0), 1.0)
+            weights[token] = max(float(weights[token]), share)
+    return weights
+
+
 class RepairedCompletion(Protocol):
     """What counterfactual weights need of a difference; `PairDiff` has it."""
 

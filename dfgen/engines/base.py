@@ -39,6 +39,7 @@ __all__ = [
     "ScoringEngine",
     "Usage",
     "derive_seed",
+    "require_continuing",
     "require_scoring",
 ]
 
@@ -304,6 +305,22 @@ def require_scoring(engine: Engine) -> ScoringEngine:
             hint="Use `engine: transformers` or `engine: vllm` with the same model.",
         )
     return cast("ScoringEngine", engine)
+
+
+def require_continuing(engine: Engine) -> Engine:
+    """Return the engine as one that goes on after given ids (`Request.prefix_ids`).
+
+    Raises:
+        EngineError: it does not.
+    """
+    if PREFIX_IDS not in engine.info.features:
+        raise EngineError(
+            f"the engine {engine.info.name!r} cannot go on after given token ids with "
+            f"{engine.info.model}.",
+            hint="Use `engine: transformers` or `engine: vllm` with a model that is a decoder "
+            "alone.",
+        )
+    return engine
 
 
 def derive_seed(run_seed: int, *parts: str | int) -> int:

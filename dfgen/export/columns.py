@@ -21,7 +21,8 @@ RENAMED = {"completion": "completion_text"}
 
 def list_mask_fields() -> list[tuple[str, Any]]:
     """List the columns of a mask row under their published names, `prompt_id` left out."""
-    from dfgen.records import Mask, arrow_schema
+    from dfgen.records import Mask
+    from dfgen.store.arrow_schema import arrow_schema
 
     return [
         (RENAMED.get(field.name, field.name), relax(field.type))

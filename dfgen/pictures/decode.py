@@ -22,13 +22,14 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dfgen.config.prompts import ImageLimits
 from dfgen.errors import RowError
 
 if TYPE_CHECKING:
     import numpy as np
     import PIL.Image
     from numpy.typing import NDArray
+
+    from dfgen.config.prompts import ImageLimits
 
 _FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _ORIENTATION_TAG = 0x0112

@@ -56,6 +56,9 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     scores = run.manifest.get_stage("score").facts.get("gap")
     if scores:
         numbers["scores"] = {f"gap_{name}": value for name, value in scores.items()}
+    blame = run.manifest.get_stage("value").facts.get("blame")
+    if blame:
+        numbers["blame"] = blame
     truth = measure_truth(finished)
     if truth is not None:
         numbers["demo_truth"] = truth

@@ -128,8 +128,7 @@ def format_figure(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        parts = (f"{_to_words(key)}: {format_figure(key, each)}" for key, each in value.items())
-        return ", ".join(parts)
+        return _format_group(value)
     if isinstance(value, list):
         return _draw_levels(value)
     if "cost_usd" in name:
@@ -138,6 +137,17 @@ def format_figure(name: str, value: Any) -> str:
         shares = ("rate", "share", "ratio", "agreement")
         return f"{value:.1%}" if name.endswith(shares) else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _format_group(values: Mapping[str, Any]) -> str:
+    """An estimate with its interval, or several figures with their names."""
+    if values.keys() == {"estimate", "low", "high"}:
+        estimate, low, high = (
+            _fill(values[each], "{:.3g}") for each in ("estimate", "low", "high")
+        )
+        return f"{estimate} [{low}, {high}]"
+    parts = (f"{_to_words(key)}: {format_figure(key, each)}" for key, each in values.items())
+    return ", ".join(parts)
 
 
 def _draw_levels(values: list[float]) -> str:

@@ -68,6 +68,8 @@ def is_wanted(session: Session, stage: Stage) -> bool:
         return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
     if stage == "score":
         return session.pipeline.score.enabled
+    if stage == "value":
+        return session.pipeline.value.enabled
     return kind == "sampled" or (kind == "imported" and stage != "sample")
 
 

@@ -9,12 +9,14 @@ from dfgen.stages.mask.stage import MaskStage
 from dfgen.stages.repair.stage import RepairStage
 from dfgen.stages.sample.stage import SampleStage
 from dfgen.stages.score.stage import ScoreStage
+from dfgen.stages.value.stage import ValueStage
 from dfgen.stages.work import StageWork, Tools, run_shards
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
 WORKS: dict[Stage, StageWork] = {
-    work.stage: work for work in (SampleStage(), RepairStage(), ScoreStage(), MaskStage())
+    work.stage: work
+    for work in (SampleStage(), RepairStage(), ScoreStage(), ValueStage(), MaskStage())
 }
 """A side stage enters itself here. Reading a source is no stage of shards: it makes them."""
 

@@ -23,7 +23,7 @@ def choose_section(
 
     Args:
         run: as it is.
-        section: `grade` or `score`.
+        section: `grade`, `score` or `value`.
         file: a pipeline file, of which this section is taken; None: the run's own.
         overrides: `section.field=value` strings.
 

@@ -168,6 +168,15 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "score.tempered",
         "score.visual",
     ),
+    "value": (
+        "value.controls",
+        "value.draws",
+        *_under("value.engine", _ENGINE_RESULT),
+        "value.limit",
+        "value.max_interval",
+        "value.repaired",
+        "value.temperature",
+    ),
     "mask": (
         "mask.consequence_weight",
         "mask.counterfactual",
@@ -185,6 +194,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.outcome",
         "mask.steps",
         "mask.ties",
+        "mask.value",
         "mask.whole_atoms",
         "pairs.tokenizer",
         "retokenize.tokenizer",
@@ -212,6 +222,8 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     *_under("score.engine", _ENGINE_NEUTRAL),
     "score.max_gap",  # when to stop, not what to make
     "score.max_gap_share",
+    "value.enabled",  # whether, not what
+    *_under("value.engine", _ENGINE_NEUTRAL),
     "version",
     "workers",
 )

@@ -7,6 +7,7 @@
     RUN/controls/part-00000.parquet     what the repairer did to right trajectories; no stage reads
                                         them, and a shard without any has no file
     RUN/scores/part-00000.parquet       how probable answers and repairs are to the policy (score)
+    RUN/values/part-00000.parquet       where the policy lost its success in wrong answers (value)
     RUN/rejects/sample-00000.parquet    rows of a stage and shard that went no further
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
@@ -27,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from dfgen.records import Control, Mask, Prompt, Record, Repair, Score, Trajectory
+from dfgen.records import Control, Mask, Prompt, Record, Repair, Score, Trajectory, Value
 
 Stage = str
 """Name of a stage: one of `STAGES`, or of a side stage."""
@@ -74,6 +75,7 @@ _FLOW = (
 
 _SIDE: dict[Stage, StageLayout] = {
     "score": StageLayout("score", "scores", Score, ("trajectories", "repairs")),
+    "value": StageLayout("value", "values", Value, ("trajectories", "repairs")),
 }
 
 STAGES: tuple[Stage, ...] = tuple(layout.stage for layout in _FLOW)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from dfgen.records import Prompt, arrow_schema
+from dfgen.records import Prompt
+from dfgen.store.arrow_schema import arrow_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

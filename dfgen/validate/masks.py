@@ -116,6 +116,10 @@ def _check_values(row: Row) -> Iterator[str]:
             yield f"a value of {column} is above 0."
         if any(value is None or math.isnan(value) for value in values):
             yield f"a value of {column} is null or not a number."
+    for value in row.get("hunk_values") or ():
+        for name in ("value_before", "value_wrong", "value_repaired"):
+            if value[name] is not None and not 0 <= value[name] <= 1:
+                yield f"a {name} is outside [0, 1]."
     for column in VISUAL:
         if any(value is None or not math.isfinite(value) for value in row.get(column) or ()):
             yield f"a value of {column} is null or not finite."
@@ -144,6 +148,9 @@ def _check_hunks(row: Row) -> Iterator[str]:
     built += wrong[at:]
     if bytes(built) != right:
         yield "applying the hunks to the completion does not give the repair."
+    values = row.get("hunk_values")
+    if values is not None and len(values) != len(json.loads(row["hunks"])):
+        yield f"hunk_values has length {len(values)}, and there are other hunks."
 
 
 def _check_marks(row: Row) -> Iterator[str]:

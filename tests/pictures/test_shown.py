@@ -244,7 +244,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     image["bytes"] = pictures.encode(picture, "PNG")
                     info["sha256"] = hashlib.sha256(image["bytes"]).hexdigest()
             table.remove(shard)
-            table.write(shard, rows)
+            written = table.write(shard, rows)
+            noted = json.loads((root / "run.json").read_text("utf-8"))["shards"]
+            noted["prompts"][str(shard)]["sha256"][run.name_file(table, shard)] = written.sha256
+            change_manifest(root, shards=noted)
     return root
 
 

@@ -30,23 +30,23 @@ from tests.support.sample_run import make_run
 from tests.support.stub_engine import StubEngine, make_pipeline
 
 
-class Value(Record):
+class Gauge(Record):
     """What a stub stage says of each repaired trajectory."""
 
-    SCHEMA: ClassVar[str] = "dfgen.value/1"
+    SCHEMA: ClassVar[str] = "dfgen.gauge/1"
     trajectory_id: str
     prompt_id: str
     repair_logprobs: list[Float32] | None
     surprise: Float32
 
 
-LAYOUT = StageLayout("value", "values", Value, ("repairs", "trajectories"))
+LAYOUT = StageLayout("gauge", "gauges", Gauge, ("repairs", "trajectories"))
 
 
-class ValueStage:
+class GaugeStage:
     """Scores every repaired trajectory; what it gives each token is up to the test."""
 
-    stage = "value"
+    stage = "gauge"
 
     def __init__(self, logprob: float = -0.25) -> None:
         self.logprob = logprob
@@ -65,7 +65,7 @@ class ValueStage:
             masks = session.run.table("masks").iter_rows(shard, ["trajectory_id", "repair_ids"])
             lengths = {row["trajectory_id"]: len(row["repair_ids"] or ()) for row in masks}
             rows = [
-                Value(
+                Gauge(
                     trajectory_id=row["trajectory_id"],
                     prompt_id=row["prompt_id"],
                     repair_logprobs=[self.logprob] * lengths[row["trajectory_id"]],
@@ -73,16 +73,16 @@ class ValueStage:
                 )
                 for row in session.run.table("repairs").iter_rows(shard)
             ]
-            session.finish_shard("value", shard, rows, [])
+            session.finish_shard("gauge", shard, rows, [])
 
     def close(self, session: Session) -> None:
         pass
 
 
 @pytest.fixture
-def value(monkeypatch: pytest.MonkeyPatch) -> Iterator[ValueStage]:
-    work = ValueStage()
-    monkeypatch.setitem(registry.WORKS, "value", work)
+def gauge(monkeypatch: pytest.MonkeyPatch) -> Iterator[GaugeStage]:
+    work = GaugeStage()
+    monkeypatch.setitem(registry.WORKS, "gauge", work)
     with add_side_stage(LAYOUT):
         yield work
 
@@ -148,7 +148,7 @@ def test_entries_say_what_a_shard_was_made_from(root: Path) -> None:
     entry = run.entry("mask", 0)
     assert entry is not None
     assert entry.generation == 1
-    assert entry.made_from == {"trajectories": 1, "repairs": 1, "scores": 0}
+    assert entry.made_from == {"trajectories": 1, "repairs": 1, "scores": 0, "values": 0}
     assert entry.rows == run.table("masks").num_rows(0)
     assert set(entry.sha256) == {"masks/part-00000.parquet"}
     manifest = json.loads((root / "run.json").read_text())
@@ -195,11 +195,11 @@ def test_other_rows_reopen_what_was_made_of_them_and_the_old_files_stay(root: Pa
     assert again.generation("masks", 0) == 1
 
 
-def test_a_side_table_is_folded_into_the_masks(root: Path, value: ValueStage) -> None:
+def test_a_side_table_is_folded_into_the_masks(root: Path, gauge: GaugeStage) -> None:
     before = read_masks(Run.open_or_create(root, None))
     files = read_files(root, "trajectories", "repairs", "prompts")
-    run = run_stage(root, "value")
-    assert value.worked_on == [0]
+    run = run_stage(root, "gauge")
+    assert gauge.worked_on == [0]
     assert run.manifest.get_stage("mask").state == "running"
     assert read_masks(run) == before, "the masks are as they were until their stage runs"
     run = run_stage(root, "mask")
@@ -212,38 +212,38 @@ def test_a_side_table_is_folded_into_the_masks(root: Path, value: ValueStage) ->
         assert (weights is not None) == (key in repaired), "they are made of these logprobs"
         assert {**row, "weights": None} == {**before[key], "repair_logprobs": expected}
     assert read_files(root, "trajectories", "repairs", "prompts") == files
-    assert run.manifest.tables[-1] == "values"
+    assert run.manifest.tables[-1] == "gauges"
     assert run.manifest.get_stage("mask").state == "done"
     assert audit(run) == []
-    run_stage(root, "value", "mask")
-    assert value.worked_on == [0], "nothing is left to do"
+    run_stage(root, "gauge", "mask")
+    assert gauge.worked_on == [0], "nothing is left to do"
 
 
-def test_a_new_generation_of_scores_reopens_the_masks(root: Path, value: ValueStage) -> None:
-    run_stage(root, "value", "mask")
-    value.logprob = -0.5
+def test_a_new_generation_of_scores_reopens_the_masks(root: Path, gauge: GaugeStage) -> None:
+    run_stage(root, "gauge", "mask")
+    gauge.logprob = -0.5
     run = Run.open_or_create(root, None)
     with run.lock():
-        run_shard(run, "value", 0, Tools(make_sample_pipeline(12, 4, 0)))
-    assert run.generation("values", 0) == 2
+        run_shard(run, "gauge", 0, Tools(make_sample_pipeline(12, 4, 0)))
+    assert run.generation("gauges", 0) == 2
     assert not run.is_done("mask", 0)
     masks = read_masks(run_stage(root, "mask"))
     assert {row["repair_logprobs"][0] for row in masks.values() if row["repair_logprobs"]} == {-0.5}
 
 
-def test_scores_of_repairs_that_changed_are_not_used(root: Path, value: ValueStage) -> None:
+def test_scores_of_repairs_that_changed_are_not_used(root: Path, gauge: GaugeStage) -> None:
     """A side table that is older than what it speaks of says nothing until it is made anew."""
-    run_stage(root, "value", "mask")
+    run_stage(root, "gauge", "mask")
     run = Run.open_or_create(root, None)
     key = next(iter(run.table("repairs").iter_rows()))["trajectory_id"]
     with run.lock():
         take_back(run, "repair", 0, {key})
         kept = list(run.table("repairs").iter_rows(0))
         finish_shard(run, "repair", 0, kept, list(run.rejects("repair").iter_rows(0)))
-    assert not run.is_done("value", 0) and not run.is_done("mask", 0)
+    assert not run.is_done("gauge", 0) and not run.is_done("mask", 0)
     masks = read_masks(run_stage(root, "mask"))
     assert all(row["repair_logprobs"] is None for row in masks.values())
-    masks = read_masks(run_stage(root, "value", "mask"))
+    masks = read_masks(run_stage(root, "gauge", "mask"))
     assert masks[key]["mask_source"] == "outcome"
     for row in masks.values():
         assert (row["repair_logprobs"] is not None) == (row["mask_source"] == "repair")

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dfgen.errors import DamagedFileError
-from dfgen.records import Repair, Trajectory, arrow_schema
+from dfgen.records import Repair, Trajectory
+from dfgen.store.arrow_schema import arrow_schema
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.shards import ShardTable
 from tests.store.examples import make_repair, make_trajectory

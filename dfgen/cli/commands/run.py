@@ -42,7 +42,7 @@ def command(
         work(
             effective,
             out,
-            ("prompts", "sample", "repair", "score", "mask"),
+            ("prompts", "sample", "repair", "score", "value", "mask"),
             quiet=quiet,
             as_json=as_json,
         )

@@ -63,6 +63,11 @@ function renderTiles() {
   if (numbers.demo_truth && numbers.demo_truth.exact_share !== null) {
     tiles.push([formatShare(numbers.demo_truth.exact_share), "of the masks exact", "against the known truth of the drawn pictures"]);
   }
+  const blame = numbers.blame && numbers.blame.dfgen;
+  if (blame && blame.capture.estimate !== null) {
+    const { estimate, low, high } = blame.capture;
+    tiles.push([formatShare(estimate), "of the lost success lies in the masks", `${formatShare(low)} to ${formatShare(high)}, at ${formatShare(blame.density)} of the tokens`]);
+  }
   return make(
     "div",
     { class: "tiles" },

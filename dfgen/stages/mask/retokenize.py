@@ -112,6 +112,8 @@ _SCORES = (
     "repair_tempered_logprobs",
     "visual_kl",
     "visual_log_ratio",
+    "value_start",
+    "hunk_values",
 )
 
 

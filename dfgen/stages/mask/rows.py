@@ -16,8 +16,8 @@ from dfgen.diff.marks import find_step_ids
 from dfgen.diff.pair import PairDiff, diff_pair
 from dfgen.diff.tokenised import read_side
 from dfgen.errors import InvalidDataError, RowError
-from dfgen.records import Mask, Quality, Reject, Repair, Trajectory, is_right
-from dfgen.stages.mask.weights import read_edits, weigh_tokens
+from dfgen.records import HunkValue, Mask, Quality, Reject, Repair, Trajectory, is_right
+from dfgen.stages.mask.weights import read_edits, weigh_tokens, weigh_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def prepare_repaired(
         trajectory: a wrong one.
         repair: of it.
         tokenizer, config: see `prepare_masks`.
-        said: what side tables say of it: of `repair_logprobs` weights are made.
+        said: what side tables say of it: of `repair_logprobs` and `hunk_values` weights are made.
 
     Raises:
         RowError: the token ids and the text do not belong together, or the repair leaves nothing to
@@ -112,7 +112,9 @@ def prepare_repaired(
     scored = (said or {}).get("repair_logprobs")
     if said:
         check_side(said, trajectory.trajectory_id, diff.completion_ids, diff.repair_ids)
+        check_hunk_values(said, trajectory.trajectory_id, diff)
     weights = weigh_tokens(diff, repair, trajectory, tokenizer, config, scored)
+    weights = weigh_values(diff, said or {}, weights, config)
     diff = replace(diff, weights=weights)
     return partial(build_mask, _identity(trajectory), diff, repair.answer_only)
 
@@ -254,6 +256,23 @@ def check_side(
         )
 
 
+def check_hunk_values(said: Mapping[str, Any], trajectory_id: str, diff: PairDiff) -> None:
+    """Check that the values of hunks are those of the hunks of this difference.
+
+    Raises:
+        InvalidDataError: they are of others: the mask's settings are not what they were.
+    """
+    if "hunk_values" not in said:
+        return
+    spans = [(min(marked), max(marked) + 1) if marked else (None, None) for marked in diff.marked]
+    if spans != [(value["start"], value["end"]) for value in said["hunk_values"]]:
+        raise InvalidDataError(
+            f"the values of {trajectory_id} in a side table are of other hunks than its mask's.",
+            hint="The settings of the mask have changed since; delete the folder `values` and run "
+            "`dfgen value` again.",
+        )
+
+
 def _fold_in(make: MaskMaker, said: Mapping[str, Any]) -> Mask:
     """Make a mask and take over what side tables say of its trajectory."""
     mask = make()
@@ -261,6 +280,8 @@ def _fold_in(make: MaskMaker, said: Mapping[str, Any]) -> Mask:
         check_side(said, mask.trajectory_id, mask.completion_ids, None)
     for name, value in said.items():
         setattr(mask, name, value)
+    if mask.hunk_values is not None:
+        mask.hunk_values = [HunkValue.model_validate(value) for value in said["hunk_values"]]
     return mask
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dfgen.diff.hunks import RepairerEdit
 from dfgen.diff.pair import diff_pair
-from dfgen.diff.weights import agreement_weights, counterfactual_weights
+from dfgen.diff.weights import agreement_weights, counterfactual_weights, value_weights
 from dfgen.records import Necessity, Repair, Trajectory
 
 if TYPE_CHECKING:
@@ -54,6 +54,31 @@ def weigh_tokens(
     if others is None:
         return counterfactual
     return np.where(diff.loss_mask, others * counterfactual, others).astype(np.float32)
+
+
+def weigh_values(
+    diff: PairDiff,
+    said: Mapping[str, Any],
+    others: NDArray[np.float32] | None,
+    config: MaskConfig,
+) -> NDArray[np.float32] | None:
+    """Return float32[T]: weights with the values of hunks taken in, as `mask.value` says.
+
+    Args:
+        diff: of a trajectory and its repair.
+        said: of it, `value_start` and `hunk_values`, where they are known.
+        others: float32[T], the weights without; None: there are none.
+        config: of the mask.
+    """
+    start = said.get("value_start")
+    # Where no continuation of the prompt ended right, there is no success of which to take a share.
+    if config.value == "off" or not start or "hunk_values" not in said:
+        return others
+    drops = [value["value_drop"] for value in said["hunk_values"]]
+    weights = value_weights(diff, drops, start)
+    if config.value == "alone" or others is None:
+        return weights
+    return np.where(diff.loss_mask, others * weights, others).astype(np.float32)
 
 
 def _weigh_by_repairs(

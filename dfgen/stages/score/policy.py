@@ -21,13 +21,16 @@ _TOLD = ("name", "version", "model", "revision", "dtype")
 """What is said of an engine where scores turn out to differ."""
 
 
-def check_policy(run: Run, info: EngineInfo, tokenizer: TextTokenizer) -> None:
+def check_policy(
+    run: Run, info: EngineInfo, tokenizer: TextTokenizer, section: str = "score"
+) -> None:
     """Compare the engine with what the run says of the one that sampled.
 
     Args:
         run: its answers are there.
         info: of the engine that scores.
         tokenizer: of all ids in the run.
+        section: of the pipeline, that names the engine.
 
     Raises:
         RunMismatchError: another tokenizer, chat template, adapter, or other weights.
@@ -46,8 +49,8 @@ def check_policy(run: Run, info: EngineInfo, tokenizer: TextTokenizer) -> None:
                 f"{info.model} is not the policy that drew these answers: another "
                 f"{', '.join(name.replace('_', ' ') for name in other)}.",
                 where=str(run.root),
-                hint="Score with the very model, tokenizer, template and adapter that sampled; an "
-                "adapter needs `engine: vllm` with `lora`.",
+                hint=f"Name in {section}.engine the very model, tokenizer, template and adapter "
+                "that sampled; an adapter needs `engine: vllm` with `lora`.",
             )
         return
     from dfgen.tokens.loading import load_tokenizer
@@ -58,7 +61,7 @@ def check_policy(run: Run, info: EngineInfo, tokenizer: TextTokenizer) -> None:
             f"the ids of this run belong to the tokenizer {tokenizer.name}, and {info.model} has "
             "another one.",
             where=str(run.root),
-            hint="Name in score.engine the model to which these ids belong.",
+            hint=f"Name in {section}.engine the model to which these ids belong.",
         )
 
 

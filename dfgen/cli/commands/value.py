@@ -1,0 +1,113 @@
+"""`dfgen value`: draws on from prefixes of wrong answers, to see which tokens were to blame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.store.run import Run
+
+
+@click.command(
+    epilog=examples(
+        "dfgen value runs/a --dry-run",
+        "dfgen value runs/a --limit 400",
+        "dfgen value runs/a --set value.draws=32 --set value.max_interval=.1",
+        "dfgen value runs/a --set value.controls=false --set value.repaired=all",
+    ),
+)
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.option(
+    "--pipeline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take the value section of this file; its other settings must be the run's.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="VALUE.B=VALUE",
+    help="Change a field of the value section. May be given often.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Short for --set value.limit=N.")
+@click.option("--no-masks", is_flag=True, help="Leave the masks as they are for now.")
+@click.option("--dry-run", is_flag=True, help="Count what would be drawn and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
+def command(
+    run: Path,
+    pipeline: Path | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    no_masks: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Have the policy draw on from where masked tokens begin and end, and grade what it says.
+
+    The share of continuations that end right falls where an answer went wrong. How much of the fall
+    the masks hold, beside other masks of the same size, says whether their tokens were to blame.
+    Masks that are there are made anew with the values of their hunks. The same command continues
+    after an interruption.
+    """
+    from dfgen.stages.value.settings import choose_settings
+    from dfgen.store.run import Run
+
+    opened = Run.open_or_create(run, None)
+    if limit is not None:
+        settings = (*settings, f"value.limit={limit}")
+    effective = choose_settings(opened, pipeline, settings)
+    if dry_run:
+        preview(opened, effective, as_json=as_json)
+        return
+    with_masks = not no_masks and bool(opened.table("masks").shards())
+    apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
+
+
+def preview(run: Run, pipeline: Pipeline, *, as_json: bool) -> None:
+    """Print what would be drawn."""
+    from dfgen.stages.session import Session
+    from dfgen.stages.value.settings import estimate_values
+
+    figures = estimate_values(Session(run, pipeline))
+    if as_json:
+        click.echo(json.dumps({"run": str(run.root), "dry_run": True, "estimate": figures}))
+        return
+    for name, value in figures.items():
+        click.echo(f"{name:<44} {value:,}")
+    click.echo("Nothing was written.")
+
+
+def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
+    """Draw and write; leaves by SystemExit when a stop was asked for."""
+    from dfgen.cli.run_command import drive, refuse_excess
+    from dfgen.report.stats_table import print_numbers
+    from dfgen.store.counts import count_rows
+
+    run = drive(pipeline, root, ("value", "mask") if with_masks else ("value",), quiet=quiet)
+    numbers = count_rows(run)
+    blame: dict[str, Any] | None = run.manifest.get_stage("value").facts.get("blame")
+    if as_json:
+        counts = {name: numbers["value"][name] for name in ("output", "rejects")}
+        outcome = {"run": str(root), "dry_run": False, "counts": counts, "blame": blame}
+        click.echo(json.dumps({**outcome, "masks": with_masks}))
+    elif not quiet:
+        counts = numbers["value"]
+        click.echo(f"{counts['output']:,} wrong answers valued, {counts['rejects']:,} rejects.")
+        if blame is not None:
+            print_numbers({"blame": blame})
+        if with_masks:
+            click.echo("The masks hold the values.")
+        elif run.table("masks").shards():
+            click.echo("The masks are from before; `dfgen mask` takes the values in.")
+        else:
+            click.echo("There are no masks yet; `dfgen mask` will take the values in.")
+    refuse_excess(run, pipeline, {"value": numbers["value"]})

@@ -1,0 +1,41 @@
+"""Defines section `value`: how many continuations show where the policy lost its success."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dfgen.config.engine import EngineConfig
+from dfgen.config.section import Section
+
+
+class ValueConfig(Section):
+    """Continuations of prefixes of wrong answers, drawn from the policy that drew the answers."""
+
+    enabled: bool = False
+    """Whether `dfgen run` draws them, between repair and mask. `dfgen value RUN` does so in any
+    case."""
+    engine: EngineConfig | None = None
+    """The same policy once more, where `policy` cannot go on after given ids: it is behind a
+    server, or the answers were imported. Unset: `policy` itself."""
+    draws: int = Field(default=16, gt=0)
+    """Continuations of each prefix."""
+    temperature: float | None = Field(default=None, gt=0)
+    """At which they are drawn. Unset: as the answers were."""
+    limit: int | None = Field(default=None, gt=0)
+    """At most so many wrong answers, picked by chance. Unset: all that have an accepted repair and
+    stand in a group with right ones."""
+    controls: bool = True
+    """Draw for the masks, too, that dfgen's is compared with: lowest logprob, random, first token,
+    first wrong step, suffix, answer only. About doubles the work; weights do not need it."""
+    repaired: Literal["first", "all"] = "first"
+    """Of which hunks the repair is drawn on from: the first alone says what a repair gains, all
+    fill `value_repaired` of every hunk."""
+    max_interval: float | None = Field(default=None, gt=0)
+    """Stop when the 95 % interval of the blame that the masks hold is at most so wide, shards in a
+    random order; those that are left stay without values. Unset: do all."""
+
+    def choose_temperature(self, sampled: float) -> float:
+        """Return the temperature of continuations, given that of the answers."""
+        return sampled if self.temperature is None else self.temperature

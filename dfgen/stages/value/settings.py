@@ -1,0 +1,87 @@
+"""Chooses the settings of continuations of a run, and estimates what drawing them means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.errors import InputError
+from dfgen.records import Reject
+from dfgen.stages.section import choose_section
+from dfgen.stages.session import Session
+from dfgen.stages.value.shard import choose_trajectories, take_stock
+from dfgen.store.counts import WITHOUT_TRAJECTORIES
+from dfgen.store.run import Run
+
+
+def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) -> Pipeline:
+    """Choose the run's own pipeline, drawing continuations, with another value section.
+
+    Args:
+        run: has answers of its own.
+        file: a pipeline file, of which the value section is taken; None: the run's own.
+        overrides: `value.field=value` strings.
+
+    Raises:
+        InputError: the run holds no answers.
+        ConfigError: an override names another section, a value is not allowed, or the policy
+            cannot go on after given ids.
+        RunMismatchError: names every other setting in which the file differs from the run.
+    """
+    if run.manifest.kind in WITHOUT_TRAJECTORIES:
+        raise InputError(
+            "there is nothing to draw on from: this run holds masks, but no answers of its own.",
+            where=str(run.root),
+        )
+    return choose_section(run, "value", file, [*overrides, "value.enabled=true"])
+
+
+def estimate_values(session: Session) -> dict[str, Any]:
+    """Count what is left to draw in a run; no model is loaded and nothing is written.
+
+    Raises:
+        InputError: there are no answers yet.
+    """
+    counts = dict.fromkeys(
+        (
+            *("wrong answers", "rejects", "prefixes", "continuations"),
+            *("tokens of these, if as long as the answers", "tokens of their prompts and prefixes"),
+        ),
+        0,
+    )
+    draws = session.pipeline.value.draws
+    with closing(session):
+        chosen = choose_trajectories(session)
+        for shard in session.list_unfinished("value"):
+            state = take_stock(session, shard, chosen)
+            refused = sum(isinstance(row, Reject) for row in state.plan.rows)
+            counts["wrong answers"] += len(state.plan.rows) - refused
+            counts["rejects"] += refused
+            prompts, answers = _read_lengths(session.run, shard)
+            for prompt_id, keys in state.plan.keys.items():
+                for key in keys:
+                    left = draws - len(state.tallies[key].right)
+                    if state.tallies[key].is_complete(draws):
+                        continue
+                    given = len(state.plan.prefixes[key])
+                    counts["prefixes"] += 1
+                    counts["continuations"] += left
+                    rest = max(1, round(answers[prompt_id]) - given)
+                    counts["tokens of these, if as long as the answers"] += left * rest
+                    read = prompts[prompt_id] + given
+                    counts["tokens of their prompts and prefixes"] += left * read
+    return counts
+
+
+def _read_lengths(run: Run, shard: int) -> tuple[dict[str, int], dict[str, float]]:
+    """Tokens of each prompt, and of its answers on average."""
+    prompts: dict[str, int] = {}
+    answers: dict[str, list[int]] = {}
+    columns = ["prompt_id", "prompt_tokens", "completion_ids"]
+    for row in run.table("trajectories").iter_rows(shard, columns):
+        prompts[row["prompt_id"]] = row["prompt_tokens"] or 0
+        answers.setdefault(row["prompt_id"], []).append(len(row["completion_ids"]))
+    return prompts, {key: sum(lengths) / len(lengths) for key, lengths in answers.items()}

@@ -1,0 +1,98 @@
+"""Sums up what the masks of a run hold of the lost success, beside their rivals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dfgen.stages.value.blame import (
+    Blamed,
+    Interval,
+    compare_captures,
+    measure_capture,
+    measure_density,
+    measure_lift,
+    measure_mean,
+)
+from dfgen.stages.value.masks import OWN
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
+
+COLUMNS = ["tokens", "drawn", "value_start", "hunk_values", "blame"]
+
+
+def measure_run(run: Run) -> dict[str, Any] | None:
+    """Measure all rows of a run, as `measure_rows` does; None where there are none."""
+    return measure_rows(run.table("values").iter_rows(columns=COLUMNS))
+
+
+def measure_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Measure value rows; None where there are none.
+
+    Returns:
+        `trajectories`, `continuations`, `continuations_per_trajectory`, `value_start`;
+        `repair_gain` with its interval and `gains_above_0_share`, at the first hunk that marks
+        anything; by mask `capture` and `lift` with intervals, `density`, and of controls
+        `own_minus_this`, by how much more dfgen's mask captures, over the trajectories that have
+        both.
+    """
+    kept = list(rows)
+    if not kept:
+        return None
+    drawn = sum(row["drawn"] for row in kept)
+    gains = np.array([gain for row in kept if (gain := _find_gain(row)) is not None])
+    numbers: dict[str, Any] = {
+        "trajectories": len(kept),
+        "continuations": drawn,
+        "continuations_per_trajectory": drawn / len(kept),
+        "value_start": sum(row["value_start"] for row in kept) / len(kept),
+        "repair_gain": describe(measure_mean(gains)),
+        "gains_above_0_share": float((gains > 0).mean()) if len(gains) else None,
+    }
+    names = list(dict.fromkeys(blame["mask"] for row in kept for blame in row["blame"]))
+    whole = collect_mask(kept, OWN)
+    for name in names:
+        has = np.array([any(b["mask"] == name for b in row["blame"]) for row in kept])
+        mask = collect_mask([row for row, there in zip(kept, has, strict=True) if there], name)
+        numbers[name] = {
+            "capture": describe(measure_capture(mask)),
+            "density": measure_density(mask),
+            "lift": describe(measure_lift(mask)),
+        }
+        if name != OWN:
+            own = whole.select(np.flatnonzero(has))
+            numbers[name]["own_minus_this"] = describe(compare_captures(own, mask))
+    return numbers
+
+
+def find_width(run: Run) -> float:
+    """Return the width of the interval of dfgen's own capture so far; nan without rows."""
+    rows = list(run.table("values").iter_rows(columns=COLUMNS))
+    return measure_capture(collect_mask(rows, OWN)).width if rows else math.nan
+
+
+def collect_mask(rows: Iterable[Mapping[str, Any]], name: str) -> Blamed:
+    """Collect what rows say of one mask, which all of them have."""
+    found = [
+        (blame["captured"], blame["tokens"], row["value_start"], row["tokens"])
+        for row in rows
+        for blame in row["blame"]
+        if blame["mask"] == name
+    ]
+    return Blamed(*np.array(found, dtype=np.float64).reshape(-1, 4).T)
+
+
+def describe(interval: Interval) -> dict[str, float | None]:
+    """Write an interval for JSON, which has no word for nan."""
+    values = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+    return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _find_gain(row: Mapping[str, Any]) -> float | None:
+    """The gain at the first hunk that marks a token."""
+    marked = (value for value in row["hunk_values"] if value["start"] is not None)
+    return next((value["value_gain"] for value in marked), None)

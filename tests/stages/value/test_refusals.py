@@ -1,0 +1,90 @@
+"""What cannot be drawn on from is refused with a sentence, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.errors import ConfigError, InvalidDataError
+from dfgen.stages.mask.rows import prepare_repaired
+from dfgen.store.run import Run
+from tests.stages.score.running import call
+from tests.stages.value.running import make_pipeline
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine may be opened."""
+
+    def refuse(config: Any) -> None:
+        raise AssertionError(f"{config} is loaded")
+
+    monkeypatch.setattr("dfgen.engines.loading.load_engine", refuse)
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_a_server_cannot_go_on_after_ids(root: Path) -> None:
+    engine = "value.engine={engine: openai, model: m, base_url: 'http://127.0.0.1:1/v1'}"
+    result = call("value", root, "--set", engine, code=1)
+    assert "the engine 'openai' cannot go on after given token ids" in result.output
+    assert "engine: transformers" in result.output
+    assert not (root / "values").exists()
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_masks_of_pairs_and_carried_over_masks_have_no_answers(root: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(json.dumps({"id": "a", "wrong": "2 + 2 = 5", "right": "2 + 2 = 4"}) + "\n")
+    call("mask", "--pairs", pairs, "--tokenizer", "demo:policy", "--out", tmp_path / "pairs")
+    call("retokenize", root, "--tokenizer", "demo:policy", "--out", tmp_path / "other")
+    for name in ("pairs", "other"):
+        result = call("value", tmp_path / name, code=1)
+        assert "there is nothing to draw on from" in result.output
+        assert "blame" not in call("stats", tmp_path / name, "--json").output
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_nothing_was_drawn_yet(tmp_path: Path) -> None:
+    run = Run.open_or_create(tmp_path / "run", make_pipeline())
+    result = call("value", run.root, code=1)
+    assert "the sample stage has not finished any shard" in result.output
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_other_sections_are_not_this_commands(root: Path) -> None:
+    result = call("value", root, "--set", "sample.temperature=.5", code=1)
+    assert "only the value section can be changed" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"value": {"enabled": True, "draws": 0}}, "greater than 0"),
+        ({"value": {"enabled": True, "repaired": "none"}}, "first"),
+        ({"value": {"enabled": True}, "sample": {"temperature": 0}}, "value.temperature to 1"),
+        ({"mask": {"value": "yes"}}, "alone"),
+    ],
+)
+def test_values_that_mean_nothing(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_pipeline(**changes)
+
+
+def test_values_of_other_hunks_are_not_taken_over(root: Path) -> None:
+    from dfgen.records import Repair, Trajectory
+    from dfgen.stages.session import Session
+
+    run, pipeline = Run.open_or_create(root, None), make_pipeline()
+    repair = Repair.model_validate(next(iter(run.table("repairs").iter_rows())))
+    trajectory = next(
+        Trajectory.model_validate(row)
+        for row in run.table("trajectories").iter_rows()
+        if row["trajectory_id"] == repair.trajectory_id
+    )
+    tokenizer = Session(run, pipeline).tokenizer
+    said = {"hunk_values": [{"start": 0, "end": 1}] * 9}
+    with pytest.raises(InvalidDataError, match="other hunks"):
+        prepare_repaired(trajectory, repair, tokenizer, pipeline.mask, said)
