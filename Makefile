@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo train-demo test slow-test report-test check lint types schemas docs bench clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: help demo train-demo test slow-test report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -176,6 +176,14 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/sample_memory.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
+
+# matplotlib serves this target alone. Stop it and start it again; several may run side by side.
+study: $(BIN)/dfgen ## Does training on masks help? Runs for hours, goes on where it stopped
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'matplotlib>=3.9,<4'
+	$(BIN)/python -m tests.benchmarks.study tune
+	$(BIN)/python -m tests.benchmarks.study run
+	$(BIN)/python -m tests.benchmarks.study tables
+	$(BIN)/python -m tests.benchmarks.study plots
 
 vllm-bench: $(VLLM_BIN)/dfgen ## The claims about sampling with vLLM
 	$(VLLM_BIN)/python tests/benchmarks/sample_speed.py

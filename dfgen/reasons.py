@@ -28,10 +28,10 @@ class Reason:
 
 
 PROMPTS, SAMPLE, REPAIR, MASK = ("prompts",), ("sample",), ("repair",), ("mask",)
-SCORE = ("score",)
+SCORE, VALUE = ("score",), ("value",)
 SERVERS = (*SAMPLE, *REPAIR)
 """The stages that ask a model which may be behind a server."""
-ENGINES = (*SERVERS, *SCORE)
+ENGINES = (*SERVERS, *SCORE, *VALUE)
 """The stages that ask a model, whose failures are the same in all."""
 _NOTHING = "Nothing: this is no fault, and the row counts as it stands."
 _REPORT = "Report it with the row's id: this must not happen."
@@ -201,7 +201,7 @@ REASONS: tuple[Reason, ...] = (
         "Check that the ids were made with this model's tokenizer; a policy may also draw a "
         "picture's id by itself, and its answer then stays without scores.",
     ),
-    Reason("completion_empty", ENGINES, "An answer to be scored has no tokens.", _NOTHING),
+    Reason("completion_empty", SCORE, "An answer to be scored has no tokens.", _NOTHING),
     Reason(
         "engine_error",
         ENGINES,
@@ -410,35 +410,35 @@ REASONS: tuple[Reason, ...] = (
         "An answer of the repairer has arrived and was not judged yet when the process ended.",
         "Type the same command again: it is judged, and not paid for twice.",
     ),
-    # Comparing two texts, in the stages repair and mask.
+    # Comparing two texts, in the stages repair, value and mask.
     Reason(
         "invalid_unicode",
-        (*REPAIR, *SCORE, *MASK),
+        (*REPAIR, *SCORE, *VALUE, *MASK),
         "A text holds half of a character (a lone surrogate), which no file can keep.",
         "Mend the source of the text.",
     ),
     Reason(
         "completion_mismatch",
-        (*REPAIR, *MASK),
+        (*REPAIR, *VALUE, *MASK),
         "The answer's token ids decode to another text than the answer.",
         "Name the tokenizer that the ids belong to.",
     ),
     Reason(
         "hunk_does_not_apply",
-        (*REPAIR, *MASK),
+        (*REPAIR, *VALUE, *MASK),
         "An edit on record does not fit its text.",
         _REPORT,
     ),
     Reason(
         "diff_not_exact",
-        (*REPAIR, *MASK),
+        (*REPAIR, *VALUE, *MASK),
         "The edits found do not lead from one text to the other.",
         _REPORT,
     ),
     # Making masks, of runs and of pairs.
     Reason(
         "mask_empty",
-        MASK,
+        (*VALUE, *MASK),
         "The repair leaves no token to learn from: it changes only form or order.",
         "Nothing, or, for a row of zeros, `mask.empty: keep`.",
     ),

@@ -79,8 +79,8 @@ def test_page_is_the_generated_one() -> None:
 def test_stages_of_a_code_are_those_that_can_give_it() -> None:
     """Codes of the prompts folder come of reading, those of the engines of asking."""
     folders = {
-        "prompts": {"prompts", "mask", "repair", "sample", "score"},
-        "engines": {"sample", "repair", "score"},
+        "prompts": {"prompts", "mask", "repair", "sample", "score", "value"},
+        "engines": {"sample", "repair", "score", "value"},
     }
     for code, files in FOUND.items():
         reason = find_reason(code)

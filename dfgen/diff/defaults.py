@@ -28,6 +28,8 @@ _DEFAULTS = SimpleNamespace(
     insertion_anchor="next",
     steps="auto",
     consequence_weight=None,
+    counterfactual="multiply",
+    value="off",
     max_cells=1_000_000_000,
     counterfactual="multiply",
 )

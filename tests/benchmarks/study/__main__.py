@@ -1,0 +1,108 @@
+"""Runs the study and shows what came out: `python -m tests.benchmarks.study COMMAND`.
+
+    tune     choose learning rates (chains first, then steps) and write rates.json
+    run      do every planned run that has no row yet, and merge the rows
+    tables   print the tables from results.parquet
+    plots    draw the plots from it (needs matplotlib)
+
+`run` may be stopped at any time and started again, and several may run side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+from tests.benchmarks.study.plan import RATES, TUNED_ARMS, Job, find_starts, list_study, list_tuning
+from tests.benchmarks.study.results import Results
+from tests.benchmarks.study.run_one import do_run
+
+
+def do_jobs(jobs: Iterable[Job], results: Results, until: float) -> int:
+    """Do the runs that have no row; stop before a new one once the time is over."""
+    done = results.done()
+    finished = 0
+    for settings, seed in jobs:
+        if (settings.hash, seed) in done:
+            continue
+        if time.time() > until:
+            break
+        with results.claim(settings, seed) as mine:
+            if not mine:
+                continue
+            figures = do_run(settings, seed)
+            results.add(settings, seed, figures)
+            finished += 1
+            say(settings, seed, figures)
+    results.merge()
+    return finished
+
+
+def say(settings, seed, figures) -> None:  # type: ignore[no-untyped-def]
+    """Print one line about a finished run."""
+    cpu = figures["train_seconds"] + figures["test_seconds"]
+    print(
+        f"{settings.task}-{settings.start} {settings.regime} {settings.arm} "
+        f"lr {settings.rate:g} seed {seed}: greedy {figures['greedy_accuracy']:.3f} "
+        f"T=1 {figures['sampled_accuracy']:.3f} true {figures['greedy_true']:.3f} "
+        f"({cpu:.0f} CPU-s)",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def choose_rates(results: Results, task: str) -> dict[str, float]:
+    """Choose the rate of each family: the best mean of greedy and T = 1 accuracy over the seeds."""
+    rows = [r for r in results.read() if r["purpose"] == "tune" and r["task"] == task]
+    rates = {}
+    for arm in TUNED_ARMS:
+        scores: dict[float, list[float]] = {}
+        for row in rows:
+            if row["arm"] == arm:
+                mean = (row["greedy_accuracy"] + row["sampled_accuracy"]) / 2
+                scores.setdefault(row["rate"], []).append(mean)
+        if scores:
+            rates[f"{task}/{arm}"] = max(scores, key=lambda rate: float(np.mean(scores[rate])))
+    return rates
+
+
+def tune(results: Results, until: float) -> None:
+    """Do the tuning runs and write the rates."""
+    rates = json.loads(RATES.read_text("utf-8")) if RATES.exists() else {}
+    for task in ("chains", "steps"):
+        if find_starts(task) and not any(name.startswith(f"{task}/") for name in rates):
+            do_jobs(list_tuning(task), results, until)
+            rates |= choose_rates(results, task)
+            RATES.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("tune", "run", "tables", "plots"))
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
+    arguments = parser.parse_args()
+    results, until = Results(), time.time() + 60 * arguments.minutes
+    if arguments.command == "tune":
+        tune(results, until)
+    elif arguments.command == "run":
+        do_jobs(list_study(), results, until)
+    elif arguments.command == "tables":
+        from tests.benchmarks.study.tables import print_tables
+
+        print_tables(results.read())
+    else:
+        from tests.benchmarks.study.plots import draw_plots
+
+        draw_plots(results.read(), results.table.parent)
+
+
+if __name__ == "__main__":
+    main()

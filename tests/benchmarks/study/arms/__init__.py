@@ -1,0 +1,15 @@
+"""Lists the arms of the study: what each takes from groups of answers, one file per family."""
+
+from tests.benchmarks.study.arms.arm import Arm
+from tests.benchmarks.study.arms.controls import CONTROLS
+from tests.benchmarks.study.arms.masks import MASKS
+from tests.benchmarks.study.arms.repairs import REPAIRS
+from tests.benchmarks.study.arms.weights import WEIGHTS
+
+ARMS: dict[str, Arm] = {arm.name: arm for arm in (*CONTROLS, *MASKS, *REPAIRS, *WEIGHTS)}
+"""By name, in the order of the tables."""
+
+MAIN_ARMS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new")
+"""What the study's first question is about; all others explain."""
+
+__all__ = ["ARMS", "MAIN_ARMS", "Arm"]

@@ -1,0 +1,118 @@
+"""Lists the runs of the study in the order in which they are done; the README says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
+from tests.benchmarks.study.settings import REGIMES, Settings
+from tests.benchmarks.study.tasks import TASKS
+
+RATES = Path(__file__).parent / "rates.json"
+"""Learning rate by task and family, as `tune` chose them."""
+
+SEEDS = (1, 2, 3, 4, 5)
+TUNE_SEEDS = (101, 102)
+#: The first rate is tried for every arm, then the next one.
+TUNE_GRID = (1e-4, 3e-5, 3e-4)
+TUNE_START = "30"
+TUNE_QUESTIONS = 300
+STARTS = ("10", "30", "55")
+#: One arm of each family that is tuned; the others take their family's rate.
+TUNED_ARMS = ("sft", "right-only", "df+new", "df", "grpo")
+
+WITHOUT_REPAIRS = ("grpo", "right-only")
+"""Main arms that ask for no repair, and may spend what those cost on more answers."""
+
+Job = tuple[Settings, int]
+
+
+def make_settings(task: str, start: str, regime: str, arm: str, rate: float) -> Settings:
+    """Return the settings of a cell with the perfect repairer."""
+    return Settings(task, start, regime, arm, rate, **REGIMES[regime])
+
+
+def read_rates(path: Path = RATES) -> dict[str, float]:
+    """Return learning rates by `TASK/FAMILY`; empty where nothing was tuned yet."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def find_rate(rates: dict[str, float], task: str, arm: str) -> float | None:
+    """Return the rate of an arm. A family that was not tuned takes that of its nearest kin."""
+    family = ARMS[arm].family
+    kin = {"df+new, ratio": "df+new", "df+whole": "df+new", "grpo+whole": "grpo"}
+    return rates.get(f"{task}/{family}", rates.get(f"{task}/{kin.get(family, family)}"))
+
+
+def list_tuning(task: str) -> Iterator[Job]:
+    """Yield the runs that choose learning rates: seeds and questions that no other run uses."""
+    starts = find_starts(task)
+    start = TUNE_START if TUNE_START in starts else starts[-1]
+    for seed in TUNE_SEEDS:
+        for rate in TUNE_GRID:
+            for arm in TUNED_ARMS:
+                settings = make_settings(task, start, "rounds", arm, rate)
+                yield settings.change(purpose="tune", test_questions=TUNE_QUESTIONS), seed
+
+
+def list_cell(
+    task: str,
+    start: str,
+    regime: str,
+    arms: tuple[str, ...],
+    seeds: tuple[int, ...],
+) -> Iterator[Job]:
+    """Yield the runs of some arms, seed by seed, so that arms can be compared early."""
+    rates = read_rates()
+    for seed in seeds:
+        for arm in arms:
+            rate = find_rate(rates, task, arm)
+            if rate is not None:
+                yield make_settings(task, start, regime, arm, rate), seed
+
+
+def list_study() -> Iterator[Job]:
+    """Yield every run that is planned, most wanted first."""
+    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, "start"))
+    for task in TASKS:
+        for start in find_starts(task):
+            # The model as it is: nothing is trained.
+            yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
+            yield from list_cell(task, start, "rounds", MAIN_ARMS, SEEDS)
+    for task in TASKS:
+        for start in find_starts(task):
+            yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
+    with_repairs = tuple(name for name in MAIN_ARMS if name not in WITHOUT_REPAIRS)
+    for repairer, verified in (("fallible", True), ("rewriter", True), ("fallible", False)):
+        for start in find_starts("chains"):
+            for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
+                yield settings.change(repairer=repairer, verified=verified), seed
+    yield from list_compute()
+    for task in TASKS:
+        for start in find_starts(task):
+            yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+
+
+def list_compute() -> Iterator[Job]:
+    """Yield the arms without repairs with as many more questions as repairs would have cost.
+
+    Steps of the optimiser stay the same, each on more answers. At the price of the policy's tokens
+    that is about twice the questions; at ten times their price about ten times.
+    """
+    for times, seeds in ((2, SEEDS), (10, SEEDS[:2])):
+        for start in find_starts("chains"):
+            for settings, seed in list_cell("chains", start, "rounds", WITHOUT_REPAIRS, seeds):
+                yield (
+                    settings.change(
+                        questions=settings.questions * times,
+                        batch_questions=settings.batch_questions * times,
+                    ),
+                    seed,
+                )
+
+
+def find_starts(task: str) -> list[str]:
+    """Return the shares of right answers that a task is asked at, the lowest first."""
+    return [start for start in STARTS if start in TASKS[task].starts]

@@ -1,0 +1,156 @@
+"""Prints the study's tables as Markdown: `python -m tests.benchmarks.study tables`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.study.arms import ARMS
+from tests.benchmarks.study.compare import Difference, compare, correct_holm
+from tests.benchmarks.study.plan import WITHOUT_REPAIRS
+from tests.benchmarks.study.settings import REGIMES
+
+Row = dict[str, Any]
+Cell = tuple[str, str, str, bool]
+
+COLUMNS = (
+    ("greedy", "greedy_accuracy", "{:.3f}"),
+    ("T = 1", "sampled_accuracy", "{:.3f}"),
+    ("greedy, all true", "greedy_true", "{:.3f}"),
+    ("T = 1, all true", "sampled_true", "{:.3f}"),
+    ("false lines a right answer", "sampled_false_steps", "{:.2f}"),
+    ("garbled", "sampled_garbled", "{:.3f}"),
+    ("length", "sampled_length", "{:.1f}"),
+    ("entropy", "sampled_entropy", "{:.3f}"),
+    ("KL", "kl", "{:.4f}"),
+    ("untrained kind", "untrained_accuracy", "{:.3f}"),
+    ("gradient tokens / sampled", "gradient_share", "{:.2f}"),
+    ("sampled", "sampled", "{:.0f}"),
+    ("repairs", "repairs", "{:.0f}"),
+    ("CPU-s", "train_seconds", "{:.0f}"),
+)
+#: What the study's claim is compared with, and by which measures.
+CLAIM, RIVALS = "df+new", ("grpo", "right-only", "sft", "df", "df+new, no all-wrong")
+PRIMARY = "greedy_accuracy"
+MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
+
+
+def print_tables(rows: list[Row]) -> None:
+    """Print one table per task, regime and repairer, and the differences of the main arms."""
+    print_tuning([row for row in rows if row["purpose"] == "tune"])
+    rows = [row for row in rows if row["purpose"] == "study"]
+    starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
+    trained = [row for row in rows if row["arm"] != "start"]
+    for cell in list_cells(trained):
+        task, regime, repairer, verified = cell
+        chosen = [row for row in trained if name_cell(row) == cell]
+        kind = repairer if verified else f"{repairer}, unverified"
+        print(f"\n## {task}, {regime}, {kind} repairer")
+        for start in sorted({row["start"] for row in chosen}, key=int):
+            print(f"\n### from about {start} % right\n")
+            part = [row for row in chosen if row["start"] == start]
+            print_arms(part, starts.get((task, start)))
+        print_differences(chosen)
+
+
+def print_tuning(rows: list[Row]) -> None:
+    """Print what each learning rate gave: greedy / T = 1, means over the seeds of tuning."""
+    for task in sorted({row["task"] for row in rows}):
+        part = [row for row in rows if row["task"] == task]
+        rates = sorted({row["rate"] for row in part})
+        print(f"\n## {task}: learning rates, greedy / T = 1 (seeds)\n")
+        print("| arm | " + " | ".join(f"{rate:g}" for rate in rates) + " |")
+        print("|---" * (len(rates) + 1) + "|")
+        for arm in ARMS:
+            own = [row for row in part if row["arm"] == arm]
+            if own:
+                cells = [show_pair([r for r in own if r["rate"] == rate]) for rate in rates]
+                print(f"| {arm} | " + " | ".join(cells) + " |")
+
+
+def show_pair(rows: list[Row]) -> str:
+    """Format two mean accuracies and how many seeds they come from."""
+    if not rows:
+        return ""
+    greedy, sampled = (np.mean([r[key] for r in rows]) for key, _ in MEASURES[:2])
+    return f"{greedy:.3f} / {sampled:.3f} ({len(rows)})"
+
+
+def name_cell(row: Row) -> Cell:
+    """Say to which table a row belongs."""
+    return row["task"], row["regime"], row["repairer"], row["verified"]
+
+
+def is_plain(row: Row) -> bool:
+    """Say whether a row has the questions a round that all arms have by default."""
+    return bool(row["questions"] == REGIMES[row["regime"]]["questions"])
+
+
+def list_cells(rows: list[Row]) -> list[Cell]:
+    """List the tables in their order: rounds before offline, perfect and verified first."""
+    cells = {name_cell(row) for row in rows}
+    return sorted(cells, key=lambda c: (c[0], c[1] == "offline", c[2] != "perfect", not c[3]))
+
+
+def print_arms(rows: list[Row], start: Row | None) -> None:
+    """Print the means over the seeds of each arm."""
+    print("| arm (seeds) | rate | " + " | ".join(name for name, _, _ in COLUMNS) + " |")
+    print("|---" * (len(COLUMNS) + 2) + "|")
+    if start:
+        print(
+            "| start | | " + " | ".join(show(start, key, form) for _, key, form in COLUMNS) + " |"
+        )
+    for arm in ARMS:
+        own = [row for row in rows if row["arm"] == arm]
+        for rate, questions in sorted({(row["rate"], row["questions"]) for row in own}):
+            same = [r for r in own if (r["rate"], r["questions"]) == (rate, questions)]
+            means = {key: float(np.mean([row[key] for row in same])) for _, key, _ in COLUMNS}
+            # The loop repairs for every arm, to say how many could be repaired; these need none.
+            if arm in WITHOUT_REPAIRS:
+                means["repairs"] = 0.0
+            cells = " | ".join(show(means, key, form) for _, key, form in COLUMNS)
+            more = "" if is_plain(same[0]) else f", {questions} questions"
+            print(f"| {arm}{more} ({len(same)}) | {rate:g} | {cells} |")
+
+
+def show(row: Row, key: str, form: str) -> str:
+    """Format one figure; empty where there is none."""
+    return "" if row.get(key) is None else form.format(row[key])
+
+
+def print_differences(rows: list[Row]) -> None:
+    """Print how the claim's arm differs from its rivals, for each start."""
+    found: list[tuple[str, str, list[Difference | None]]] = []
+    for start in sorted({row["start"] for row in rows}, key=int):
+        for rival in RIVALS:
+            gaps = [
+                compare(by_seed(rows, start, CLAIM, key), by_seed(rows, start, rival, key))
+                for key, _ in MEASURES
+            ]
+            if gaps[0] is not None:
+                found.append((start, rival, gaps))
+    if not found:
+        return
+    corrected = correct_holm([gaps[0].p for _, _, gaps in found if gaps[0]])
+    print(f"\n### {CLAIM} minus its rivals, points [95 % interval, paired by seed]\n")
+    names = " | ".join(name for _, name in MEASURES)
+    print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected for {len(found)} |")
+    print("|---" * (len(MEASURES) + 4) + "|")
+    for (start, rival, gaps), p in zip(found, corrected, strict=True):
+        assert gaps[0] is not None
+        cells = " | ".join(
+            f"{100 * g.mean:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]"
+            if g.seeds > 1
+            else f"{100 * g.mean:+.1f}"
+            for g in gaps
+            if g
+        )
+        print(f"| {start} % | {rival} ({gaps[0].seeds}) | {cells} | {gaps[0].p:.3f} | {p:.3f} |")
+
+
+def by_seed(rows: list[Row], start: str, arm: str, key: str) -> dict[int, float]:
+    """Return a figure of an arm by seed."""
+    return {
+        r["seed"]: r[key] for r in rows if r["arm"] == arm and r["start"] == start and is_plain(r)
+    }

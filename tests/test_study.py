@@ -1,0 +1,199 @@
+"""The study's harness: it samples as the model does, skips what is done, and its sums are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.study.chain_truth import count_roots, repair_chain
+from tests.benchmarks.study.chains import ADD_PHRASES, KINDS, draw_chains
+from tests.benchmarks.study.compare import compare, correct_holm, tail_of_t
+from tests.benchmarks.study.repairers import spoil_repair
+from tests.benchmarks.study.results import Results
+from tests.benchmarks.study.settings import REGIMES, Settings
+from tests.benchmarks.study.tasks import TASKS
+
+SMALL = Settings("steps", "55", "rounds", "df+new", 1e-4, rounds=1, questions=4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_is_its_own_repair_and_a_spoilt_one_is_put_right(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    chains, pictures = draw_chains(rng, 12)
+    assert pictures.shape == (12, 64, 64, 3)
+    assert {chain.kind for chain in chains} == set(KINDS)
+    for chain in chains:
+        text = chain.write(rng)
+        assert text.endswith(f"Answer: {chain.answer}")
+        assert repair_chain(chain, text) == text
+        assert count_roots(chain, text) == (0, 0)
+        spoilt = spoil_repair(text, rng)
+        assert spoilt != text
+        assert repair_chain(chain, spoilt) == text
+        looks, adds = count_roots(chain, spoilt) or (0, 0)
+        assert looks + adds == 1
+
+
+def test_a_false_look_that_everything_follows_is_one_root() -> None:
+    rng = np.random.default_rng(3)
+    (chain,), _ = draw_chains(rng, 1, ("shapes",))
+    lines, total = [], 0
+    for index, seen in enumerate(["square", *chain.list_looks()[1:]]):
+        total += chain.value_of(seen)
+        lines.append(f"{index + 1} {seen}, {ADD_PHRASES[0]} {total}")
+    text = "\n".join([*lines, f"Answer: {total}"])
+    assert count_roots(chain, text) == (int(chain.list_looks()[0] != "square"), 0)
+    assert count_roots(chain, text.replace("Answer", "Result")) is None
+
+
+def test_a_garbled_chain_is_repaired_in_the_words_that_can_be_read() -> None:
+    rng = np.random.default_rng(4)
+    (chain,), _ = draw_chains(rng, 1, ("colours",))
+    true = chain.write(rng)
+    lines = true.split("\n")
+    lines[3] = "4 , , makes"
+    repaired = repair_chain(chain, "\n".join(lines[:9]))
+    assert repaired.split("\n")[:3] == lines[:3]
+    assert repaired.split("\n")[4:9] == lines[4:9]
+    assert repaired.endswith(f"Answer: {chain.answer}")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_both_tasks_grade_and_repair(name: str) -> None:
+    task = TASKS[name]
+    rng = np.random.default_rng(0)
+    for problem in task.draw(rng, 6, (*task.trained, *task.untrained), task.starts["55"]):
+        text = problem.write(rng)
+        assert problem.is_right(text)
+        assert problem.repair(text) == text
+        assert not problem.is_right(text[:-3])
+
+
+def test_settings_are_told_apart() -> None:
+    assert SMALL.hash == SMALL.change().hash
+    others = {SMALL.change(rate=2e-4).hash, SMALL.change(arm="df").hash, SMALL.hash}
+    assert len(others) == 3
+    assert {Settings("t", "1", r, "a", 1.0, **REGIMES[r]).steps for r in REGIMES} == {60}
+
+
+def test_the_tail_of_t_is_that_of_the_tables() -> None:
+    assert tail_of_t(2.776, 4) == pytest.approx(0.05, abs=1e-4)
+    assert tail_of_t(12.706, 1) == pytest.approx(0.05, abs=1e-4)
+    assert tail_of_t(0.0, 4) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_holm_corrects_in_the_order_given() -> None:
+    assert correct_holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_arms_are_compared_by_seeds_that_both_have() -> None:
+    found = compare({1: 0.5, 2: 0.6, 3: 0.7}, {1: 0.4, 2: 0.5, 9: 0.0})
+    assert found is not None
+    assert (found.seeds, found.mean) == (2, pytest.approx(0.1))
+    assert compare({1: 0.5}, {2: 0.5}) is None
+
+
+def test_a_run_that_is_done_or_claimed_is_left_alone(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    with results.claim(SMALL, 1) as mine, results.claim(SMALL, 1) as again:
+        assert mine
+        assert not again
+    results.add(SMALL, 1, {"greedy_accuracy": 0.5, "rewards": [0.1]})
+    assert results.merge() == 1
+    results.add(SMALL, 2, {"greedy_accuracy": 0.6, "rewards": [0.1]})
+    with results.claim(SMALL, 1) as mine:
+        assert not mine
+    assert results.done() == {(SMALL.hash, 1), (SMALL.hash, 2)}
+    assert results.merge() == 2
+    assert not list(results.fresh.glob("*"))
+
+
+def test_two_steps_give_a_row_and_move_the_weights(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.benchmarks.study.run_one import do_run
+
+    settings = SMALL.change(test_questions=2, copies=4, batch_questions=2, purpose="tune")
+    figures = do_run(settings, 3)
+    assert figures["gradient"] > 0
+    assert figures["trained"] > figures["gradient"]
+    assert all(np.isfinite(v) for v in figures.values() if isinstance(v, float))
+    results = Results(tmp_path)
+    results.add(settings, 3, json.loads(json.dumps(figures)))
+    assert results.merge() == 1
+    assert results.read()[0]["rewards"] == figures["rewards"]
+
+
+def test_every_arm_trains_on_what_its_name_says() -> None:
+    """Of one and the same round of answers."""
+    pytest.importorskip("torch")
+    from tests.benchmarks.study.arms import ARMS
+    from tests.benchmarks.study.loop import open_run, pack_prompts, plan_rows, sample_answers
+
+    run = open_run(SMALL.change(copies=4), 3)
+    rng = np.random.default_rng(0)
+    problems = run.task.draw(rng, 6, run.task.trained, (0, 8))
+    prompts = pack_prompts(run.speaker, problems)
+    answers = sample_answers(run, problems, prompts, rng)
+    rights = [sum(a.right for a in answers if a.problem == i) for i in range(6)]
+    assert 0 < sum(rights) < len(answers)
+    seen = {}
+    for name, arm in ARMS.items():
+        run.arm = arm
+        rows = plan_rows(run, prompts, answers)
+        assert rows, name
+        assert all(np.isfinite(row.factors.numpy()).all() for row in rows), name
+        up = sum(int((row.factors > 0).sum()) for row in rows)
+        down = sum(int((row.factors < 0).sum()) for row in rows)
+        seen[name] = (len(rows), up, down)
+        for row in rows:
+            assert len(row.factors) == len(row.ids)
+            assert row.old is None or len(row.old) == len(row.ids)
+            assert not (row.loss == "likelihood" and (row.factors < 0).any())
+    down = {name: figures[2] for name, figures in seen.items()}
+    assert down["right-only"] == down["sft"] == down["new only"] == 0
+    assert down["df"] == down["random tokens"] == down["lowest log-prob"] == down["df+new"]
+    assert 0 < down["df, consequences 0"] < down["df"] < down["suffix"] <= down["grpo"]
+    up = {name: figures[1] for name, figures in seen.items()}
+    assert up["grpo"] == up["df"] == up["right-only"] < up["df+new"] < up["df+whole"]
+    if 0 in rights:
+        assert up["df+new, no all-wrong"] < up["df+new"]
+
+
+def test_the_sampler_agrees_with_the_model() -> None:
+    torch = pytest.importorskip("torch")
+    from tests.benchmarks.study.loop import open_run, pack_prompts
+    from tests.benchmarks.study.sampler import draw_completions
+    from tests.benchmarks.study.scoring import Row, score_rows
+
+    run = open_run(SMALL, 0)
+    problems = run.task.draw(np.random.default_rng(1), 6, ("sum", "compare"), (0, 8))
+    prompts = pack_prompts(run.speaker, problems)
+    drawn = draw_completions(
+        run.model, prompts, 3, max_tokens=56, generator=torch.Generator().manual_seed(1)
+    )
+    rows = [
+        Row(index, c.ids, torch.zeros(0), c.logprobs, "ratio")
+        for index, completions in enumerate(drawn)
+        for c in completions
+    ]
+    seen = 0
+    with torch.no_grad():
+        for part, scores in score_rows(run.model, prompts, rows):
+            for row, own in zip(part, scores, strict=True):
+                assert (row.old - own[: len(row.ids)]).abs().max() < 1e-4
+                seen += 1
+    assert seen == 18
+    again = draw_completions(
+        run.model, prompts, 3, max_tokens=56, generator=torch.Generator().manual_seed(1)
+    )
+    assert [c.ids for r in again for c in r] == [c.ids for r in drawn for c in r]
+    whole = run.model(
+        input_ids=torch.tensor([prompts.ids[0] + rows[0].ids]),
+        pixel_values=prompts.pixel_values[:1],
+    ).logits.log_softmax(-1)
+    start = len(prompts.ids[0]) - 1
+    own = whole[0, start:-1].gather(-1, torch.tensor(rows[0].ids)[:, None])[:, 0]
+    assert (own - rows[0].old).abs().max() < 1e-4
