@@ -34,7 +34,7 @@ def describe_origin(finished: FinishedRun) -> dict[str, Any]:
         "policy": _describe_engine(pipeline.policy),
         "sampling": {
             "num_samples": sample.num_samples,
-            **{name: getattr(sample, name) for name in _DECODING},
+            **_describe_decoding(pipeline, sampling),
             "truncated": sampling.truncated,
             "prompt_sha256": _hash_text(sample.prompt),
             "system_sha256": _hash_text(sample.system),
@@ -59,6 +59,14 @@ def describe_origin(finished: FinishedRun) -> dict[str, Any]:
     if pipeline.imports is not None:
         origin["imported_from"] = pipeline.imports.model
     return origin
+
+
+def _describe_decoding(pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:
+    """Say how answers were drawn, null where nobody knows: they were imported."""
+    if pipeline.policy is None:
+        return dict.fromkeys(_DECODING)
+    drawn = {name: getattr(pipeline.sample, name) for name in _DECODING}
+    return {**drawn, "temperature": sampling.temperature}
 
 
 def _describe_scores(run: Run, pipeline: Pipeline, sampling: Sampling) -> dict[str, Any]:

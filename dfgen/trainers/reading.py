@@ -189,10 +189,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         tables = data["tables"]
         listed = [
-            (e["path"], e["size"], e["sha256"]) for e in tables.get(TABLE, {"files": []})["files"]
+            (str(e["path"]), int(e["size"]), str(e["sha256"]))
+            for e in tables.get(TABLE, {"files": []})["files"]
         ]
-        made = dict(data.get("origin") or {}), str(data["run_created"])
-        sha256 = data["tokenizer"]["sha256"]
+        made = _read_origin(data.get("origin") or {}), str(data["run_created"])
+        known = data["tokenizer"]["sha256"]
+        sha256 = None if known is None else str(known)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise DamagedFileError(
             "the manifest of this data set is damaged.", where=str(path)
@@ -204,6 +206,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
             hint=_EXPORT_HINT,
         )
     return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
+
+
+def _read_origin(origin: Any) -> dict[str, Any]:
+    """Read how data were made; what is read of it later is what it should be.
+
+    Raises:
+        TypeError, ValueError, AttributeError: it is not.
+    """
+    for name in ("sampling", "scores"):
+        temperature = (origin.get(name) or {}).get("temperature")
+        if temperature is not None:
+            float(temperature)
+    return dict(origin)
 
 
 def prove_size(path: Path, file: GroupFile) -> None:

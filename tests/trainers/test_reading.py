@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from dfgen.demo import resolve_model
-from dfgen.errors import DamagedFileError, InputError
+from dfgen.errors import DamagedFileError, DfgenError, InputError
 from dfgen.export import manifest
 from dfgen.export.exporting import export_tables
 from dfgen.export.load import load_groups
@@ -133,6 +136,33 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (folder / "dfgen.json").write_text(text)
     with pytest.raises(DamagedFileError):
         open_examples(folder)
+
+
+def list_places(tree: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in JSON."""
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in inner:
+        yield (*place, key)
+        if isinstance(value, (dict, list)):
+            yield from list_places(value, (*place, key))
+
+
+@pytest.mark.parametrize("value", [None, -1, 1.5, "x", [], [1], {}, {"a": 1}, True])
+def test_whatever_a_manifest_says_there_is_a_clear_end(tmp_path: Path, value: Any) -> None:
+    """Every place of it in turn holds something else."""
+    folder = write_groups(tmp_path / "g", [[RIGHT, WRONG]])
+    note = folder / "dfgen.json"
+    whole = json.loads(note.read_bytes())
+    for *outer, last in list_places(whole):
+        changed = copy.deepcopy(whole)
+        inner = changed
+        for key in outer:
+            inner = inner[key]
+        inner[last] = value
+        note.write_text(json.dumps(changed))
+        for temperature in (1.0, 0.7):
+            with contextlib.suppress(DfgenError):
+                list(make_examples(folder, "grpo", temperature=temperature, say=str))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

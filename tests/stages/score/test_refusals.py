@@ -109,5 +109,9 @@ def test_imported_answers_have_nothing_to_differ_from(tmp_path: Path) -> None:
         assert score["logprob_gap"] is score["temperature"] is score["truncated_sampling"] is None
     assert all(row["scored_logprobs"] for row in read(tmp_path / "run", "masks").values())
     assert audit(Run.open_or_create(tmp_path / "run", None)) == []
+    call("export", tmp_path / "run", "--to", "groups", "--out", tmp_path / "out")
+    origin = json.loads((tmp_path / "out" / "dfgen.json").read_text())["origin"]
+    drawn = {origin["sampling"][name] for name in ("temperature", "top_p", "truncated")}
+    assert drawn == {origin["scores"]["temperature"]} == {None}
     other = "score.engine={engine: transformers, model: demo:repairer, device: cpu}"
     assert "score.engine.model" in call("score", tmp_path / "run", "--set", other, code=1).output
