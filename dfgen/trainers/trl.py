@@ -31,6 +31,7 @@ from dfgen.trainers.trl_checks import (
     check_arguments,
     check_batches,
     check_placeholders,
+    check_processor,
     check_tokenizer,
     describe_divisor,
     read_note,
@@ -138,6 +139,7 @@ class DiffGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.layout = check_batches(
             args, len(train_dataset), fresh_share, reward_funcs is not None, eval_dataset
         )
+        check_processor(train_dataset, processing_class)
         self._replayed: list[StoredRow] = []
         self._open: dict[str, Any] | None = None
         super().__init__(

@@ -69,6 +69,22 @@ def check_tokenizer(note: dict[str, Any], tokenizer: Any) -> None:
         )
 
 
+def check_processor(rows: datasets.Dataset, processor: Any) -> None:
+    """Refuse a tokenizer alone where rows have pictures: TRL would feed none.
+
+    Raises:
+        ConfigError: it reads no pictures.
+    """
+    if processor is None or hasattr(processor, "image_processor"):
+        return
+    if rows.select(range(1))[0].get("images"):
+        raise ConfigError(
+            "the rows have pictures, and processing_class reads none.",
+            where="DiffGRPOTrainer",
+            hint="Give the whole processor: AutoProcessor.from_pretrained(MODEL).",
+        )
+
+
 def check_placeholders(rows: datasets.Dataset, processor: Any) -> None:
     """Refuse completions with an id that stands for a picture; the model would look for one there.
 

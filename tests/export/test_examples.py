@@ -97,7 +97,7 @@ def test_slime_rows_carry_examples_and_pictures(
     finished: FinishedRun, groups: Path, tmp_path: Path
 ) -> None:
     rows = write(finished, "slime", tmp_path)
-    examples = list(make_examples(groups, say=None))
+    examples = list(make_examples(groups, "df+repair mask_mode=loss", say=None))
     sha256 = read_dataset_manifest(tmp_path / "dfgen.json").tokenizer["sha256"]
     for row, example in zip(rows, examples, strict=True):
         compare_numbers(row["metadata"], example)
@@ -229,6 +229,17 @@ def test_what_is_no_choice_is_refused(text: str, message: str) -> None:
         read_recipe(None, [text], TABLES["examples"])
 
 
+def test_what_a_trainer_needs_holds_until_it_is_changed() -> None:
+    for name in ("slime", "openrlhf"):
+        assert settle_choices(TABLES[name], Choices()).recipe.mask_mode == "loss"
+        typed = read_recipe(None, ["all_wrong=0.5"], TABLES[name])
+        settled = settle_choices(TABLES[name], Choices(recipe=typed)).recipe
+        assert (settled.mask_mode, settled.all_wrong) == ("loss", 0.5)
+        wrong = read_recipe("df", ["mask_mode=advantage"], TABLES[name])
+        with pytest.raises(ConfigError, match="has no loss for the recipe"):
+            settle_choices(TABLES[name], Choices(recipe=wrong))
+
+
 def test_another_temperature_needs_log_probs_at_it(finished: FinishedRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="temperature"):
         write(finished, "examples", tmp_path / "out", temperature=0.7)
@@ -261,7 +272,7 @@ def test_the_command_takes_recipes_and_says_how_to_read(
 ) -> None:
     run, out = str(finished.run.root), str(tmp_path / "out")
     call = ["export", run, "--to", "openrlhf", "--out", out, "--group-size", "6"]
-    result = CliRunner().invoke(cli, [*call, "--choice", "mask_mode=loss"])
+    result = CliRunner().invoke(cli, [*call, "--choice", "positive_loss=likelihood"])
     assert result.exit_code != 0
     assert "--choice positive_loss=ratio" in result.output + str(result.exception)
     result = CliRunner().invoke(cli, call)

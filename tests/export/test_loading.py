@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,23 @@ def test_import_dfgen_stays_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("table", ["groups", "trajectories"])
+def test_no_flipped_bit_makes_other_rows(exported: Path, tmp_path: Path, table: str) -> None:
+    """A reader that does not check pages hands on other ids, masks and pictures without a word."""
+    load = dfgen.load_groups if table == "groups" else dfgen.load_masks
+    (source,) = (exported / table).iterdir()
+    data, expected = source.read_bytes(), list(load(exported))
+    shutil.copy(exported / "dfgen.json", tmp_path)
+    for name in ("groups", "trajectories"):
+        shutil.copytree(exported / name, tmp_path / name)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(8, len(data) - 8, size=24).tolist():
+        broken = bytearray(data)
+        broken[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / table / source.name).write_bytes(broken)
+        with pytest.raises((DamagedFileError, InputError)):
+            list(load(tmp_path))
+    (tmp_path / table / source.name).write_bytes(data)
+    assert same(list(load(tmp_path)), expected)

@@ -201,6 +201,15 @@ def test_masks_without_a_question_are_counted_and_said(run: Path, tmp_path: Path
     ]
 
 
+def test_the_export_of_another_run_is_not_written_over(run: Path, tmp_path: Path) -> None:
+    export_tables(open_finished(run), ["groups"], tmp_path / "out", flat=True)
+    other = shutil.copytree(run, tmp_path / "other")
+    manifest = json.loads((other / "run.json").read_text("utf-8"))
+    (other / "run.json").write_text(json.dumps(manifest | {"created": "2020-01-01T00:00:00Z"}))
+    with pytest.raises(StorageError, match="export of another run"):
+        export_tables(open_finished(other), ["groups"], tmp_path / "out", flat=True)
+
+
 def test_a_run_without_masks_is_refused(tmp_path: Path) -> None:
     from dfgen.store.run import Run
 

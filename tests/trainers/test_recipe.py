@@ -66,3 +66,12 @@ def test_an_unknown_name_is_told_the_likeliest() -> None:
 )
 def test_which_examples_need_old_logprobs(name: str, answers: bool, repairs: bool) -> None:
     assert RECIPES[name].uses_ratio == (answers, repairs)
+
+
+def test_a_recipe_is_typed_the_same_way_everywhere() -> None:
+    typed = find_recipe("df+repair mask_mode=loss all_wrong=0.5 balance=true")
+    assert typed == RECIPES["df+repair"].change(mask_mode="loss", all_wrong=0.5, balance=True)
+    assert find_recipe("df") is RECIPES["df"]
+    for text in ("", "dff", "df mask_mode", "df mask_mode=half", "df masc_mode=loss"):
+        with pytest.raises(ConfigError):
+            find_recipe(text)

@@ -65,6 +65,7 @@ def test_balance_is_that_of_all_rounds(rounds: list[Path]) -> None:
     [
         (lambda r: [r[1], r[0]], "was begun after"),
         (lambda r: [r[0], r[0].parent / "again"], "exports of one run"),
+        (lambda r: [r[0], r[0]], "exports of one run"),
         (lambda r: [], "no round is given"),
         (lambda r: r[0], "no folder in it holds an exported round"),
         (lambda r: [r[0], r[0].parent / "other"], "different tokenizers"),
