@@ -63,6 +63,40 @@ def pipeline_options(function: F) -> F:
     return function
 
 
+def section_options(section: str, dry_run: str) -> Callable[[F], F]:
+    """Add RUN and the switches of every command that does one section of a finished run anew.
+
+    Args:
+        section: of the pipeline file, which may be changed; all others must be the run's.
+        dry_run: help text of `--dry-run`.
+    """
+    decorators = [
+        click.argument("run", type=EXISTING_DIRECTORY),
+        click.option(
+            "--pipeline",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help=f"Take the {section} section of this file; its other settings must be the run's.",
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar=f"{section.upper()}.B=VALUE",
+            help=f"Change a field of the {section} section. May be given often.",
+        ),
+        click.option("--dry-run", is_flag=True, help=dry_run),
+        click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+        click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
+    ]
+
+    def add(function: F) -> F:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return add
+
+
 def spending_options(function: F) -> F:
     """Add `--max-cost` and `--max-requests`: words for two fields of the repair section.
 

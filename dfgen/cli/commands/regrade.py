@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import examples, section_options
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -23,22 +23,7 @@ if TYPE_CHECKING:
         "dfgen regrade runs/a --pipeline my.yaml --json",
     ),
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
-@click.option(
-    "--pipeline",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Take the grade section of this file; its other settings must be the run's.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="GRADE.B=VALUE",
-    help="Change a field of the grade section. May be given often.",
-)
-@click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
+@section_options("grade", dry_run="Show what would change and write nothing.")
 def command(
     run: Path,
     pipeline: Path | None,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import examples, section_options
+from dfgen.cli.side_table import describe_masks, print_estimate
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -23,23 +24,8 @@ if TYPE_CHECKING:
         "dfgen score runs/imported --pipeline my.yaml --json",
     ),
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
-@click.option(
-    "--pipeline",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Take the score section of this file; its other settings must be the run's.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SCORE.B=VALUE",
-    help="Change a field of the score section. May be given often.",
-)
+@section_options("score", dry_run="Count what would be read and write nothing.")
 @click.option("--no-masks", is_flag=True, help="Leave the masks as they are for now.")
-@click.option("--dry-run", is_flag=True, help="Count what would be read and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
     run: Path,
     pipeline: Path | None,
@@ -56,30 +42,17 @@ def command(
     together. Where they do not, the command stops early and says what to look at. Masks that are
     there are made anew with the scores in them. The same command continues after an interruption.
     """
-    from dfgen.stages.score.settings import choose_settings
+    from dfgen.stages.score.settings import choose_settings, estimate_scores
+    from dfgen.stages.session import Session
     from dfgen.store.run import Run
 
     opened = Run.open_or_create(run, None)
     effective = choose_settings(opened, pipeline, settings)
     if dry_run:
-        preview(opened, effective, as_json=as_json)
+        print_estimate(opened, estimate_scores(Session(opened, effective)), as_json=as_json)
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
     apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
-
-
-def preview(run: Run, pipeline: Pipeline, *, as_json: bool) -> None:
-    """Print what would be read."""
-    from dfgen.stages.score.settings import estimate_scores
-    from dfgen.stages.session import Session
-
-    figures = estimate_scores(Session(run, pipeline))
-    if as_json:
-        click.echo(json.dumps({"run": str(run.root), "dry_run": True, "estimate": figures}))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:<38} {value:,}")
-    click.echo("Nothing was written.")
 
 
 def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
@@ -114,13 +87,4 @@ def describe(
         lines.append(
             "No answer has stored logprobs, so nothing shows whether this policy drew them."
         )
-    if with_masks:
-        lines.append("The masks hold the scores.")
-    elif run.table("masks").shards():
-        lines.append(
-            "The masks are from before; the same command without --no-masks, or `dfgen mask`, "
-            "takes the scores in."
-        )
-    else:
-        lines.append("There are no masks yet; `dfgen mask` will take the scores in.")
-    return lines
+    return [*lines, describe_masks(run, "scores", with_masks=with_masks)]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import examples, section_options
+from dfgen.cli.side_table import describe_masks, print_estimate
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
-    from dfgen.store.run import Run
 
 
 @click.command(
@@ -23,24 +23,9 @@ if TYPE_CHECKING:
         "dfgen value runs/a --set value.controls=false --set value.repaired=all",
     ),
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
-@click.option(
-    "--pipeline",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Take the value section of this file; its other settings must be the run's.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="VALUE.B=VALUE",
-    help="Change a field of the value section. May be given often.",
-)
+@section_options("value", dry_run="Count what would be drawn and write nothing.")
 @click.option("--limit", type=click.IntRange(min=1), help="Short for --set value.limit=N.")
 @click.option("--no-masks", is_flag=True, help="Leave the masks as they are for now.")
-@click.option("--dry-run", is_flag=True, help="Count what would be drawn and write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
     run: Path,
     pipeline: Path | None,
@@ -58,7 +43,8 @@ def command(
     Masks that are there are made anew with the values of their hunks. The same command continues
     after an interruption.
     """
-    from dfgen.stages.value.settings import choose_settings
+    from dfgen.stages.session import Session
+    from dfgen.stages.value.settings import choose_settings, estimate_values
     from dfgen.store.run import Run
 
     opened = Run.open_or_create(run, None)
@@ -66,24 +52,10 @@ def command(
         settings = (*settings, f"value.limit={limit}")
     effective = choose_settings(opened, pipeline, settings)
     if dry_run:
-        preview(opened, effective, as_json=as_json)
+        print_estimate(opened, estimate_values(Session(opened, effective)), as_json=as_json)
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
     apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
-
-
-def preview(run: Run, pipeline: Pipeline, *, as_json: bool) -> None:
-    """Print what would be drawn."""
-    from dfgen.stages.session import Session
-    from dfgen.stages.value.settings import estimate_values
-
-    figures = estimate_values(Session(run, pipeline))
-    if as_json:
-        click.echo(json.dumps({"run": str(run.root), "dry_run": True, "estimate": figures}))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:<44} {value:,}")
-    click.echo("Nothing was written.")
 
 
 def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
@@ -104,10 +76,5 @@ def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, qu
         click.echo(f"{counts['output']:,} wrong answers valued, {counts['rejects']:,} rejects.")
         if blame is not None:
             print_numbers({"blame": blame})
-        if with_masks:
-            click.echo("The masks hold the values.")
-        elif run.table("masks").shards():
-            click.echo("The masks are from before; `dfgen mask` takes the values in.")
-        else:
-            click.echo("There are no masks yet; `dfgen mask` will take the values in.")
+        click.echo(describe_masks(run, "values", with_masks=with_masks))
     refuse_excess(run, pipeline, {"value": numbers["value"]})
