@@ -23,10 +23,17 @@ def start(root: Path) -> Forked:
 
 
 def measure(root: Path) -> tuple[int, int]:
-    """Finished shards, and bytes that were journalled for the next."""
+    """Finished shards, and whole lines that were journalled for the next: a kill may tear one."""
     files = list((root / "journal").glob("value-*.jsonl"))
     done = len(list((root / "values").glob("*.parquet")))
-    return done, sum(path.stat().st_size for path in files if path.exists())
+    return done, sum(map(count_lines, files))
+
+
+def count_lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except FileNotFoundError:  # its shard has been finished in between
+        return 0
 
 
 def test_killed_drawing_goes_on(root: Path, tmp_path: Path) -> None:
