@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import runpy
 import signal
 import socket
@@ -53,6 +54,10 @@ class Order:
         runpy.run_module(self.module, run_name="__main__", alter_sys=True)
 
 
+NO_COMMAND = re.compile(r"__main__$|\.trainers\.")
+"""Modules that no command needs beforehand; those of trainers load torch, or want a trainer."""
+
+
 def import_modules(names: list[str]) -> None:
     """Import modules; `package.*` is a package with all that is in it.
 
@@ -63,7 +68,7 @@ def import_modules(names: list[str]) -> None:
             package = importlib.import_module(name.removesuffix(".*"))
             if name.endswith(".*"):
                 folders = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-                import_modules([m.name for m in folders if not m.name.endswith("__main__")])
+                import_modules([m.name for m in folders if not NO_COMMAND.search(m.name)])
 
 
 def wait_for_order(listener: socket.socket) -> Order | None:
