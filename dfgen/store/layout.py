@@ -127,6 +127,11 @@ def list_stages() -> tuple[Stage, ...]:
     return (*STAGES, *_SIDE)
 
 
+def list_side_stages() -> tuple[Stage, ...]:
+    """List the side stages."""
+    return tuple(_SIDE)
+
+
 def list_side_tables() -> tuple[Table, ...]:
     """List the tables of the side stages."""
     return tuple(layout.output for layout in _SIDE.values())

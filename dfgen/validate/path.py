@@ -1,4 +1,4 @@
-"""Validates what a path holds: a run directory, or mask files by themselves."""
+"""Validates what a path holds: a run directory, an export, or mask files by themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError
+from dfgen.store.layout import list_side_stages
+from dfgen.validate.export import check_export
 from dfgen.validate.files import count_unknown_files
 from dfgen.validate.masks import check_masks
 from dfgen.validate.scores import check_scores
@@ -47,7 +50,7 @@ class Findings:
 
 
 def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
-    """Check a run directory, one mask file, or a folder of mask files.
+    """Check a run directory, an exported folder, one mask file, or a folder of mask files.
 
     Args:
         path: what to check.
@@ -59,6 +62,8 @@ def validate_path(path: Path, tokenizer_name: str | None) -> Findings:
     """
     if (path / "run.json").exists():
         return _validate_run(path, tokenizer_name)
+    if (path / MANIFEST).exists():
+        return _validate_export(path)
     folder = path / "masks" if (path / "masks").is_dir() else path
     files = [path] if path.is_file() else sorted(folder.glob("*.parquet"))
     if not files:
@@ -83,6 +88,15 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
     return findings
 
 
+def _validate_export(path: Path) -> Findings:
+    problems, files = check_export(path)
+    return Findings(
+        checked=[f"{files} files: there, and with the content that {MANIFEST} lists"],
+        skipped=["the masks themselves: validate the run that they were exported from"],
+        problems=problems,
+    )
+
+
 def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     from dfgen.validate.audit import audit, knows_source
 
@@ -101,10 +115,10 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)
         if stale:
+            command = f"{stage} RUN" if stage in list_side_stages() else "run"
             findings.skipped.append(
-                f"{stage}: {len(stale)} shards are to be made anew "
-                f"(`dfgen {'score RUN' if stage == 'score' else 'run'}`), because rows that they "
-                "were made from have changed"
+                f"{stage}: {len(stale)} shards are to be made anew (`dfgen {command}`), because "
+                "rows that they were made from have changed"
             )
     unnamed = count_unknown_files(finished.run)
     if unnamed:

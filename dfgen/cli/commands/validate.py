@@ -1,4 +1,4 @@
-"""`dfgen validate`: checks a run or mask files."""
+"""`dfgen validate`: checks a run, an export or mask files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SHOWN = 20
 @click.command(
     epilog=examples(
         "dfgen validate runs/demo",
+        "dfgen validate exported/groups",
         "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
     )
 )
@@ -28,11 +29,12 @@ SHOWN = 20
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
-    """Prove that a run (or any mask file) is sound.
+    """Prove that a run, an exported folder or any mask file is sound.
 
     For a run: every input row of every stage is in exactly one of output, rejects or pending. For
     masks: lengths, decoding, hunks that rebuild the repair byte by byte, equal tokens outside them.
-    What could not be looked at is named.
+    For an export: every file is there, with the content that dfgen.json lists. What could not be
+    looked at is named.
     """
     from dfgen.validate.path import validate_path
 
