@@ -66,7 +66,7 @@ class Pace:
         """Say how many processes, this one included, pay for the rows that are left.
 
         n processes save left * cost * (1 - 1/n) seconds, and n - 1 of them have to start: worth it
-        as long as the share of each is longer than a start.
+        as long as the share of each is no shorter than a start.
         """
         seconds = left * self._seconds / self._rows if self._rows else 0.0
         return max(1, min(most, int(seconds / START_SECONDS)))

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dfgen.errors import DfgenError
@@ -46,12 +46,13 @@ def test_workers_by_what_rows_cost(
     assert pace.choose_workers(left, most) == workers
 
 
+@example([(1, 1.0)], 2, 2)
 @given(
     st.lists(st.tuples(st.integers(1, 500), st.floats(0, 10)), min_size=1, max_size=20),
     st.integers(0, 10**6),
     st.integers(1, 64),
 )
-def test_each_share_is_longer_than_a_start(
+def test_each_share_is_at_least_as_long_as_a_start(
     done: list[tuple[int, float]], left: int, most: int
 ) -> None:
     clock = Clock()
@@ -62,7 +63,8 @@ def test_each_share_is_longer_than_a_start(
     assert 1 <= workers <= most
     cost = sum(seconds for _, seconds in done) / sum(rows for rows, _ in done)
     if workers > 1:
-        assert cost * left / workers > START_SECONDS
+        # Just as long is enough; sums in another order differ in their last digits.
+        assert cost * left / workers >= START_SECONDS * (1 - 1e-9)
     assert pace.choose_workers(2 * left, most) >= workers, "more rows, no fewer processes"
 
 
