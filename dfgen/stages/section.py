@@ -10,10 +10,28 @@ from pathlib import Path
 
 from dfgen.config.load import change_pipeline, check_pipeline, load_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import ConfigError, RunMismatchError
+from dfgen.errors import ConfigError, InputError, RunMismatchError
+from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.fields import CUT_FIELDS, NEUTRAL_FIELDS
 from dfgen.store.fingerprint import ABSENT, Difference, flatten, list_defaults
 from dfgen.store.run import Run
+
+
+def require_answers(run: Run, deed: str) -> None:
+    """Refuse a run that holds masks alone.
+
+    Args:
+        run: to work on.
+        deed: what needs answers, as in "to score".
+
+    Raises:
+        InputError: it holds no answers of its own.
+    """
+    if run.manifest.kind in WITHOUT_TRAJECTORIES:
+        raise InputError(
+            f"there is nothing {deed}: this run holds masks, but no answers of its own.",
+            where=str(run.root),
+        )
 
 
 def choose_section(

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from dfgen.config.load import check_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import InputError
-from dfgen.stages.section import choose_section
-from dfgen.store.counts import WITHOUT_TRAJECTORIES
+from dfgen.stages.section import choose_section, require_answers
 from dfgen.store.fingerprint import Difference, compute_digest, flatten
 from dfgen.store.run import Run
 from dfgen.version import VERSION
@@ -30,11 +28,7 @@ def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) 
         ConfigError: an override names another section, or a value is not allowed.
         RunMismatchError: names every other setting in which the file differs from the run.
     """
-    if run.manifest.kind in WITHOUT_TRAJECTORIES:
-        raise InputError(
-            "there is nothing to grade: this run holds masks, but no answers of its own.",
-            where=str(run.root),
-        )
+    require_answers(run, "to grade")
     return choose_section(run, "grade", file, overrides)
 
 

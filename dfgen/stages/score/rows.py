@@ -12,6 +12,7 @@ from dfgen.errors import RowError
 from dfgen.records import Reject, Score
 from dfgen.stages.score.gap import measure_gaps
 from dfgen.stages.score.planning import STAGE, Plan, Planned, hash_ids
+from dfgen.stages.sifting import sift_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,19 +80,7 @@ def split_rows(plan: Plan, readings: Mapping[str, Reading]) -> tuple[list[Planne
         readings: by key, for every key of the plan; those of completions with black pictures under
             their key and `BLACK`, if they were read so.
     """
-    rows: list[Planned] = []
-    rejects: list[Reject] = []
-    for row in plan.rows:
-        if isinstance(row, Reject):
-            rejects.append(row)
-            continue
-        try:
-            _require_all(row, readings)
-        except RowError as error:
-            rejects.append(Reject.from_error(STAGE, row.trajectory_id, row.prompt_id, error))
-        else:
-            rows.append(row)
-    return rows, rejects
+    return sift_rows(STAGE, plan.rows, lambda row: _require_all(row, readings))
 
 
 def make_score(

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import InputError
 from dfgen.stages.score.planning import Planned
 from dfgen.stages.score.shard import take_stock
-from dfgen.stages.section import choose_section
+from dfgen.stages.section import choose_section, require_answers
 from dfgen.stages.session import Session
-from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.run import Run
 
 
@@ -31,11 +29,7 @@ def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) 
             cannot score.
         RunMismatchError: names every other setting in which the file differs from the run.
     """
-    if run.manifest.kind in WITHOUT_TRAJECTORIES:
-        raise InputError(
-            "there is nothing to score: this run holds masks, but no answers of its own.",
-            where=str(run.root),
-        )
+    require_answers(run, "to score")
     return choose_section(run, "score", file, [*overrides, "score.enabled=true"])
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.config.sampling import find_sampling
 from dfgen.engines.base import SCORE_CONTRAST, ScoreRequest, ScoreResult, require_scoring
-from dfgen.errors import ConfigError, EngineError, InputError, RunMismatchError
+from dfgen.errors import ConfigError, EngineError, RunMismatchError
 from dfgen.records import Reject
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import order_for_batches, write_chats
@@ -35,9 +35,9 @@ from dfgen.stages.score.rows import (
 )
 from dfgen.stages.score.shard import OpenShard, take_stock
 from dfgen.stages.score.summary import summarise_gaps
+from dfgen.stages.section import require_answers
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.work import Tools, open_engine
-from dfgen.store.counts import WITHOUT_TRAJECTORIES
 
 if TYPE_CHECKING:
     from dfgen.engines.base import Engine, Message
@@ -54,11 +54,7 @@ class ScoreStage:
         Raises:
             InputError: the run holds no answers.
         """
-        if session.run.manifest.kind in WITHOUT_TRAJECTORIES:
-            raise InputError(
-                "there is nothing to score: this run holds masks, but no answers of its own.",
-                where=str(session.run.root),
-            )
+        require_answers(session.run, "to score")
         return {}
 
     @contextmanager

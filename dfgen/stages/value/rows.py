@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import RowError
 from dfgen.records import HunkValue, MaskBlame, Reject, Value, ValuePoint
+from dfgen.stages.sifting import sift_rows
 from dfgen.stages.value.blame import capture
 from dfgen.stages.value.planning import STAGE, Place, Plan, Planned, PlannedHunk, name_prefix
 
@@ -49,19 +50,7 @@ def note_record(tallies: dict[str, Tally], record: Mapping[str, Any]) -> None:
 
 def split_rows(plan: Plan, tallies: Mapping[str, Tally]) -> tuple[list[Planned], list[Reject]]:
     """Part the answers whose prefixes could all be drawn on from those that are rejects."""
-    rows: list[Planned] = []
-    rejects: list[Reject] = []
-    for row in plan.rows:
-        if isinstance(row, Reject):
-            rejects.append(row)
-            continue
-        try:
-            _require_all(row, tallies)
-        except RowError as error:
-            rejects.append(Reject.from_error(STAGE, row.trajectory_id, row.prompt_id, error))
-        else:
-            rows.append(row)
-    return rows, rejects
+    return sift_rows(STAGE, plan.rows, lambda row: _require_all(row, tallies))
 
 
 def make_values(

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import InputError
 from dfgen.records import Reject
-from dfgen.stages.section import choose_section
+from dfgen.stages.section import choose_section, require_answers
 from dfgen.stages.session import Session
 from dfgen.stages.value.shard import choose_trajectories, take_stock
-from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.run import Run
 
 
@@ -31,11 +29,7 @@ def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) 
             cannot go on after given ids.
         RunMismatchError: names every other setting in which the file differs from the run.
     """
-    if run.manifest.kind in WITHOUT_TRAJECTORIES:
-        raise InputError(
-            "there is nothing to draw on from: this run holds masks, but no answers of its own.",
-            where=str(run.root),
-        )
+    require_answers(run, "to draw on from")
     return choose_section(run, "value", file, [*overrides, "value.enabled=true"])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.config.sample import Decoding
 from dfgen.engines.base import Request, Result, derive_seed, require_continuing
-from dfgen.errors import ConfigError, EngineError, InputError
+from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Prompt, Reject, is_right
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
@@ -26,6 +26,7 @@ from dfgen.stages.sample.draws import (
     write_chats,
 )
 from dfgen.stages.score.policy import check_policy
+from dfgen.stages.section import require_answers
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.value.planning import STAGE
 from dfgen.stages.value.rows import make_values, note_record, split_rows
@@ -37,7 +38,6 @@ from dfgen.stages.value.shard import (
 )
 from dfgen.stages.value.summary import find_width, measure_run
 from dfgen.stages.work import Tools, open_engine, open_graders
-from dfgen.store.counts import WITHOUT_TRAJECTORIES
 
 if TYPE_CHECKING:
     from typing import Any
@@ -61,12 +61,7 @@ class ValueStage:
         Raises:
             InputError: the run holds no answers.
         """
-        if session.run.manifest.kind in WITHOUT_TRAJECTORIES:
-            raise InputError(
-                "there is nothing to draw on from: this run holds masks, but no answers of its "
-                "own.",
-                where=str(session.run.root),
-            )
+        require_answers(session.run, "to draw on from")
         return {}
 
     @contextmanager
