@@ -28,7 +28,7 @@ FOUND = collect_codes()
 
 def test_no_code_is_used_without_a_row() -> None:
     unknown = {code: sorted(files) for code, files in FOUND.items() if find_reason(code) is None}
-    assert not unknown, "add rows to dfgen/reasons.py"
+    assert not unknown, "add rows to dfgen/reasons/"
 
 
 def test_no_row_is_without_a_use() -> None:

@@ -21,10 +21,16 @@ def start(root: Path) -> Forked:
 
 
 def measure(root: Path) -> tuple[int, int]:
-    """Finished shards, and whole lines that were journalled for the next: a kill may tear one."""
+    """Finished shards, and whole lines that were journalled for the next: a kill may tear one.
+
+    The journal of a finished shard is left out: a kill between the two leaves it for the next start
+    to remove. Shards are counted after the journals, so that one finished in between counts twice
+    rather than not at all.
+    """
     files = list((root / "journal").glob("score-*.jsonl"))
-    done = len(list((root / "scores").glob("*.parquet")))
-    return done, sum(map(count_lines, files))
+    lines = {path.stem.removeprefix("score-"): count_lines(path) for path in files}
+    done = {path.stem for path in (root / "scores").glob("*.parquet")}
+    return len(done), sum(count for number, count in lines.items() if number not in done)
 
 
 def count_lines(path: Path) -> int:
