@@ -8,6 +8,8 @@ from types import TracebackType
 
 import click
 
+from dfgen.terminal_text import show_line
+
 # Seconds between lines when stderr is a file: enough to see life, too few to fill a log.
 LINE_INTERVAL = 30.0
 
@@ -65,7 +67,6 @@ class BarProgress:
     """A bar per stage with rate, time left, accepted and rejected rows."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -75,6 +76,8 @@ class BarProgress:
             TimeRemainingColumn,
         )
 
+        from dfgen.report.console import open_console
+
         self.bars = Progress(
             TextColumn("{task.description:>8}"),
             BarColumn(),
@@ -83,7 +86,7 @@ class BarProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
-            console=Console(stderr=True),
+            console=open_console(stderr=True),
         )
         self.task: object = None
         self.rows = self.accepted = self.rejected = 0
@@ -113,7 +116,7 @@ class BarProgress:
         self.accepted += accepted
         self.rejected += rejected
         parts = [f"{self.accepted:,} accepted" if self.accepted else ""]
-        parts += [f"{self.rejected:,} rejected" if self.rejected else "", note]
+        parts += [f"{self.rejected:,} rejected" if self.rejected else "", show_line(note)]
         rate = self.rows / max(time.monotonic() - self.began, 1e-9)
         self.bars.update(
             self.task,  # type: ignore[arg-type]
