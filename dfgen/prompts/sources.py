@@ -15,7 +15,6 @@ from dfgen.prompts.folder import find_metadata, read_folder
 from dfgen.prompts.hub import describe_hub, read_hub
 from dfgen.prompts.rows import AnyRow
 
-
 ENDINGS = {"parquet": parquet.ENDINGS, "jsonl": jsonl.ENDINGS, "csv": csv_files.ENDINGS}
 """Of a source that is files: how their names end where a folder is given."""
 
