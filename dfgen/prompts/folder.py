@@ -9,9 +9,10 @@ from typing import Any
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
+from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import check_columns
 from dfgen.prompts.files import explain_unreadable_file
-from dfgen.prompts.jsonl import read_jsonl_files
+from dfgen.prompts.jsonl import explain_long_line, read_jsonl_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
@@ -62,12 +63,22 @@ def _read_csv(file: Path, config: SourceConfig) -> Iterator[AnyRow]:
     try:
         # Broken UTF-8 must cost its row, not the file: it becomes surrogates, which are looked for.
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            lines = csv.reader(stream, strict=True)
+            lines = csv.reader(_iter_lines(stream, config, file), strict=True)
             header = next(lines, [])
             check_columns(config, header, str(file))
             yield from _read_lines(lines, header, file)
     except (OSError, csv.Error) as error:
         raise explain_unreadable_file(file, error) from error
+
+
+def _iter_lines(stream: Any, config: SourceConfig, file: Path) -> Iterator[str]:
+    # A cell may go over many lines, so nobody knows where the row after a cut one begins.
+    for number, line in enumerate(iter_lines(stream, config.max_row_bytes, str(file)), start=1):
+        if line is None:
+            raise InputError(
+                explain_long_line(config.max_row_bytes) + ".", where=f"{file}:{number}"
+            )
+        yield line
 
 
 def _read_lines(lines: Any, header: list[str], file: Path) -> Iterator[AnyRow]:
