@@ -287,15 +287,22 @@ def balance_rows(rows: list[Row]) -> None:
 
 def take_step(
     run: Run, optimiser: torch.optim.AdamW, prompts: Prompts, rows: list[Row], tokens: int
-) -> None:
-    """Take one step on the rows of some questions, whose sampled answers have so many tokens."""
+) -> float:
+    """Take one step on the rows of some questions, whose sampled answers have so many tokens.
+
+    Returns:
+        The loss before the step; 0 where no row is left to train on.
+    """
     if not rows:
-        return
+        return 0.0
+    total = 0.0
     optimiser.zero_grad(set_to_none=True)
     for part, scores in score_rows(run.model, prompts, rows):
         loss = compute_loss(part, scores, divisor=tokens, clip=run.settings.clip)
         loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), MAX_NORM)
     optimiser.step()
     run.bill.gradient += sum(int((row.factors != 0).sum()) for row in rows)
     run.bill.trained += sum(len(row.ids) for row in rows)
+    return total
