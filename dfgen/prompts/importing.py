@@ -76,7 +76,7 @@ def read_trajectories(config: ImportConfig) -> Iterator[ImportedGroup | Reject]:
                 responses = _read_responses(row, config)
                 prompt = assembler.assemble(row)
             except RowError as error:
-                yield reject_row(row, error)
+                yield reject_row(row, error, id_column=config.columns.id)
                 continue
             places = groups.get(prompt.prompt_id)
             if places is None:
