@@ -73,6 +73,27 @@ class Pipeline(Section):
             raise ValueError("prompts and policy are needed (or imports, for existing answers)")
         return self
 
+    @model_validator(mode="after")
+    def _check_metadata(self) -> Pipeline:
+        if not self.mask.metadata:
+            return self
+        source = self.imports or self.prompts
+        if source is None:
+            raise ValueError("mask.metadata needs prompts or imports: other masks have their own")
+        if source.source == "demo":  # has columns of its own, whatever the file says
+            return self
+        known = list(source.columns.metadata)
+        if self.imports is not None:
+            columns = self.imports.columns
+            known += [*columns.response_metadata, *filter(None, [columns.verdict])]
+        for name in self.mask.metadata:
+            if name not in known:
+                raise ValueError(
+                    f"mask.metadata names {name!r}, which columns.metadata does not (it has: "
+                    f"{', '.join(known) or 'nothing'}); name it there, too"
+                )
+        return self
+
     @property
     def scorer(self) -> EngineConfig | None:
         """The engine that scores: the policy, or the same model in another engine."""

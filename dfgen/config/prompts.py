@@ -41,7 +41,12 @@ class Columns(Section):
     an answer within half a unit of the last one is right. Rows without a number go by
     `grade.relative_tolerance` and `grade.absolute_tolerance`."""
     metadata: list[str] = Field(default_factory=list)
-    """Columns carried along unchanged, as one JSON object."""
+    """Columns carried along unchanged, as one JSON object; `mask.metadata` says which of them masks
+    and exports hold, too."""
+    id: str | None = None
+    """Your own id of the row. It travels as `source_id` to trajectories, masks, exports and
+    rejects, and `dfgen inspect RUN --id ID` finds it. A question without one, or with one that
+    stood before, is a reject."""
 
 
 class ImageLimits(Section):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
-from dfgen.errors import InputError
+from dfgen.errors import InputError, StorageError
 from dfgen.store.layout import list_side_stages
 from dfgen.validate.export import check_export
 from dfgen.validate.files import count_unknown_files
@@ -18,6 +19,7 @@ from dfgen.validate.scores import check_scores
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
+    from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
 
 # More problems than this help nobody.
@@ -102,6 +104,9 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
 
     findings.problems.extend(audit(finished.run))
     findings.checked.append("every file: the checksum that it was written with")
+    if finished.has_answers_of_its_own:
+        findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every row: the own id and the metadata of what it was made from")
     if finished.run.table("scores").shards():
         findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
         findings.checked.append("every score: its length, its range, and whose token ids it is of")
@@ -123,6 +128,14 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     unnamed = count_unknown_files(finished.run)
     if unnamed:
         findings.skipped.append(f"the checksums of {unnamed} shards: an earlier dfgen kept none")
+
+
+def _find_other_ids(run: Run) -> Iterator[str]:
+    """Yield what disagrees; a file that cannot be read is among the audit's findings already."""
+    from dfgen.validate.source_ids import check_source_ids
+
+    with suppress(StorageError):
+        yield from check_source_ids(run)
 
 
 def _load(name: str | None) -> TextTokenizer | None:
