@@ -18,6 +18,7 @@ RATES = Path(__file__).parent / "rates.json"
 SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
 EXPLORE_SEEDS = (6, 7, 8)
+EXPLORE_QUESTIONS = 600
 #: The first rate is tried for every arm, then the next one.
 TUNE_GRID = (1e-4, 3e-5, 3e-4)
 #: Tried with every seed for an arm whose best rate of the grid is its highest.
@@ -122,7 +123,7 @@ def list_explored() -> Iterator[Job]:
     for settings, seed in list_cell(
         "chains", "10", "rounds", ("sft", "df+new", *EXPLORED_ARMS), EXPLORE_SEEDS
     ):
-        yield settings.change(purpose="explore"), seed
+        yield settings.change(purpose="explore", test_questions=EXPLORE_QUESTIONS), seed
 
 
 def list_compute() -> Iterator[Job]:

@@ -31,7 +31,7 @@ class Settings:
         verified: a repair counts only if it ends right.
         test_questions: held out, the same for all runs.
         purpose: `study`; `tune` for learning rates: other seeds, other test questions; `explore`
-            for arms that were made after results had been seen: other seeds.
+            for arms that were made after results had been seen: others again.
     """
 
     task: str
