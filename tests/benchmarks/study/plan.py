@@ -112,6 +112,9 @@ def list_study() -> Iterator[Job]:
         for start in find_starts("chains"):
             for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
                 yield settings.change(repairer=repairer, verified=verified), seed
+    for start in find_starts("steps"):
+        for settings, seed in list_cell("steps", start, "rounds", with_repairs, SEEDS):
+            yield settings.change(repairer="learned"), seed
     yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
