@@ -1,6 +1,6 @@
-"""Keeps a data set that `datasets` opens to its own files: its card and its rows were written by
-strangers, and could name any address or any file of this machine.
+"""Keeps a data set that `datasets` opens to its own files, whatever its card and rows name.
 
+Both were written by strangers, and could name any address or any file of this machine.
 `datasets` follows what a card lists under `data_files`, and fsspec what stands in a row
 (`zip://a.png::https://...`), so both are looked at before either is asked.
 """
