@@ -9,18 +9,21 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dfgen.errors import InputError
 from dfgen.reasons import find_reason
-from dfgen.report.marking import GAP, disarm
+from dfgen.report.console import open_console
+from dfgen.report.marking import GAP
 from dfgen.report.samples import gather_samples
 from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import SampleView
+from dfgen.terminal_text import show_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dfgen.store.finished import FinishedRun
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
     """Print the table of counts after a command."""
-    Console().print(tabulate_counts(str(run.root), counts))
+    open_console().print(tabulate_counts(str(run.root), counts))
 
 
 def print_examples(
@@ -40,7 +43,7 @@ def print_examples(
     one_per_prompt: bool = False,
 ) -> None:
     """Print the first trajectories whose masks come from one of these sources."""
-    console = Console()
+    console = open_console()
     seen: set[str] = set()
 
     def is_wanted(row: Mapping[str, Any]) -> bool:
@@ -63,7 +66,7 @@ def print_row(finished: FinishedRun, row_id: str) -> None:
     Raises:
         InputError: there is none.
     """
-    console, run = Console(), finished.run
+    console, run = open_console(), finished.run
     keys = ("trajectory_id", "prompt_id")
     ids = list(_iter_ids(run, lambda row: any(row[key].startswith(row_id) for key in keys)))
     if ids:
@@ -81,7 +84,7 @@ def print_row(finished: FinishedRun, row_id: str) -> None:
 
 def print_rejects(run: Run, first: int) -> None:
     """Rejected rows: how many for which reason, then the first few of every reason."""
-    console = Console()
+    console = open_console()
     reasons: Counter[tuple[str, str]] = Counter()
     shown = []
     for row in _iter_rejects(run):
@@ -113,10 +116,10 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
     text = Text(label)
     position = 0
     for start, end, style in spans:
-        text.append(disarm(data[position:start].decode(errors="replace")))
-        text.append(disarm(data[start:end].decode(errors="replace")) or GAP, style=style)
+        text.append(show_text(data[position:start].decode(errors="replace")))
+        text.append(show_text(data[start:end].decode(errors="replace")) or GAP, style=style)
         position = end
-    text.append(disarm(data[position:].decode(errors="replace")))
+    text.append(show_text(data[position:].decode(errors="replace")))
     text.append("\n")
     return text
 
@@ -168,5 +171,5 @@ def _tabulate_rejects(rows: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column(name, overflow="fold")
     for row in rows:
         cells = (row["row_id"], row["detail"])
-        table.add_row(row["stage"], row["reason"], *(Text(disarm(cell)) for cell in cells))
+        table.add_row(row["stage"], row["reason"], *(Text(show_text(cell)) for cell in cells))
     return table
