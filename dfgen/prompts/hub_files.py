@@ -15,8 +15,8 @@ from typing import Any
 from dfgen.config.prompts import SourceConfig
 from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import InputError, RowError
-from dfgen.prompts.bounded_reads import read_at_most
 from dfgen.prompts.inside import check_inside
+from dfgen.regular_files import read_at_most
 
 # As `datasets` and huggingface_hub name and read them.
 _CARD, _STANDALONE = "README.md", ".huggingface.yaml"
