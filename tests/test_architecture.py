@@ -15,7 +15,7 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
-GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names", "regular_files"}
 GROUND |= {"terminal_text"}
 ARROWS = {
     "errors": set(),
@@ -23,6 +23,7 @@ ARROWS = {
     "retry_after": set(),
     "terminal_text": set(),
     "dataset_names": set(),
+    "regular_files": set(),
     "version": set(),
     "records": {"errors"},
     "config": {"records", "errors", "reasons", "version"},

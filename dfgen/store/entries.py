@@ -12,6 +12,7 @@ run.json takes the entries in.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,9 +20,13 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
+from dfgen.regular_files import read_at_most
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
+
+MOST_BYTES = 1 << 20
+"""Of an entry's file."""
 
 SUFFIX = ".done.json"
 """Ending of an entry's file in the journal folder."""
@@ -78,7 +83,7 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
     if not path.exists():
         return None
     with explain_os_errors(path, "read"):
-        content = path.read_bytes()
+        content = read_at_most(path, MOST_BYTES)
     try:
         return ShardEntry.model_validate_json(content)
     except ValidationError as error:
@@ -92,8 +97,11 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
 
 def list_entry_files(folder: Path, stage: Stage) -> list[int]:
     """Return the shards of a stage whose entries run.json has not taken in yet."""
-    found = folder.glob(f"{stage}-*{SUFFIX}")
-    return sorted(int(path.name[len(stage) + 1 : -len(SUFFIX)]) for path in found)
+    pattern = re.compile(rf"{re.escape(stage)}-(\d{{5,9}}){re.escape(SUFFIX)}")
+    if not folder.is_dir():
+        return []
+    matches = [pattern.fullmatch(path.name) for path in folder.iterdir()]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def is_current(entry: ShardEntry | None, generations: Mapping[Table, int]) -> bool:

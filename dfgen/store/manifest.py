@@ -7,6 +7,7 @@ counted from the shard files, which cannot disagree with themselves (dfgen.store
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dfgen.errors import DamagedFileError, StorageError
+from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
@@ -23,6 +25,8 @@ from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT_NAME = "dfgen.run"
 FORMAT_VERSION = 1
+MOST_BYTES = 1 << 30
+"""Of run.json; a million shards take a third of it."""
 
 State = Literal["pending", "running", "done"]
 
@@ -99,10 +103,9 @@ def load_manifest(path: Path) -> Manifest:
         DamagedFileError: it is not JSON, or not a manifest.
         StorageError: it cannot be read, or a newer dfgen wrote it.
     """
-    with explain_os_errors(path, "read"):
-        content = path.read_bytes()
     try:
-        data = json.loads(content)
+        with explain_os_errors(path, "read"):
+            data = read_json(path, MOST_BYTES)
     except ValueError as error:
         raise _describe_damage(path, f"it is not JSON ({error})") from error
     _check_version(path, data.get("format") if isinstance(data, dict) else None)
@@ -154,7 +157,7 @@ def _encode(manifest: Manifest) -> bytes:
 
 def _check_version(path: Path, version: object) -> None:
     name, _, number = version.partition("/") if isinstance(version, str) else ("", "", "")
-    if name != FORMAT_NAME or not number.isdigit():
+    if name != FORMAT_NAME or not re.fullmatch(r"[0-9]{1,9}", number):
         raise _describe_damage(path, "it does not say that it is the manifest of a dfgen run")
     if int(number) > FORMAT_VERSION:
         raise StorageError(

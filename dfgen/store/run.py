@@ -93,7 +93,9 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
-        if not path.exists():
+        with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
+            there = path.exists()
+        if not there:
             if pipeline is None:
                 raise StorageError(
                     "there is no run here.",

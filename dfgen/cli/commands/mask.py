@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples, read_pipeline
 from dfgen.cli.run_command import make_masks, work
 
@@ -17,15 +18,15 @@ from dfgen.cli.run_command import make_masks, work
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("pipeline", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("pipeline", required=False, type=LocalPath(dir_okay=False))
 @click.option(
     "--out",
     "-o",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="Run directory; with --pairs, where the masks are written.",
 )
-@click.option("--pairs", type=click.Path(path_type=Path), help="JSONL or Parquet of pairs.")
+@click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
     help="With --pairs, required: directory or Hub id of the policy's tokenizer.",
