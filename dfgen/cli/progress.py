@@ -58,9 +58,9 @@ class LineProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line."""
-        from dfgen.report.marking import disarm
+        from dfgen.terminal_text import show_line
 
-        click.echo(disarm(sentence), err=True)
+        click.echo(show_line(sentence), err=True)
 
     def _state(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
@@ -138,9 +138,9 @@ class BarProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line above the bars."""
-        from dfgen.report.marking import disarm
+        from dfgen.terminal_text import show_line
 
-        self.bars.console.print(disarm(sentence), markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(show_line(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:
