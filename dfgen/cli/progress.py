@@ -58,8 +58,6 @@ class LineProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line."""
-        from dfgen.terminal_text import show_line
-
         click.echo(show_line(sentence), err=True)
 
     def _state(self) -> str:
@@ -138,9 +136,7 @@ class BarProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line above the bars."""
-        from dfgen.terminal_text import show_line
-
-        self.bars.console.print(show_line(sentence), markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(show_line(sentence), soft_wrap=True)
 
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:

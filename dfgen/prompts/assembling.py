@@ -22,8 +22,10 @@ from dfgen.prompts.questions import (
     read_question,
     replace_placeholders,
 )
-from dfgen.prompts.rows import AnyRow, SourceRow
-from dfgen.records import Prompt, Reject
+from dfgen.prompts.rows import SourceRow
+from dfgen.records import Prompt
+
+_SHOWN = 80
 
 
 class PromptAssembler:
@@ -38,7 +40,7 @@ class PromptAssembler:
         self._columns = config.columns
         if config.source == "demo":
             self._columns = Columns(answer_type="answer_type", metadata=demo_scenes.METADATA)
-        self._pictures = PictureReader(config.images, config.image_root)
+        self._pictures = PictureReader(config)
         installed = entry_points(group="dfgen.graders").names
         self._answer_types = {*get_args(AnswerType), *installed}
         self._check_answer_type(config.answer_type, "answer_type")
@@ -99,7 +101,14 @@ class PromptAssembler:
         try:
             name = write_value(cell) or self._config.answer_type
         except TypeError:
-            name = repr(cell)
+            name = repr(cell)[:_SHOWN]
+        if ":" in name and self._config.is_foreign and name != self._config.answer_type:
+            raise ConfigError(
+                f"the row names a function of Python as its grader ({name[:_SHOWN]!r}); only your "
+                "settings may name code that is to run.",
+                where=f"{row.where}, column {self._columns.answer_type}",
+                hint="If you trust it, set grade.grader to it, which holds for all rows.",
+            )
         self._check_answer_type(name, f"{row.where}, column {self._columns.answer_type}")
         return name
 
@@ -108,7 +117,7 @@ class PromptAssembler:
         if name in self._answer_types or ":" in name:
             return
         raise ConfigError(
-            f"there is no answer type {name!r}.",
+            f"there is no answer type {name[:_SHOWN]!r}.",
             where=where,
             hint=f"There are: {', '.join(sorted(self._answer_types))}, package.module:function.",
         )
@@ -125,14 +134,3 @@ def _check_choice(answer: str, choices: list[str]) -> None:
     problem = check_reference(answer, choices)
     if problem is not None:
         raise RowError("answer_no_choice", problem, {"answer": answer, "choices": choices})
-
-
-def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:
-    """Return the reject of a row.
-
-    Args:
-        row: the row; its place is the reject's `row_id`.
-        error: reason, detail and evidence.
-        name: prompt id, where the row came that far.
-    """
-    return Reject.from_error("prompts", row.where, name, error)

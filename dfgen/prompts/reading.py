@@ -7,9 +7,9 @@ from typing import Any
 
 from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError, RowError
-from dfgen.prompts.assembling import PromptAssembler, reject_row
+from dfgen.prompts.assembling import PromptAssembler
 from dfgen.prompts.duplicates import DuplicateFinder
-from dfgen.prompts.rows import UnreadableRow
+from dfgen.prompts.row_edge import read_row, reject_row
 from dfgen.prompts.sources import describe_rows, read_rows
 from dfgen.records import Prompt, Reject
 
@@ -23,7 +23,7 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
 
     Reasons of rejects: row_unreadable, question_missing, question_invalid, answer_missing,
     answer_invalid, solution_invalid, choices_invalid, image_missing, image_remote, image_corrupt,
-    image_too_large, image_too_many, duplicate.
+    image_too_large, image_too_many, image_outside, duplicate.
 
     Raises:
         InputError: the source cannot be opened or read on, has no rows, lacks a column, or holds a
@@ -33,13 +33,9 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
     assembler = PromptAssembler(config)
     seen = DuplicateFinder()
     for row in read_rows(config):
-        if isinstance(row, UnreadableRow):
-            yield reject_row(row, RowError("row_unreadable", row.detail))
-            continue
-        try:
-            prompt = assembler.assemble(row)
-        except RowError as error:
-            yield reject_row(row, error)
+        prompt = read_row(row, assembler.assemble)
+        if isinstance(prompt, Reject):
+            yield prompt
             continue
         first = seen.add(prompt.prompt_id, row.file, row.number)
         if first is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
 from tests.benchmarks.study.settings import REGIMES, Settings
@@ -17,6 +18,8 @@ SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
 #: The first rate is tried for every arm, then the next one.
 TUNE_GRID = (1e-4, 3e-5, 3e-4)
+#: Tried with every seed for an arm whose best rate of the grid is its highest.
+WIDER_RATE = 1e-3
 TUNE_START = "30"
 TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
@@ -55,6 +58,22 @@ def list_tuning(task: str) -> Iterator[Job]:
             for arm in TUNED_ARMS:
                 settings = make_settings(task, start, "rounds", arm, rate)
                 yield settings.change(purpose="tune", test_questions=TUNE_QUESTIONS), seed
+
+
+def list_wider_tuning(task: str, chosen: dict[str, float]) -> Iterator[Job]:
+    """Yield runs at a higher rate for the arms whose chosen rate is the highest of the grid."""
+    edge = [arm for arm in TUNED_ARMS if chosen.get(f"{task}/{arm}") == max(TUNE_GRID)]
+    for settings, seed in list_tuning(task):
+        if settings.arm in edge and settings.rate == max(TUNE_GRID):
+            yield settings.change(rate=WIDER_RATE), seed
+
+
+def is_current(row: dict[str, Any], rates: dict[str, float]) -> bool:
+    """Say whether a row was made with the rate that its arm has now.
+
+    Rows of rates that were given up stay in results.parquet; tables and plots leave them out.
+    """
+    return row["arm"] == "start" or row["rate"] == find_rate(rates, row["task"], row["arm"])
 
 
 def list_cell(

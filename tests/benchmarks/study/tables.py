@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.benchmarks.study.arms import ARMS
 from tests.benchmarks.study.compare import Difference, compare, correct_holm
-from tests.benchmarks.study.plan import WITHOUT_REPAIRS
+from tests.benchmarks.study.plan import WITHOUT_REPAIRS, is_current
 from tests.benchmarks.study.settings import REGIMES
 
 Row = dict[str, Any]
@@ -36,10 +36,14 @@ PRIMARY = "greedy_accuracy"
 MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
 
 
-def print_tables(rows: list[Row]) -> None:
-    """Print one table per task, regime and repairer, and the differences of the main arms."""
+def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
+    """Print one table per task, regime and repairer, and the differences of the main arms.
+
+    Args:
+        rates: the learning rates of today; rows of others are left out.
+    """
     print_tuning([row for row in rows if row["purpose"] == "tune"])
-    rows = [row for row in rows if row["purpose"] == "study"]
+    rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
     starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
     trained = [row for row in rows if row["arm"] != "start"]
     for cell in list_cells(trained):
