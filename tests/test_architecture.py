@@ -37,6 +37,7 @@ ARROWS = {
     "demo": GROUND,
     "stages": GROUND | {"engines", "grade", "diff", "pictures", "prompts", "tokens", "store"},
     "runners": GROUND | {"stages", "engines", "grade", "store"},
+    "check": GROUND | {"stages", "engines", "grade", "prompts", "tokens", "store", "demo"},
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
@@ -45,7 +46,7 @@ ARROWS = {
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "validate"},
+    | {"export", "publish", "validate", "check"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def pipeline_options(function: F) -> F:
             is_flag=True,
             help="Show the first prompts as the model gets them, and what the run would cost.",
         ),
+        add_no_check,
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
         click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
     ]
@@ -87,6 +89,7 @@ def section_options(section: str, dry_run: str) -> Callable[[F], F]:
             help=f"Change a field of the {section} section. May be given often.",
         ),
         click.option("--dry-run", is_flag=True, help=dry_run),
+        add_no_check,
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
         click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples, read_pipeline
 from dfgen.cli.run_command import make_masks, work
@@ -41,6 +42,7 @@ from dfgen.cli.run_command import make_masks, work
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first N rows.")
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
+@add_no_check
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
