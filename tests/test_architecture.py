@@ -16,10 +16,12 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
+GROUND |= {"terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
+    "terminal_text": set(),
     "dataset_names": set(),
     "version": set(),
     "records": {"errors"},

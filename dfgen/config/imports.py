@@ -34,8 +34,8 @@ class ImportColumns(Columns):
 class ImportConfig(SourceConfig):
     """Answers of other models: a source, its columns, and the tokenizer that encodes them."""
 
-    source: Literal["parquet", "jsonl", "folder", "datasets"] = "jsonl"
-    """parquet and jsonl: files; folder: pictures with a metadata.jsonl or metadata.csv;
+    source: Literal["parquet", "jsonl", "csv", "folder", "datasets"] = "jsonl"
+    """parquet, jsonl and csv: files; folder: pictures with a metadata.jsonl or metadata.csv;
     datasets: a Hub id or a local path, streamed."""
     columns: ImportColumns = ImportColumns()
     model: str = "unknown"

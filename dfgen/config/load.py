@@ -18,6 +18,7 @@ from dfgen.errors import ConfigError
 ENV_PREFIX = "DFGEN_SET_"
 
 PARQUET_ENDINGS = (".parquet", ".pq")
+CSV_ENDINGS = (".csv", ".tsv")
 
 
 def load_pipeline(
@@ -68,7 +69,7 @@ def make_pairs_pipeline(
     """Make the pipeline of a file of pairs, for people who have no pipeline file.
 
     Args:
-        path: of the pairs; its ending tells whether it is Parquet, else it is JSONL.
+        path: of the pairs; its ending tells whether it is Parquet or CSV, else it is JSONL.
         tokenizer: directory or Hub id of the policy's.
         mapping: `field=column` strings.
         limit: only the first rows.
@@ -84,11 +85,17 @@ def make_pairs_pipeline(
         if not equals:
             raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
         columns[field] = column
-    source = "parquet" if path.is_dir() or path.suffix in PARQUET_ENDINGS else "jsonl"
+    source = _guess_source(path)
     pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
+
+
+def _guess_source(path: Path) -> str:
+    if path.is_dir() or path.suffix in PARQUET_ENDINGS:
+        return "parquet"
+    return "csv" if path.suffix in CSV_ENDINGS else "jsonl"
 
 
 def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:

@@ -33,7 +33,7 @@ class PairColumns(Columns):
 class PairsConfig(SourceConfig):
     """A source of pairs and its columns."""
 
-    source: Literal["parquet", "jsonl"] = "jsonl"
+    source: Literal["parquet", "jsonl", "csv"] = "jsonl"
     tokenizer: str
     """Directory or Hub id of the policy's tokenizer, in whose tokens the masks are made."""
     columns: PairColumns = PairColumns()

@@ -70,11 +70,11 @@ class ImageLimits(Section):
 class SourceConfig(Section):
     """A source of rows with questions and pictures, and how its cells are read."""
 
-    source: Literal["parquet", "jsonl", "folder", "datasets", "demo"] = "parquet"
-    """parquet and jsonl: files; folder: pictures with a metadata.jsonl or metadata.csv;
+    source: Literal["parquet", "jsonl", "csv", "folder", "datasets", "demo"] = "parquet"
+    """parquet, jsonl and csv: files; folder: pictures with a metadata.jsonl or metadata.csv;
     datasets: a Hub id or a local path, streamed; demo: scenes drawn by rule."""
     path: str | list[str] | None = None
-    """File, glob, folder, a list of these (parquet and jsonl), or Hub id."""
+    """File, glob, folder, a list of these (parquet, jsonl and csv), or Hub id."""
     name: str | None = None
     """Configuration of a Hub data set."""
     split: str = "train"

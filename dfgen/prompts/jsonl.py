@@ -19,6 +19,7 @@ from dfgen.prompts.columns import (
     list_names,
 )
 from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
+from dfgen.prompts.formats import check_json_lines
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
@@ -36,6 +37,8 @@ def read_jsonl(config: SourceConfig) -> Iterator[AnyRow]:
 
 def read_jsonl_files(files: list[Path], config: SourceConfig) -> Iterator[AnyRow]:
     """Yield the rows of these files, after checking that the named columns occur in some row."""
+    for file in files:
+        check_json_lines(file)
     _check_columns(files, config)
     for name, file in zip(name_files(files), files, strict=True):
         yield from _read_file(file, name)

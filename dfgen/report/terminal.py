@@ -8,18 +8,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dfgen.reasons import find_reason
-from dfgen.report.marking import GAP, disarm
+from dfgen.report.console import open_console
+from dfgen.report.marking import GAP
 from dfgen.report.samples import gather_samples
 from dfgen.report.selecting import iter_rejects, select_first, select_own, select_row
 from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import SampleView
+from dfgen.terminal_text import show_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dfgen.store.finished import FinishedRun
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
     """Print the table of counts after a command."""
-    Console().print(tabulate_counts(str(run.root), counts))
+    open_console().print(tabulate_counts(str(run.root), counts))
 
 
 def print_examples(
@@ -39,7 +42,7 @@ def print_examples(
     one_per_prompt: bool = False,
 ) -> None:
     """Print the first trajectories whose masks come from one of these sources."""
-    console = Console()
+    console = open_console()
     ids = select_first(finished.run, count, sources, one_per_prompt=one_per_prompt)
     if not ids:
         console.print(f"no mask with source {' or '.join(sources)} yet")
@@ -68,7 +71,7 @@ def print_own(finished: FinishedRun, source_id: str) -> None:
 
 def print_rejects(run: Run, first: int) -> None:
     """Rejected rows: how many for which reason, then the first few of every reason."""
-    console = Console()
+    console = open_console()
     reasons: Counter[tuple[str, str]] = Counter()
     shown = []
     for row in iter_rejects(run):
@@ -100,10 +103,10 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
     text = Text(label)
     position = 0
     for start, end, style in spans:
-        text.append(disarm(data[position:start].decode(errors="replace")))
-        text.append(disarm(data[start:end].decode(errors="replace")) or GAP, style=style)
+        text.append(show_text(data[position:start].decode(errors="replace")))
+        text.append(show_text(data[start:end].decode(errors="replace")) or GAP, style=style)
         position = end
-    text.append(disarm(data[position:].decode(errors="replace")))
+    text.append(show_text(data[position:].decode(errors="replace")))
     text.append("\n")
     return text
 
@@ -111,7 +114,7 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
 def _print_found(
     finished: FinishedRun, ids: Collection[str], rejects: Sequence[Mapping[str, Any]]
 ) -> None:
-    console = Console()
+    console = open_console()
     if ids:
         _print_samples(console, finished, ids, details=True)
     if rejects:
@@ -155,5 +158,5 @@ def _tabulate_rejects(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         own = [row["source_id"] or ""] if named else []
         cells = (row["row_id"], *own, row["detail"])
-        table.add_row(row["stage"], row["reason"], *(Text(disarm(cell)) for cell in cells))
+        table.add_row(row["stage"], row["reason"], *(Text(show_text(cell)) for cell in cells))
     return table

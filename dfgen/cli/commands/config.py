@@ -9,6 +9,7 @@ import click
 
 from dfgen.cli.options import examples
 from dfgen.errors import ConfigError
+from dfgen.terminal_text import show_text
 
 
 @click.group(
@@ -36,7 +37,10 @@ def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
         return
     import yaml
 
-    click.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    if show_text(text) != text:  # with its own escapes the file stays what it is
+        text = yaml.safe_dump(tree, sort_keys=False)
+    click.echo(text, nl=False)
 
 
 @command.command(epilog=examples("dfgen config schema > pipeline.schema.json"))
