@@ -15,8 +15,8 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
-GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names", "regular_files"}
-GROUND |= {"terminal_text"}
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
+GROUND |= {"regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
