@@ -54,6 +54,10 @@ class LineProgress:
         took = time.monotonic() - self.began
         click.echo(f"{stage}: done, {self._state()}, {took:.1f} s", err=True)
 
+    def say(self, text: str) -> None:
+        """Tell people something that they should know."""
+        click.echo(text, err=True)
+
     def _state(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
@@ -127,6 +131,10 @@ class BarProgress:
         task = self.bars.tasks[self.task]  # type: ignore[call-overload]
         self.bars.update(self.task, total=task.completed)  # type: ignore[arg-type]
 
+    def say(self, text: str) -> None:
+        """Tell people something that they should know."""
+        self.bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:
     """Bars on a terminal, lines elsewhere, nothing with --quiet."""
@@ -145,4 +153,7 @@ class QuietProgress(LineProgress):
         """Ignore."""
 
     def finish(self, stage: str) -> None:
+        """Ignore."""
+
+    def say(self, text: str) -> None:
         """Ignore."""

@@ -17,6 +17,9 @@ class Progress(Protocol):
     def finish(self, stage: str) -> None:
         """Note that the stage is complete."""
 
+    def say(self, text: str) -> None:
+        """Tell people something that they should know, once."""
+
 
 class Silence:
     """Reports nothing; for programs and tests."""
@@ -28,4 +31,7 @@ class Silence:
         """Ignore."""
 
     def finish(self, stage: str) -> None:
+        """Ignore."""
+
+    def say(self, text: str) -> None:
         """Ignore."""
