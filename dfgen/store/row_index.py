@@ -35,7 +35,7 @@ class RowIndex:
         self._high = np.empty(size, np.uint64)
         self._low = np.empty(size, np.uint64)
         self._digests = np.empty(size, np.uint64)
-        self._states = np.zeros(size, np.uint8)
+        self._states = np.zeros(0, np.uint8)
         self._order: np.ndarray | None = None
         self._used = 0
         self.any_met = False
@@ -98,6 +98,7 @@ class RowIndex:
         self._low = self._low[order]
         self._digests = self._digests[order]
         self._order = order.astype(np.uint32)
+        self._states = np.zeros(len(order), np.uint8)
 
 
 def _split(key: bytes) -> tuple[np.uint64, np.uint64]:

@@ -40,7 +40,9 @@ rows = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=12)
 
 
 @given(known=rows, met=rows)
-def test_it_finds_what_a_list_finds(known: list[tuple[int, int]], met: list[tuple[int, int]]) -> None:
+def test_it_finds_what_a_list_finds(
+    known: list[tuple[int, int]], met: list[tuple[int, int]]
+) -> None:
     """Also where two keys begin alike."""
 
     def widen(key: int) -> bytes:
