@@ -16,7 +16,7 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"regular_files", "terminal_text"}
+GROUND |= {"arrow_types", "regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -25,7 +25,8 @@ ARROWS = {
     "dataset_names": set(),
     "regular_files": set(),
     "version": set(),
-    "records": {"errors"},
+    "arrow_types": set(),
+    "records": {"arrow_types", "errors"},
     "config": {"records", "errors", "reasons", "version"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
