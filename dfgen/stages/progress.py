@@ -17,8 +17,8 @@ class Progress(Protocol):
     def finish(self, stage: str) -> None:
         """Note that the stage is complete."""
 
-    def say(self, text: str) -> None:
-        """Tell people something that they should know, once."""
+    def tell(self, sentence: str) -> None:
+        """Say something that a person should read, between two stages."""
 
 
 class Silence:
@@ -33,5 +33,5 @@ class Silence:
     def finish(self, stage: str) -> None:
         """Ignore."""
 
-    def say(self, text: str) -> None:
+    def tell(self, sentence: str) -> None:
         """Ignore."""

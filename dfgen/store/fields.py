@@ -70,7 +70,9 @@ _SOURCE_RESULT = (
     "images.max_pixels",
     "images.min_per_prompt",
     "images.min_side",
+    "images.stay_inside",
     "limit",
+    "max_row_bytes",
     "name",
     "path",
     "revision",
@@ -181,6 +183,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.format_only",
         "mask.insertion_anchor",
         "mask.max_cells",
+        "mask.metadata",
         "mask.move_min_units",
         "mask.moves",
         "mask.outcome",
@@ -202,6 +205,7 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     # They say where prompts come from; the prompts themselves are compared, one by one
     # (dfgen.store.growing): new ones are added, and those that are missing are named.
     *_under("prompts", _SOURCE_RESULT),
+    "prompts.columns.id",
     "prompts.count",
     "prompts.missing",
     "prompts.on_duplicate",
