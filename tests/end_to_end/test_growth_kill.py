@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from dfgen.store.layout import TABLES
+from dfgen.store.layout import OUTPUTS, TABLES
 from dfgen.store.manifest import Manifest, load_manifest
 from dfgen.store.run import Run
 from tests.support.forking import Forked, start_module
@@ -139,24 +139,18 @@ class DataSet:
         same = len(sizes) == files and sizes == now
         return same and facts["settings"]["limit"] == step.limit
 
-    def find_stage(self) -> str:
-        """The stage that is at work."""
-        manifest = self.read_manifest()
-        if manifest is None:
-            return "prompts"
-        states = {stage: manifest.get_stage(stage).state for stage in ORDER}
-        running = [stage for stage in ORDER if states[stage] == "running"]
-        return running[0] if running else next(s for s in (*ORDER, "mask") if states[s] != "done")
-
-    def measure(self) -> dict[str, int]:
-        """Size of every file of the run but its manifest."""
+    def measure(self, stage: str) -> dict[str, int]:
+        """Size of every file that a stage is at work on."""
         found = {}
-        for folder in (*TABLES, "journal", "rejects"):
-            for path in (self.root / folder).glob("*"):
-                try:
-                    found[str(path)] = path.stat().st_size
-                except FileNotFoundError:
-                    continue
+        for path in (
+            *(self.root / OUTPUTS[stage]).glob("*"),
+            *(self.root / "journal").glob(f"{stage}-*"),
+            *(self.root / "rejects").glob(f"{stage}-*"),
+        ):
+            try:
+                found[str(path)] = path.stat().st_size
+            except FileNotFoundError:
+                continue
         return found
 
     def read_files(self) -> dict[str, bytes]:
@@ -177,11 +171,11 @@ class DataSet:
         return tables
 
 
-def wait_for_changes(data: DataSet, process: Forked, changes: int) -> None:
-    """Wait until a process has written as often, or has ended."""
-    for _ in range(changes):
-        before = data.measure()
-        wait_until(lambda: data.measure() != before or process.poll() is not None)  # noqa: B023
+def wait_for_work(data: DataSet, process: Forked, stage: str) -> bool:
+    """Wait until a process has written something in a stage; False: it has ended before."""
+    before = data.measure(stage)
+    wait_until(lambda: data.measure(stage) != before or process.poll() is not None)
+    return process.poll() is None
 
 
 def kill_while_it_grows(data: DataSet, moments: random.Random, each: int) -> Counter[str]:
@@ -189,19 +183,16 @@ def kill_while_it_grows(data: DataSet, moments: random.Random, each: int) -> Cou
     killed: Counter[str] = Counter()
     for step in STEPS:
         command = data.grow(step)
-        left = each
-        while left > 0 or not data.has_read(step):
+        stages = sorted(moments.choices(ORDER, k=each), key=ORDER.index)
+        while stages or not data.has_read(step):
+            stage = stages.pop(0) if stages else "prompts"
             process = start(*command)
-            wait_for_changes(data, process, moments.choice((0, 1, 1, 2, 4, 8)))
-            time.sleep(moments.random() * 0.1)
+            if wait_for_work(data, process, stage):
+                time.sleep(moments.random() * moments.choice((0.002, 0.05)))
             process.send_signal(signal.SIGKILL)
             _, errors = process.communicate(timeout=60)
-            if process.returncode == -signal.SIGKILL:
-                killed[data.find_stage()] += 1
-                left -= 1
-            else:
-                assert process.returncode == 0, errors
-                break
+            killed[stage] += process.returncode == -signal.SIGKILL
+            assert process.returncode in (0, -signal.SIGKILL), errors
     call(*data.grow(STEPS[-1]))
     return killed
 
@@ -253,7 +244,7 @@ def test_killed_growth_ends_like_an_undisturbed_one(
     runs = iter_runs(tmp_path)
     while killed.total() < kills:
         data, moments = next(runs)
-        killed += kill_while_it_grows(data, moments, each=2 if kills == 10 else 5)
+        killed += kill_while_it_grows(data, moments, each=3 if kills == 10 else 9)
         assert data.read_files() == grown.read_files()
         call("validate", data.root)
     print(f"killed {dict(killed)}")
