@@ -12,10 +12,11 @@ from typing import Any
 
 from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError
+from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
 from dfgen.stages.growth import Findings, Growth
-from dfgen.stages.rejected import name_command, tally_rejects
+from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
@@ -89,6 +90,7 @@ class Ingest:
         self.config = config
         self.facts = {"source": source, "settings": config.model_dump(mode="json")}
         self._begun = False
+        self._refused = ReasonTally()
 
     def execute(self) -> None:
         """Read, write what is new, and say how the source stands to what was there."""
@@ -100,7 +102,7 @@ class Ingest:
         if not growth.there:
             self._begin()
         session.progress.start("prompts", config.limit, 0)
-        rows = report(session, session.until_stopped(read_prompts(config)))
+        rows = self._report(session.until_stopped(read_prompts(config)))
         self._write(growth.sift(rows, lambda: session.stop.requested))
         if session.stop.requested:
             return
@@ -108,6 +110,15 @@ class Ingest:
         session.progress.finish("prompts")
         for message in messages:
             session.progress.tell(message)
+
+    def _report(self, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
+        """Tell the progress of each row that is read."""
+        for row in rows:
+            accepted = isinstance(row, Prompt)
+            self.session.progress.advance(1, accepted=accepted, rejected=not accepted)
+            if isinstance(row, Reject):
+                self._refused.add(row.reason, row.row_id, row.detail)
+            yield row
 
     def _mend(self) -> None:
         """Put right what a dropping that was interrupted left, and note old shards."""
@@ -167,7 +178,7 @@ class Ingest:
             raise InputError(
                 f"none of the {counts['input']} rows became a prompt.",
                 where=self.config.source,
-                hint=f"{tally_rejects(run, 'prompts').explain()} {name_command(run)}",
+                hint=f"{self._refused.explain()} {name_command(run)}",
             )
         run.check_stage("prompts", self.session.pipeline, {})
         reached = {GROWING: None, REWRITING: None, "absent": absent}
@@ -221,12 +232,11 @@ def describe_absent(run: Run, found: Findings, dropped: bool) -> Iterator[str]:
         (found.changed, "in the source with another solution, metadata, answer type or precision"),
     ):
         if places:
-            lines = [f"  {show_prompt(run, place)}" for place in places[:_SHOWN]]
-            if len(places) > _SHOWN:
-                lines.append(f"  and {len(places) - _SHOWN:,} more")
             verb = "is" if len(places) == 1 else "are"
-            head = f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
-            yield "\n".join([head, *lines])
+            yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
+            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
+            if len(places) > _SHOWN:
+                yield f"  and {len(places) - _SHOWN:,} more"
     if found.unread:
         yield (
             f"{_count(found.unread, 'prompt')} of the run not met: prompts.limit ended the reading "
@@ -237,14 +247,6 @@ def describe_absent(run: Run, found: Findings, dropped: bool) -> Iterator[str]:
 def is_prompt(row: Prompt | Reject) -> bool:
     """Say whether a row of the source counts for the size of a shard."""
     return isinstance(row, Prompt)
-
-
-def report(session: Session, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
-    """Tell the progress of each row that is read."""
-    for row in rows:
-        accepted = isinstance(row, Prompt)
-        session.progress.advance(1, accepted=accepted, rejected=not accepted)
-        yield row
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:

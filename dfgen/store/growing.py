@@ -18,6 +18,7 @@ from dfgen.store.entries import SourceRows
 from dfgen.store.row_index import DIGEST_BYTES, KEY_BYTES, Found, RowIndex
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
+from dfgen.terminal_text import show_line
 
 SHOWN = 20
 """Prompts that the manifest names one by one."""
@@ -166,13 +167,11 @@ def show_prompt(run: Run, place: Place) -> str:
     Raises:
         StorageError: its file cannot be read.
     """
-    columns = [name for name in ("source", "source_id", "question") if name in Prompt.model_fields]
-    row = run.table("prompts").read(place.shard, columns).slice(place.row, 1).to_pylist()[0]
-    name = f" (id {row['source_id']!r:.80})" if row.get("source_id") is not None else ""
-    question = row["question"]
-    shown = question if len(question) <= SHOWN_CHARS else question[:SHOWN_CHARS] + "..."
-    # repr: control characters of somebody's file must not reach a terminal.
-    return f"{row['source']!r:.200}{name}: {shown!r}"
+    row = run.table("prompts").read(place.shard, ["source", "source_id", "question"])
+    values = row.slice(place.row, 1).to_pylist()[0]
+    name = "" if values["source_id"] is None else f" (id {show_line(values['source_id'], 80)})"
+    question = show_line(values["question"], SHOWN_CHARS)
+    return f"{show_line(values['source'], 200)}{name}: {question}"
 
 
 def _hash_said(row: Mapping[str, Any]) -> bytes:
