@@ -70,7 +70,9 @@ _SOURCE_RESULT = (
     "images.max_pixels",
     "images.min_per_prompt",
     "images.min_side",
+    "images.stay_inside",
     "limit",
+    "max_row_bytes",
     "name",
     "path",
     "revision",
@@ -89,6 +91,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
     # is forgiven when the stage shows that the source still has the content the run was made with.
     "prompts": (
         *_under("prompts", _SOURCE_RESULT),
+        "prompts.columns.id",
         "prompts.count",
         "prompts.on_duplicate",
         "prompts.seed",
@@ -189,6 +192,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.format_only",
         "mask.insertion_anchor",
         "mask.max_cells",
+        "mask.metadata",
         "mask.move_min_units",
         "mask.moves",
         "mask.outcome",

@@ -57,7 +57,7 @@ def command(
 
 def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
     """Score and write; leaves by SystemExit when a stop was asked for."""
-    from dfgen.cli.run_command import drive, refuse_excess
+    from dfgen.cli.run_command import drive
     from dfgen.store.counts import count_rows
 
     run = drive(pipeline, root, ("score", "mask") if with_masks else ("score",), quiet=quiet)
@@ -70,7 +70,6 @@ def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, qu
     elif not quiet:
         for line in describe(run, numbers["score"], gap, with_masks=with_masks):
             click.echo(line)
-    refuse_excess(run, pipeline, {"score": numbers["score"]})
 
 
 def describe(

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 MaskMaker = Callable[[], Mask]
 
 
-#: What side tables say of trajectories: values of a mask's columns by trajectory_id and column.
+#: What side tables, and the source itself (`mask.metadata`), say of trajectories: values of a
+#: mask's columns by trajectory_id and column.
 Sides = dict[str, dict[str, Any]]
 
 FOLDED = frozenset(Mask.model_fields) - frozenset(Trajectory.model_fields)
@@ -296,5 +297,6 @@ def _identity(trajectory: Trajectory) -> dict[str, Any]:
         "logprobs",
         "finish_reason",
         "reward",
+        "source_id",
     )
     return {name: getattr(trajectory, name) for name in names}
