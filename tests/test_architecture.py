@@ -37,6 +37,7 @@ ARROWS = {
     "stages": GROUND | {"engines", "grade", "diff", "pictures", "prompts", "tokens", "store"},
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "validate": GROUND | {"tokens", "store"},
+    "status": GROUND | {"stages", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
@@ -44,7 +45,7 @@ ARROWS = {
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "validate"},
+    | {"export", "publish", "status", "validate"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }

@@ -40,8 +40,10 @@ def drive(
         after: further work on the locked run; returns False when a stop was asked for.
     """
     from dfgen.runners.local import run_stages
+    from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.activity import ActivityFile
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -50,7 +52,11 @@ def drive(
         )
 
     run = Run.open_or_create(out, pipeline)
-    with run.lock(), make_progress(quiet) as progress:
+    with (
+        run.lock(),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, ActivityFile(out)) as progress,
+    ):
         session = Session(run, pipeline, progress, StopSignal(announce))
         complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:

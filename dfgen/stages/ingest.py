@@ -42,6 +42,7 @@ def run_prompts(session: Session) -> None:
         # Shards of an interrupted ingest hold rows of files that have changed since.
         remove_shards(session)
     run.set_stage("prompts", state="running", counts={}, source=source)
+    session.progress.tell("reading the questions and decoding every picture once")
     session.progress.start("prompts", config.limit, 0)
     writer = PromptShards(session)
     rows = session.until_stopped(report(session, read_prompts(config)))
