@@ -16,6 +16,7 @@ from dfgen.version import VERSION
 # here so that `dfgen --help` imports nothing.
 COMMANDS = {
     "run": ("run", "Run all stages of a pipeline, or go on with a run."),
+    "check": ("check", "Say what would stop a run, before it begins."),
     "sample": ("sample", "Draw and grade the policy's answers."),
     "import": ("import_", "Take in existing answers of other models."),
     "repair": ("repair", "Repair the wrong answers."),

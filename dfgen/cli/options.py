@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from dfgen.cli.checks import add_no_check
+from dfgen.cli.local_path import LocalPath
+
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
 
 
 def examples(*lines: str) -> str:
@@ -34,12 +37,12 @@ def list_tables() -> str:
 def pipeline_options(function: F) -> F:
     """Add PIPELINE and the switches of every command that works on a run."""
     decorators = [
-        click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path)),
+        click.argument("pipeline", type=LocalPath(dir_okay=False)),
         click.option(
             "--out",
             "-o",
             required=True,
-            type=click.Path(file_okay=False, path_type=Path),
+            type=LocalPath(file_okay=False),
             help="Run directory: made if it is not there, continued if it is.",
         ),
         click.option(
@@ -55,6 +58,7 @@ def pipeline_options(function: F) -> F:
             is_flag=True,
             help="Show the first prompts as the model gets them, and what the run would cost.",
         ),
+        add_no_check,
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
         click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
     ]
@@ -74,7 +78,7 @@ def section_options(section: str, dry_run: str) -> Callable[[F], F]:
         click.argument("run", type=EXISTING_DIRECTORY),
         click.option(
             "--pipeline",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=LocalPath(dir_okay=False),
             help=f"Take the {section} section of this file; its other settings must be the run's.",
         ),
         click.option(
@@ -85,6 +89,7 @@ def section_options(section: str, dry_run: str) -> Callable[[F], F]:
             help=f"Change a field of the {section} section. May be given often.",
         ),
         click.option("--dry-run", is_flag=True, help=dry_run),
+        add_no_check,
         click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
         click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
     ]

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import click
 
-from dfgen.terminal_text import show_line, show_text
+from dfgen.terminal_text import show_line
 
 # Seconds between lines when stderr is a file: enough to see life, too few to fill a log.
 LINE_INTERVAL = 30.0
@@ -58,7 +58,7 @@ class LineProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line."""
-        click.echo(show_text(sentence), err=True)
+        click.echo(show_line(sentence), err=True)
 
     def _state(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
@@ -136,8 +136,7 @@ class BarProgress:
 
     def tell(self, sentence: str) -> None:
         """Print a line above the bars."""
-        shown = show_text(sentence)
-        self.bars.console.print(shown, markup=False, highlight=False, soft_wrap=True)
+        self.bars.console.print(show_line(sentence), soft_wrap=True)
 
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.checks import refuse_problems
 from dfgen.cli.progress import make_progress
 from dfgen.errors import UnusableRowsError
 
@@ -29,6 +30,7 @@ def drive(
     *,
     quiet: bool,
     after: Callable[[Session], bool] | None = None,
+    checked: tuple[Stage, ...] | None = None,
 ) -> Run:
     """Run stages on a run directory; leaves by SystemExit when a stop was asked for.
 
@@ -38,7 +40,12 @@ def drive(
         stages: in order.
         quiet: no progress.
         after: further work on the locked run; returns False when a stop was asked for.
+        checked: what is looked at before the start; None: the stages.
+
+    Raises:
+        ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
     """
+    refuse_problems(pipeline, stages if checked is None else checked, out)
     from dfgen.runners.local import run_stages
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session

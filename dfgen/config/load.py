@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from dfgen.config.complaints import explain_errors
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import ConfigError
 
 ENV_PREFIX = "DFGEN_SET_"
+
+MOST_BYTES = 1_000_000
+"""Of a pipeline file."""
+
+_SHOWN = 80
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 CSV_ENDINGS = (".csv", ".tsv")
@@ -123,27 +129,39 @@ _HINT = "`dfgen config schema` prints every field; `dfgen config show FILE` the 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
             "there is no such pipeline file.",
             where=str(path),
             hint="`dfgen config init FILE` writes a commented one.",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}.", where=str(path)) from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"is not valid YAML: {problem}.", where=f"{path}{line}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}.", where=str(path)) from None
+    if len(content) > MOST_BYTES:
+        raise ConfigError(
+            f"has more than {MOST_BYTES:,} bytes, so it is no pipeline file.", where=str(path)
+        )
+    tree = parse_yaml(_decode(content, path), str(path))
     if not isinstance(tree, dict):
         raise ConfigError(
             "must be a mapping of sections (prompts:, policy:, ...).", where=str(path)
         )
     return tree
+
+
+def _decode(content: bytes, path: Path) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError("is text in UTF-16; save it as UTF-8.", where=str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"is not text in UTF-8 (byte 0x{content[error.start]:02x}).", where=f"{path}:{line}"
+        ) from None
 
 
 def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
@@ -167,10 +185,10 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> None:
 
 def _parse_value(text: str, origin: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text, origin)
+    except ConfigError as error:
         raise ConfigError(
-            f"the value {text!r} is not valid YAML; quote it.", where=origin
+            f"the value {text[:_SHOWN]!r} {error.what}", where=origin, hint="Quote it."
         ) from None
 
 

@@ -136,12 +136,6 @@ class Pipeline(Section):
         engine = self.continuer
         if engine is None:
             raise ValueError("value.engine is needed: imported answers name no policy to ask")
-        if engine.engine == "openai":
-            raise ValueError(
-                "the engine 'openai' cannot go on after given token ids: a server takes text and "
-                "may split it in another way than it was drawn; name the same model in "
-                "value.engine, as `engine: transformers` or `engine: vllm`"
-            )
         if self.value.choose_temperature(self.sample.temperature) == 0:
             raise ValueError(
                 "at temperature 0 every continuation of a prefix is the same, so there is no share "

@@ -65,6 +65,9 @@ class ImageLimits(Section):
     """Pictures in one prompt of a source that has a picture column; 0 keeps rows without any."""
     max_per_prompt: int = Field(default=16, ge=0)
     """Pictures in one prompt."""
+    stay_inside: bool | None = None
+    """Refuse a path that leads out of the folder of the data (or `image_root`), links followed.
+    Unset: on for `source: datasets`, whose paths strangers wrote; off for your own files."""
 
 
 class SourceConfig(Section):
@@ -93,6 +96,20 @@ class SourceConfig(Section):
     images: ImageLimits = ImageLimits()
     limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
+    max_row_bytes: int = Field(default=64_000_000, gt=0)
+    """Length of one line of a JSONL or CSV file; a longer line of JSONL is rejected unread, one of
+    CSV ends the reading. Reading a line takes up to 30 times its length of memory."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the rows are probably the work of strangers: a data set of the Hub."""
+        return self.source == "datasets"
+
+    @property
+    def keeps_pictures_inside(self) -> bool:
+        """Whether paths of pictures may not lead out of the folder of the data."""
+        inside = self.images.stay_inside
+        return self.is_foreign if inside is None else inside
 
     @model_validator(mode="after")
     def _require_path(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import get_args
 
@@ -24,8 +23,10 @@ from dfgen.prompts.questions import (
     read_question,
     replace_placeholders,
 )
-from dfgen.prompts.rows import AnyRow, SourceRow
-from dfgen.records import Prompt, Reject
+from dfgen.prompts.rows import SourceRow
+from dfgen.records import Prompt
+
+_SHOWN = 80
 
 
 class PromptAssembler:
@@ -40,7 +41,7 @@ class PromptAssembler:
         self._columns = config.columns
         if config.source == "demo":
             self._columns = Columns(answer_type="answer_type", metadata=demo_scenes.METADATA)
-        self._pictures = PictureReader(config.images, config.image_root)
+        self._pictures = PictureReader(config)
         installed = entry_points(group="dfgen.graders").names
         self._answer_types = {*get_args(AnswerType), *installed}
         self._check_answer_type(config.answer_type, "answer_type")
@@ -108,7 +109,14 @@ class PromptAssembler:
         try:
             name = write_value(cell) or self._config.answer_type
         except TypeError:
-            name = repr(cell)
+            name = repr(cell)[:_SHOWN]
+        if ":" in name and self._config.is_foreign and name != self._config.answer_type:
+            raise ConfigError(
+                f"the row names a function of Python as its grader ({name[:_SHOWN]!r}); only your "
+                "settings may name code that is to run.",
+                where=f"{row.where}, column {self._columns.answer_type}",
+                hint="If you trust it, set grade.grader to it, which holds for all rows.",
+            )
         self._check_answer_type(name, f"{row.where}, column {self._columns.answer_type}")
         return name
 
@@ -117,7 +125,7 @@ class PromptAssembler:
         if name in self._answer_types or ":" in name:
             return
         raise ConfigError(
-            f"there is no answer type {name!r}.",
+            f"there is no answer type {name[:_SHOWN]!r}.",
             where=where,
             hint=f"There are: {', '.join(sorted(self._answer_types))}, package.module:function.",
         )
@@ -134,21 +142,3 @@ def _check_choice(answer: str, choices: list[str]) -> None:
     problem = check_reference(answer, choices)
     if problem is not None:
         raise RowError("answer_no_choice", problem, {"answer": answer, "choices": choices})
-
-
-def reject_row(
-    row: AnyRow, error: RowError, name: str | None = None, id_column: str | None = None
-) -> Reject:
-    """Return the reject of a row.
-
-    Args:
-        row: the row; its place is the reject's `row_id`.
-        error: reason, detail and evidence.
-        name: prompt id, where the row came that far.
-        id_column: that holds the user's own id of the row, if one is named.
-    """
-    reject = Reject.from_error("prompts", row.where, name, error)
-    if isinstance(row, SourceRow):
-        with suppress(RowError):
-            reject.source_id = read_source_id(row.values, id_column)
-    return reject

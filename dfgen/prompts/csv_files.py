@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from dfgen.config.prompts import SourceConfig
+from dfgen.errors import InputError
+from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import check_columns
 from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
 from dfgen.prompts.formats import check_text_file
+from dfgen.prompts.jsonl import explain_long_line
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".csv", ".csv.gz", ".tsv")
@@ -47,7 +50,8 @@ def read_csv_file(file: Path, name: str, config: SourceConfig) -> Iterator[AnyRo
     try:
         with _open(file) as stream:
             delimiter = _find_delimiter(stream)
-            lines = csv.reader(stream, strict=True, delimiter=delimiter)
+            bounded = _iter_lines(stream, config.max_row_bytes, file)
+            lines = csv.reader(bounded, strict=True, delimiter=delimiter)
             header = next(lines, [])
             check_columns(config, header, str(file))
             yield from _read_lines(lines, header, file, name)
@@ -61,6 +65,14 @@ def _open(file: Path) -> TextIO:
     if file.name.endswith(".gz"):
         return cast(TextIO, gzip.open(file, "rt", **how))
     return cast(TextIO, file.open(**how))
+
+
+def _iter_lines(stream: TextIO, longest: int, file: Path) -> Iterator[str]:
+    # A cell may go over many lines, so nobody knows where the row after a cut one begins.
+    for number, line in enumerate(iter_lines(stream, longest, str(file)), start=1):
+        if line is None:
+            raise InputError(explain_long_line(longest) + ".", where=f"{file}:{number}")
+        yield line
 
 
 def _find_delimiter(stream: TextIO) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dfgen.errors import InputError
 from dfgen.prompts.files import explain_unreadable_file
+from dfgen.regular_files import read_at_most
 
 _LOOKED_AT = 64 * 1024
 
@@ -41,8 +42,7 @@ def check_text_file(file: Path) -> bytes:
         InputError: says what it is and what to do; or it cannot be read.
     """
     try:
-        with file.open("rb") as stream:
-            head = stream.read(_LOOKED_AT)
+        head = read_at_most(file, _LOOKED_AT)
     except OSError as error:
         raise explain_unreadable_file(file, error) from error
     if file.name.endswith(".gz"):

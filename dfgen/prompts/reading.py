@@ -7,10 +7,11 @@ from typing import Any
 
 from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError, RowError
-from dfgen.prompts.assembling import PromptAssembler, reject_row
+from dfgen.prompts.assembling import PromptAssembler
 from dfgen.prompts.duplicates import DuplicateFinder
 from dfgen.prompts.identity import hash_source_id
-from dfgen.prompts.rows import SourceRow, UnreadableRow
+from dfgen.prompts.row_edge import read_row, reject_row
+from dfgen.prompts.rows import AnyRow
 from dfgen.prompts.sources import describe_rows, read_rows
 from dfgen.records import Prompt, Reject
 
@@ -24,8 +25,8 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
 
     Reasons of rejects: row_unreadable, question_missing, question_invalid, answer_missing,
     answer_invalid, solution_invalid, choices_invalid, image_missing, image_remote, image_corrupt,
-    image_too_large, image_too_many, duplicate; where `columns.id` is named, id_missing and
-    duplicate_id, too.
+    image_too_large, image_too_many, image_outside, duplicate; where `columns.id` is named,
+    id_missing and duplicate_id, too.
 
     Raises:
         InputError: the source cannot be opened or read on, has no rows, lacks a column, or holds a
@@ -35,13 +36,9 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
     assembler = PromptAssembler(config)
     seen, names, id_column = DuplicateFinder(), DuplicateFinder(), config.columns.id
     for row in read_rows(config):
-        if isinstance(row, UnreadableRow):
-            yield reject_row(row, RowError("row_unreadable", row.detail))
-            continue
-        try:
-            prompt = assembler.assemble(row)
-        except RowError as error:
-            yield reject_row(row, error, id_column=id_column)
+        prompt = read_row(row, assembler.assemble, id_column)
+        if isinstance(prompt, Reject):
+            yield prompt
             continue
         first = seen.find(prompt.prompt_id)
         if first is None:
@@ -65,7 +62,7 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
             yield reject_row(row, again, prompt.prompt_id, id_column)
 
 
-def _refuse_name(row: SourceRow, prompt: Prompt, holder: str) -> Reject:
+def _refuse_name(row: AnyRow, prompt: Prompt, holder: str) -> Reject:
     """Two questions under one own id: what is said of the id later would be of either."""
     error = RowError(
         "duplicate_id",

@@ -9,7 +9,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "row_unreadable",
         (*PROMPTS, *MASK),
-        "A row of the source is no row: broken JSON, another type, bytes that are no text.",
+        "A row of the source is no row: broken JSON, another type, bytes that are no text, a line "
+        "that is too long; or a cell of it cannot be read at all.",
         "Mend the line that `row_id` names.",
     ),
     Reason(
@@ -132,6 +133,12 @@ REASONS: tuple[Reason, ...] = (
         PROMPTS,
         "The picture is an address on the network; dfgen fetches none.",
         "Download the pictures and give their paths.",
+    ),
+    Reason(
+        "image_outside",
+        PROMPTS,
+        "The path of a picture leads out of the folder of the data.",
+        "Set `prompts.image_root`; or, if you trust it, `prompts.images.stay_inside: false`.",
     ),
     Reason(
         "image_corrupt",

@@ -7,7 +7,7 @@ from contextlib import closing
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
 from dfgen.stages.session import Session
-from dfgen.stages.work import StageWork, run_shards
+from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import STAGES, Kind, Stage
 
@@ -33,7 +33,7 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
         for stage in stages:
             if stage == "prompts":
                 worked = read_source(session)
-            elif is_wanted(session, stage):
+            elif is_wanted(session.pipeline, stage):
                 worked = run_stage(session, find_work(stage))
             else:
                 continue
@@ -89,18 +89,6 @@ def read_source(session: Session) -> bool:
 
         run_prompts(session)
     return before != "done"
-
-
-def is_wanted(session: Session, stage: Stage) -> bool:
-    """Say whether a stage has anything to do in a run of this kind."""
-    kind = session.pipeline.kind
-    if stage == "repair" and session.pipeline.repair.engine is None:
-        return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
-    if stage == "score":
-        return session.pipeline.score.enabled
-    if stage == "value":
-        return session.pipeline.value.enabled
-    return kind == "sampled" or (kind == "imported" and stage != "sample")
 
 
 def run_stage(session: Session, work: StageWork) -> bool:

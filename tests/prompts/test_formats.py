@@ -33,7 +33,8 @@ def test_csv_is_read_with_its_own_delimiter(tmp_path: Path, mark: str) -> None:
 def test_csv_compressed_and_in_a_folder(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(gzip.compress(TABLE.encode()) if name.endswith("gz") else TABLE.encode())
+    content = TABLE.encode()
+    path.write_bytes(gzip.compress(content, mtime=0) if name.endswith("gz") else content)
     source = path if name.endswith("gz") else path.parent
     assert len(prompts(source="csv", path=str(source))) == 2
 
@@ -69,7 +70,7 @@ def write_parquet(path: Path) -> None:
         (LINE.encode("utf-16"), ("UTF-16", "iconv -f UTF-16 -t UTF-8")),
         (b"\xfe\xff" + LINE.encode("utf-16-be"), ("UTF-16",)),
         (LINE.encode("utf-32"), ("UTF-32", "iconv -f UTF-32")),
-        (gzip.compress(LINE.encode()), ("gzip", ".gz")),
+        (gzip.compress(LINE.encode(), mtime=0), ("gzip", ".gz")),
         (b"PK\x03\x04" + bytes(100), ("Excel", "CSV")),
         (b"BZh91AY&SY", ("bzip2", "bunzip2")),
         (None, ("Parquet", "source: parquet")),

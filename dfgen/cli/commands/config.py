@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.errors import ConfigError
 from dfgen.terminal_text import show_text
@@ -24,7 +25,7 @@ def command() -> None:
 
 
 @command.command(epilog=examples("dfgen config show pipelines/demo.yaml"))
-@click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("pipeline", type=LocalPath(dir_okay=False))
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
@@ -52,7 +53,7 @@ def schema() -> None:
 
 
 @command.command(epilog=examples("dfgen config init my.yaml"))
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", type=LocalPath(dir_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(path: Path, force: bool) -> None:
     """Write a commented pipeline file to start from."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.checks import add_no_check
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples, read_pipeline
 from dfgen.cli.run_command import make_masks, work
 
@@ -17,15 +19,15 @@ from dfgen.cli.run_command import make_masks, work
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("pipeline", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("pipeline", required=False, type=LocalPath(dir_okay=False))
 @click.option(
     "--out",
     "-o",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="Run directory; with --pairs, where the masks are written.",
 )
-@click.option("--pairs", type=click.Path(path_type=Path), help="JSONL or Parquet of pairs.")
+@click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
     help="With --pairs, required: directory or Hub id of the policy's tokenizer.",
@@ -40,6 +42,7 @@ from dfgen.cli.run_command import make_masks, work
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use only the first N rows.")
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
+@add_no_check
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
