@@ -40,6 +40,7 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "check": GROUND | {"stages", "engines", "grade", "prompts", "tokens", "store", "demo"},
     "validate": GROUND | {"tokens", "store"},
+    "status": GROUND | {"stages", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
@@ -47,7 +48,7 @@ ARROWS = {
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "validate", "check"},
+    | {"export", "publish", "status", "validate", "check"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }
