@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from dfgen.stages.registry import find_work
+from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
 from dfgen.stages.work import StageWork, run_shards
 from dfgen.store.layout import STAGES, Stage
+from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.run import Run
 
 
 def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
@@ -21,6 +25,9 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
     from dfgen.store.counts import count_stage
 
     with session.stop, closing(session):
+        # What a process that was killed has left of them:
+        complete_redo(session.run)
+        complete_rejudge(session)
         for stage in stages:
             if stage == "prompts":
                 read_source(session)
@@ -33,7 +40,14 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
             if stage != "prompts":
                 counts = count_stage(session.run, stage)
                 session.run.set_stage(stage, state="done", counts=counts)
+        end_redo(session.run, list_made(session.run, stages))
     return True
+
+
+def list_made(run: Run, stages: Sequence[Stage]) -> set[Stage]:
+    """List the stages whose tables these stages make: a source may hold answers or pairs, too."""
+    read = () if run.manifest.kind == "sampled" else ("sample", "mask")
+    return {*stages, *(read if "prompts" in stages else ())}
 
 
 def read_source(session: Session) -> None:

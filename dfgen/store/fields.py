@@ -202,6 +202,23 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
 }
 """Fields that change results, under the first stage whose rows they change."""
 
+JUDGING_FIELDS: tuple[str, ...] = (
+    "repair.allow",
+    "repair.controls",
+    "repair.max_attempts",
+    "repair.max_edit_ratio",
+    "repair.max_hunks",
+    "repair.max_step_ratio",
+    "repair.necessity",
+    "repair.necessity_tests",
+    "repair.per_group",
+    "repair.require_answer",
+    "repair.unneeded_weight",
+)
+"""Those of the repair stage that say what is asked and what counts as a repair, but not how: under
+others the stored answers of the repairer are judged anew (`dfgen repair --rejudge`). What grades is
+left out: `dfgen regrade` changes it, for all stages together."""
+
 NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.recycle_after",
     "grade.start_timeout_s",
@@ -236,6 +253,10 @@ are kept and only the new ones are drawn. It may not shrink: paid rows would be 
 CUT_FIELDS = ("prompts.shard_size", "imports.shard_size")
 """How rows are cut into files. Counts until the prompts stage is done, because a start in between
 that cut otherwise would lose rows and double others; after that the run keeps the cut it has."""
+
+LIMIT_FIELDS = ("prompts.limit", "imports.limit")
+"""How much of the source is read. Counts for the stage that reads it; the others take the rows that
+are there, so `--limit` need not be said again to each of them."""
 
 CONTENT_FACT = "content"
 """Name of the fact by which the prompts stage shows what its source holds."""
