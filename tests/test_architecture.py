@@ -16,11 +16,14 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
+GROUND |= {"regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
+    "terminal_text": set(),
     "dataset_names": set(),
+    "regular_files": set(),
     "version": set(),
     "records": {"errors"},
     "config": {"records", "errors", "reasons", "version"},
@@ -34,6 +37,7 @@ ARROWS = {
     "demo": GROUND,
     "stages": GROUND | {"engines", "grade", "diff", "pictures", "prompts", "tokens", "store"},
     "runners": GROUND | {"stages", "engines", "grade", "store"},
+    "check": GROUND | {"stages", "engines", "grade", "prompts", "tokens", "store", "demo"},
     "validate": GROUND | {"tokens", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
@@ -42,7 +46,7 @@ ARROWS = {
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "validate"},
+    | {"export", "publish", "validate", "check"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }

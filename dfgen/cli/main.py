@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dfgen.cli.streams import make_output_safe
 from dfgen.errors import DfgenError, guess_name
 from dfgen.version import VERSION
 
@@ -15,6 +16,7 @@ from dfgen.version import VERSION
 # here so that `dfgen --help` imports nothing.
 COMMANDS = {
     "run": ("run", "Run all stages of a pipeline, or go on with a run."),
+    "check": ("check", "Say what would stop a run, before it begins."),
     "sample": ("sample", "Draw and grade the policy's answers."),
     "import": ("import_", "Take in existing answers of other models."),
     "repair": ("repair", "Repair the wrong answers."),
@@ -69,6 +71,11 @@ class LazyGroup(click.Group):
                     f"No such command {args[0]!r}. Did you mean {meant!r}?", ctx
                 ) from None
             raise
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click does; whatever is printed meanwhile is shown and not obeyed."""
+        with make_output_safe():
+            return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; user-fixable errors are printed without a traceback."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from dfgen.cli.checks import add_no_check
+from dfgen.cli.local_path import LocalPath
 from dfgen.errors import StorageError
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ class RedoWish:
     agreed: bool
 
 
-EXISTING_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
+FILE = LocalPath(dir_okay=False)
 
 SOURCE = "{PIPELINE|RUN}"
 CHANGED_BY_FILE = (
@@ -88,7 +90,7 @@ def pipeline_options(function: F) -> F:
 
     add = add_all(
         [
-            click.argument("source", metavar=SOURCE, type=click.Path(path_type=Path)),
+            click.argument("source", metavar=SOURCE, type=LocalPath()),
             *run_options("Use only the first N prompts."),
             *redo_options(),
             click.option(
@@ -96,6 +98,7 @@ def pipeline_options(function: F) -> F:
                 is_flag=True,
                 help="Show the first prompts as the model gets them, and what the run would cost.",
             ),
+            add_no_check,
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
@@ -146,7 +149,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
         click.option(
             "--out",
             "-o",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=LocalPath(file_okay=False),
             help="With PIPELINE: run directory, made if it is not there, continued if it is.",
         ),
         click.option("--pipeline", "file", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
@@ -215,6 +218,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             ),
             *(redo_options() if redo else ()),
             click.option("--dry-run", is_flag=True, help=dry_run),
+            add_no_check,
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]

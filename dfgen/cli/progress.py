@@ -8,6 +8,8 @@ from types import TracebackType
 
 import click
 
+from dfgen.terminal_text import show_line
+
 # Seconds between lines when stderr is a file: enough to see life, too few to fill a log.
 LINE_INTERVAL = 30.0
 
@@ -54,6 +56,10 @@ class LineProgress:
         took = time.monotonic() - self.began
         click.echo(f"{stage}: done, {self._state()}, {took:.1f} s", err=True)
 
+    def tell(self, sentence: str) -> None:
+        """Print a line."""
+        click.echo(show_line(sentence), err=True)
+
     def _state(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
@@ -65,7 +71,6 @@ class BarProgress:
     """A bar per stage with rate, time left, accepted and rejected rows."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -75,6 +80,8 @@ class BarProgress:
             TimeRemainingColumn,
         )
 
+        from dfgen.report.console import open_console
+
         self.bars = Progress(
             TextColumn("{task.description:>8}"),
             BarColumn(),
@@ -83,7 +90,7 @@ class BarProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
-            console=Console(stderr=True),
+            console=open_console(stderr=True),
         )
         self.task: object = None
         self.rows = self.accepted = self.rejected = 0
@@ -113,7 +120,7 @@ class BarProgress:
         self.accepted += accepted
         self.rejected += rejected
         parts = [f"{self.accepted:,} accepted" if self.accepted else ""]
-        parts += [f"{self.rejected:,} rejected" if self.rejected else "", note]
+        parts += [f"{self.rejected:,} rejected" if self.rejected else "", show_line(note)]
         rate = self.rows / max(time.monotonic() - self.began, 1e-9)
         self.bars.update(
             self.task,  # type: ignore[arg-type]
@@ -126,6 +133,10 @@ class BarProgress:
         """Note that the stage is complete."""
         task = self.bars.tasks[self.task]  # type: ignore[call-overload]
         self.bars.update(self.task, total=task.completed)  # type: ignore[arg-type]
+
+    def tell(self, sentence: str) -> None:
+        """Print a line above the bars."""
+        self.bars.console.print(show_line(sentence), soft_wrap=True)
 
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:
@@ -145,4 +156,7 @@ class QuietProgress(LineProgress):
         """Ignore."""
 
     def finish(self, stage: str) -> None:
+        """Ignore."""
+
+    def tell(self, sentence: str) -> None:
         """Ignore."""

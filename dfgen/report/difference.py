@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dfgen.report.console import open_console
 from dfgen.report.marking import NEW_STYLE, STYLES
 from dfgen.report.terminal import render_side
 
@@ -37,7 +37,7 @@ def describe_difference(diff: PairDiff) -> dict[str, Any]:
 
 def print_difference(diff: PairDiff) -> None:
     """Both texts with their marks, then one line per hunk."""
-    console = Console()
+    console = open_console()
     console.print(render_side("- ", diff.completion, _wrong_spans(diff)), end="")
     console.print(render_side("+ ", diff.repair, _right_spans(diff)), end="")
     if not diff.hunks:

@@ -13,6 +13,7 @@ from itertools import groupby
 from rich.text import Text
 
 from dfgen.report.view import Piece, Step, Token
+from dfgen.terminal_text import show_text
 
 # Operation of a token -> style. Each differs by more than its hue.
 STYLES = {
@@ -28,16 +29,6 @@ GAP = "‸"
 # As `git diff --word-diff` marks what went and what came.
 _BRACKETS = {1: "[-{}-]", 2: "[-{}-]", 3: "[~{}~]", 4: "[={}=]"}
 _NEW_BRACKETS = "{{+{}+}}"
-
-_CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
-_CONTROLS |= {0x7F: "␡", **dict.fromkeys(range(128, 160), "�")}
-# Marks that turn the direction of writing can make a line read as another one.
-_CONTROLS |= dict.fromkeys((*range(8234, 8239), *range(8294, 8298)), "�")
-
-
-def disarm(text: str) -> str:
-    """Replace control characters, tabs and line breaks excepted, by visible signs."""
-    return text.translate(_CONTROLS)
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ class Marker:
         text = Text()
         for piece in pieces:
             if piece.hunk is None:
-                text.append(disarm(piece.text))
+                text.append(show_text(piece.text))
             else:
                 self._append(text, piece.text, None, NEW_STYLE)
         return _strip_end(text)
@@ -71,7 +62,7 @@ class Marker:
         # The space that a token begins with is not what was edited.
         start = len(word) - len(word.lstrip(" ")) if word.strip() else 0
         text.append(word[:start])
-        word = disarm(word[start:])
+        word = show_text(word[start:])
         if op != 0 and word and not word.strip():
             word = word.replace(" ", "␣").replace("\n", "⏎\n")
         if self.plain and word and op != 0:

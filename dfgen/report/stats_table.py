@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from dfgen.report.console import open_console
 
 COUNTS = ("input", "output", "rejects", "pending")
 _BAR = 30
@@ -15,7 +16,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 
 def print_numbers(numbers: Mapping[str, Any]) -> None:
     """Print the figures of a run, all or some of what `collect_numbers` gives."""
-    console = Console()
+    console = open_console()
     if "counts" in numbers:
         console.print(tabulate_counts(numbers["run"], numbers["counts"]))
     outcomes = numbers.get("distributions", {}).get("attempts_by_outcome", {})
@@ -33,7 +34,7 @@ def print_numbers(numbers: Mapping[str, Any]) -> None:
 
 def print_groups(groups: dict[str, Any]) -> None:
     """Print what the groups are good for: the figures of `measure_groups`, on stdout."""
-    console = Console()
+    console = open_console()
     console.print(tabulate_groups(groups))
     console.print(tabulate_pass_rates(groups["pass_rate_histogram"]))
 

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dfgen.report.halfblocks import render_picture
-from dfgen.report.marking import Marker, disarm
+from dfgen.report.marking import Marker
 from dfgen.report.perception import name_errors
 from dfgen.report.view import View, build_view
+from dfgen.terminal_text import show_text
 
 if TYPE_CHECKING:
     from dfgen.report.samples import Sample
@@ -77,7 +78,10 @@ class SampleView:
 
         mask = self.sample.mask
         words, colour = SOURCES[mask["mask_source"]]
-        title = Text(disarm(mask["trajectory_id"]), style="bold")
+        title = Text(show_text(mask["trajectory_id"]), style="bold")
+        own = mask.get("source_id")
+        if own is not None and own != mask["trajectory_id"]:
+            title.append(f"  your id {show_text(own)}")
         title.append(f"  {words}  ", style=colour)
         for index, reward in sorted(self.sample.group.items()):
             sign, colour = ("✓", "green") if is_right(reward) else ("✗", "red")
@@ -87,13 +91,13 @@ class SampleView:
 
     def _write_question(self) -> Text:
         prompt = self.sample.prompt
-        text = Text(disarm(prompt["question"]), style="bold")
+        text = Text(show_text(prompt["question"]), style="bold")
         for number, choice in enumerate(prompt.get("choices") or ()):
-            text.append(f"\n  {chr(65 + number)}  {disarm(choice)}", style="not bold")
+            text.append(f"\n  {chr(65 + number)}  {show_text(choice)}", style="not bold")
         if prompt["answer"]:
             text.append("\n" if text else "", style="not bold dim")
             text.append("reference answer: ", style="not bold dim")
-            text.append(disarm(prompt["answer"]))
+            text.append(show_text(prompt["answer"]))
         return text
 
     def _draw_picture(self, console: Console) -> Text | None:
@@ -166,9 +170,9 @@ class SampleView:
         yield " · ".join(facts)
         if sample.verdict is not None:
             verdict = sample.verdict
-            yield disarm(f"grader {verdict['grader']}, {verdict['method']}: {verdict['detail']}")
+            yield show_text(f"grader {verdict['grader']}, {verdict['method']}: {verdict['detail']}")
         if sample.reject is not None:
-            yield disarm(f"no repair: {sample.reject['reason']}, {sample.reject['detail']}")
+            yield show_text(f"no repair: {sample.reject['reason']}, {sample.reject['detail']}")
 
     def _tabulate_hunks(self, view: View) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
@@ -187,7 +191,7 @@ class SampleView:
                 hunk.get("role") or "",
                 "yes" if hunk["in_mask"] else "no",
                 *([error or ""] if told else []),
-                *([Text(disarm(hunk.get("reason") or ""))] if reasons else []),
+                *([Text(show_text(hunk.get("reason") or ""))] if reasons else []),
             )
         return table
 
@@ -198,7 +202,7 @@ class SampleView:
                 text.append("✓ accepted", style="green")
             else:
                 text.append(f"✗ {attempt['reason']}", style="red")
-                text.append(f" {disarm(attempt['detail'])}")
+                text.append(f" {show_text(attempt['detail'])}")
             text.append(_write_price(attempt), style="dim")
             yield text
 
@@ -207,7 +211,7 @@ def _write_head(side: str, right: bool, said: str | None) -> Text:
     text = Text(side, style="bold")
     text.append(" ✓ right" if right else " ✗ wrong", style="green" if right else "red")
     if said is not None:
-        text.append(f" · {disarm(said)}", style="not bold dim")
+        text.append(f" · {show_text(said)}", style="not bold dim")
     return text
 
 
@@ -219,5 +223,5 @@ def _write_price(attempt: Mapping[str, Any]) -> str:
 def _quote(text: str, style: str) -> Text:
     if not text:
         return Text("nothing", style="dim italic")
-    shown = disarm(text).replace("\n", "⏎")
+    shown = show_text(text).replace("\n", "⏎")
     return Text(shown if shown.strip() else shown.replace(" ", "␣"), style=style)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from dfgen.errors import RunMismatchError
+from dfgen.records import Reject
 from dfgen.store.entries import SourceRows
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def _simplify(value: Any) -> Any:
     if isinstance(value, BaseModel):
         # `source` says where a row stands, and a file that has moved says the same; pictures count
         # with the hashes that `image_info` has of them. Nulls do not count, so that a column which
-        # a later dfgen adds changes no hash.
-        return _simplify(value.model_dump(exclude={"source", "images"}, exclude_none=True))
+        # a later dfgen adds changes no hash. The own id of a reject was not kept at first.
+        left_out = {"source", "images"} | ({"source_id"} if isinstance(value, Reject) else set())
+        return _simplify(value.model_dump(exclude=left_out, exclude_none=True))
     if hasattr(value, "__dataclass_fields__"):
         return [_simplify(getattr(value, name)) for name in value.__dataclass_fields__]
     if isinstance(value, dict):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dfgen.errors import InputError
+from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import Chunk, cut_chunks
+from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.fingerprint import ContentHash
 
@@ -54,7 +56,7 @@ def run_prompts(session: Session) -> None:
         raise InputError(
             f"none of the {counts['input']} rows became a prompt.",
             where=config.source,
-            hint=f"`dfgen inspect {run.root} --rejects` shows why.",
+            hint=f"{writer.refused.explain()} {name_command(run)}",
         )
     run.check_stage("prompts", session.pipeline, {"content": content})
     run.set_stage("prompts", state="done", counts=counts)
@@ -67,12 +69,14 @@ class PromptShards:
     Attributes:
         counts: `input`, `output` and `rejects` of all chunks so far.
         content: hash over all prompts in order.
+        refused: the rejects among them, by reason.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.counts = {"input": 0, "output": 0, "rejects": 0}
         self.content = ContentHash()
+        self.refused = ReasonTally()
 
     def add(self, chunk: Chunk[Prompt | Reject]) -> None:
         """Take the rows of one shard; it is written unless it is there."""
@@ -80,6 +84,8 @@ class PromptShards:
         rejects = [row for row in chunk.rows if isinstance(row, Reject)]
         for prompt in prompts:
             self.content.update(prompt.model_dump())
+        for row in rejects:
+            self.refused.add(row.reason, row.row_id, row.detail)
         for name, rows in (("input", chunk.rows), ("output", prompts), ("rejects", rejects)):
             self.counts[name] += len(rows)
         if not chunk.written:

@@ -17,6 +17,9 @@ class Progress(Protocol):
     def finish(self, stage: str) -> None:
         """Note that the stage is complete."""
 
+    def tell(self, sentence: str) -> None:
+        """Say something that a person should read, between two stages."""
+
 
 class Silence:
     """Reports nothing; for programs and tests."""
@@ -28,4 +31,7 @@ class Silence:
         """Ignore."""
 
     def finish(self, stage: str) -> None:
+        """Ignore."""
+
+    def tell(self, sentence: str) -> None:
         """Ignore."""

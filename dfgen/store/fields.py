@@ -70,7 +70,9 @@ _SOURCE_RESULT = (
     "images.max_pixels",
     "images.min_per_prompt",
     "images.min_side",
+    "images.stay_inside",
     "limit",
+    "max_row_bytes",
     "name",
     "path",
     "revision",
@@ -89,6 +91,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
     # is forgiven when the stage shows that the source still has the content the run was made with.
     "prompts": (
         *_under("prompts", _SOURCE_RESULT),
+        "prompts.columns.id",
         "prompts.count",
         "prompts.on_duplicate",
         "prompts.seed",
@@ -106,9 +109,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "grade.math_strict",
         "grade.math_targets",
         "grade.max_chars",
-        "grade.memory_mb",  # an answer that needs more counts as wrong
         "grade.relative_tolerance",
-        "grade.timeout_s",  # likewise
         "grade.units",
         "imports.columns.finish_reason",
         "imports.columns.id",
@@ -189,6 +190,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "mask.format_only",
         "mask.insertion_anchor",
         "mask.max_cells",
+        "mask.metadata",
         "mask.move_min_units",
         "mask.moves",
         "mask.outcome",
@@ -220,8 +222,12 @@ others the stored answers of the repairer are judged anew (`dfgen repair --rejud
 left out: `dfgen regrade` changes it, for all stages together."""
 
 NEUTRAL_FIELDS: tuple[str, ...] = (
+    # What a grader may take of this machine: too little of it says nothing about the answer. Rows
+    # that ended so are graded with more of it by `dfgen regrade`.
+    "grade.memory_mb",
     "grade.recycle_after",
     "grade.start_timeout_s",
+    "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
     # The rows themselves are compared, shard by shard: more of them may come, others may not.

@@ -258,8 +258,11 @@ class ContentHash:
         """Add one prompt, as a mapping of the columns of `dfgen.records.Prompt`."""
         parts = [prompt[name] for name in _FIELDS]
         parts.append([info["sha256"] for info in prompt["image_info"]])
+        # Only where it is there: the hash of a run from before a column stays what it was.
         if prompt.get("precision") is not None:
             parts.append(prompt["precision"])
+        if prompt.get("source_id") is not None:
+            parts.append({"source_id": prompt["source_id"]})
         self._hash.update(json.dumps(parts).encode() + b"\n")
 
     def hexdigest(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from dfgen.records import Record
+from dfgen.records import Record, Reject
 from dfgen.store.entries import ShardEntry, SourceRows, write_entry
 from dfgen.store.layout import BESIDE, JOURNAL, Stage, Table, list_downstream, list_inputs
 from dfgen.store.run import Run
@@ -45,7 +45,7 @@ def finish_shard(
     for name, extra in (beside or {}).items():
         if extra:
             _write_table(run, run.table(name), shard, extra, entry)
-    refused = list(rejects)
+    refused = _name_rejects(run, stage, shard, list(rejects))
     if refused:
         entry.rejects = _write_table(run, run.rejects(stage), shard, refused, entry)
     else:
@@ -55,6 +55,24 @@ def finish_shard(
     write_entry(run.root / JOURNAL, stage, shard, entry)
     _reopen_downstream(run, stage, shard)
     run.journal(stage, shard).delete()
+
+
+def _name_rejects(
+    run: Run, stage: Stage, shard: int, rejects: list[Mapping[str, Any] | Record]
+) -> list[Mapping[str, Any] | Record]:
+    """Give rejects the user's own ids of the rows that they are about, where those have any."""
+    unnamed = [row for row in rejects if isinstance(row, Reject) and row.source_id is None]
+    if stage == "prompts" or not unnamed:
+        return rejects
+    names: dict[str, str] = {}
+    for name, key in (("prompts", "prompt_id"), ("trajectories", "trajectory_id")):
+        table = run.table(name)
+        if table.exists(shard):
+            rows = table.iter_rows(shard, [key, "source_id"])
+            names |= {row[key]: row["source_id"] for row in rows if row["source_id"] is not None}
+    for row in unnamed:
+        row.source_id = names.get(row.row_id) or names.get(row.prompt_id or "")
+    return rejects
 
 
 def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None:

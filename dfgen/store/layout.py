@@ -152,8 +152,9 @@ def list_downstream(stage: Stage) -> tuple[Stage, ...]:
 
 
 def find_writer(table: Table) -> Stage:
-    """Find the stage that writes a table."""
-    return next(stage for stage, output in OUTPUTS.items() if output == table)
+    """Find the stage that writes a table, as its output or beside it."""
+    written = {stage: (output, *BESIDE.get(stage, ())) for stage, output in OUTPUTS.items()}
+    return next(stage for stage, tables in written.items() if table in tables)
 
 
 def list_upstream(stage: Stage) -> tuple[Stage, ...]:

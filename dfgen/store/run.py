@@ -108,7 +108,9 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
-        if not path.exists():
+        with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
+            there = path.exists()
+        if not there:
             if pipeline is None:
                 raise StorageError(
                     "there is no run here.",
@@ -371,14 +373,24 @@ class Run:
 
         self.update(change)
         if state == "done":
-            self._take_in_entries(stage)
+            self.take_in_entries(stage)
 
     def name_file(self, table: ShardTable, shard: int) -> str:
         """Path of a shard's file in the run directory, as entries name it."""
         return table.path(shard).relative_to(self.root).as_posix()
 
-    def _take_in_entries(self, stage: Stage) -> None:
-        """Move the entries of a stage's finished shards from their files into run.json."""
+    def take_in_entries(self, stage: Stage) -> int:
+        """Move the entries of a stage's finished shards from their files into run.json.
+
+        A shard without an entry, of an earlier dfgen, is read through and gets one.
+
+        Returns:
+            How many entries run.json has taken in.
+
+        Raises:
+            DamagedFileError: a file that no entry knows is damaged.
+            StorageError: something cannot be read or written.
+        """
         folder = self.root / JOURNAL
         fresh = {}
         for shard in self.output(stage).shards():
@@ -388,7 +400,7 @@ class Run:
             if entry is not None:
                 fresh[shard] = entry
         if not fresh:
-            return
+            return 0
 
         def change(manifest: Manifest) -> None:
             shards = manifest.shards.get(stage, {}) | fresh
@@ -400,6 +412,7 @@ class Run:
         with explain_os_errors(folder, "clean up"):
             for shard in fresh:
                 find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+        return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
         """The entry of a shard that has none: of an earlier dfgen, or a crash came before it."""
@@ -408,6 +421,7 @@ class Run:
         beside = [self.table(name) for name in BESIDE.get(stage, ())]
         for table in (output, rejects, *beside):
             if table.exists(shard):
+                table.verify(shard)  # damage must not become what a file is compared with
                 entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
         entry.rows = output.num_rows(shard)
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,16 @@ Cell = tuple[str, int]
 
 
 class KeyChecker:
-    """Looks at every shard of a run once and collects what is wrong with its keys."""
+    """Looks at every shard of a run once and collects what is wrong with its keys.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: to look at.
+        skipped: shards that hold a damaged file, whose rows say nothing.
+    """
+
+    def __init__(self, run: Run, skipped: Collection[int] = ()) -> None:
         self._run = run
+        self._skipped = skipped
         self._history = read_num_samples(run)
         self._violations: list[str] = []
         self._prompt_ids: set[str] = set()
@@ -49,6 +55,8 @@ class KeyChecker:
                             rejects.path(shard), f"there is no shard {shard} of the prompts"
                         )
         for shard in sorted(known | set(self._run.rejects("prompts").shards())):
+            if shard in self._skipped:
+                continue
             try:
                 self._check_shard(shard)
             except StorageError as error:
@@ -60,6 +68,8 @@ class KeyChecker:
         masks, ledger = self._run.table("masks"), self._run.rejects("mask")
         seen: set[str] = set()
         for shard in sorted({*masks.shards(), *ledger.shards()}):
+            if shard in self._skipped:
+                continue
             try:
                 keys = self._read_rejects("mask", shard)
                 if masks.exists(shard):

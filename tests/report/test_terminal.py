@@ -11,11 +11,11 @@ from rich.console import Console
 
 from dfgen.cli.main import cli
 from dfgen.reasons import find_reason
-from dfgen.report.marking import disarm
 from dfgen.report.samples import gather_samples
 from dfgen.report.stats_table import format_figure, print_numbers
 from dfgen.report.trajectory import SampleView
 from dfgen.store.finished import open_finished
+from dfgen.terminal_text import show_text
 from tests.report.hostile import ESCAPES, make_mask_row, make_sample
 
 
@@ -137,7 +137,7 @@ def test_markup_of_rich_is_text() -> None:
 
 def test_disarming_keeps_everything_else() -> None:
     text = "a\tb\nc é 日本 🙂 −"
-    assert disarm(text) == text
+    assert show_text(text) == text
 
 
 def test_stats_skip_what_has_not_happened(sample_run: Path) -> None:

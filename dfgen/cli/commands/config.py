@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
+from dfgen.terminal_text import show_text
 
 
 @click.group(
@@ -25,7 +27,7 @@ def command() -> None:
 @command.command(
     epilog=examples("dfgen config show pipelines/demo.yaml", "dfgen config show runs/a")
 )
-@click.argument("pipeline", metavar=SOURCE, type=click.Path(path_type=Path))
+@click.argument("pipeline", metavar=SOURCE, type=LocalPath())
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
@@ -38,7 +40,10 @@ def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
         return
     import yaml
 
-    click.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    if show_text(text) != text:  # with its own escapes the file stays what it is
+        text = yaml.safe_dump(tree, sort_keys=False)
+    click.echo(text, nl=False)
 
 
 @command.command(epilog=examples("dfgen config schema > pipeline.schema.json"))
@@ -50,7 +55,7 @@ def schema() -> None:
 
 
 @command.command(epilog=examples("dfgen config init my.yaml"))
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", type=LocalPath(dir_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(path: Path, force: bool) -> None:
     """Write a commented pipeline file to start from."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.checks import add_no_check
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -27,8 +29,8 @@ from dfgen.cli.run_command import make_masks, work
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=click.Path(path_type=Path))
-@click.option("--pairs", type=click.Path(path_type=Path), help="JSONL or Parquet of pairs.")
+@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=LocalPath())
+@click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
     help="With --pairs, required: directory or Hub id of the policy's tokenizer.",
@@ -42,6 +44,7 @@ from dfgen.cli.run_command import make_masks, work
 )
 @add_all(run_options("Use only the first N rows.") + redo_options())
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
+@add_no_check
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(

@@ -69,7 +69,7 @@ def apply(
     quiet: bool,
 ) -> None:
     """Score and write; leaves by SystemExit when a stop was asked for."""
-    from dfgen.cli.run_command import drive, refuse_excess
+    from dfgen.cli.run_command import drive
     from dfgen.store.counts import count_rows
 
     stages = ("score", "mask") if with_masks else ("score",)
@@ -83,7 +83,6 @@ def apply(
     elif not quiet:
         for line in describe(run, numbers["score"], gap, with_masks=with_masks):
             click.echo(line)
-    refuse_excess(run, pipeline, {"score": numbers["score"]})
 
 
 def describe(

@@ -72,7 +72,7 @@ def apply(
     quiet: bool,
 ) -> None:
     """Draw and write; leaves by SystemExit when a stop was asked for."""
-    from dfgen.cli.run_command import drive, refuse_excess
+    from dfgen.cli.run_command import drive
     from dfgen.report.stats_table import print_numbers
     from dfgen.store.counts import count_rows
 
@@ -90,4 +90,3 @@ def apply(
         if blame is not None:
             print_numbers({"blame": blame})
         click.echo(describe_masks(run, "values", with_masks=with_masks))
-    refuse_excess(run, pipeline, {"value": numbers["value"]})

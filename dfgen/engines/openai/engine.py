@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import EngineInfo, Request, Result
+from dfgen.engines.base import PREFIX_TEXT, EngineInfo, Request, Result
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.loop_thread import LoopThread
@@ -23,8 +23,8 @@ _HANDED_OVER = 8
 def _refuse_prefix(request: Request) -> Request:
     """Refuse what the protocol has no words for: ids of the assistant's turn.
 
-    Some servers continue a last message of the assistant, but as text: its tokens would be those of
-    a new encoding, not the ones that were given, and nothing would show it.
+    As text (`prefix_text`) some servers continue it; whoever asks for that knows that its tokens
+    are those of a new encoding.
     """
     if request.prefix_ids:
         raise EngineError(
@@ -38,8 +38,9 @@ def _refuse_prefix(request: Request) -> Request:
 class OpenAIEngine:
     """Generates on a server that speaks the OpenAI chat protocol.
 
-    It has none of dfgen's optional features, neither `Request.prefix_ids` nor `score`: a server is
-    sent a chat as text and encodes it itself, so nothing can be said of ids that were given.
+    Of dfgen's optional features it has `prefix_text` alone, where the server has
+    `continue_final_message`: a server is sent a chat as text and encodes it itself, so nothing can
+    be said of ids that were given.
 
     Requests are pulled in the thread that iterates, only as places in flight come free (and a few
     ahead, so that no place is idle while the caller writes results down). Results come as they
@@ -68,6 +69,7 @@ class OpenAIEngine:
             revision=None,
             dtype=None,
             tokenizer=self._config.tokenizer,
+            features=(PREFIX_TEXT,),
             settings={
                 "base_url": ", ".join(endpoint.shown_url for endpoint in self._endpoints),
                 "concurrency": self._config.concurrency,
@@ -81,7 +83,8 @@ class OpenAIEngine:
 
         Raises:
             EngineError: the key is refused, the model is unknown, or the server is gone. Results
-                that finished before are yielded first. Or a request has `prefix_ids`.
+                that finished before are yielded first. Or a request has `prefix_ids`, or
+                `prefix_text` and the server does not continue it.
         """
         source = map(_refuse_prefix, requests)
         # No larger: whatever is in it may be answered, and paid for, before the caller takes it,

@@ -27,6 +27,7 @@ from dfgen.engines.openai.classify import (
     refuses_schema,
 )
 from dfgen.engines.openai.concurrency import Server, ServerPool
+from dfgen.engines.openai.continuing import build_questions, does_continue, refuse_server
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import build_payload
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
@@ -64,6 +65,8 @@ class Session:
         addresses = ", ".join(endpoint.shown_url for endpoint in endpoints)
         self._breaker = Breaker(addresses)
         self._with_schema = True
+        self._continues = False
+        self._asking = asyncio.Lock()
         self._ended: EngineError | None = None
 
     async def complete(self, request: Request) -> Result:
@@ -75,6 +78,8 @@ class Session:
             EngineError: no request can succeed any more; none is sent after that.
         """
         try:
+            if request.prefix_text and not self._continues:
+                await self._ask_servers(request)
             return await self._complete(request)
         except EngineError as error:
             self._ended = error
@@ -108,6 +113,31 @@ class Session:
                 return fail(request, fault.reason, fault.detail + tries)
             done = failures + waits - 1
             await asyncio.sleep(self._backoff.compute_wait(done, fault.retry_after))
+
+    async def _ask_servers(self, request: Request) -> None:
+        """Ask every server once whether it continues a message. Raises `EngineError` if not."""
+        async with self._asking:
+            if self._continues:
+                return
+            found = [await self._ask_whether(server, request) for server in self._pool.servers]
+            # Unknown where the request itself is at fault, or the server does not answer: then the
+            # request meets that by itself, and the next one asks again.
+            self._continues = all(found)
+
+    async def _ask_whether(self, server: Server, request: Request) -> bool | None:
+        """Tell whether a server continues a message; None: unknown. Raises `EngineError` if not."""
+        answers = []
+        try:
+            for question in build_questions(self._config, request):
+                answers.append(await self._transport.post(server.endpoint, question))
+                if answers[-1].status in BUSY_STATUSES:
+                    return None
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+        found = does_continue(answers)
+        if found is False:
+            raise refuse_server(server.endpoint.shown_url)
+        return found
 
     def _is_given_up(self, fault: Fault, failures: int, waits: int) -> bool:
         retries = self._backoff.max_retries
