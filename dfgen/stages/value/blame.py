@@ -96,8 +96,9 @@ class Blamed:
     def select(self, rows: NDArray[np.int64]) -> Blamed:
         """Return the same of some trajectories."""
         clusters = None if self.clusters is None else self.clusters[rows]
-        columns = (self.captured, self.tokens, self.starts, self.lengths)
-        return Blamed(*(column[rows] for column in columns), clusters)
+        return Blamed(
+            self.captured[rows], self.tokens[rows], self.starts[rows], self.lengths[rows], clusters
+        )
 
 
 def measure_capture(mask: Blamed, seed: int = 0) -> Interval:

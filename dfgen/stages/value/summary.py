@@ -88,8 +88,8 @@ def collect_mask(rows: Iterable[Mapping[str, Any]], name: str) -> Blamed:
                     (blame["captured"], blame["tokens"], row["value_start"], row["tokens"])
                 )
                 prompts.append(row["prompt_id"])
-    columns = np.array(found, dtype=np.float64).reshape(-1, 4).T
-    return Blamed(*columns, number_prompts(prompts))
+    captured, tokens, start, length = np.array(found, dtype=np.float64).reshape(-1, 4).T
+    return Blamed(captured, tokens, start, length, number_prompts(prompts))
 
 
 def number_prompts(prompts: Iterable[str]) -> NDArray[np.int64]:
