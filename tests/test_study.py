@@ -124,6 +124,23 @@ def test_a_run_that_is_done_or_claimed_is_left_alone(tmp_path: Path) -> None:
     assert not list(results.fresh.glob("*"))
 
 
+def test_rows_of_another_machine_are_taken_over_once(tmp_path: Path) -> None:
+    here, there = Results(tmp_path / "here"), Results(tmp_path / "there")
+    here.add(SMALL, 1, {"greedy_accuracy": 0.5})
+    for seed in (1, 2, 3):
+        there.add(SMALL, seed, {"greedy_accuracy": 0.6, "continued": seed})
+    there.merge()
+    there.add(SMALL, 4, {"greedy_accuracy": 0.7})
+    assert here.take_over(there) == 3
+    assert here.take_over(there) == 0
+    assert {r["seed"]: r["greedy_accuracy"] for r in here.read()} == {
+        1: 0.5,
+        2: 0.6,
+        3: 0.6,
+        4: 0.7,
+    }
+
+
 def test_two_steps_give_a_row_and_move_the_weights(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tests.benchmarks.study.run_one import do_run
