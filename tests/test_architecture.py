@@ -15,8 +15,8 @@ PACKAGE = ROOT / "dfgen"
 
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
-GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names", "regular_files"}
-GROUND |= {"terminal_text"}
+GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
+GROUND |= {"terminal_text", "regular_files"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -41,7 +41,7 @@ ARROWS = {
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "dataset_names", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "regular_files", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
