@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
+from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
-from dfgen.stages.work import StageWork, run_shards
+from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import STAGES, Kind, Stage
+from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.run import Run
 
 READ: dict[Kind, tuple[Stage, ...]] = {
     "sampled": ("prompts",),
@@ -30,10 +34,13 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
             finished is on disk.
     """
     with session.stop, closing(session):
+        # What a process that was killed has left of them:
+        complete_redo(session.run)
+        complete_rejudge(session)
         for stage in stages:
             if stage == "prompts":
                 worked = read_source(session)
-            elif is_wanted(session, stage):
+            elif is_wanted(session.pipeline, stage):
                 worked = run_stage(session, find_work(stage))
             else:
                 continue
@@ -43,7 +50,14 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
                 counts = count_stage(session.run, stage)
                 session.run.set_stage(stage, state="done", counts=counts)
             finish_stage(session, stage, worked=worked)
+        end_redo(session.run, list_made(session.run, stages))
     return True
+
+
+def list_made(run: Run, stages: Sequence[Stage]) -> set[Stage]:
+    """List the stages whose tables these stages make."""
+    read = READ[run.manifest.kind] if "prompts" in stages else ()
+    return {*stages, *read}
 
 
 def finish_stage(session: Session, stage: Stage, *, worked: bool) -> None:
@@ -89,18 +103,6 @@ def read_source(session: Session) -> bool:
 
         run_prompts(session)
     return before != "done"
-
-
-def is_wanted(session: Session, stage: Stage) -> bool:
-    """Say whether a stage has anything to do in a run of this kind."""
-    kind = session.pipeline.kind
-    if stage == "repair" and session.pipeline.repair.engine is None:
-        return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
-    if stage == "score":
-        return session.pipeline.score.enabled
-    if stage == "value":
-        return session.pipeline.value.enabled
-    return kind == "sampled" or (kind == "imported" and stage != "sample")
 
 
 def run_stage(session: Session, work: StageWork) -> bool:

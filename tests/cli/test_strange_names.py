@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import dfgen
 from dfgen.cli.main import cli
+from tests.hostile.names import IMPOSSIBLE, NAMES
 from tests.support.sample_run import make_run
 
-NAMES = {
-    "blanks": " two  blanks ",
-    "unicode": "Läufe-日本-🧪",
-    "a leading dash": "-o",
-    "an option": "--out",
-    "percent": "100%41 %s %(x)s",
-    "newline": "a\nb",
-    "tab": "a\tb",
-    "very long": "x" * 240,
-    "glob": "[ab]*?{c,d}!",
-    "quotes": "a'b\"c`d$(e)\\f",
-    "home": "~root",
-    "address": "a::b#c?d=e&f",
-    "markup": "<b>&amp;[red]x[bold]",
-    "terminal": "\x1b[31mred\u202egnp",
-    "hidden": ".hidden",
-    "not UTF-8": "a\udcffb",
-}
+PYARROW = re.compile(r"pq\.(?:ParquetFile|ParquetWriter|read_\w+)\(\s*([^,)]*)")
+OPENED = ("open_for_arrow(", "pa.memory_map(", "pa.BufferReader(", "source", "sink")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +40,8 @@ def test_every_command_takes_any_name(
     run = Path(NAMES[name])
     shutil.copytree(made, tmp_path / run)
     call("stats", "--", run)
+    call("status", "--", run)
+    call("ls", "--", ".")
     call("validate", "--", run)
     call("inspect", "--", run)
     call("migrate", "--", run)
@@ -79,7 +68,16 @@ def test_every_command_takes_any_name(
     }
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "y/" * 3000, "a\0b"])
+def test_no_path_is_given_to_pyarrow() -> None:
+    """It takes names for homes, addresses and columns, and refuses those that are no UTF-8."""
+    for file in Path(dfgen.__path__[0]).rglob("*.py"):
+        given = [match[1] for match in PYARROW.finditer(file.read_text("utf-8"))]
+        assert all(each.startswith(OPENED) for each in given), (
+            f"{file}: open_for_arrow() is missing"
+        )
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_a_name_that_no_file_can_have_is_one_error(name: str, tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(json.dumps({"wrong": "I see 4", "right": "I see 5"}) + "\n")

@@ -77,9 +77,8 @@ def call(*arguments: str | Path) -> str:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert "Traceback" not in result.output
-    assert not any(ord(c) < 32 and c not in "\n\t\r" for c in result.output), (
-        "raw control characters"
-    )
+    raw = {c for c in result.output if not c.isprintable() and c not in "\n\t\r"}
+    assert not raw, f"raw control characters: {raw!a}"
     if result.exit_code == 0:
         return "read by the command"
     lines = [line for line in result.output.splitlines() if "Error" in line]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import make_masks
@@ -25,6 +26,7 @@ from dfgen.cli.run_command import make_masks
     type=LocalPath(file_okay=False),
     help="Run directory for the new masks.",
 )
+@add_no_check
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) -> None:
