@@ -72,9 +72,7 @@ def test_no_path_is_given_to_pyarrow() -> None:
     """It takes names for homes, addresses and columns, and refuses those that are no UTF-8."""
     for file in Path(dfgen.__path__[0]).rglob("*.py"):
         given = [match[1] for match in PYARROW.finditer(file.read_text("utf-8"))]
-        assert all(each.startswith(OPENED) for each in given), (
-            f"{file}: open_for_arrow() is missing"
-        )
+        assert all(each.startswith(OPENED) for each in given), f"{file}: use open_for_arrow()"
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
