@@ -96,7 +96,7 @@ class SourceConfig(Section):
     images: ImageLimits = ImageLimits()
     limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
-    max_row_bytes: int = Field(default=64_000_000, gt=0)
+    max_row_bytes: int = Field(default=32_000_000, gt=0)
     """Length of one line of a JSONL or CSV file; a longer line of JSONL is rejected unread, one of
     CSV ends the reading. Reading a line takes up to 30 times its length of memory."""
 

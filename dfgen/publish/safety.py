@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import UnsafeDataError
 from dfgen.publish.release import Release
+from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,7 +169,7 @@ class Scanner:
         """Look through every string, picture and metadata entry of a file."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(open_for_arrow(path)) as file:
             for key, value in (file.schema_arrow.metadata or {}).items():
                 self.scan_text(value.decode(errors="replace"), f"{name} metadata", key.decode())
             for batch in file.iter_batches(512):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError, StorageError
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
 from dfgen.store.manifest import is_manifest_whole
@@ -230,7 +231,7 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
     absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
-            source = pq.ParquetFile(file, page_checksum_verification=True)
+            source = pq.ParquetFile(open_for_arrow(file), page_checksum_verification=True)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
         missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}

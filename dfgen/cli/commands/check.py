@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import print_findings
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples, read_pipeline
 
 
@@ -18,11 +19,11 @@ from dfgen.cli.options import examples, read_pipeline
         "dfgen check my.yaml --offline --json",
     )
 )
-@click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("pipeline", type=LocalPath(dir_okay=False))
 @click.option(
     "--out",
     "-o",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="Run directory: only the stages that have something left to do there are looked at.",
 )
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
