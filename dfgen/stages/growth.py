@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import RunMismatchError
@@ -14,6 +15,9 @@ from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.run import Run
+
+_SHOWN = 5
+"""Prompts that are named one by one in a message; the manifest names some more."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class Findings:
     changed: list[Place]
     unread: int
     stale_rejects: list[Place]
+
+    def to_json(self) -> dict[str, int]:
+        """Return how many prompts there are of each kind."""
+        return {
+            "there": self.there,
+            "new": self.new,
+            "missing": len(self.missing),
+            "changed": len(self.changed),
+            "unread": self.unread,
+        }
 
 
 class Growth:
@@ -121,3 +135,85 @@ class Growth:
             "takes the old one's place, say what becomes of the old prompts: "
             "`--set prompts.missing=keep` or `=drop`. Or choose another directory.",
         )
+
+
+def is_read(run: Run, config: PromptsConfig, source: dict[str, Any]) -> bool:
+    """Say whether all of a source is in the run, which needs no look at its rows.
+
+    Args:
+        source: what identifies it (`dfgen.prompts.reading.describe_source`).
+    """
+    record = run.manifest.get_stage("prompts")
+    # A run of an earlier dfgen was made with the pipeline on record, and could not grow.
+    settings = record.facts.get("settings") or run.manifest.pipeline.get("prompts") or {}
+    known = PromptsConfig.model_fields
+    before = {name: value for name, value in settings.items() if name in known}
+    return (
+        record.state == "done"
+        and _leave_times_out(record.facts.get("source") or {}) == _leave_times_out(source)
+        and PromptsConfig.model_validate(before) == config
+        and all(run.output("prompts").exists(shard) for shard in run.list_noted("prompts"))
+    )
+
+
+def preview(run: Run, config: PromptsConfig) -> Findings:
+    """Find out what a reading of the source would add to a run, without writing anything.
+
+    Args:
+        run: with prompts.
+        config: how the source is read.
+
+    Raises:
+        RunMismatchError: the source has no prompt of the run.
+        InputError: the source cannot be read.
+        StorageError: a file of the run cannot be read.
+    """
+    from dfgen.prompts.reading import describe_source, read_prompts
+
+    if is_read(run, config, describe_source(config)):
+        there = sum(map(run.output("prompts").num_rows, run.output("prompts").shards()))
+        return Findings(there, 0, [], [], 0, [])
+    growth = Growth(run, config)
+    for _ in growth.sift(read_prompts(config)):
+        pass
+    return growth.conclude()
+
+
+def describe_growth(prompts: int, shards: int, before: int) -> str:
+    """Say what a reading has added to the prompts of a run."""
+    if not prompts:
+        return f"no new prompts; {before:,} were there"
+    return f"{_count(prompts, 'new prompt')} in {_count(shards, 'shard')}; {before:,} were there"
+
+
+def describe_absent(run: Run, found: Findings, dropped: bool) -> Iterator[str]:
+    """Name the prompts of a run that its source does not have, or has otherwise."""
+    fate = "dropped" if dropped else "kept; `--set prompts.missing=drop` removes them"
+    for places, what in (
+        (found.missing, "not in the source any more"),
+        (found.changed, "in the source with another solution, metadata, answer type or precision"),
+    ):
+        if places:
+            verb = "is" if len(places) == 1 else "are"
+            yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
+            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
+            if len(places) > _SHOWN:
+                yield f"  and {len(places) - _SHOWN:,} more"
+    if found.unread:
+        yield (
+            f"{_count(found.unread, 'prompt')} of the run not met: prompts.limit ended the reading "
+            "before, so nobody knows whether the source still has them (kept)"
+        )
+
+
+def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:
+    """What identifies a source, without when its files were touched where their hash is known."""
+    files = [
+        {name: value for name, value in file.items() if name != "mtime" or not file["sha256"]}
+        for file in source.get("files", ())
+    ]
+    return {**source, "files": files}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -15,14 +15,13 @@ from dfgen.errors import InputError
 from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
-from dfgen.stages.growth import Findings, Growth
+from dfgen.stages.growth import Findings, Growth, describe_absent, describe_growth, is_read
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
 from dfgen.store.entries import SourceRows
-from dfgen.store.growing import describe_places, iter_free, list_finished, show_prompt
-from dfgen.store.run import Run
+from dfgen.store.growing import describe_places, iter_free, list_finished
 
 GROWING = "growing"
 """Fact of `prompts` in the manifest while shards are added: how many prompts there were before that
@@ -30,9 +29,6 @@ GROWING = "growing"
 
 REWRITING = "rewriting"
 """Fact of `prompts` in the manifest while prompts or rejects are dropped: from which shards."""
-
-_SHOWN = 5
-"""Prompts that are named one by one in a message; the manifest names some more."""
 
 
 def run_prompts(session: Session) -> None:
@@ -54,25 +50,6 @@ def run_prompts(session: Session) -> None:
     source = describe_source(config)
     if not is_read(run, config, source):
         Ingest(session, config, source).execute()
-
-
-def is_read(run: Run, config: PromptsConfig, source: dict[str, Any]) -> bool:
-    """Say whether all of a source is in the run, which needs no look at its rows.
-
-    Args:
-        source: what identifies it (`dfgen.prompts.reading.describe_source`).
-    """
-    record = run.manifest.get_stage("prompts")
-    # A run of an earlier dfgen was made with the pipeline on record, and could not grow.
-    settings = record.facts.get("settings") or run.manifest.pipeline.get("prompts") or {}
-    known = PromptsConfig.model_fields
-    before = {name: value for name, value in settings.items() if name in known}
-    return (
-        record.state == "done"
-        and _leave_times_out(record.facts.get("source") or {}) == _leave_times_out(source)
-        and PromptsConfig.model_validate(before) == config
-        and all(run.output("prompts").exists(shard) for shard in run.list_noted("prompts"))
-    )
 
 
 class Ingest:
@@ -217,33 +194,6 @@ class Ingest:
         return self.run.output("prompts").shards()
 
 
-def describe_growth(prompts: int, shards: int, before: int) -> str:
-    """Say what a reading has added to the prompts of a run."""
-    if not prompts:
-        return f"no new prompts; {before:,} were there"
-    return f"{_count(prompts, 'new prompt')} in {_count(shards, 'shard')}; {before:,} were there"
-
-
-def describe_absent(run: Run, found: Findings, dropped: bool) -> Iterator[str]:
-    """Name the prompts of a run that its source does not have, or has otherwise."""
-    fate = "dropped" if dropped else "kept; `--set prompts.missing=drop` removes them"
-    for places, what in (
-        (found.missing, "not in the source any more"),
-        (found.changed, "in the source with another solution, metadata, answer type or precision"),
-    ):
-        if places:
-            verb = "is" if len(places) == 1 else "are"
-            yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
-            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
-            if len(places) > _SHOWN:
-                yield f"  and {len(places) - _SHOWN:,} more"
-    if found.unread:
-        yield (
-            f"{_count(found.unread, 'prompt')} of the run not met: prompts.limit ended the reading "
-            "before, so nobody knows whether the source still has them (kept)"
-        )
-
-
 def is_prompt(row: Prompt | Reject) -> bool:
     """Say whether a row of the source counts for the size of a shard."""
     return isinstance(row, Prompt)
@@ -253,16 +203,3 @@ def read_shard(session: Session, shard: int) -> Iterator[Prompt]:
     """Read the prompts of a shard, pictures included."""
     for row in session.run.table("prompts").iter_rows(shard):
         yield Prompt.model_validate(row)
-
-
-def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a source, without when its files were touched where their hash is known."""
-    files = [
-        {name: value for name, value in file.items() if name != "mtime" or not file["sha256"]}
-        for file in source.get("files", ())
-    ]
-    return {**source, "files": files}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
