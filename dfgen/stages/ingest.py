@@ -78,6 +78,7 @@ class Ingest:
         growth = Growth(self.run, config)
         if not growth.there:
             self._begin()
+        session.progress.tell("reading the questions and decoding every picture once")
         session.progress.start("prompts", config.limit, 0)
         rows = self._report(session.until_stopped(read_prompts(config)))
         self._write(growth.sift(rows, lambda: session.stop.requested))

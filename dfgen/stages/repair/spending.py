@@ -161,17 +161,19 @@ def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, A
             for row in controls.iter_rows(index, ["attempt"]):
                 yield row["attempt"]
         if run.journal("repair", index).path.exists():
-            # After a crash a journal may still hold what the files have already.
-            yield from _iter_journalled(run, index, _list_written(run, index))
+            yield from iter_journalled(run, index)
 
 
 def _list_tables(run: Run) -> tuple[ShardTable, ShardTable, ShardTable]:
     return run.table("repairs"), run.rejects("repair"), run.table("controls")
 
 
-def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Each request in a journal once: as it was judged, or as it arrived if it is not yet."""
+def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
+    """Yield each request that only the journal of a shard has, once: as it was judged, or as it
+    arrived if it is not yet."""
     latest = {}
+    # After a crash a journal may still hold what the files have already.
+    written = _list_written(run, shard)
     for entry in run.journal("repair", shard).replay():
         if entry["trajectory_id"] not in written:
             attempt = entry["attempt"]

@@ -60,6 +60,7 @@ class SampleStage:
         config = session.pipeline.policy
         if config is None:
             raise ConfigError("the pipeline has no policy section.")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             yield Tools(
                 session.pipeline,
