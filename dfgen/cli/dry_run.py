@@ -51,7 +51,7 @@ def rehearse_growth(
     from dfgen.stages.growth import describe_absent, preview
     from dfgen.store.run import Run
 
-    config = pipeline.prompts
+    config = pipeline.prompts or pipeline.imports
     if config is None or root is None or not (root / "run.json").exists():
         return None, []
     run = Run.open_or_create(root, pipeline)
@@ -59,4 +59,4 @@ def rehearse_growth(
         return None, []
     found = preview(run, config)
     said = f"{found.new:,} new prompts would be added to the {found.there:,} that are there"
-    return found.to_json(), [said, *describe_absent(run, found, config.missing == "drop")]
+    return found.to_json(), [said, *describe_absent(run, found, config)]

@@ -10,18 +10,31 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError
+from dfgen.prompts.sources import describe_rows
 from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
-from dfgen.stages.growth import Findings, Growth, describe_absent, describe_growth, is_read
+from dfgen.stages.growth import (
+    Findings,
+    Growth,
+    Row,
+    Source,
+    describe_absent,
+    describe_growth,
+    is_read,
+    list_written,
+    read_source,
+)
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
 from dfgen.store.entries import SourceRows
+from dfgen.store.expected_rows import CELLS_FACT
 from dfgen.store.growing import describe_places, iter_free, list_finished
+from dfgen.store.layout import Stage
+from dfgen.store.run import Run
 
 GROWING = "growing"
 """Fact of `prompts` in the manifest while shards are added: how many prompts there were before that
@@ -42,14 +55,10 @@ def run_prompts(session: Session) -> None:
         RunMismatchError: the source has no prompt of the run.
         InputError: the source cannot be read, or no row became a prompt.
     """
-    from dfgen.prompts.reading import describe_source
-
-    run, config = session.run, session.pipeline.prompts
+    config = session.pipeline.prompts
     if config is None:
         raise InputError("the pipeline has no prompts section.")
-    source = describe_source(config)
-    if not is_read(run, config, source):
-        Ingest(session, config, source).execute()
+    Ingest(session, config).execute()
 
 
 class Ingest:
@@ -58,42 +67,50 @@ class Ingest:
     Args:
         session: of the run.
         config: how the source is read.
-        source: what identifies it.
     """
 
-    def __init__(self, session: Session, config: PromptsConfig, source: dict[str, Any]) -> None:
+    def __init__(self, session: Session, config: Source) -> None:
         self.session = session
         self.run = session.run
         self.config = config
-        self.facts = {"source": source, "settings": config.model_dump(mode="json")}
+        self.stages = list_written(config)
+        self._facts: dict[str, Any] = {}
         self._begun = False
         self._refused = ReasonTally()
 
     def execute(self) -> None:
         """Read, write what is new, and say how the source stands to what was there."""
-        from dfgen.prompts.reading import read_prompts
-
         session, config = self.session, self.config
+        source = describe_rows(config)
+        if is_read(self.run, config, source):
+            return
+        self._facts = {"source": source, "settings": config.model_dump(mode="json")}
         self._mend()
         growth = Growth(self.run, config)
         if not growth.there:
             self._begin()
-        session.progress.tell("reading the questions and decoding every picture once")
-        session.progress.start("prompts", config.limit, 0)
-        rows = self._report(session.until_stopped(read_prompts(config)))
+        session.progress.start(self.stages[0], config.limit, 0)
+        rows = self._report(session.until_stopped(read_source(config)))
         self._write(growth.sift(rows, lambda: session.stop.requested))
         if session.stop.requested:
             return
         messages = self._conclude(growth.conclude())
-        session.progress.finish("prompts")
+        session.progress.finish(self.stages[0])
         for message in messages:
             session.progress.tell(message)
 
-    def _report(self, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
+    def write_shard(self, shard: int, rows: list[Row]) -> None:
+        """Write what was made of some rows of the source as a shard."""
+        prompts = [row for row in rows if isinstance(row, Prompt)]
+        rejects = [row for row in rows if isinstance(row, Reject)]
+        source = describe_chunk(rows)
+        self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+
+    def _report(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Tell the progress of each row that is read."""
         for row in rows:
-            accepted = isinstance(row, Prompt)
-            self.session.progress.advance(1, accepted=accepted, rejected=not accepted)
+            refused = isinstance(row, Reject)
+            self.session.progress.advance(1, accepted=not refused, rejected=refused)
             if isinstance(row, Reject):
                 self._refused.add(row.reason, row.row_id, row.detail)
             yield row
@@ -103,9 +120,11 @@ class Ingest:
         record = self.run.manifest.get_stage("prompts")
         for shard in record.facts.get(REWRITING) or ():
             note_files(self.run, shard, {})
-        if record.state == "done" and len(list_finished(self.run)) < len(self._shards):
+        if record.state == "done" and len(list_finished(self.run, self.stages)) < len(self._shards):
             # Shards that an earlier dfgen wrote get their notes.
-            self.run.set_stage("prompts", state="done", counts=record.counts)
+            for stage in self.stages:
+                counts = self.run.manifest.get_stage(stage).counts
+                self.run.set_stage(stage, state="done", counts=counts)
 
     def _begin(self) -> None:
         """Say in the manifest that shards are being added, and to what."""
@@ -122,23 +141,24 @@ class Ingest:
             if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
                 run.set_stage(stage, state="running", counts={})
         growing = growing or {"prompts": 0, "first_shard": 0}
-        run.set_stage("prompts", state="running", counts={}, **self.facts, **{GROWING: growing})
-        run.check_stage("prompts", self.session.pipeline, {})
+        run.set_stage("prompts", state="running", counts={}, **self._facts, **{GROWING: growing})
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
+        if "sample" in self.stages:
+            # How many cells there are is known at the end; the fact says that rows are imported.
+            run.set_stage("sample", state="running", counts={}, **{CELLS_FACT: 0})
 
-    def _write(self, rows: Iterator[Prompt | Reject]) -> None:
+    def _write(self, rows: Iterator[Row]) -> None:
         """Cut rows into shards and write them. A part of a shard is dropped after a stop."""
-        for shard, known in iter_free(self.run):
+        for shard, known in iter_free(self.run, self.stages):
             if known is None:
-                chunk = list(take_rows(rows, self.config.shard_size, is_prompt))
+                chunk = list(take_rows(rows, self.config.shard_size, is_accepted))
             else:
                 chunk = list(islice(rows, known.rows))
             if not chunk or self.session.stop.requested:
                 return
             self._begin()
-            prompts = [row for row in chunk if isinstance(row, Prompt)]
-            rejects = [row for row in chunk if isinstance(row, Reject)]
-            source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
-            self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+            self.write_shard(shard, chunk)
 
     def _conclude(self, found: Findings) -> list[str]:
         """Drop what is to be dropped, and note that the source is read; returns what to say."""
@@ -150,17 +170,20 @@ class Ingest:
         }
         messages = list(self._describe(found))
         self._drop(found)
-        counts = count_stage(run, "prompts")
-        counts = {**counts, "input": counts["output"] + counts["rejects"]}
+        counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(
                 f"none of the {counts['input']} rows became a prompt.",
                 where=self.config.source,
                 hint=f"{self._refused.explain()} {name_command(run)}",
             )
-        run.check_stage("prompts", self.session.pipeline, {})
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
         reached = {GROWING: None, REWRITING: None, "absent": absent}
-        run.set_stage("prompts", state="done", counts=counts, **self.facts, **reached)
+        run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
+        if "sample" in self.stages:
+            cells = count_written(run, "sample")
+            run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
         return messages
 
     def _drop(self, found: Findings) -> None:
@@ -188,16 +211,28 @@ class Ingest:
             new = [n for n in self._shards if growing and n >= growing["first_shard"]]
             prompts = sum(map(self.run.output("prompts").num_rows, new))
             yield describe_growth(prompts, len(new), before)
-        yield from describe_absent(self.run, found, self.config.missing == "drop")
+        yield from describe_absent(self.run, found, self.config)
 
     @property
     def _shards(self) -> list[int]:
         return self.run.output("prompts").shards()
 
 
-def is_prompt(row: Prompt | Reject) -> bool:
+def is_accepted(row: Row) -> bool:
     """Say whether a row of the source counts for the size of a shard."""
-    return isinstance(row, Prompt)
+    return not isinstance(row, Reject)
+
+
+def count_written(run: Run, stage: Stage) -> dict[str, int]:
+    """Count the rows that a stage has made of a source that was read to its end."""
+    counts = count_stage(run, stage)
+    output, rejects = counts["output"], counts["rejects"]
+    return {"input": output + rejects, "output": output, "rejects": rejects}
+
+
+def describe_chunk(rows: list[Row]) -> SourceRows:
+    """Say of which rows of the source a shard was made."""
+    return SourceRows(rows=len(rows), sha256=hash_rows(rows))
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:

@@ -12,7 +12,7 @@ from dfgen.config.load import change_pipeline, check_pipeline, load_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import ConfigError, InputError, RunMismatchError
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
-from dfgen.store.fields import CUT_FIELDS, NEUTRAL_FIELDS
+from dfgen.store.fields import NEUTRAL_FIELDS
 from dfgen.store.fingerprint import ABSENT, Difference, flatten, list_defaults
 from dfgen.store.run import Run
 
@@ -72,7 +72,7 @@ def refuse_others(run: Run, section: str, old: Pipeline, new: Pipeline) -> None:
     Fields that change no row (an address, a number of processes) may differ; the run keeps its own.
     """
     before, after, defaults = flatten(old), flatten(new), list_defaults(Pipeline)
-    ignored = {*NEUTRAL_FIELDS, *CUT_FIELDS}
+    ignored = frozenset(NEUTRAL_FIELDS)
     differences = []
     for name in sorted(before.keys() | after.keys()):
         absent = defaults.get(name, ABSENT)

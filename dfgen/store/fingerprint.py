@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.store.fields import CUT_FIELDS, GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
+from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
 from dfgen.store.layout import Stage, list_stages, list_upstream
 from dfgen.store.manifest import Manifest
 from dfgen.version import VERSION
@@ -198,7 +198,6 @@ def list_differences(
         begun: stages that have rows; the others have nothing to differ from.
     """
     found: dict[str, Difference] = {}
-    cut = manifest.get_stage("prompts").state == "done"
     for each in (*list_upstream(stage), stage):
         recorded = manifest.get_stage(each).fingerprint
         if each not in begun or not recorded:
@@ -206,8 +205,7 @@ def list_differences(
         given = facts if each == stage else extract_facts(each, recorded)
         old, new = extract_own(each, recorded), compute_own(each, pipeline, given)
         for difference in compare(old, new):
-            if not (cut and difference.field in CUT_FIELDS):
-                found.setdefault(difference.field, difference)
+            found.setdefault(difference.field, difference)
     recorded = manifest.get_stage(stage).fingerprint
     if stage in begun and recorded:
         current = _join(manifest, stage, pipeline, facts, begun)
