@@ -100,9 +100,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "grade.math_strict",
         "grade.math_targets",
         "grade.max_chars",
-        "grade.memory_mb",  # an answer that needs more counts as wrong
         "grade.relative_tolerance",
-        "grade.timeout_s",  # likewise
         "grade.units",
         "imports.columns.finish_reason",
         "imports.columns.id",
@@ -197,9 +195,30 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
 }
 """Fields that change results, under the first stage whose rows they change."""
 
+JUDGING_FIELDS: tuple[str, ...] = (
+    "repair.allow",
+    "repair.controls",
+    "repair.max_attempts",
+    "repair.max_edit_ratio",
+    "repair.max_hunks",
+    "repair.max_step_ratio",
+    "repair.necessity",
+    "repair.necessity_tests",
+    "repair.per_group",
+    "repair.require_answer",
+    "repair.unneeded_weight",
+)
+"""Those of the repair stage that say what is asked and what counts as a repair, but not how: under
+others the stored answers of the repairer are judged anew (`dfgen repair --rejudge`). What grades is
+left out: `dfgen regrade` changes it, for all stages together."""
+
 NEUTRAL_FIELDS: tuple[str, ...] = (
+    # What a grader may take of this machine: too little of it says nothing about the answer. Rows
+    # that ended so are graded with more of it by `dfgen regrade`.
+    "grade.memory_mb",
     "grade.recycle_after",
     "grade.start_timeout_s",
+    "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
     # They say where prompts come from; the prompts themselves are compared, one by one

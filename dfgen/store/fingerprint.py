@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import types
-import typing
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,9 +22,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.section import list_sections
 from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
 from dfgen.store.layout import Stage, list_stages, list_upstream
-from dfgen.store.manifest import Manifest
+from dfgen.store.manifest import ChangedField, Manifest, PipelineChange, format_now
 from dfgen.version import VERSION
 
 Fingerprint = dict[str, Any]
@@ -41,6 +40,8 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
+        if self.field.startswith("facts."):
+            return _describe_fact(self.field)
         return f"{self.field}: {_show(self.old)} -> {_show(self.new)}"
 
 
@@ -104,6 +105,33 @@ def compare(old: Fingerprint, new: Fingerprint) -> list[Difference]:
     return differences
 
 
+def compare_pipelines(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """List the settings in which two pipelines differ, sorted by name.
+
+    Args:
+        old, new: as `Pipeline.model_dump(mode="json")` gives them, today or in an earlier dfgen,
+            which may have lacked a field: that counts with its default.
+    """
+    fields, defaults = frozenset(list_fields(Pipeline)), _load_defaults()
+    before, after = (dict(_iter_leaves(tree, fields)) for tree in (old, new))
+    differences = []
+    for name in sorted(before.keys() | after.keys()):
+        absent = defaults.get(name, ABSENT)
+        difference = Difference(name, before.get(name, absent), after.get(name, absent))
+        if difference.old != difference.new:
+            differences.append(difference)
+    return differences
+
+
+def record_pipeline(manifest: Manifest, pipeline: Mapping[str, Any]) -> None:
+    """Make a pipeline that on record, and note since when and in what it is another one."""
+    differences = compare_pipelines(manifest.pipeline, pipeline)
+    if differences:
+        changed = {each.field: ChangedField(old=each.old, new=each.new) for each in differences}
+        manifest.changes.append(PipelineChange(at=format_now(), fields=changed))
+    manifest.pipeline = dict(pipeline)
+
+
 def compute_digest(fingerprint: Fingerprint) -> str:
     """Compute the sha256 of the canonical JSON of a fingerprint, in hex."""
     text = json.dumps(fingerprint, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -117,6 +145,32 @@ def _is_growth(before: object, after: object) -> bool:
 @cache
 def _load_defaults() -> dict[str, Any]:
     return list_defaults(Pipeline)
+
+
+_FACTS = {
+    "content": "the questions, pictures or answers of the source have changed",
+    "source": "the files of the source have changed",
+    "template": "the text of the prompt template ({prompt}) has changed",
+    "tokenizer": "the tokenizer of {model} has changed",
+    "processor": "the picture processor of {model} has changed",
+    "chat_template": "the chat template of {model} has changed",
+    "weights": "the weights of {model} have changed",
+    "lora": "the adapter that {lora} names has changed",
+}
+"""What it means that a fact is another one, in words: a reader can do nothing with two hashes."""
+
+_MODELS = {"sample": "policy", "repair": "repair.engine", "score": "score.engine, or else policy"}
+
+
+def _describe_fact(field: str) -> str:
+    _, stage, name = field.split(".", 2)
+    section = _MODELS.get(stage, "the policy")
+    said = _FACTS.get(name, f"its {name.replace('_', ' ')} has changed").format(
+        model=f"the model that {section} names",
+        lora=f"{section}.lora",
+        prompt=f"{stage}.prompt",
+    )
+    return f"{said} since the {stage} stage began"
 
 
 def _show(value: object) -> str:
@@ -155,15 +209,27 @@ def flatten(section: BaseModel, prefix: str = "") -> dict[str, Any]:
         dotted = f"{prefix}{name}"
         if isinstance(value, BaseModel):
             values |= flatten(value, f"{dotted}.")
-        elif value is not None or not _sections_of(type(section).model_fields[name].annotation):
+        elif value is not None or not list_sections(type(section).model_fields[name].annotation):
             values[dotted] = dumped[name]
     return values
+
+
+def _iter_leaves(
+    tree: Mapping[str, Any], fields: Set[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of each field of a pipeline's JSON; unset sections have none."""
+    for name, value in tree.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and dotted not in fields:
+            yield from _iter_leaves(value, fields, f"{dotted}.")
+        elif value is not None or dotted in fields:
+            yield dotted, value
 
 
 def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
-        sections = _sections_of(field.annotation)
+        sections = list_sections(field.annotation)
         if not sections:
             yield f"{prefix}{name}", list(default) if isinstance(default, tuple) else default
         # A section's own default may differ from those of its class (`repair.decoding`).
@@ -171,18 +237,6 @@ def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any
         for section in sections:
             for dotted, value in _walk_fields(section, f"{prefix}{name}."):
                 yield dotted, given.get(dotted, value)
-
-
-def _sections_of(hint: Any) -> list[type[BaseModel]]:
-    """The models an annotation may hold directly: `A`, `A | None`, `Annotated[A | B, ...]`."""
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return [hint]
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return _sections_of(typing.get_args(hint)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [found for part in typing.get_args(hint) for found in _sections_of(part)]
-    return []
 
 
 def list_differences(
@@ -210,7 +264,8 @@ def list_differences(
     if stage in begun and recorded:
         current = _join(manifest, stage, pipeline, facts, begun)
         for difference in compare(_without_own(stage, recorded), _without_own(stage, current)):
-            found.setdefault(difference.field, difference)
+            if "repair" in begun or not _is_of_repairs(difference.field):
+                found.setdefault(difference.field, difference)
     return list(found.values())
 
 
@@ -229,6 +284,8 @@ def accept(
         fingerprint = {**record.fingerprint, **fingerprint}
     else:
         record.samples_history = []
+        if stage == "repair":
+            _hand_down(manifest, fingerprint)
     record.fingerprint = fingerprint
     record.digest = compute_digest(fingerprint)
     record.dfgen = VERSION
@@ -243,7 +300,27 @@ def accept(
         for each in list_stages()
         if each != stage
     ):
-        manifest.pipeline = pipeline.model_dump(mode="json")
+        record_pipeline(manifest, pipeline.model_dump(mode="json"))
+
+
+def _is_of_repairs(field: str) -> bool:
+    """Whether a field says how repairs are made, and of the rows of later stages nothing else.
+
+    These take repairs by what they say, and make a shard anew when they change. So while there are
+    none, and when they are made from the beginning, no row of theirs depends on such a field. (Rows
+    of samples are known by names that stay the same: that is another matter.)
+    """
+    return field.startswith(("repair.", "facts.repair."))
+
+
+def _hand_down(manifest: Manifest, fingerprint: Fingerprint) -> None:
+    """Let later stages depend on the settings with which repairs are made from the beginning."""
+    own = {name: value for name, value in fingerprint.items() if _is_of_repairs(name)}
+    for later, record in manifest.stages.items():
+        if record.fingerprint and "repair" in list_upstream(later):
+            kept = {n: v for n, v in record.fingerprint.items() if not _is_of_repairs(n)}
+            record.fingerprint = kept | own
+            record.digest = compute_digest(record.fingerprint)
 
 
 def adopt_section(manifest: Manifest, section: str, pipeline: Pipeline) -> None:
@@ -251,16 +328,29 @@ def adopt_section(manifest: Manifest, section: str, pipeline: Pipeline) -> None:
 
     For whoever has made all stages agree with it, or opened what does not (`dfgen regrade`).
     """
-    values = {n: v for n, v in flatten(pipeline).items() if n.startswith(f"{section}.")}
+    adopt_fields(manifest, [n for n in flatten(pipeline) if n.startswith(f"{section}.")], pipeline)
+    changed = {section: getattr(pipeline, section).model_dump(mode="json")}
+    record_pipeline(manifest, manifest.pipeline | changed)
+
+
+def adopt_fields(manifest: Manifest, names: Collection[str], pipeline: Pipeline) -> None:
+    """Take these fields of a pipeline into the fingerprint of every stage that depends on them.
+
+    For whoever has opened every row that does not go by them.
+    """
+    values = flatten(pipeline)
     for stage, record in manifest.stages.items():
         if not record.fingerprint:
             continue
-        own = [
-            name for each in (*list_upstream(stage), stage) for name in RESULT_FIELDS.get(each, ())
-        ]
-        record.fingerprint |= {name: values[name] for name in own if name in values}
+        own = {
+            name
+            for each in (*list_upstream(stage), stage)
+            for name in RESULT_FIELDS.get(each, ())
+            if name in names
+        }
+        kept = {name: value for name, value in record.fingerprint.items() if name not in own}
+        record.fingerprint = kept | {name: values[name] for name in own if name in values}
         record.digest = compute_digest(record.fingerprint)
-    manifest.pipeline[section] = getattr(pipeline, section).model_dump(mode="json")
 
 
 def find_stage(field: str, default: Stage) -> Stage:

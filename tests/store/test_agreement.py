@@ -17,6 +17,8 @@ from tests.store.examples import (
     make_mask,
     make_pipeline,
     make_prompt,
+    make_reject,
+    make_repair,
     make_trajectory,
 )
 
@@ -71,8 +73,7 @@ def test_each_difference_is_named_with_both_values(run: Run) -> None:
     assert "seed: 0 -> 4" in message
     assert str(run.root) in message
     assert "another directory" in message
-    assert "trajectories/, repairs/, masks/" in message
-    assert "prompts/" not in message
+    assert "--redo sample" in message and "delete" not in message
 
 
 def test_upstream_settings_count_for_every_later_stage(run: Run) -> None:
@@ -97,11 +98,12 @@ def test_another_engine_is_named_once(run: Run) -> None:
 
 def test_facts_count_where_both_sides_know_them(run: Run) -> None:
     message = refuse(run, "sample", make_pipeline(), {"tokenizer": "t2"})
-    assert 'facts.sample.tokenizer: "t1" -> "t2"' in message
+    assert "the tokenizer of the model that policy names has changed" in message
+    assert "t1" not in message and "t2" not in message
     run.check_stage("sample", make_pipeline(), {})
     run.check_stage("sample", make_pipeline(), {"tokenizer": "t1", "weights": "w"})
     assert "weights" in refuse(run, "sample", make_pipeline(), {"weights": "v"})
-    assert "chat_template" in refuse(run, "sample", make_pipeline(), {"chat_template": "h2"})
+    assert "chat template" in refuse(run, "sample", make_pipeline(), {"chat_template": "h2"})
 
 
 def test_samples_may_grow_and_not_shrink(run: Run) -> None:
@@ -159,8 +161,13 @@ def test_repairs_added_to_a_run_without_a_repairer(run: Run) -> None:
     without = make_pipeline(repair={"engine": None})
     run.check_stage("mask", without, {})
     finish_shard(run, "mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "outcome")])
-    message = refuse(run, "mask", make_pipeline())
-    assert 'repair.engine.model: (not set) -> "strong"' in message
+    run.check_stage("mask", make_pipeline(), {})  # no row of it has been repaired
+    run.check_stage("repair", make_pipeline(), FACTS["repair"])
+    finish_shard(run, "repair", 0, [make_repair("p", 0)], [make_reject("repair", "p-1")])
+    run.check_stage("mask", make_pipeline(), {})
+    assert not run.is_done("mask", 0)
+    message = refuse(run, "mask", without)
+    assert 'repair.engine.model: "strong" -> (not set)' in message
 
 
 def test_fields_that_an_older_dfgen_did_not_know_have_their_default() -> None:

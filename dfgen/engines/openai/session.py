@@ -146,7 +146,7 @@ class Session:
         try:
             for question in build_questions(self._config, request):
                 answers.append(await self._transport.post(server.endpoint, question))
-                if answers[-1].status in BUSY_STATUSES:
+                if answers[-1].status in OVERLOAD_STATUSES:
                     return None
         except (aiohttp.ClientError, TimeoutError):
             return None
