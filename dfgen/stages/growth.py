@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from dfgen.config.imports import ImportConfig
+from dfgen.config.pipeline import Pipeline
 from dfgen.config.prompts import PromptsConfig
-from dfgen.errors import RunMismatchError
+from dfgen.errors import InputError, RunMismatchError
 from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
@@ -219,6 +220,17 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
             for shard in run.list_noted(stage)
         )
     )
+
+
+def has_read(run: Run, pipeline: Pipeline) -> bool:
+    """Say whether the run has all of the source that a pipeline names, as it is now."""
+    config = pipeline.prompts or pipeline.imports
+    if config is None:
+        return run.manifest.get_stage("prompts").state == "done"
+    try:
+        return is_read(run, config, describe_rows(config))
+    except InputError:
+        return False  # whoever reads it says what is wrong with it
 
 
 def preview(run: Run, config: Source) -> Findings:
