@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dfgen.config.engine import EngineConfig
 from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.stages.first_rows import FirstRows, read_first_rows
+from dfgen.stages.growth import has_read
 from dfgen.stages.work import is_wanted
 from dfgen.store.layout import MANIFEST, STAGES, Stage, list_inputs
 
@@ -115,7 +116,7 @@ def _list_open(pipeline: Pipeline, stages: Sequence[Stage], run: Run | None) -> 
         if stage == REGRADE:
             yield stage
         elif stage == "prompts":
-            if run is None or run.manifest.get_stage("prompts").state != "done":
+            if run is None or not has_read(run, pipeline):
                 fresh = True
                 yield stage
         elif is_wanted(pipeline, stage) and (fresh or _is_open(run, stage)):
