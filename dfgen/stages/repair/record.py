@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from dfgen.engines.base import Failure, Result, Usage
-from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
+from dfgen.records import Attempt, Control, Reject, Repair, Trajectory, as_utf8
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.judge import KEPT, Outcome, Pending
 from dfgen.stages.repair.plan import History, Purpose
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 # Nothing in this stage looks at logprobs, and they are half of a row.
 _LOOKED_AT = tuple(name for name in Trajectory.model_fields if name != "logprobs")
+
+
+class Entry(BaseModel):
+    """A request as the journal keeps it: an answer that nobody has judged, or an outcome."""
+
+    trajectory_id: str
+    purpose: Purpose
+    judged: bool = True
+    attempt: Attempt
+    accepted: Accepted | None = None
+    control: Control | None = None
+
 
 Entries = dict[str, list[dict[str, Any]]]
 """Journal entries of a shard by trajectory, in order."""
@@ -84,7 +98,7 @@ def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[
 def read_journal(session: Session, shard: int) -> Entries:
     """Read the judged requests of a shard by trajectory, in order."""
     log: Entries = {}
-    for entry in session.journal("repair", shard).replay():
+    for entry in session.journal("repair", shard, Entry).replay():
         if is_judged(entry):
             log.setdefault(entry["trajectory_id"], []).append(entry)
     return log
@@ -93,7 +107,7 @@ def read_journal(session: Session, shard: int) -> Entries:
 def read_unjudged(session: Session, shard: int) -> Answered:
     """Read what a start that was killed has paid for and did not get to."""
     answers: Answered = {}
-    for entry in session.journal("repair", shard).replay():
+    for entry in session.journal("repair", shard, Entry).replay():
         key, attempt = entry["trajectory_id"], entry["attempt"]
         name = (entry["purpose"], attempt["index"])
         if is_judged(entry):
@@ -145,8 +159,8 @@ def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[s
             "index": pending.index,
             "accepted": False,
             "reason": "unjudged" if failure is None else failure.reason,
-            "detail": "" if failure is None else failure.detail,
-            "text": result.text[:KEPT],
+            "detail": "" if failure is None else as_utf8(failure.detail),
+            "text": as_utf8(result.text[:KEPT]),
             "finish_reason": result.finish_reason,
             "prompt_tokens": result.usage.prompt_tokens,
             "completion_tokens": result.usage.completion_tokens,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DfgenError
+from dfgen.stages.repair.record import Entry
 from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _list_tables(run: Run) -> tuple[ShardTable, ShardTable, ShardTable]:
 def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mapping[str, Any]]:
     """Each request in a journal once: as it was judged, or as it arrived if it is not yet."""
     latest = {}
-    for entry in run.journal("repair", shard).replay():
+    for entry in run.journal("repair", shard, Entry).replay():
         if entry["trajectory_id"] not in written:
             attempt = entry["attempt"]
             latest[entry["trajectory_id"], entry["purpose"], attempt["index"]] = attempt

@@ -22,6 +22,7 @@ from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError, RowError
 from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.sample.agreement import Agreement
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
@@ -114,6 +115,13 @@ def check_token_ids(policy: EngineConfig | None) -> None:
         )
 
 
+def choose_agreement(session: Session, engine: Engine) -> Agreement[Draw] | None:
+    """Return what compares texts with ids; None where both come from this process."""
+    if not isinstance(session.pipeline.policy, OpenAIConfig):
+        return None
+    return Agreement(session.tokenizer, engine.info.model)
+
+
 class Sampling:
     """One pass over the unfinished shards.
 
@@ -135,6 +143,7 @@ class Sampling:
         self.engine = engine
         self.grading = grading
         self.retokenizer = retokenizer
+        self.agreement = choose_agreement(session, engine)
         self.config = session.pipeline.sample
         self.seed = session.pipeline.seed
         self.screening = Screening(
@@ -175,7 +184,7 @@ class Sampling:
 
     def _draw(self) -> None:
         requests = self.session.until_stopped(self._feed())
-        for draws in draw_samples(self.engine, requests, self.retokenizer):
+        for draws in draw_samples(self.engine, requests, self.retokenizer, self.agreement):
             for shard in self._keep(draws):
                 self._complete(shard)
             self.session.progress.advance(
@@ -224,7 +233,7 @@ class Sampling:
             done=written.cells,
             graded=written,
         )
-        journal = self.session.journal("sample", shard)
+        journal = self.session.journal("sample", shard, Draw)
         state.add([Draw.model_validate(record) for record in journal.replay()])
         self.grading.take(state)
         cells = {make_trajectory_id(each, index) for each in state.keys for index in range(size)}
@@ -263,7 +272,7 @@ class Sampling:
             self.drawn["tokens"] += len(draw.completion_ids)
         complete = []
         for shard, fresh in by_shard.items():
-            self.session.journal("sample", shard).append(
+            self.session.journal("sample", shard, Draw).append(
                 [draw.model_dump(exclude_defaults=True) for draw in fresh]
             )
             state = self.open[shard]
