@@ -468,11 +468,6 @@ class Reject(Record):
         )
 
 
-def as_utf8(text: str) -> str:
-    """Replace lone surrogates, which JSON can spell and files, which are UTF-8, cannot hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
 RIGHT_REWARD = 1.0
 """Of a right answer; what is below it is wrong, if worth something (see `is_right`)."""
 

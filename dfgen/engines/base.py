@@ -40,6 +40,7 @@ __all__ = [
     "ScoreResult",
     "ScoringEngine",
     "Usage",
+    "as_utf8",
     "derive_seed",
     "is_logprob",
     "require_continuing",
@@ -248,6 +249,11 @@ def is_logprob(value: Any) -> bool:
     # A boolean is an int to Python. Comparisons with NaN are false.
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     return is_number and -LARGEST_FLOAT32 <= value <= LOGPROB_ABOVE_ZERO
+
+
+def as_utf8(text: str) -> str:
+    """Replace lone surrogates, which JSON can spell and files, which are UTF-8, cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 PREFIX_IDS = "prefix_ids"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dfgen.engines.base import Failure, FinishReason, Request, Result, Usage, is_logprob
-from dfgen.records import as_utf8
+from dfgen.engines.base import Failure, FinishReason, Request, Result, Usage, as_utf8, is_logprob
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.diff.spans import Span
-from dfgen.engines.base import Result, Usage
+from dfgen.engines.base import Result, Usage, as_utf8
 from dfgen.errors import RowError
-from dfgen.records import Attempt, Control, Trajectory, as_utf8
+from dfgen.records import Attempt, Control, Trajectory
 from dfgen.stages.repair.checks import find_flaw, judge_candidate
 from dfgen.stages.repair.compare import Accepted, Comparison
 from dfgen.stages.repair.necessity import NEEDED, UNNEEDED, is_changed_at

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from dfgen.engines.base import Failure, Result, Usage
-from dfgen.records import Attempt, Control, Reject, Repair, Trajectory, as_utf8
+from dfgen.engines.base import Failure, Result, Usage, as_utf8
+from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.judge import KEPT, Outcome, Pending
 from dfgen.stages.repair.plan import History, Purpose

@@ -190,14 +190,7 @@ def _to_draw(
         "image_tokens": result.usage.image_tokens,
     }
     if result.token_ids is not None:
-        logprobs = None if result.logprobs is None else list(result.logprobs)
-        flaw = None if logprobs is None else find_bad_logprob(logprobs)
-        if flaw is not None:
-            return Draw(**cell, reason="logprobs_invalid", detail=flaw)
-        differs = agreement and agreement.find_difference(result, stops=stops)
-        if differs:
-            return Draw(**cell, reason=differs.reason, detail=differs.detail)
-        return Draw(**cell, completion_ids=list(result.token_ids), logprobs=logprobs)
+        return _keep_ids(cell, result, stops, agreement)
     if retokenizer is None:
         raise EngineError(
             "the policy's server returned text without token ids.",
@@ -213,6 +206,21 @@ def _to_draw(
         detail = f"the tokenizer {retokenizer.name} does not give the text back from its own ids"
         return Draw(**cell, reason="not_encodable", detail=detail)
     return Draw(**cell, completion_ids=ids, ids_source="encoded")
+
+
+def _keep_ids(
+    cell: dict[str, Any], result: Result, stops: bool, agreement: Agreement[Draw] | None
+) -> Draw:
+    """Make the draw of an answer that came with its ids, if these can be believed."""
+    ids, logprobs = list(result.token_ids or ()), result.logprobs
+    flaw = None if logprobs is None else find_bad_logprob(logprobs)
+    if flaw is not None:
+        return Draw(**cell, reason="logprobs_invalid", detail=flaw)
+    differs = agreement and agreement.find_difference(result, stops=stops)
+    if differs:
+        return Draw(**cell, reason=differs.reason, detail=differs.detail)
+    kept = None if logprobs is None else list(logprobs)
+    return Draw(**cell, completion_ids=ids, logprobs=kept)
 
 
 def find_bad_logprob(values: Sequence[float]) -> str | None:
