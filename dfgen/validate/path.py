@@ -19,6 +19,7 @@ from dfgen.validate.export import check_export
 from dfgen.validate.files import Damage, advise_repair, count_unknown_files, find_damage
 from dfgen.validate.masks import check_masks
 from dfgen.validate.scores import check_scores
+from dfgen.validate.trajectories import check_trajectories
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -132,6 +133,9 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     if finished.has_answers_of_its_own and not damage:
         findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
         findings.checked.append("every row: the own id and the metadata of what it was made from")
+    if not damage and finished.has_answers_of_its_own:
+        findings.problems.extend(islice(check_trajectories(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every answer: the range of its token ids, logprobs and counts")
     if not damage and finished.run.table("scores").shards():
         findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
         findings.checked.append("every score: its length, its range, and whose token ids it is of")
