@@ -16,12 +16,13 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"regular_files", "terminal_text"}
+GROUND |= {"interrupts", "regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
     "terminal_text": set(),
+    "interrupts": set(),
     "dataset_names": set(),
     "regular_files": set(),
     "version": set(),
