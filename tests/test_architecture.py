@@ -27,7 +27,7 @@ ARROWS = {
     "regular_files": set(),
     "version": set(),
     "records": {"errors"},
-    "config": {"records", "errors", "reasons", "version"},
+    "config": {"records", "errors", "reasons", "version", "terminal_text"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,

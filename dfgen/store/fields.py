@@ -68,7 +68,6 @@ _SOURCE_RESULT = (
     "images.max_bytes",
     "images.max_per_prompt",
     "images.max_pixels",
-    "images.min_per_prompt",
     "images.min_side",
     "images.stay_inside",
     "limit",
@@ -209,6 +208,9 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
 NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.recycle_after",
     "grade.start_timeout_s",
+    # Which rows become prompts. The rows themselves are compared where they are read again; a run
+    # whose prompts are all there keeps those it has.
+    *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
     "max_reject_ratio",  # an exit code
     "name",
     # The rows themselves are compared, shard by shard: more of them may come, others may not.
