@@ -16,7 +16,7 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"interrupts", "regular_files", "terminal_text"}
+GROUND |= {"arrow_types", "interrupts", "regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -26,7 +26,8 @@ ARROWS = {
     "dataset_names": set(),
     "regular_files": set(),
     "version": set(),
-    "records": {"errors"},
+    "arrow_types": set(),
+    "records": {"arrow_types", "errors"},
     "config": {"records", "errors", "reasons", "version", "terminal_text"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},

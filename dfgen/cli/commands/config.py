@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import examples
+from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
 
 
@@ -23,12 +23,14 @@ def command() -> None:
     """Show, check or start a pipeline file."""
 
 
-@command.command(epilog=examples("dfgen config show pipelines/demo.yaml"))
-@click.argument("pipeline", type=LocalPath(dir_okay=False))
+@command.command(
+    epilog=examples("dfgen config show pipelines/demo.yaml", "dfgen config show runs/a")
+)
+@click.argument("pipeline", metavar=SOURCE, type=LocalPath())
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Print the effective pipeline: defaults, file, environment and --set together.
+    """Print the effective pipeline: defaults, file or run, environment and --set together.
 
     Behind every value that is not the default stands the default.
     """

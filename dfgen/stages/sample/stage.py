@@ -226,7 +226,9 @@ class Sampling:
             graded=written,
         )
         journal = self.session.journal("sample", shard)
-        state.add([Draw.model_validate(record) for record in journal.replay()])
+        draws = [Draw.model_validate(record) for record in journal.replay()]
+        # The prompt of a draw may have been dropped since (`prompts.missing`).
+        state.add([draw for draw in draws if draw.prompt_id in state.keys])
         self.grading.take(state)
         cells = {make_trajectory_id(each, index) for each in state.keys for index in range(size)}
         self.session.progress.advance(len(state.done & cells))
