@@ -87,9 +87,10 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
         whole = is_whole(data)
         data.pop(SEAL, None)
         entry = ShardEntry.model_validate(data)
+    except ValidationError as error:
+        raise _describe_damage(path, error.errors()[0]["msg"]) from error
     except (ValueError, AttributeError) as error:
-        invalid = isinstance(error, ValidationError)
-        raise _describe_damage(path, error.errors()[0]["msg"] if invalid else error) from error
+        raise _describe_damage(path, error) from error
     if whole is False:
         raise _describe_damage(path, "its checksum differs")
     return entry

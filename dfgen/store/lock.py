@@ -18,10 +18,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
 from dfgen.store.atomic_files import create_file
 from dfgen.store.layout import TEMPORARY_PREFIX
@@ -190,8 +192,22 @@ def describe_this_process() -> Holder:
         boot_id=read_boot_id(),
         pid_namespace=read_pid_namespace(),
         since=format_now(),
-        command=shlex.join(sys.argv),
+        command=shlex.join(_hide_values(sys.argv)),
     )
+
+
+def _hide_values(words: Sequence[str]) -> Iterator[str]:
+    """The words of a command without the values of `--set`, which may be secrets."""
+    before = ""
+    for word in words:
+        option, equals, setting = word.partition("=")
+        if before == "--set":
+            yield f"{option}=…" if equals else option
+        elif option == "--set" and equals:
+            yield f"--set={setting.partition('=')[0]}=…"
+        else:
+            yield hide_in_url(word) if "://" in word else word
+        before = word
 
 
 def is_dead(holder: Holder, age: float) -> bool:

@@ -41,7 +41,7 @@ def find_damage(run: Run, stages: Iterable[Stage] | None = None) -> list[Damage]
     Args:
         stages: only these; all if None.
     """
-    found = []
+    found: list[Damage] = []
     for stage in run.stages if stages is None else stages:
         for shard in sorted({*run.output(stage).shards(), *run.rejects(stage).shards()}):
             found += _look_at_shard(run, stage, shard)
