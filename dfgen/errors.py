@@ -15,6 +15,7 @@ traceback and exits with `exit_code`.
     │   │   ├── RunLockedError      another process works on this run
     │   │   ├── RunMismatchError    the run was made with other settings
     │   │   └── DamagedFileError    a file of the run does not hold what it must
+    │   ├── UnusableRowsError       too many rows were rejected, or no answer got a verdict (3)
     │   ├── InvalidDataError        `dfgen validate` found broken invariants
     │   └── PublishError            the Hub refused, could not be reached, or holds something else
     │       └── UnsafeDataError     what would be published holds secrets, local paths, GPS, ...
@@ -109,6 +110,12 @@ class RunMismatchError(StorageError):
 
 class DamagedFileError(StorageError):
     """A file of the run is not what the manifest or its own checksum says."""
+
+
+class UnusableRowsError(DfgenError):
+    """A stage left too few rows that anything can be made of."""
+
+    exit_code = 3
 
 
 class InvalidDataError(DfgenError):

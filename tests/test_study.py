@@ -72,6 +72,19 @@ def test_both_tasks_grade_and_repair(name: str) -> None:
         assert not problem.is_right(text[:-3])
 
 
+def test_the_learned_editor_sees_the_picture_and_not_the_truth() -> None:
+    pytest.importorskip("torch")
+    from tests.benchmarks.study.repairers import repair_answers
+
+    rng = np.random.default_rng(0)
+    task = TASKS["steps"]
+    problems = task.draw(rng, 12, task.trained, (0, 0))
+    wrong = [(problem, spoil_repair(problem.write(rng), rng)) for problem in problems]
+    repaired = repair_answers(wrong, "learned", rng)
+    right = [problem.is_right(text) for (problem, _), text in zip(wrong, repaired, strict=True)]
+    assert sum(right) >= 10
+
+
 def test_settings_are_told_apart() -> None:
     assert SMALL.hash == SMALL.change().hash
     others = {SMALL.change(rate=2e-4).hash, SMALL.change(arm="df").hash, SMALL.hash}
@@ -130,7 +143,13 @@ def test_every_arm_trains_on_what_its_name_says() -> None:
     """Of one and the same round of answers."""
     pytest.importorskip("torch")
     from tests.benchmarks.study.arms import ARMS
-    from tests.benchmarks.study.loop import open_run, pack_prompts, plan_rows, sample_answers
+    from tests.benchmarks.study.loop import (
+        open_run,
+        pack_prompts,
+        plan_rows,
+        sample_answers,
+        value_answers,
+    )
 
     run = open_run(SMALL.change(copies=4), 3)
     rng = np.random.default_rng(0)
@@ -139,6 +158,9 @@ def test_every_arm_trains_on_what_its_name_says() -> None:
     answers = sample_answers(run, problems, prompts, rng)
     rights = [sum(a.right for a in answers if a.problem == i) for i in range(6)]
     assert 0 < sum(rights) < len(answers)
+    run.arm = ARMS["df, value"]
+    value_answers(run, problems, prompts, answers)
+    assert run.bill.continued > 0
     seen = {}
     for name, arm in ARMS.items():
         run.arm = arm
@@ -155,11 +177,61 @@ def test_every_arm_trains_on_what_its_name_says() -> None:
     down = {name: figures[2] for name, figures in seen.items()}
     assert down["right-only"] == down["sft"] == down["new only"] == 0
     assert down["df"] == down["random tokens"] == down["lowest log-prob"] == down["df+new"]
+    assert 0 < down["df, value"] < down["df"]
     assert 0 < down["df, consequences 0"] < down["df"] < down["suffix"] <= down["grpo"]
     up = {name: figures[1] for name, figures in seen.items()}
     assert up["grpo"] == up["df"] == up["right-only"] < up["df+new"] < up["df+whole"]
     if 0 in rights:
         assert up["df+new, no all-wrong"] < up["df+new"]
+
+
+def test_continuations_go_on_as_the_answer_did_and_values_fall_to_nothing() -> None:
+    torch = pytest.importorskip("torch")
+    from tests.benchmarks.study.loop import open_run, pack_prompts
+    from tests.benchmarks.study.sampler import continue_completions, draw_completions
+
+    run = open_run(SMALL, 0)
+    problems = run.task.draw(np.random.default_rng(1), 4, ("sum", "difference"), (0, 0))
+    prompts = pack_prompts(run.speaker, problems)
+    drawn = draw_completions(run.model, prompts, 1, max_tokens=56, generator=None)
+    cuts = [(i, c.ids[:cut]) for i, (c,) in enumerate(drawn) for cut in (0, 7, len(c.ids) - 1)]
+    again = continue_completions(run.model, prompts, cuts, 2, max_tokens=56, generator=None)
+    for (index, begun), completions in zip(cuts, again, strict=True):
+        assert [[*begun, *c.ids] for c in completions] == [drawn[index][0].ids] * 2
+    ended = [(0, drawn[0][0].ids)]
+    full = len(drawn[0][0].ids)
+    generator = torch.Generator().manual_seed(1)
+    assert continue_completions(
+        run.model, prompts, ended, 2, max_tokens=full, generator=generator
+    ) == [[]]
+
+
+def test_what_is_lost_at_a_hunk_is_its_weight() -> None:
+    """With a policy whose values are known: right until the changed token, and lost after it."""
+    from dfgen.diff import diff_pair
+    from dfgen.diff.weights import value_weights
+    from dfgen.tokens import load_tokenizer
+    from tests.benchmarks.study.values import Valuer
+
+    tokenizer = load_tokenizer(str(TASKS["steps"].model))
+    wrong = "Step 1: red circles: I see 2.\nStep 2: blue circles: I see 1.\nAnswer: 3"
+    right = wrong.replace("see 2", "see 3").replace("Answer: 3", "Answer: 4")
+    diff = diff_pair(wrong, right, tokenizer, completion_ids=tokenizer.encode(wrong))
+    first = int(np.flatnonzero(diff.loss_mask)[0])
+
+    class Known(Valuer):
+        def measure(self, prefixes: list[tuple[int, list[int]]]) -> list[float]:
+            self.tokens += len(prefixes)
+            return [0.5 if len(ids) <= first else 0.0 for _, ids in prefixes]
+
+    valuer = Known(None, tokenizer, [], None, 56, 4, None)  # type: ignore[arg-type]
+    (values,) = valuer.value([(0, diff)])
+    assert values.start == 0.5
+    assert values.drops == [0.5, 0.0]
+    # The question, and both ends of the first hunk: the second is behind what is lost.
+    assert valuer.tokens == 3
+    weights = value_weights(diff, values.drops, values.start)
+    assert weights.sum() == weights[first] == 1
 
 
 def test_the_sampler_agrees_with_the_model() -> None:

@@ -16,6 +16,7 @@ from dfgen.version import VERSION
 # here so that `dfgen --help` imports nothing.
 COMMANDS = {
     "run": ("run", "Run all stages of a pipeline, or go on with a run."),
+    "check": ("check", "Say what would stop a run, before it begins."),
     "sample": ("sample", "Draw and grade the policy's answers."),
     "import": ("import_", "Take in existing answers of other models."),
     "repair": ("repair", "Repair the wrong answers."),
@@ -27,6 +28,8 @@ COMMANDS = {
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
     "migrate": ("migrate", "Bring an older run's files to today's columns."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
+    "status": ("status", "How far a run is, who works on it, what it has cost."),
+    "ls": ("ls", "List the runs in a folder."),
     "stats": ("stats", "Counts, rates and quality of a run."),
     "report": ("report", "Write a page of plots and trajectories, one HTML file."),
     "inspect": ("inspect", "Look at single trajectories."),

@@ -56,6 +56,10 @@ class LineProgress:
         took = time.monotonic() - self.began
         click.echo(f"{stage}: done, {self._state()}, {took:.1f} s", err=True)
 
+    def tell(self, sentence: str) -> None:
+        """Print a line."""
+        click.echo(show_line(sentence), err=True)
+
     def _state(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
@@ -130,6 +134,10 @@ class BarProgress:
         task = self.bars.tasks[self.task]  # type: ignore[call-overload]
         self.bars.update(self.task, total=task.completed)  # type: ignore[arg-type]
 
+    def tell(self, sentence: str) -> None:
+        """Print a line above the bars."""
+        self.bars.console.print(show_line(sentence), soft_wrap=True)
+
 
 def make_progress(quiet: bool) -> LineProgress | BarProgress | QuietProgress:
     """Bars on a terminal, lines elsewhere, nothing with --quiet."""
@@ -148,4 +156,7 @@ class QuietProgress(LineProgress):
         """Ignore."""
 
     def finish(self, stage: str) -> None:
+        """Ignore."""
+
+    def tell(self, sentence: str) -> None:
         """Ignore."""

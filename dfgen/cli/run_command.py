@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.checks import refuse_problems
 from dfgen.cli.progress import make_progress
+from dfgen.errors import UnusableRowsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from dfgen.cli.options import RedoWish
     from dfgen.config.pipeline import Pipeline
     from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
 
-REJECTED_TOO_MUCH = 3
 INTERRUPTED = 130
 
 
@@ -28,7 +30,10 @@ def drive(
     stages: tuple[Stage, ...],
     *,
     quiet: bool,
+    redo: RedoWish | None = None,
+    before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
+    checked: tuple[Stage, ...] | None = None,
 ) -> Run:
     """Run stages on a run directory; leaves by SystemExit when a stop was asked for.
 
@@ -37,11 +42,20 @@ def drive(
         out: the run directory.
         stages: in order.
         quiet: no progress.
+        redo: what is set aside first, to be made anew.
+        before: work on the locked run before the stages.
         after: further work on the locked run; returns False when a stop was asked for.
+        checked: what is looked at before the start; None: the stages.
+
+    Raises:
+        ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
     """
+    refuse_problems(pipeline, stages if checked is None else checked, out)
     from dfgen.runners.local import run_stages
+    from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.activity import ActivityFile
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -50,8 +64,16 @@ def drive(
         )
 
     run = Run.open_or_create(out, pipeline)
-    with run.lock(), make_progress(quiet) as progress:
+    with (
+        run.lock(),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, ActivityFile(out)) as progress,
+    ):
         session = Session(run, pipeline, progress, StopSignal(announce))
+        if redo is not None:
+            set_aside(run, redo, stages)
+        if before is not None:
+            before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:
         click.echo(
@@ -62,6 +84,26 @@ def drive(
     return run
 
 
+def set_aside(run: Run, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
+    """Set aside what `--redo` names and say what that was.
+
+    Raises:
+        click.UsageError: the command does not make it.
+        DfgenError: see `dfgen.stages.redo.redo`.
+    """
+    from dfgen.runners.local import list_made
+    from dfgen.stages.redo import redo
+
+    made = list_made(run, stages)
+    others = [each.stage for each in wish.wanted if each.stage not in made]
+    if others:
+        raise click.UsageError(
+            f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
+        )
+    for line in redo(run, wish.wanted, agreed=wish.agreed):
+        click.echo(line, err=True)
+
+
 def work(
     pipeline: Pipeline,
     out: Path,
@@ -70,41 +112,56 @@ def work(
     quiet: bool,
     as_json: bool,
     with_groups: bool = False,
+    redo: RedoWish | None = None,
+    before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
 ) -> None:
     """Run stages and print what came of them; leaves by SystemExit when that is not success.
 
     Args:
-        pipeline, out, stages, quiet, after: see `drive`; quiet prints errors only.
+        pipeline, out, stages, quiet, redo, before, after: see `drive`; quiet prints errors only.
         as_json: print JSON on stdout.
         with_groups: show what the sampled groups are good for, too.
     """
+    from dfgen.store.run import Run
+
+    try:
+        run = drive(pipeline, out, stages, quiet=quiet, redo=redo, before=before, after=after)
+    except UnusableRowsError:
+        run = Run.open_or_create(out, None)
+        print_outcome(run, quiet=quiet, as_json=as_json, with_groups=with_groups)
+        raise
+    print_outcome(run, quiet=quiet, as_json=as_json, with_groups=with_groups)
+
+
+def print_outcome(run: Run, *, quiet: bool, as_json: bool, with_groups: bool) -> None:
+    """Print what is in a run after a command; the arguments are those of `work`."""
     from dfgen.report.stats import measure_groups
     from dfgen.report.stats_table import print_groups
     from dfgen.report.terminal import print_summary
     from dfgen.store.counts import count_rows
 
-    run = drive(pipeline, out, stages, quiet=quiet, after=after)
     numbers = count_rows(run)
     groups = measure_groups(run) if with_groups else None
     if as_json:
-        outcome: dict[str, Any] = {"run": str(out), "counts": numbers}
+        outcome: dict[str, Any] = {"run": str(run.root), "counts": numbers}
         click.echo(json.dumps(outcome if groups is None else {**outcome, "groups": groups}))
     elif not quiet:
         print_summary(run, numbers)
         if groups is not None:
             print_groups(groups)
-    refuse_excess(run, pipeline, numbers)
 
 
-def make_masks(pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool) -> None:
+def make_masks(
+    pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool, redo: RedoWish | None = None
+) -> None:
     """Make masks of rows that need no other stage, and say how many there are."""
     from dfgen.config.pipeline import name_tokenizer
     from dfgen.store.counts import count_rows
     from dfgen.tokens.loading import load_tokenizer
 
     load_tokenizer(*name_tokenizer(pipeline))  # a wrong name must leave no run directory behind
-    run = drive(pipeline, out, ("prompts",), quiet=quiet)
+    run = drive(pipeline, out, ("prompts",), quiet=quiet, redo=redo)
     numbers = count_rows(run)
     first = numbers.get("prompts", numbers["mask"])
     counts = {
@@ -116,35 +173,3 @@ def make_masks(pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool) -> 
         click.echo(json.dumps({"out": str(out), "counts": counts}))
     else:
         click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")
-    refuse_excess(run, pipeline, numbers)
-
-
-def refuse_excess(run: Run, pipeline: Pipeline, numbers: Mapping[Stage, dict[str, int]]) -> None:
-    """Leave with exit code 3 when a stage rejected more rows than the pipeline allows."""
-    worst = find_excess(numbers, pipeline.max_reject_ratio, count_wanted_rejects(run))
-    if worst:
-        click.echo(f"Error: {worst}", err=True)
-        raise SystemExit(REJECTED_TOO_MUCH)
-
-
-def count_wanted_rejects(run: Run) -> dict[Stage, int]:
-    """Rejects that the pipeline file asked for: cells that `sample.stop_early_after` left out."""
-    from dfgen.store.counts import count_reject_reasons
-
-    if run.manifest.pipeline["sample"].get("stop_early_after") is None:
-        return {}
-    return {"sample": count_reject_reasons(run)["sample"].get("group_decided", 0)}
-
-
-def find_excess(
-    counts: Mapping[Stage, dict[str, int]], limit: float, wanted: Mapping[Stage, int]
-) -> str | None:
-    """Find the first stage that rejected more rows than allowed, `wanted` ones apart, in words."""
-    for stage, numbers in counts.items():
-        rows, rejects = numbers.get("input", 0), numbers.get("rejects", 0) - wanted.get(stage, 0)
-        if rows and rejects / rows > limit:
-            return (
-                f"the {stage} stage rejected {rejects:,} of {rows:,} rows, more than the "
-                f"{limit:.0%} that max_reject_ratio allows."
-            )
-    return None

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dfgen.config.complaints import explain_errors
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.section import list_sections
+from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import ConfigError
 
 ENV_PREFIX = "DFGEN_SET_"
 
+MOST_BYTES = 1_000_000
+"""Of a pipeline file."""
+
+_SHOWN = 80
+
 PARQUET_ENDINGS = (".parquet", ".pq")
+CSV_ENDINGS = (".csv", ".tsv")
 
 
 def load_pipeline(
@@ -41,20 +49,51 @@ def load_pipeline(
     return check_pipeline(tree, str(path))
 
 
-def change_pipeline(tree: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Pipeline:
+def change_pipeline(
+    tree: Mapping[str, Any],
+    overrides: Sequence[str],
+    origin: str,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Pipeline:
     """Return a pipeline that is on record somewhere, with some fields set anew.
 
     Args:
         tree: as `Pipeline.model_dump` gives it; left as it is.
         overrides: as for `load_pipeline`.
         origin: names it in messages.
+        file: a YAML file, whole or of some fields only; what it does not name stays as it is on
+            record. Where it names another engine, nothing of the old one's section stays.
+        environ: as for `load_pipeline`.
 
     Raises:
         ConfigError: names the field.
     """
-    changed = copy.deepcopy(dict(tree))
+    changed: dict[str, Any] = copy.deepcopy(dict(tree))
+    if file is not None:
+        changed = _lay_over(changed, _read_yaml(file), [Pipeline])
+    for dotted, value in _read_environment(os.environ if environ is None else environ):
+        _assign(changed, dotted, value)
     _override(changed, overrides)
-    return check_pipeline(changed, origin)
+    return check_pipeline(changed, origin if file is None else f"{file}, laid over {origin}")
+
+
+def _lay_over(
+    old: Mapping[str, Any], new: Mapping[str, Any], models: Sequence[type[BaseModel]]
+) -> dict[str, Any]:
+    """Sections of these models with the fields of both, the new ones' where both have one."""
+    laid: dict[str, Any] = {**old, **new}
+    kinds = [tree.get("engine") for tree in (old, laid)]
+    if all(isinstance(kind, str) for kind in kinds) and kinds[0] != kinds[1]:
+        return dict(new)  # another engine has other fields
+    for name, value in new.items():
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        sections = [found for field in fields for found in list_sections(field.annotation)]
+        before = old.get(name)
+        if sections and isinstance(value, Mapping) and isinstance(before, Mapping):
+            laid[name] = _lay_over(before, value, sections)
+    return laid
 
 
 def make_pairs_pipeline(
@@ -68,7 +107,7 @@ def make_pairs_pipeline(
     """Make the pipeline of a file of pairs, for people who have no pipeline file.
 
     Args:
-        path: of the pairs; its ending tells whether it is Parquet, else it is JSONL.
+        path: of the pairs; its ending tells whether it is Parquet or CSV, else it is JSONL.
         tokenizer: directory or Hub id of the policy's.
         mapping: `field=column` strings.
         limit: only the first rows.
@@ -84,11 +123,17 @@ def make_pairs_pipeline(
         if not equals:
             raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
         columns[field] = column
-    source = "parquet" if path.is_dir() or path.suffix in PARQUET_ENDINGS else "jsonl"
+    source = _guess_source(path)
     pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
+
+
+def _guess_source(path: Path) -> str:
+    if path.is_dir() or path.suffix in PARQUET_ENDINGS:
+        return "parquet"
+    return "csv" if path.suffix in CSV_ENDINGS else "jsonl"
 
 
 def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
@@ -116,27 +161,39 @@ _HINT = "`dfgen config schema` prints every field; `dfgen config show FILE` the 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
             "there is no such pipeline file.",
             where=str(path),
             hint="`dfgen config init FILE` writes a commented one.",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}.", where=str(path)) from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"is not valid YAML: {problem}.", where=f"{path}{line}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read: {reason}.", where=str(path)) from None
+    if len(content) > MOST_BYTES:
+        raise ConfigError(
+            f"has more than {MOST_BYTES:,} bytes, so it is no pipeline file.", where=str(path)
+        )
+    tree = parse_yaml(_decode(content, path), str(path))
     if not isinstance(tree, dict):
         raise ConfigError(
             "must be a mapping of sections (prompts:, policy:, ...).", where=str(path)
         )
     return tree
+
+
+def _decode(content: bytes, path: Path) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError("is text in UTF-16; save it as UTF-8.", where=str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"is not text in UTF-8 (byte 0x{content[error.start]:02x}).", where=f"{path}:{line}"
+        ) from None
 
 
 def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
@@ -160,10 +217,10 @@ def _override(tree: dict[str, Any], overrides: Sequence[str]) -> None:
 
 def _parse_value(text: str, origin: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text, origin)
+    except ConfigError as error:
         raise ConfigError(
-            f"the value {text!r} is not valid YAML; quote it.", where=origin
+            f"the value {text[:_SHOWN]!r} {error.what}", where=origin, hint="Quote it."
         ) from None
 
 

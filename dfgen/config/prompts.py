@@ -41,7 +41,12 @@ class Columns(Section):
     an answer within half a unit of the last one is right. Rows without a number go by
     `grade.relative_tolerance` and `grade.absolute_tolerance`."""
     metadata: list[str] = Field(default_factory=list)
-    """Columns carried along unchanged, as one JSON object."""
+    """Columns carried along unchanged, as one JSON object; `mask.metadata` says which of them masks
+    and exports hold, too."""
+    id: str | None = None
+    """Your own id of the row. It travels as `source_id` to trajectories, masks, exports and
+    rejects, and `dfgen inspect RUN --id ID` finds it. A question without one, or with one that
+    stood before, is a reject."""
 
 
 class ImageLimits(Section):
@@ -60,16 +65,19 @@ class ImageLimits(Section):
     """Pictures in one prompt of a source that has a picture column; 0 keeps rows without any."""
     max_per_prompt: int = Field(default=16, ge=0)
     """Pictures in one prompt."""
+    stay_inside: bool | None = None
+    """Refuse a path that leads out of the folder of the data (or `image_root`), links followed.
+    Unset: on for `source: datasets`, whose paths strangers wrote; off for your own files."""
 
 
 class SourceConfig(Section):
     """A source of rows with questions and pictures, and how its cells are read."""
 
-    source: Literal["parquet", "jsonl", "folder", "datasets", "demo"] = "parquet"
-    """parquet and jsonl: files; folder: pictures with a metadata.jsonl or metadata.csv;
+    source: Literal["parquet", "jsonl", "csv", "folder", "datasets", "demo"] = "parquet"
+    """parquet, jsonl and csv: files; folder: pictures with a metadata.jsonl or metadata.csv;
     datasets: a Hub id or a local path, streamed; demo: scenes drawn by rule."""
     path: str | list[str] | None = None
-    """File, glob, folder, a list of these (parquet and jsonl), or Hub id."""
+    """File, glob, folder, a list of these (parquet, jsonl and csv), or Hub id."""
     name: str | None = None
     """Configuration of a Hub data set."""
     split: str = "train"
@@ -88,6 +96,20 @@ class SourceConfig(Section):
     images: ImageLimits = ImageLimits()
     limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
+    max_row_bytes: int = Field(default=64_000_000, gt=0)
+    """Length of one line of a JSONL or CSV file; a longer line of JSONL is rejected unread, one of
+    CSV ends the reading. Reading a line takes up to 30 times its length of memory."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the rows are probably the work of strangers: a data set of the Hub."""
+        return self.source == "datasets"
+
+    @property
+    def keeps_pictures_inside(self) -> bool:
+        """Whether paths of pictures may not lead out of the folder of the data."""
+        inside = self.images.stay_inside
+        return self.is_foreign if inside is None else inside
 
     @model_validator(mode="after")
     def _require_path(self) -> Self:
@@ -105,6 +127,12 @@ class PromptsConfig(SourceConfig):
 
     on_duplicate: Literal["reject", "error"] = "reject"
     """A row equal to an earlier one: goes to the rejects, or stops the run."""
+    missing: Literal["keep", "drop"] | None = None
+    """What becomes of prompts of a run that its source no longer has, or has with another solution,
+    metadata, answer type or precision. keep: they stay, with all that was made of them. drop: they
+    and all that was made of them are removed, and what the source has in their place is added.
+    Unset: keep, and a source that has no prompt of the run at all is refused. Prompts that
+    `limit` leaves unread are always kept."""
     count: int = Field(default=200, gt=0)
     """Number of scenes (source: demo only)."""
     seed: int = Field(default=0, ge=0)

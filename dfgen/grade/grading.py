@@ -130,6 +130,21 @@ def make_failure(name: str, answer: str, detail: str) -> Verdict:
     )
 
 
+_KILLED = ("timed out after ", "the grading process ")
+"""How the details begin of graders that were late or died; what they had to read is on record."""
+
+
+def is_failure(undecided: bool | None, extracted: str | None, detail: str) -> bool:
+    """Say whether an undecided verdict is that of a grader that failed.
+
+    The others are of an answer that was given, found and could not be compared.
+
+    Args:
+        undecided, extracted, detail: of the verdict.
+    """
+    return bool(undecided) and (extracted is None or detail.startswith(_KILLED))
+
+
 def check_verdict(verdict: object, name: str, answer: str) -> Verdict:
     """Return a verdict that every store can hold: UTF-8 text, a reward between 0 and 1."""
     if not isinstance(verdict, Verdict):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import get_args
 
+from dfgen.config.imports import ImportColumns
 from dfgen.config.prompts import AnswerType, Columns, SourceConfig
 from dfgen.errors import ConfigError, RowError
 from dfgen.prompts import demo_scenes
 from dfgen.prompts.answers import read_answer, read_precision, read_solution, write_value
 from dfgen.prompts.choices import find_answer_letter, mark_choices, read_choices
 from dfgen.prompts.columns import get_value
-from dfgen.prompts.identity import make_prompt_id
+from dfgen.prompts.identity import make_prompt_id, read_source_id
 from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.metadata import write_metadata
 from dfgen.prompts.questions import (
@@ -22,8 +23,10 @@ from dfgen.prompts.questions import (
     read_question,
     replace_placeholders,
 )
-from dfgen.prompts.rows import AnyRow, SourceRow
-from dfgen.records import Prompt, Reject
+from dfgen.prompts.rows import SourceRow
+from dfgen.records import Prompt
+
+_SHOWN = 80
 
 
 class PromptAssembler:
@@ -38,7 +41,7 @@ class PromptAssembler:
         self._columns = config.columns
         if config.source == "demo":
             self._columns = Columns(answer_type="answer_type", metadata=demo_scenes.METADATA)
-        self._pictures = PictureReader(config.images, config.image_root)
+        self._pictures = PictureReader(config)
         installed = entry_points(group="dfgen.graders").names
         self._answer_types = {*get_args(AnswerType), *installed}
         self._check_answer_type(config.answer_type, "answer_type")
@@ -81,7 +84,14 @@ class PromptAssembler:
             source=row.where,
             metadata=write_metadata({name: get_value(values, name) for name in columns.metadata}),
             precision=read_precision(get_value(values, columns.precision)),
+            source_id=self._read_source_id(row),
         )
+
+    def _read_source_id(self, row: SourceRow) -> str | None:
+        # Imported rows are answers, several of which may share a prompt: their ids are not its own.
+        if isinstance(self._columns, ImportColumns):
+            return None
+        return read_source_id(row.values, self._columns.id)
 
     def _check_count(self, cells: list[object], has_column: bool, text: str) -> None:
         least = self._config.images.min_per_prompt
@@ -99,7 +109,14 @@ class PromptAssembler:
         try:
             name = write_value(cell) or self._config.answer_type
         except TypeError:
-            name = repr(cell)
+            name = repr(cell)[:_SHOWN]
+        if ":" in name and self._config.is_foreign and name != self._config.answer_type:
+            raise ConfigError(
+                f"the row names a function of Python as its grader ({name[:_SHOWN]!r}); only your "
+                "settings may name code that is to run.",
+                where=f"{row.where}, column {self._columns.answer_type}",
+                hint="If you trust it, set grade.grader to it, which holds for all rows.",
+            )
         self._check_answer_type(name, f"{row.where}, column {self._columns.answer_type}")
         return name
 
@@ -108,7 +125,7 @@ class PromptAssembler:
         if name in self._answer_types or ":" in name:
             return
         raise ConfigError(
-            f"there is no answer type {name!r}.",
+            f"there is no answer type {name[:_SHOWN]!r}.",
             where=where,
             hint=f"There are: {', '.join(sorted(self._answer_types))}, package.module:function.",
         )
@@ -125,14 +142,3 @@ def _check_choice(answer: str, choices: list[str]) -> None:
     problem = check_reference(answer, choices)
     if problem is not None:
         raise RowError("answer_no_choice", problem, {"answer": answer, "choices": choices})
-
-
-def reject_row(row: AnyRow, error: RowError, name: str | None = None) -> Reject:
-    """Return the reject of a row.
-
-    Args:
-        row: the row; its place is the reject's `row_id`.
-        error: reason, detail and evidence.
-        name: prompt id, where the row came that far.
-    """
-    return Reject.from_error("prompts", row.where, name, error)

@@ -13,6 +13,8 @@ from dfgen.prompts.answers import write_value
 from dfgen.prompts.questions import count_placeholders, mark_placeholders
 
 _MOST = len(string.ascii_uppercase)
+_LONGEST = 100_000
+"""Characters of a list written as text; Python's parser needs a thousand times their memory."""
 
 
 def read_choices(cell: Any) -> list[str]:
@@ -92,6 +94,8 @@ def _find_items(cell: Any) -> list[Any]:
 def _parse_list(text: str) -> Any:
     if not text.strip():
         return None
+    if len(text) > _LONGEST:
+        raise _refuse(f"choices are text of more than {_LONGEST:,} characters", text[:500])
     for parse in (json.loads, ast.literal_eval):
         try:
             parsed = parse(text)

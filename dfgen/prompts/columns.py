@@ -12,6 +12,9 @@ from dfgen.errors import InputError, guess_name
 MISSING: Any = object()
 """What `find_value` returns for a column that the row does not have."""
 
+NAMED_LEVELS = 16
+"""Structs inside structs whose fields have dotted names."""
+
 _SHOWN = 30
 
 PAIR_EXTRAS = ("id", "completion_ids", "question")
@@ -40,13 +43,19 @@ def get_value(values: Mapping[str, Any], name: str | None) -> Any:
     return None if value is MISSING else value
 
 
-def list_names(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the names of all columns of a row, those inside structs dotted."""
+def list_names(
+    values: Mapping[str, Any], prefix: str = "", levels: int = NAMED_LEVELS
+) -> list[str]:
+    """Return the names of all columns of a row, those inside structs dotted.
+
+    Args:
+        levels: structs inside structs that are looked into; rows may be thousands deep.
+    """
     names = []
     for name, value in values.items():
         names.append(prefix + name)
-        if isinstance(value, Mapping):
-            names.extend(list_names(value, f"{prefix}{name}."))
+        if isinstance(value, Mapping) and levels > 1:
+            names.extend(list_names(value, f"{prefix}{name}.", levels - 1))
     return names
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.errors import InputError, guess_name
+from dfgen.regular_files import check_regular
 
 _WHOLE = 1 << 30
 _END = 16 << 20
@@ -46,6 +47,10 @@ def _expand(part: str, endings: Sequence[str]) -> list[Path]:
             raise InputError(f"the folder holds no {kinds} file.", where=part)
         return files
     if path.exists():
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise explain_unreadable_file(path, error) from error
         return [path]
     if glob.has_magic(part):
         matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
@@ -70,9 +75,16 @@ def name_files(files: Sequence[Path]) -> list[str]:
     Names do not depend on where the data set lies, so neither do the rows that carry them.
     """
     if len(files) == 1:
-        return [files[0].name]
+        return [_write_name(files[0].name)]
     shared = os.path.commonpath([file.absolute().parent for file in files])
-    return [file.absolute().relative_to(shared).as_posix() for file in files]
+    return [_write_name(file.absolute().relative_to(shared).as_posix()) for file in files]
+
+
+def _write_name(name: str) -> str:
+    """Write a file's name as one line of text: bytes that are no UTF-8, and what ends a line or
+    moves a cursor, become escapes."""
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def describe_files(files: Sequence[Path]) -> list[dict[str, Any]]:

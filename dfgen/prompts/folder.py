@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts.columns import check_columns
-from dfgen.prompts.files import explain_unreadable_file
+from dfgen.prompts.csv_files import read_csv_file
 from dfgen.prompts.jsonl import read_jsonl_files
-from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
+from dfgen.prompts.rows import AnyRow
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 
@@ -28,7 +25,7 @@ def read_folder(config: SourceConfig) -> Iterator[AnyRow]:
     if file.suffix == ".jsonl":
         yield from read_jsonl_files([file], config)
     else:
-        yield from _read_csv(file, config)
+        yield from read_csv_file(file, file.name, config)
 
 
 def find_metadata(config: SourceConfig) -> Path:
@@ -56,38 +53,3 @@ def find_metadata(config: SourceConfig) -> Path:
     raise InputError(
         "the folder holds no metadata.jsonl or metadata.csv.", where=str(folder), hint=hint
     )
-
-
-def _read_csv(file: Path, config: SourceConfig) -> Iterator[AnyRow]:
-    try:
-        # Broken UTF-8 must cost its row, not the file: it becomes surrogates, which are looked for.
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            lines = csv.reader(stream, strict=True)
-            header = next(lines, [])
-            check_columns(config, header, str(file))
-            yield from _read_lines(lines, header, file)
-    except (OSError, csv.Error) as error:
-        raise explain_unreadable_file(file, error) from error
-
-
-def _read_lines(lines: Any, header: list[str], file: Path) -> Iterator[AnyRow]:
-    while True:
-        # A cell may hold line breaks: a row is named by its first line.
-        number = lines.line_num + 1
-        try:
-            cells = next(lines)
-            for cell in cells:
-                cell.encode()
-        except StopIteration:
-            return
-        except (csv.Error, UnicodeEncodeError) as error:
-            yield UnreadableRow(file.name, number, f"not a line of CSV in UTF-8: {error}")
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            detail = f"the line has {len(cells)} cells, the header {len(header)}"
-            yield UnreadableRow(file.name, number, detail)
-            continue
-        values = {name: cell or None for name, cell in zip(header, cells, strict=True)}
-        yield SourceRow(file.name, number, values, file.parent)

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dfgen.config.prompts import SourceConfig
-from dfgen.errors import InputError
-from dfgen.prompts.columns import check_columns
+from dfgen.errors import DfgenError, InputError
+from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
+from dfgen.prompts.columns import NAMED_LEVELS, check_columns
 from dfgen.prompts.files import describe_files
-from dfgen.prompts.rows import SourceRow
+from dfgen.prompts.hub_files import check_card, fetch_pictures
+from dfgen.prompts.row_edge import make_storable
+from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 _SAVED = ("dataset_dict.json", "state.json")
 _DATA = (".parquet", ".arrow", ".json", ".jsonl", ".csv", ".zip", ".tar", ".gz")
 
 
-def read_hub(config: SourceConfig) -> Iterator[SourceRow]:
+def read_hub(config: SourceConfig) -> Iterator[AnyRow]:
     """Yield the rows of one split; numbers are rows counted from 0.
 
     Pictures come as their original bytes: nothing is decoded. Class labels become their names.
 
     Raises:
         InputError: the data set, its configuration, split or revision cannot be opened, the
-            stream breaks off, a column is not there.
+            stream breaks off, a column is not there; its card names files elsewhere.
+        ConfigError: its card is not YAML that can be read.
     """
     path = str(config.path)
     local = Path(path).expanduser()
     name = f"{local.name if local.exists() else path}/{config.split}"
+    folder = local if local.is_dir() else None
     with _explain_failure(config):
+        check_card(config, local)
         table = _open(config, local)
         features = table.features
         if features is None:
@@ -38,18 +45,38 @@ def read_hub(config: SourceConfig) -> Iterator[SourceRow]:
         columns = check_columns(config, _list_names(features or {}), path)
         top = [column for column in features or {} if _is_wanted(column, columns)]
         labels = _find_labels(features, top)
-        table = table.select_columns(top).decode(False)
-        for number, values in enumerate(table):
-            for column, names in labels.items():
-                code = values[column]
-                # -1 stands for "no label", as in test splits.
-                values[column] = names[code] if isinstance(code, int) and code >= 0 else None
-            yield SourceRow(
-                name,
-                number,
-                {column: _fetch_pictures(cell) for column, cell in values.items()},
-                local if local.is_dir() else None,
-            )
+        # As Arrow, because one bad cell must not cost the rows that stand beside it.
+        table = table.select_columns(top).decode(False).with_format("arrow")
+        batches = table.iter(batch_size=BATCH_ROWS)
+        for number, values in enumerate(row for batch in batches for row in to_rows(batch)):
+            if isinstance(values, str):
+                yield UnreadableRow(name, number, values)
+            else:
+                yield _complete_row(SourceRow(name, number, values, folder), labels, config, local)
+
+
+def _complete_row(
+    row: SourceRow, labels: dict[str, list[str]], config: SourceConfig, local: Path
+) -> AnyRow:
+    """Return a row with names in place of class labels, and its pictures' bytes."""
+    try:
+        values = {
+            column: fetch_pictures(cell, config, local) for column, cell in row.values.items()
+        }
+    except MemoryError:
+        raise
+    except Exception as error:  # archives of strangers raise anything
+        if isinstance(error, OSError) and not local.exists():
+            raise  # the network: other rows would fail, too
+        said = (str(error).splitlines() or [""])[0]
+        detail = f"a picture cannot be read ({type(error).__name__}: {said:.200})"
+        return UnreadableRow(row.file, row.number, make_storable(detail))
+    for column, names in labels.items():
+        code = values[column]
+        # -1 stands for "no label", as in test splits.
+        known = isinstance(code, int) and 0 <= code < len(names)
+        values[column] = names[code] if known else None
+    return replace(row, values=values)
 
 
 def describe_hub(config: SourceConfig) -> dict[str, Any]:
@@ -103,7 +130,7 @@ def _explain_failure(config: SourceConfig) -> Iterator[None]:
     datasets.disable_progress_bars()
     try:
         yield
-    except InputError:
+    except (DfgenError, MemoryError):
         raise
     except Exception as error:  # builders, the Hub client and file systems each raise their own
         lines = str(error).strip().splitlines() or [""]
@@ -120,12 +147,12 @@ def _explain_failure(config: SourceConfig) -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _list_names(features: Any, prefix: str = "") -> list[str]:
+def _list_names(features: Any, prefix: str = "", levels: int = NAMED_LEVELS) -> list[str]:
     names = []
     for name, feature in features.items():
         names.append(prefix + name)
-        if isinstance(feature, dict):
-            names.extend(_list_names(feature, f"{prefix}{name}."))
+        if isinstance(feature, dict) and levels > 1:
+            names.extend(_list_names(feature, f"{prefix}{name}.", levels - 1))
     return names
 
 
@@ -141,24 +168,3 @@ def _find_labels(features: Any, columns: list[str]) -> dict[str, list[str]]:
         for column in columns
         if isinstance(features[column], datasets.ClassLabel)
     }
-
-
-def _fetch_pictures(cell: Any) -> Any:
-    # A picture that is a file of its own, on the Hub or in an archive, comes as an address that
-    # only fsspec can open. The data set itself names it; an http address in a row stays one.
-    if isinstance(cell, list):
-        return [_fetch_pictures(item) for item in cell]
-    if not isinstance(cell, dict) or set(cell) != {"bytes", "path"}:
-        return cell
-    path = cell["path"]
-    if cell["bytes"] is not None or not isinstance(path, str):
-        return cell
-    if not path.startswith(("hf://", "zip://", "gzip://", "tar://")):
-        return cell
-    import fsspec  # type: ignore[import-untyped]
-
-    try:
-        with fsspec.open(path, "rb") as stream:
-            return {"bytes": stream.read(), "path": path.partition("::")[0].rpartition("/")[2]}
-    except FileNotFoundError:
-        return cell

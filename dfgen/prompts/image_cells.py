@@ -14,18 +14,22 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
-from dfgen.config.prompts import ImageLimits, SourceConfig
+from dfgen.config.prompts import SourceConfig
 from dfgen.errors import RowError
 from dfgen.prompts.columns import MISSING, find_value, list_image_columns
 from dfgen.prompts.image_check import check_size, verify_image
+from dfgen.prompts.inside import check_inside
 from dfgen.prompts.rows import SourceRow
 from dfgen.records import Image, ImageInfo
+from dfgen.regular_files import check_regular, read_at_most
 
 _CACHED = 1024
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # How the first bytes of PNG, JPEG, GIF, WebP and TIFF look in base64.
 _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "SUkq", "TU0AK")
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=*\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+# fsspec's addresses may stand in each other: zip://a.png::https://example.com/b.zip
+_CHAINED = re.compile(r"::[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def find_pictures(row: SourceRow, config: SourceConfig) -> list[Any] | None:
@@ -50,7 +54,7 @@ def _to_list(cell: Any) -> list[Any]:
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
             parsed = json.loads(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [cell]
         return parsed if isinstance(parsed, list) else [cell]
     return cell if isinstance(cell, list) else [cell]
@@ -60,13 +64,14 @@ class PictureReader:
     """Loads and verifies pictures; the same bytes are decoded once for many prompts.
 
     Args:
-        limits: what a picture may be.
-        root: folder that relative paths start from; None: the folder of the row's file.
+        config: what a picture may be, and where its file may lie.
     """
 
-    def __init__(self, limits: ImageLimits, root: str | None) -> None:
-        self._limits = limits
+    def __init__(self, config: SourceConfig) -> None:
+        self._limits = config.images
+        root = config.image_root
         self._root = None if root is None else Path(root).expanduser()
+        self._inside = config.keeps_pictures_inside
         self._verified: OrderedDict[bytes, ImageInfo | RowError] = OrderedDict()
 
     def read(self, cells: list[Any], folder: Path | None) -> tuple[list[Image], list[ImageInfo]]:
@@ -74,7 +79,7 @@ class PictureReader:
 
         Raises:
             RowError: image_missing, image_remote, image_too_large, image_too_small,
-                image_too_narrow, image_too_many, image_corrupt.
+                image_too_narrow, image_too_many, image_corrupt, image_outside.
         """
         if len(cells) > self._limits.max_per_prompt:
             raise RowError(
@@ -133,24 +138,28 @@ class PictureReader:
     def _load_text(self, text: str, folder: Path | None) -> Image:
         if text[:5].lower() == "data:":
             return Image(bytes=self._decode_data_url(text))
-        if text.startswith(_BASE64_STARTS) and len(text) >= 64 and _BASE64.fullmatch(text):
-            return Image(bytes=self._decode_base64(text))
-        if text.startswith("file://"):
-            return self._load_file(Path(url2pathname(text.removeprefix("file://"))))
-        if _SCHEME.match(text):
+        if text.startswith(_BASE64_STARTS) and len(text) >= 64:
+            bare = "".join(text.split())
+            if _BASE64.fullmatch(bare):
+                return Image(bytes=self._decode_base64(bare))
+        root = self._root or folder
+        if text.startswith("file://") and "::" not in text:
+            return self._load_file(Path(url2pathname(text.removeprefix("file://"))), root)
+        if _SCHEME.match(text) or _CHAINED.search(text):
             raise RowError(
                 "image_remote",
                 "the picture is an address; dfgen fetches none. Download the pictures and give"
                 " their paths (with prompts.image_root, if they lie elsewhere)",
             )
         path = Path(text)
-        root = self._root or folder
-        return self._load_file(path if root is None else root / path, text)
+        return self._load_file(path if root is None else root / path, root, text)
 
-    def _load_file(self, path: Path, text: str | None = None) -> Image:
+    def _load_file(self, path: Path, root: Path | None, text: str | None = None) -> Image:
         try:
-            check_size(path.stat().st_size, self._limits)
-            data = path.read_bytes()
+            if self._inside:
+                check_inside(path, root)
+            check_size(check_regular(path).st_size, self._limits)
+            data = read_at_most(path, self._limits.max_bytes)
         except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             reason = getattr(error, "strerror", None) or error
             raise RowError("image_missing", f"the file cannot be read: {reason}") from error

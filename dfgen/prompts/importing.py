@@ -9,11 +9,12 @@ from typing import Any
 from dfgen.config.imports import ImportColumns, ImportConfig
 from dfgen.errors import RowError
 from dfgen.prompts.answers import write_value
-from dfgen.prompts.assembling import PromptAssembler, reject_row
+from dfgen.prompts.assembling import PromptAssembler
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.metadata import to_json
 from dfgen.prompts.questions import read_turn
-from dfgen.prompts.rows import SourceRow, UnreadableRow
+from dfgen.prompts.row_edge import read_row
+from dfgen.prompts.rows import SourceRow
 from dfgen.prompts.sources import describe_rows, read_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
@@ -66,18 +67,18 @@ def read_trajectories(config: ImportConfig) -> Iterator[ImportedGroup | Reject]:
         StorageError: the temporary file cannot be written.
     """
     assembler = PromptAssembler(config)
+
+    def assemble(row: SourceRow) -> tuple[list[ImportedResponse], Prompt]:
+        return _read_responses(row, config), assembler.assemble(row)
+
     groups: dict[str, list[int]] = {}
     with TempRecords() as waiting:
         for row in read_rows(config):
-            if isinstance(row, UnreadableRow):
-                yield reject_row(row, RowError("row_unreadable", row.detail))
+            read = read_row(row, assemble, config.columns.id)
+            if isinstance(read, Reject):
+                yield read
                 continue
-            try:
-                responses = _read_responses(row, config)
-                prompt = assembler.assemble(row)
-            except RowError as error:
-                yield reject_row(row, error)
-                continue
+            responses, prompt = read
             places = groups.get(prompt.prompt_id)
             if places is None:
                 places = groups[prompt.prompt_id] = [waiting.append(prompt)]

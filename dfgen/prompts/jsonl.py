@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
+from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import (
     MISSING,
     explain_missing_column,
@@ -19,6 +20,7 @@ from dfgen.prompts.columns import (
     list_names,
 )
 from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
+from dfgen.prompts.formats import check_json_lines
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
@@ -36,9 +38,11 @@ def read_jsonl(config: SourceConfig) -> Iterator[AnyRow]:
 
 def read_jsonl_files(files: list[Path], config: SourceConfig) -> Iterator[AnyRow]:
     """Yield the rows of these files, after checking that the named columns occur in some row."""
+    for file in files:
+        check_json_lines(file)
     _check_columns(files, config)
     for name, file in zip(name_files(files), files, strict=True):
-        yield from _read_file(file, name)
+        yield from _read_file(file, name, config.max_row_bytes)
 
 
 def _check_columns(files: list[Path], config: SourceConfig) -> None:
@@ -47,7 +51,7 @@ def _check_columns(files: list[Path], config: SourceConfig) -> None:
     named = list_named_columns(config.columns)
     missing, seen, rows = dict(named), dict[str, None](), 0
     for file in files:
-        for row in _read_file(file, file.name):
+        for row in _read_file(file, file.name, config.max_row_bytes):
             if isinstance(row, UnreadableRow):
                 continue
             rows += 1
@@ -63,11 +67,14 @@ def _check_columns(files: list[Path], config: SourceConfig) -> None:
         raise explain_missing_column(name, field, list(seen), where)
 
 
-def _read_file(file: Path, name: str) -> Iterator[AnyRow]:
+def _read_file(file: Path, name: str, longest: int) -> Iterator[AnyRow]:
     number = 0
     try:
         with _open(file) as stream:
-            for number, line in enumerate(stream, start=1):
+            for number, line in enumerate(iter_lines(stream, longest, str(file)), start=1):
+                if line is None:
+                    yield UnreadableRow(name, number, explain_long_line(longest))
+                    continue
                 if not line.strip():
                     continue
                 if number == 1 and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"["):
@@ -83,6 +90,11 @@ def _read_file(file: Path, name: str) -> Iterator[AnyRow]:
                     yield SourceRow(name, number, row, file.parent)
     except (OSError, EOFError, zlib.error) as error:
         raise explain_unreadable_file(file, error, number + 1 if number else None) from error
+
+
+def explain_long_line(longest: int) -> str:
+    """Say what is wrong with a line that is too long."""
+    return f"the line has more than {longest:,} bytes (max_row_bytes)"
 
 
 def _open(file: Path) -> BinaryIO:

@@ -9,12 +9,12 @@ from typing import Any
 from dfgen.config.pairs import PairsConfig
 from dfgen.errors import RowError
 from dfgen.prompts.answers import write_value
-from dfgen.prompts.assembling import reject_row
 from dfgen.prompts.columns import get_value
 from dfgen.prompts.identity import make_prompt_id
 from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.questions import read_question, replace_placeholders
-from dfgen.prompts.rows import SourceRow, UnreadableRow
+from dfgen.prompts.row_edge import read_row
+from dfgen.prompts.rows import SourceRow
 from dfgen.prompts.sources import read_rows
 from dfgen.records import Prompt, Reject
 
@@ -37,6 +37,11 @@ class Pair:
     right: str
     completion_ids: list[int] | None
 
+    @property
+    def source_id(self) -> str | None:
+        """The row's own name, if it has one."""
+        return None if self.row_id == self.prompt.source else self.row_id
+
 
 def read_pairs(config: PairsConfig) -> Iterator[Pair | Reject]:
     """Read one pair or one reject per row, in source order.
@@ -47,20 +52,18 @@ def read_pairs(config: PairsConfig) -> Iterator[Pair | Reject]:
     Raises:
         InputError: the source cannot be opened, has no rows, or lacks a column.
     """
-    pictures = PictureReader(config.images, config.image_root)
+    pictures = PictureReader(config)
     seen: set[str] = set()
+
+    def assemble(row: SourceRow) -> Pair:
+        pair = _assemble(row, config, pictures)
+        if pair.row_id in seen:
+            raise RowError("duplicate_id", f"the id {pair.row_id!r} stands twice.")
+        seen.add(pair.row_id)
+        return pair
+
     for row in read_rows(config):
-        if isinstance(row, UnreadableRow):
-            yield reject_row(row, RowError("row_unreadable", row.detail))
-            continue
-        try:
-            pair = _assemble(row, config, pictures)
-            if pair.row_id in seen:
-                raise RowError("duplicate_id", f"the id {pair.row_id!r} stands twice.")
-            seen.add(pair.row_id)
-            yield pair
-        except RowError as error:
-            yield reject_row(row, error)
+        yield read_row(row, assemble)
 
 
 def _assemble(row: SourceRow, config: PairsConfig, pictures: PictureReader) -> Pair:

@@ -148,7 +148,7 @@ def replace_placeholders(text: str) -> str:
     """
     if not has_placeholder(text):
         return text.strip()
-    if any(_is_inside(text, match) for match in _PLACEHOLDER.finditer(text)):
+    if _has_one_inside(text):
         return mark_placeholders(text).strip()
     lines = []
     for line in text.split("\n"):
@@ -175,9 +175,16 @@ def mark_placeholders(text: str, count: int = 0) -> str:
     return _PLACEHOLDER.sub(number, text)
 
 
-def _is_inside(text: str, match: re.Match[str]) -> bool:
-    before, after = text[: match.start()], text[match.end() :]
-    line_before, line_after = before.rpartition("\n")[2], after.partition("\n")[0]
-    line = _PLACEHOLDER.sub("", line_before) + _PLACEHOLDER.sub("", line_after)
-    outer = (_PLACEHOLDER.sub("", before), _PLACEHOLDER.sub("", after), line)
-    return all(part.strip() for part in outer)
+def _has_one_inside(text: str) -> bool:
+    """Say whether a placeholder has text before it, behind it, and on its own line."""
+    blanked = _PLACEHOLDER.sub(lambda match: " " * len(match[0]), text)
+    first, last = len(blanked) - len(blanked.lstrip()), len(blanked.rstrip())
+    start = 0
+    for line in text.split("\n"):
+        if blanked[start : start + len(line)].strip() and any(
+            first < start + match.start() and start + match.end() < last
+            for match in _PLACEHOLDER.finditer(line)
+        ):
+            return True
+        start += len(line) + 1
+    return False

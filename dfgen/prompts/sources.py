@@ -8,12 +8,15 @@ from typing import Any
 
 from dfgen.config.prompts import PromptsConfig, SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts import jsonl, parquet
+from dfgen.prompts import csv_files, jsonl, parquet
 from dfgen.prompts.demo_scenes import read_demo
 from dfgen.prompts.files import describe_files, find_files
 from dfgen.prompts.folder import find_metadata, read_folder
 from dfgen.prompts.hub import describe_hub, read_hub
 from dfgen.prompts.rows import AnyRow
+
+ENDINGS = {"parquet": parquet.ENDINGS, "jsonl": jsonl.ENDINGS, "csv": csv_files.ENDINGS}
+"""Of a source that is files: how their names end where a folder is given."""
 
 
 def read_rows(config: SourceConfig) -> Iterator[AnyRow]:
@@ -37,6 +40,8 @@ def _open(config: SourceConfig) -> Iterator[AnyRow]:
         return parquet.read_parquet(config)
     if config.source == "jsonl":
         return jsonl.read_jsonl(config)
+    if config.source == "csv":
+        return csv_files.read_csv(config)
     if config.source == "folder":
         return read_folder(config)
     return read_hub(config)
@@ -45,7 +50,7 @@ def _open(config: SourceConfig) -> Iterator[AnyRow]:
 def describe_rows(config: SourceConfig) -> dict[str, Any]:
     """Return what identifies the source: JSON-able, `source` and then what the kind has.
 
-    parquet, jsonl, folder: `path` and `files` (see `describe_files`; of a folder the metadata
+    parquet, jsonl, csv, folder: `path` and `files` (see `describe_files`; of a folder the metadata
     file, because the pictures' hashes are in the prompt ids). datasets: `files` of a local one,
     `commit` of one on the Hub. demo: `count` and `seed`.
 
@@ -60,6 +65,5 @@ def describe_rows(config: SourceConfig) -> dict[str, Any]:
     if config.source == "folder":
         files = [find_metadata(config)]
     else:
-        endings = parquet.ENDINGS if config.source == "parquet" else jsonl.ENDINGS
-        files = find_files(config.path, endings)
+        files = find_files(config.path, ENDINGS[config.source])
     return {**described, "path": config.path, "files": describe_files(files)}

@@ -9,7 +9,8 @@ REASONS: tuple[Reason, ...] = (
     Reason(
         "row_unreadable",
         (*PROMPTS, *MASK),
-        "A row of the source is no row: broken JSON, another type, bytes that are no text.",
+        "A row of the source is no row: broken JSON, another type, bytes that are no text, a line "
+        "that is too long; or a cell of it cannot be read at all.",
         "Mend the line that `row_id` names.",
     ),
     Reason(
@@ -86,6 +87,18 @@ REASONS: tuple[Reason, ...] = (
         NOTHING,
     ),
     Reason(
+        "id_missing",
+        PROMPTS,
+        "The cell of `prompts.columns.id` is empty, or holds no single value.",
+        "Give every row an id of its own, or name no column.",
+    ),
+    Reason(
+        "duplicate_id",
+        (*PROMPTS, *MASK),
+        "An earlier row has the same own id: another question, or another pair.",
+        "Give every row an id of its own.",
+    ),
+    Reason(
         "image_missing",
         PROMPTS,
         "A picture is not there: no bytes, no such file, or fewer than `images.min_per_prompt`.",
@@ -120,6 +133,12 @@ REASONS: tuple[Reason, ...] = (
         PROMPTS,
         "The picture is an address on the network; dfgen fetches none.",
         "Download the pictures and give their paths.",
+    ),
+    Reason(
+        "image_outside",
+        PROMPTS,
+        "The path of a picture leads out of the folder of the data.",
+        "Set `prompts.image_root`; or, if you trust it, `prompts.images.stay_inside: false`.",
     ),
     Reason(
         "image_corrupt",

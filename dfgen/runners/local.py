@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from dfgen.stages.registry import find_work
+from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
+from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
-from dfgen.stages.work import StageWork, run_shards
-from dfgen.store.layout import STAGES, Stage
+from dfgen.stages.work import StageWork, is_wanted, run_shards
+from dfgen.store.counts import count_stage
+from dfgen.store.layout import STAGES, Kind, Stage
+from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.run import Run
+
+READ: dict[Kind, tuple[Stage, ...]] = {
+    "sampled": ("prompts",),
+    "imported": ("prompts", "sample"),
+    "pairs": ("prompts", "mask"),
+    "retokenized": ("mask",),
+}
+"""The stages whose work reading a source does: answers and pairs come with their prompts."""
 
 
 def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
@@ -16,16 +30,18 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
     The caller holds the run's lock.
 
     Raises:
-        DfgenError: the environment is at fault; everything finished is on disk.
+        DfgenError: the environment is at fault, or a stage has refused too many rows; everything
+            finished is on disk.
     """
-    from dfgen.store.counts import count_stage
-
     with session.stop, closing(session):
+        # What a process that was killed has left of them:
+        complete_redo(session.run)
+        complete_rejudge(session)
         for stage in stages:
             if stage == "prompts":
-                read_source(session)
-            elif is_wanted(session, stage):
-                run_stage(session, find_work(stage))
+                worked = read_source(session)
+            elif is_wanted(session.pipeline, stage):
+                worked = run_stage(session, find_work(stage))
             else:
                 continue
             if session.stop.requested:
@@ -33,16 +49,43 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
             if stage != "prompts":
                 counts = count_stage(session.run, stage)
                 session.run.set_stage(stage, state="done", counts=counts)
+            finish_stage(session, stage, worked=worked)
+        end_redo(session.run, list_made(session.run, stages))
     return True
 
 
-def read_source(session: Session) -> None:
-    """Read what the user gave into the run's first tables.
+def list_made(run: Run, stages: Sequence[Stage]) -> set[Stage]:
+    """List the stages whose tables these stages make."""
+    read = READ[run.manifest.kind] if "prompts" in stages else ()
+    return {*stages, *read}
 
-    Answers and pairs that are there already come with their prompts, so reading them does the
-    work of the stages after it, too.
+
+def finish_stage(session: Session, stage: Stage, *, worked: bool) -> None:
+    """Say what a stage has refused, and end the run if that is too much.
+
+    Args:
+        worked: whether it had anything to do in this start; else it has said so before.
+
+    Raises:
+        UnusableRowsError: more than `max_reject_ratio`, or a grader that failed on every answer.
+    """
+    run = session.run
+    for each in READ[session.pipeline.kind] if stage == "prompts" else (stage,):
+        told = describe_rejects(run, each) if worked else None
+        if told is not None:
+            session.progress.tell(told)
+        refuse_excess(run, each, session.pipeline.max_reject_ratio)
+        if each == "sample":
+            refuse_failed_grading(run)
+
+
+def read_source(session: Session) -> bool:
+    """Read what the user gave into the run's first tables; says whether there was anything to do.
+
+    It does the work of the stages in `READ`.
     """
     kind = session.pipeline.kind
+    before = session.run.manifest.get_stage(READ[kind][-1]).state
     if kind == "imported":
         from dfgen.stages.imports import run_import
 
@@ -59,22 +102,14 @@ def read_source(session: Session) -> None:
         from dfgen.stages.ingest import run_prompts
 
         run_prompts(session)
+    return before != "done"
 
 
-def is_wanted(session: Session, stage: Stage) -> bool:
-    """Say whether a stage has anything to do in a run of this kind."""
-    kind = session.pipeline.kind
-    if stage == "repair" and session.pipeline.repair.engine is None:
-        return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
-    if stage == "score":
-        return session.pipeline.score.enabled
-    if stage == "value":
-        return session.pipeline.value.enabled
-    return kind == "sampled" or (kind == "imported" and stage != "sample")
-
-
-def run_stage(session: Session, work: StageWork) -> None:
+def run_stage(session: Session, work: StageWork) -> bool:
     """Do all of a stage that is left to do; one set of tools serves all shards.
+
+    Returns:
+        Whether anything was left to do.
 
     Raises:
         RunMismatchError: the run was made with other settings.
@@ -84,7 +119,7 @@ def run_stage(session: Session, work: StageWork) -> None:
     run.check_stage(work.stage, pipeline, work.list_facts(session))
     todo = session.list_unfinished(work.stage)
     if not todo:
-        return
+        return False
     with work.open_tools(session) as tools:
         run.check_stage(work.stage, pipeline, tools.facts)
         run.set_stage(work.stage, state="running", counts={}, **tools.notes)
@@ -96,3 +131,4 @@ def run_stage(session: Session, work: StageWork) -> None:
         run_shards(run, work, todo, tools)
     if not session.stop.requested:
         work.close(session)
+    return True

@@ -7,8 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError, RowError
+from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject, Trajectory, make_trajectory_id
 from dfgen.stages.chunks import Chunk, cut_chunks
+from dfgen.stages.rejected import name_command
 from dfgen.stages.sample.draws import describe_verdict, grade_texts, make_answer_key
 from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session
@@ -67,6 +69,7 @@ class ImportShards:
         self.session = session
         self.counts = {"input": 0, "output": 0, "rejects": 0}
         self.cells = {"input": 0, "output": 0, "rejects": 0}
+        self._refused = ReasonTally()
         self._screening = Screening(session.tokenizer.control_tokens)
 
     def add(self, chunk: Chunk[ImportedGroup | Reject], pool: GradePool) -> None:
@@ -76,6 +79,8 @@ class ImportShards:
         answers = [
             (prompt, index, item) for prompt, items in groups for index, item in enumerate(items)
         ]
+        for row in refused:
+            self._refused.add(row.reason, row.row_id, row.detail)
         self.counts["input"] += len(chunk.rows)
         self.counts["output"] += len(groups)
         self.counts["rejects"] += len(refused)
@@ -97,9 +102,13 @@ class ImportShards:
         Raises:
             InputError: no row could be used.
         """
-        if not self.counts["output"]:
-            raise InputError(f"none of the {self.counts['input']} rows became a prompt.")
         run = self.session.run
+        if not self.counts["output"]:
+            raise InputError(
+                f"none of the {self.counts['input']} rows became a prompt.",
+                where=str(run.root),
+                hint=f"{self._refused.explain()} {name_command(run)}",
+            )
         run.set_stage("prompts", state="done", counts=self.counts)
         run.set_stage("sample", state="done", counts=self.cells, cells=self.cells["input"])
 
@@ -122,7 +131,9 @@ class ImportShards:
                 rows.append(self._encode(prompt, index, answer, verdict))
             except RowError as error:
                 key = make_trajectory_id(prompt.prompt_id, index)
-                rejects.append(Reject.from_error("sample", key, prompt.prompt_id, error))
+                reject = Reject.from_error("sample", key, prompt.prompt_id, error)
+                reject.source_id = answer.row_id
+                rejects.append(reject)
         return rows, rejects
 
     def _encode(
@@ -153,6 +164,7 @@ class ImportShards:
             ids_source="encoded",
             finish_reason=answer.finish_reason,
             model=answer.model,
+            source_id=answer.row_id,
             reward=verdict.reward,
             verdict=describe_verdict(verdict),
             metadata=json.dumps(

@@ -85,6 +85,18 @@ class StageWork(Protocol):
         ...
 
 
+def is_wanted(pipeline: Pipeline, stage: Stage) -> bool:
+    """Say whether a stage of shards has anything to do in a run with these settings."""
+    kind = pipeline.kind
+    if stage == "repair" and pipeline.repair.engine is None:
+        return False  # nobody repairs: wrong trajectories stay pending and get `outcome` masks
+    if stage == "score":
+        return pipeline.score.enabled
+    if stage == "value":
+        return pipeline.value.enabled
+    return kind == "sampled" or (kind == "imported" and stage != "sample")
+
+
 def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -> None:
     """Do all of a stage for some shards. The caller holds the run's lock, or their claims.
 

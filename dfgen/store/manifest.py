@@ -7,6 +7,7 @@ counted from the shard files, which cannot disagree with themselves (dfgen.store
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dfgen.errors import DamagedFileError, StorageError
+from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
@@ -24,6 +26,8 @@ from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT_NAME = "dfgen.run"
 FORMAT_VERSION = 1
+MOST_BYTES = 1 << 30
+"""Of run.json; a million shards take a third of it."""
 
 State = Literal["pending", "running", "done"]
 
@@ -51,6 +55,44 @@ class StageRecord(BaseModel):
     """`sample` only: the values that num_samples had, growing; the last one holds."""
 
 
+class ChangedField(BaseModel):
+    """A setting that was changed, as JSON values."""
+
+    model_config = ConfigDict(extra="forbid")
+    old: Any
+    new: Any
+
+
+class PipelineChange(BaseModel):
+    """A moment at which a run went on with other settings than before."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    dfgen: str = VERSION
+    """Version of dfgen that was told to."""
+    fields: dict[str, ChangedField]
+    """By dotted name."""
+
+
+class RedoOrder(BaseModel):
+    """Shards that are being made anew because somebody said so (`dfgen.store.redoing`)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    folder: str
+    """Where their files go, in the run directory."""
+    asked: dict[Stage, list[int]]
+    """What was named."""
+    shards: dict[Stage, list[int]]
+    """All that goes: these, and what is made of them."""
+    damaged: list[str] = Field(default_factory=list)
+    """Files of these that cannot be read."""
+    moved: bool = False
+    """Every file is in its folder."""
+
+
 class Manifest(BaseModel):
     """The content of run.json."""
 
@@ -62,6 +104,9 @@ class Manifest(BaseModel):
     """Version of dfgen that created the run."""
     pipeline: dict[str, Any]
     """The effective pipeline file, defaults filled in; the latest that agreed with all stages."""
+    changes: list[PipelineChange] = Field(default_factory=list)
+    """What was changed of it, the latest last; read backwards they give every earlier one. Like the
+    pipeline itself they hold no secret."""
     kind: Kind = "sampled"
     """Where the wrong answers come from: drawn from a policy; imported; pairs of texts; or masks of
     another run, carried over to another tokenizer."""
@@ -71,6 +116,8 @@ class Manifest(BaseModel):
     """Version of the view (`dfgen.pictures`) in which all models are shown the run's pictures;
     null: begun by a dfgen that had no views."""
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
+    redoing: RedoOrder | None = None
+    """The order to make shards anew that no command has carried out to its end yet."""
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
 
@@ -112,10 +159,9 @@ def is_manifest_whole(path: Path) -> bool | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with explain_os_errors(path, "read"):
-        content = path.read_bytes()
     try:
-        data = json.loads(content)
+        with explain_os_errors(path, "read"):
+            data = read_json(path, MOST_BYTES)
     except ValueError as error:
         raise _describe_damage(path, f"it is not JSON ({error})") from error
     _check_version(path, data.get("format") if isinstance(data, dict) else None)
@@ -193,7 +239,7 @@ def _encode(manifest: Manifest, seal_of_before: str | None = None) -> bytes:
 
 def _check_version(path: Path, version: object) -> None:
     name, _, number = version.partition("/") if isinstance(version, str) else ("", "", "")
-    if name != FORMAT_NAME or not number.isdigit():
+    if name != FORMAT_NAME or not re.fullmatch(r"[0-9]{1,9}", number):
         raise _describe_damage(path, "it does not say that it is the manifest of a dfgen run")
     if int(number) > FORMAT_VERSION:
         raise StorageError(

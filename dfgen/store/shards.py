@@ -72,7 +72,7 @@ class ShardTable:
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
-        pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,}})\.parquet")
+        pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,9}})\.parquet", re.ASCII)
         if not self.directory.is_dir():
             return []
         with explain_os_errors(self.directory, "list"):

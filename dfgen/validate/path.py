@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
-from dfgen.errors import InputError
+from dfgen.errors import InputError, StorageError
 from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
 from dfgen.store.manifest import is_manifest_whole
@@ -20,6 +21,7 @@ from dfgen.validate.scores import check_scores
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
+    from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
 
 # More problems than this help nobody.
@@ -126,7 +128,10 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
         broken = len({each.shard for each in damage if not each.readable})
         if broken:
             findings.skipped.append(f"the rows of {broken} shards with files that cannot be read")
-    elif finished.run.table("scores").shards():
+    if finished.has_answers_of_its_own and not damage:
+        findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every row: the own id and the metadata of what it was made from")
+    if not damage and finished.run.table("scores").shards():
         findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
         findings.checked.append("every score: its length, its range, and whose token ids it is of")
     if finished.has_answers_of_its_own:
@@ -136,6 +141,7 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    findings.skipped.extend(_list_absent(finished.run))
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)
         if stale:
@@ -154,6 +160,28 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
             f"the checksums of {unnamed} shards: an earlier dfgen kept none, so only the checksums "
             "inside the files were compared (`dfgen migrate` notes them)"
         )
+
+
+def _find_other_ids(run: Run) -> Iterator[str]:
+    """Yield what disagrees; a file that cannot be read is among the audit's findings already."""
+    from dfgen.validate.source_ids import check_source_ids
+
+    with suppress(StorageError):
+        yield from check_source_ids(run)
+
+
+def _list_absent(run: Run) -> Iterator[str]:
+    """Name the prompts that stand in the run alone since its source was read last."""
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {}
+    if not absent.get("kept"):
+        return
+    for kind, what in (("missing", "gone from the source"), ("changed", "changed in the source")):
+        found = absent[kind]
+        if found["count"]:
+            lines = [f"prompts: {found['count']:,} are {what}, and kept (prompts.missing):"]
+            lines += [f"  {name}" for name in found["shown"]]
+            more = found["count"] - len(found["shown"])
+            yield "\n".join([*lines, f"  and {more:,} more"] if more else lines)
 
 
 def _load(name: str | None) -> TextTokenizer | None:

@@ -103,15 +103,22 @@ def write_error(message: str, *, code: str | None = None) -> dict[str, Any]:
 
 
 class LoopbackServer:
-    """Serves POST /v1/chat/completions in threads, as a context manager.
+    """Serves POST /v1/chat/completions in threads, and GET /v1/models, as a context manager.
 
     Args:
         answer: called for every request, in that request's thread.
         port: 0 for any that is free.
+        models: answers GET requests by path and headers; None: nothing is found.
     """
 
-    def __init__(self, answer: Answer, port: int = 0):
+    def __init__(
+        self,
+        answer: Answer,
+        port: int = 0,
+        models: Callable[[str, Mapping[str, str]], Reply] | None = None,
+    ):
         self.answer = answer
+        self.list_models = models or (lambda path, headers: Reply(write_error("none"), 404))
         self.received: list[Received] = []
         self.peak = 0
         self.in_flight = 0
@@ -200,6 +207,10 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             owner.end_request()
         self._send(reply)
+
+    def do_GET(self) -> None:
+        """Answer `/models`; no test counts these requests among `received`."""
+        self._send(self.server.owner.list_models(self.path, dict(self.headers.items())))
 
     def _delay(self, seconds: float) -> None:
         if seconds != HELD:

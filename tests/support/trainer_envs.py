@@ -20,13 +20,19 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests/trainers"
 
 
-def run_in(name: str, script: str, *arguments: str, home: Path, **variables: str) -> Any:
-    """Run a script of tests/trainers; what it prints last is returned."""
+def require_env(name: str) -> Path:
+    """Return the Python of a trainer's environment; the test is skipped or fails without it."""
     python = ROOT / f".venv-{name}/bin/python"
     if not python.exists():
         if os.environ.get("DFGEN_REQUIRE_TRAINERS"):
             pytest.fail(f"{python} is missing: make trainers-env")
         pytest.skip(f"there is no .venv-{name}: make trainers-env")
+    return python
+
+
+def run_in(name: str, script: str, *arguments: str, home: Path, **variables: str) -> Any:
+    """Run a script of tests/trainers; what it prints last is returned."""
+    python = require_env(name)
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", **variables}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "MODELSCOPE_CACHE": str(home)}
     result = subprocess.run(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "dfgen regrade runs/a --pipeline my.yaml --json",
     ),
 )
-@section_options("grade", dry_run="Show what would change and write nothing.")
+@section_options("grade", dry_run="Show what would change and write nothing.", redo=False)
 def command(
     run: Path,
     pipeline: Path | None,
@@ -68,8 +68,10 @@ def preview(run: Run, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
 
 def apply(root: Path, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
     """Grade and write; leaves by SystemExit when a stop was asked for."""
+    from dfgen.check.scope import REGRADE
     from dfgen.cli.run_command import drive
     from dfgen.stages.regrade.stage import regrade
+    from dfgen.stages.rejected import refuse_excess, refuse_failed_grading
 
     outcome: dict[str, Any] = {}
 
@@ -78,7 +80,10 @@ def apply(root: Path, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
         outcome.update(changes or {})
         return changes is not None
 
-    drive(pipeline, root, (), quiet=quiet, after=grade_again)
+    run = drive(pipeline, root, (), quiet=quiet, after=grade_again, checked=(REGRADE,))
+    refuse_failed_grading(run)
+    for stage in run.stages:
+        refuse_excess(run, stage, pipeline.max_reject_ratio)
     return outcome
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.errors import InvalidDataError
 
@@ -21,7 +22,7 @@ SHOWN = 20
         "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
     )
 )
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=LocalPath(exists=True))
 @click.option(
     "--tokenizer",
     help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "

@@ -22,6 +22,8 @@ from dfgen.engines.openai.endpoint import Endpoint, write_login
 from dfgen.errors import EngineError
 from dfgen.version import VERSION
 
+COMPLETIONS = "/chat/completions"
+
 LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes of one answer. A server that sends more is not one that answers questions, and answers of
 all requests in flight are in memory at once."""
@@ -75,6 +77,20 @@ class Transport:
         ) as response:
             return Answer(response.status, response.headers, await _read(response))
 
+    async def get(self, endpoint: Endpoint, path: str) -> Answer:
+        """Ask for a resource below the base URL, such as `/models`. Raises as `post` does."""
+        route = self._routes[endpoint]
+        parts = urlsplit(route.url)
+        url = parts._replace(path=parts.path.removesuffix(COMPLETIONS) + path).geturl()
+        async with self._http.get(
+            url,
+            headers=route.headers,
+            proxy=route.proxy,
+            proxy_headers=route.proxy_headers,
+            allow_redirects=False,
+        ) as response:
+            return Answer(response.status, response.headers, await _read(response))
+
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     parts: list[bytes] = []
@@ -107,7 +123,7 @@ def _find_route(endpoint: Endpoint) -> _Route:
     parts = urlsplit(endpoint.base_url)
     # Without the login, which aiohttp would show in its own errors.
     url = parts._replace(
-        netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/chat/completions"
+        netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + COMPLETIONS
     ).geturl()
     headers = list_headers(endpoint)
     if login := write_login(parts):

@@ -15,10 +15,9 @@ import transformers
 
 from dfgen.config.engine import TransformersConfig
 from dfgen.config.vllm import VllmConfig
-from dfgen.engines.processor.location import check_location
+from dfgen.engines.processor.location import check_location, check_processor_files
 from dfgen.errors import EngineError
 
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _PLACEHOLDER = re.compile(r"(image|video|audio)_token_(id|index)")
 
 
@@ -55,7 +54,7 @@ def load_processor(config: TransformersConfig | VllmConfig) -> ModelProcessor:
         EngineError: not a model, or it comes without a processor or tokenizer.
     """
     directory = check_location(config.model)
-    _check_files(config.model, directory)
+    check_processor_files(config.model, directory)
     source: Any = config.model if directory is None else directory
     origin = {"revision": config.revision, "trust_remote_code": config.trust_remote_code}
     with explain_loading(config.model, directory), quiet_loading():
@@ -78,18 +77,6 @@ def load_processor(config: TransformersConfig | VllmConfig) -> ModelProcessor:
         image_token_id=_find_image_token(processor, settings),
         placeholder_ids=_find_placeholders(processor, settings),
         vocabulary=getattr(settings.get_text_config(), "vocab_size", None) or len(tokenizer),
-    )
-
-
-def _check_files(model: str, directory: Path | None) -> None:
-    """Raise `EngineError` where a model directory comes without a processor."""
-    if directory is None or any((directory / name).is_file() for name in _PROCESSOR_FILES):
-        return
-    raise EngineError(
-        f"{model!r} comes without a processor: it has neither {' nor '.join(_PROCESSOR_FILES)}.",
-        where=str(directory.resolve()),
-        hint="Save it with processor.save_pretrained(), or copy these files from the model that "
-        "it was trained from.",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from dfgen.errors import EngineError
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZERS = (
     "tokenizer.json",
     "tokenizer.model",
@@ -48,6 +49,22 @@ def check_location(model: str) -> Path | None:
             hint="Relative paths are taken from the directory where dfgen was started.",
         )
     return None
+
+
+def check_processor_files(model: str, directory: Path | None) -> None:
+    """Refuse a model directory that comes without a processor.
+
+    Raises:
+        EngineError: neither of its files is there.
+    """
+    if directory is None or any((directory / name).is_file() for name in _PROCESSOR_FILES):
+        return
+    raise EngineError(
+        f"{model!r} comes without a processor: it has neither {' nor '.join(_PROCESSOR_FILES)}.",
+        where=str(directory.resolve()),
+        hint="Save it with processor.save_pretrained(), or copy these files from the model that "
+        "it was trained from.",
+    )
 
 
 def list_weights(directory: Path) -> list[Path]:

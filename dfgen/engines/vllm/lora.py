@@ -38,11 +38,11 @@ class Adapter:
         return next(rank for rank in _RANKS if rank >= self.rank)
 
 
-def read_adapter(directory: str) -> Adapter:
-    """Read an adapter as PEFT writes it.
+def find_adapter(directory: str) -> tuple[Path, Path, Path]:
+    """Find an adapter as PEFT writes it: its directory, config and weights.
 
     Raises:
-        EngineError: no such directory, no adapter in it, or a rank that vLLM does not take.
+        EngineError: no such directory, or no adapter in it.
     """
     path = Path(directory).expanduser()
     config, weights = path / _CONFIG, [path / name for name in _WEIGHTS if (path / name).is_file()]
@@ -53,6 +53,16 @@ def read_adapter(directory: str) -> Adapter:
             where=str(path.absolute()),
             hint="Name a directory written by PEFT's save_pretrained().",
         )
+    return path, config, weights[0]
+
+
+def read_adapter(directory: str) -> Adapter:
+    """Read an adapter as PEFT writes it.
+
+    Raises:
+        EngineError: no such directory, no adapter in it, or a rank that vLLM does not take.
+    """
+    path, config, weights = find_adapter(directory)
     try:
         settings = json.loads(config.read_bytes())
         rank, base = int(settings["r"]), settings.get("base_model_name_or_path")
@@ -63,7 +73,7 @@ def read_adapter(directory: str) -> Adapter:
             f"the adapter's rank is {rank}; vLLM takes 1 to {_RANKS[-1]}.", where=str(config)
         )
     digest = hashlib.sha256(config.read_bytes())
-    with weights[0].open("rb") as file:
+    with weights.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return Adapter(path.resolve(), rank, base, digest.hexdigest())

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dfgen.config.engine import OpenAIConfig
+from dfgen.config.engine import EngineConfig, OpenAIConfig
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError, RowError
 from dfgen.records import Prompt, make_trajectory_id
@@ -60,6 +60,7 @@ class SampleStage:
         config = session.pipeline.policy
         if config is None:
             raise ConfigError("the pipeline has no policy section.")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             yield Tools(
                 session.pipeline,
@@ -90,22 +91,28 @@ def choose_retokenizer(session: Session) -> TextTokenizer | None:
     """Return what encodes texts that come without ids; None where they are refused.
 
     Raises:
-        ConfigError: the policy's section asks its server for no token ids, and does not say that
-            encoding the text again will do.
+        ConfigError: see `check_token_ids`.
     """
     policy = session.pipeline.policy
-    if not isinstance(policy, OpenAIConfig):
-        return None
-    if policy.retokenize:
-        return session.tokenizer
-    if not policy.return_token_ids:
+    check_token_ids(policy)
+    wanted = isinstance(policy, OpenAIConfig) and policy.retokenize
+    return session.tokenizer if wanted else None
+
+
+def check_token_ids(policy: EngineConfig | None) -> None:
+    """Refuse a policy of which no answer would have token ids.
+
+    Raises:
+        ConfigError: its section asks its server for none, and does not say that encoding the text
+            again will do.
+    """
+    if isinstance(policy, OpenAIConfig) and not (policy.retokenize or policy.return_token_ids):
         raise ConfigError(
             "sampling needs token ids, and return_token_ids is false.",
             where="policy",
             hint="Set it to true for a server that gives them (`vllm serve`, SGLang), or "
             "`retokenize: true` to encode the text again.",
         )
-    return None
 
 
 class Sampling:
@@ -219,7 +226,9 @@ class Sampling:
             graded=written,
         )
         journal = self.session.journal("sample", shard)
-        state.add([Draw.model_validate(record) for record in journal.replay()])
+        draws = [Draw.model_validate(record) for record in journal.replay()]
+        # The prompt of a draw may have been dropped since (`prompts.missing`).
+        state.add([draw for draw in draws if draw.prompt_id in state.keys])
         self.grading.take(state)
         cells = {make_trajectory_id(each, index) for each in state.keys for index in range(size)}
         self.session.progress.advance(len(state.done & cells))

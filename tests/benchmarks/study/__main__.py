@@ -2,6 +2,7 @@
 
     tune     choose learning rates (chains first, then steps) and write rates.json
     run      do every planned run that has no row yet, and merge the rows
+    explore  the same for the arms that were made after results had been seen
     tables   print the tables from results.parquet
     plots    draw the plots from it (needs matplotlib)
 
@@ -18,7 +19,17 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tests.benchmarks.study.plan import RATES, TUNED_ARMS, Job, find_starts, list_study, list_tuning
+from tests.benchmarks.study.plan import (
+    RATES,
+    TUNED_ARMS,
+    Job,
+    find_starts,
+    list_explored,
+    list_study,
+    list_tuning,
+    list_wider_tuning,
+    read_rates,
+)
 from tests.benchmarks.study.results import Results
 from tests.benchmarks.study.run_one import do_run
 
@@ -57,7 +68,10 @@ def say(settings, seed, figures) -> None:  # type: ignore[no-untyped-def]
 
 
 def choose_rates(results: Results, task: str) -> dict[str, float]:
-    """Choose the rate of each family: the best mean of greedy and T = 1 accuracy over the seeds."""
+    """Choose the rate of each family: the best mean of greedy and T = 1 accuracy over the seeds.
+
+    Of equal ones the smaller rate.
+    """
     rows = [r for r in results.read() if r["purpose"] == "tune" and r["task"] == task]
     rates = {}
     for arm in TUNED_ARMS:
@@ -67,7 +81,8 @@ def choose_rates(results: Results, task: str) -> dict[str, float]:
                 mean = (row["greedy_accuracy"] + row["sampled_accuracy"]) / 2
                 scores.setdefault(row["rate"], []).append(mean)
         if scores:
-            rates[f"{task}/{arm}"] = max(scores, key=lambda rate: float(np.mean(scores[rate])))
+            means = {rate: float(np.mean(scores[rate])) for rate in sorted(scores)}
+            rates[f"{task}/{arm}"] = max(means, key=means.__getitem__)
     return rates
 
 
@@ -77,6 +92,7 @@ def tune(results: Results, until: float) -> None:
     for task in ("chains", "steps"):
         if find_starts(task) and not any(name.startswith(f"{task}/") for name in rates):
             do_jobs(list_tuning(task), results, until)
+            do_jobs(list_wider_tuning(task, choose_rates(results, task)), results, until)
             rates |= choose_rates(results, task)
             RATES.write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
 
@@ -86,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("tune", "run", "tables", "plots"))
+    parser.add_argument("command", choices=("tune", "run", "explore", "tables", "plots"))
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
     arguments = parser.parse_args()
     results, until = Results(), time.time() + 60 * arguments.minutes
@@ -94,14 +110,16 @@ def main() -> None:
         tune(results, until)
     elif arguments.command == "run":
         do_jobs(list_study(), results, until)
+    elif arguments.command == "explore":
+        do_jobs(list_explored(), results, until)
     elif arguments.command == "tables":
         from tests.benchmarks.study.tables import print_tables
 
-        print_tables(results.read())
+        print_tables(results.read(), read_rates())
     else:
         from tests.benchmarks.study.plots import draw_plots
 
-        draw_plots(results.read(), results.table.parent)
+        draw_plots(results.read(), read_rates(), results.table.parent)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,12 @@ from dfgen.trainers.advantages import MASKED, NOTHING, Answers, Plan, plan_answe
 from tests.benchmarks.study.arms import ARMS, Arm
 from tests.benchmarks.study.arms.arm import Failed, Floats
 from tests.benchmarks.study.objective import compute_loss
-from tests.benchmarks.study.repairers import repair_answer
+from tests.benchmarks.study.repairers import repair_answers
 from tests.benchmarks.study.sampler import Completion, Prompts, draw_completions
 from tests.benchmarks.study.scoring import Row, score_rows
 from tests.benchmarks.study.settings import Settings
 from tests.benchmarks.study.tasks import TASKS, Problem, Task
+from tests.benchmarks.study.values import Valuer, Values
 
 BETAS, MAX_NORM, DECAY = (0.9, 0.95), 1.0, 0.4
 MAX_EDIT_RATIO = 0.3
@@ -50,6 +51,7 @@ class Sampled:
     wrong_weights: Floats | None = None
     new_weights: Floats | None = None
     repair_logprobs: Tensor | None = None
+    values: Values | None = None
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Bill:
     Attributes:
         sampled: tokens drawn from the policy for training.
         repairs: tokens of the repairs that were asked for, accepted or not.
+        continued: tokens of continuations drawn to value masks.
         gradient: tokens with a factor that is not zero, over all passes.
         trained: tokens of answers and repairs that went through the network to be trained on.
         rewards: share of right answers, by round.
@@ -68,6 +71,7 @@ class Bill:
 
     sampled: int = 0
     repairs: int = 0
+    continued: int = 0
     gradient: int = 0
     trained: int = 0
     rewards: list[float] = field(default_factory=list)
@@ -163,16 +167,38 @@ def sample_answers(
             text = read_text(run.tokenizer, completion.ids)
             right = problems[index].is_right(text)
             answers.append(Sampled(index, completion, text, right))
-    for answer in answers:
-        if not answer.right:
-            repair(run, problems[answer.problem], answer, rng)
     wrong = [answer for answer in answers if not answer.right]
+    repair(run, problems, wrong, rng)
     found = [answer.diff for answer in wrong if answer.diff is not None]
     run.bill.sampled += sum(len(answer.completion.ids) for answer in answers)
     run.bill.rewards.append(1 - len(wrong) / len(answers))
     run.bill.repaired.append(len(found) / max(1, len(wrong)))
     run.bill.masked.append(float(np.mean([d.loss_mask.mean() for d in found])) if found else 0.0)
+    if run.arm.draws:
+        value_answers(run, problems, prompts, answers)
     return answers
+
+
+def value_answers(
+    run: Run, problems: list[Problem], prompts: Prompts, answers: list[Sampled]
+) -> None:
+    """Value the masked runs of wrong answers by continuations that the policy draws."""
+    repaired = [answer for answer in answers if answer.diff is not None]
+    # A stream of its own: every arm samples the same answers until its weights differ.
+    generator = torch.Generator().manual_seed(1_000_000 * run.seed + len(run.bill.rewards))
+    valuer = Valuer(
+        run.model,
+        run.tokenizer,
+        problems,
+        prompts,
+        run.task.max_tokens,
+        run.arm.draws,
+        generator,
+    )
+    found = valuer.value([(a.problem, a.diff) for a in repaired if a.diff is not None])
+    for answer, values in zip(repaired, found, strict=True):
+        answer.values = values
+    run.bill.continued += valuer.tokens
 
 
 def read_text(tokenizer: TextTokenizer, ids: list[int]) -> str:
@@ -180,16 +206,20 @@ def read_text(tokenizer: TextTokenizer, ids: list[int]) -> str:
     return tokenizer.decode(ids).removesuffix("<|end|>")
 
 
-def repair(run: Run, problem: Problem, answer: Sampled, rng: np.random.Generator) -> None:
-    """Repair a wrong answer and compare the two."""
+def repair(
+    run: Run, problems: list[Problem], wrong: list[Sampled], rng: np.random.Generator
+) -> None:
+    """Repair wrong answers and compare each with its repair."""
     settings = run.settings
-    text = repair_answer(problem, answer.text, settings.repairer, rng)
-    run.bill.repairs += len(run.tokenizer.encode(text))
-    if (settings.verified and not problem.is_right(text)) or text == answer.text:
-        return
-    diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
-    if diff.quality.edit_ratio <= MAX_EDIT_RATIO:
-        answer.diff = diff
+    asked = [(problems[answer.problem], answer.text) for answer in wrong]
+    for answer, text in zip(wrong, repair_answers(asked, settings.repairer, rng), strict=True):
+        run.bill.repairs += len(run.tokenizer.encode(text))
+        is_right = problems[answer.problem].is_right(text)
+        if (settings.verified and not is_right) or text == answer.text:
+            continue
+        diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
+        if diff.quality.edit_ratio <= MAX_EDIT_RATIO:
+            answer.diff = diff
 
 
 def plan_rows(run: Run, prompts: Prompts, answers: list[Sampled]) -> list[Row]:
@@ -272,6 +302,7 @@ def weigh_masks(run: Run, answers: list[Sampled]) -> None:
             answer.completion.logprobs.numpy(),
             None if scores is None else scores.numpy(),
             rng,
+            answer.values,
         )
         answer.wrong_weights, answer.new_weights = run.arm.mask(failed)
 
@@ -287,15 +318,22 @@ def balance_rows(rows: list[Row]) -> None:
 
 def take_step(
     run: Run, optimiser: torch.optim.AdamW, prompts: Prompts, rows: list[Row], tokens: int
-) -> None:
-    """Take one step on the rows of some questions, whose sampled answers have so many tokens."""
+) -> float:
+    """Take one step on the rows of some questions, whose sampled answers have so many tokens.
+
+    Returns:
+        The loss before the step; 0 where no row is left to train on.
+    """
     if not rows:
-        return
+        return 0.0
+    total = 0.0
     optimiser.zero_grad(set_to_none=True)
     for part, scores in score_rows(run.model, prompts, rows):
         loss = compute_loss(part, scores, divisor=tokens, clip=run.settings.clip)
         loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), MAX_NORM)
     optimiser.step()
     run.bill.gradient += sum(int((row.factors != 0).sum()) for row in rows)
     run.bill.trained += sum(len(row.ids) for row in rows)
+    return total

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
+from tests.benchmarks.study.arms import ARMS, EXPLORED_ARMS, MAIN_ARMS
+from tests.benchmarks.study.arms.explored import EXPLORED
 from tests.benchmarks.study.settings import REGIMES, Settings
 from tests.benchmarks.study.tasks import TASKS
 
@@ -15,8 +17,12 @@ RATES = Path(__file__).parent / "rates.json"
 
 SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
+EXPLORE_SEEDS = (6, 7, 8)
+EXPLORE_QUESTIONS = 600
 #: The first rate is tried for every arm, then the next one.
 TUNE_GRID = (1e-4, 3e-5, 3e-4)
+#: Tried with every seed for an arm whose best rate of the grid is its highest.
+WIDER_RATE = 1e-3
 TUNE_START = "30"
 TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
@@ -57,6 +63,22 @@ def list_tuning(task: str) -> Iterator[Job]:
                 yield settings.change(purpose="tune", test_questions=TUNE_QUESTIONS), seed
 
 
+def list_wider_tuning(task: str, chosen: dict[str, float]) -> Iterator[Job]:
+    """Yield runs at a higher rate for the arms whose chosen rate is the highest of the grid."""
+    edge = [arm for arm in TUNED_ARMS if chosen.get(f"{task}/{arm}") == max(TUNE_GRID)]
+    for settings, seed in list_tuning(task):
+        if settings.arm in edge and settings.rate == max(TUNE_GRID):
+            yield settings.change(rate=WIDER_RATE), seed
+
+
+def is_current(row: dict[str, Any], rates: dict[str, float]) -> bool:
+    """Say whether a row was made with the rate that its arm has now.
+
+    Rows of rates that were given up stay in results.parquet; tables and plots leave them out.
+    """
+    return row["arm"] == "start" or row["rate"] == find_rate(rates, row["task"], row["arm"])
+
+
 def list_cell(
     task: str,
     start: str,
@@ -75,7 +97,8 @@ def list_cell(
 
 def list_study() -> Iterator[Job]:
     """Yield every run that is planned, most wanted first."""
-    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, "start"))
+    later = tuple(arm.name for arm in EXPLORED)
+    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, *later, "start"))
     for task in TASKS:
         for start in find_starts(task):
             # The model as it is: nothing is trained.
@@ -89,10 +112,21 @@ def list_study() -> Iterator[Job]:
         for start in find_starts("chains"):
             for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
                 yield settings.change(repairer=repairer, verified=verified), seed
+    for start in find_starts("steps"):
+        for settings, seed in list_cell("steps", start, "rounds", with_repairs, SEEDS):
+            yield settings.change(repairer="learned"), seed
     yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+
+
+def list_explored() -> Iterator[Job]:
+    """Yield the runs of arms that were made after results had been seen, and what they rival."""
+    for settings, seed in list_cell(
+        "chains", "10", "rounds", ("sft", "df+new", *EXPLORED_ARMS), EXPLORE_SEEDS
+    ):
+        yield settings.change(purpose="explore", test_questions=EXPLORE_QUESTIONS), seed
 
 
 def list_compute() -> Iterator[Job]:

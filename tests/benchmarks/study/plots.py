@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.study.arms import MAIN_ARMS
+from tests.benchmarks.study.plan import is_current
 from tests.benchmarks.study.tables import is_plain, list_cells, name_cell
 
 Row = dict[str, Any]
 
 
-def draw_plots(rows: list[Row], folder: Path) -> None:
+def draw_plots(rows: list[Row], rates: dict[str, float], folder: Path) -> None:
     """Write for each table accuracy.png (arms by start) and curves.png (reward by round)."""
     import matplotlib
 
     matplotlib.use("Agg")
-    rows = [row for row in rows if row["purpose"] == "study"]
+    rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
     starts = {(r["task"], r["start"]): r for r in rows if r["arm"] == "start"}
     trained = [row for row in rows if row["arm"] in MAIN_ARMS and is_plain(row)]
     for cell in list_cells(trained):

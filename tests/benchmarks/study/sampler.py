@@ -104,6 +104,47 @@ def draw_completions(
     return drawn
 
 
+@torch.no_grad()
+def continue_completions(
+    model: LlavaForConditionalGeneration,
+    prompts: Prompts,
+    prefixes: list[tuple[int, list[int]]],
+    copies: int,
+    *,
+    max_tokens: int,
+    generator: torch.Generator | None,
+) -> list[list[Completion]]:
+    """Draw ``copies`` continuations of each prefix, at temperature 1 or greedily.
+
+    Args:
+        prefixes: index of a prompt, and the first tokens of an answer to it, without its end.
+        max_tokens: of the whole answer.
+
+    Returns:
+        For each prefix its continuations, without the prefix; none where it has ``max_tokens``.
+    """
+    drawn: list[list[Completion]] = [[] for _ in prefixes]
+    by_length: dict[tuple[int, int], list[int]] = {}
+    for index, (prompt, ids) in enumerate(prefixes):
+        by_length.setdefault((len(prompts.ids[prompt]), len(ids)), []).append(index)
+    for (_, given), same in sorted(by_length.items()):
+        chunk = max(1, ROWS // copies)
+        for start in range(0, len(same), chunk):
+            chosen = same[start : start + chunk]
+            asked = [prefixes[index][0] for index in chosen]
+            ids = torch.tensor([prompts.ids[prompt] for prompt in asked])
+            embedded = embed_prompts(model, ids, prompts.pixel_values[asked])
+            if given:
+                begun = torch.tensor([prefixes[index][1] for index in chosen])
+                own = model.model.language_model.embed_tokens(begun)
+                embedded = torch.cat([embedded, own], 1)
+            if given < max_tokens:
+                rows = draw_rows(model, embedded, copies, max_tokens - given, generator)
+                for place, index in enumerate(chosen):
+                    drawn[index] = rows[place * copies : (place + 1) * copies]
+    return drawn
+
+
 def draw_rows(
     model: LlavaForConditionalGeneration,
     embedded: Tensor,

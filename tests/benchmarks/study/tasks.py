@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from dfgen.demo import locate_model
 from dfgen.demo.batches import draw_wording, render_policy_prompt
-from dfgen.demo.drawing import draw_pictures
+from dfgen.demo.drawing import EMPTY, draw_pictures
 from dfgen.demo.evaluate import is_right as is_step_right
+from dfgen.demo.questions import SORTS
 from dfgen.demo.scenes import draw_facts
 from dfgen.demo.truth import closest_repair, true_repair
 from tests.benchmarks.study.chain_truth import is_right, read_chain, repair_chain
@@ -85,18 +86,27 @@ def draw_chain_problems(
 
 
 def draw_step_problems(
-    rng: np.random.Generator, count: int, kinds: Sequence[str], total: tuple[int, int]
+    rng: np.random.Generator, count: int, kinds: Sequence[str], strangers: tuple[int, int]
 ) -> list[Problem]:
-    """Draw the demo's questions; the more objects of the two sorts in all, the harder.
+    """Draw the demo's questions; the more objects of other sorts are added, the harder.
 
-    Questions of other kinds, or with fewer or more objects, are passed over.
+    What is asked about, and so how often each answer is right, stays as the demo has it: a hard
+    question cannot be answered by knowing which answers are frequent among hard ones.
+
+    Args:
+        strangers: fewest and most objects of sorts that are not asked about, put into cells that
+            the demo leaves empty, while there are any.
     """
     problems: list[Problem] = []
     while len(problems) < count:
         facts = draw_facts(rng, 1)
-        fits = total[0] <= int(facts.counts[0].sum()) <= total[1]
-        if not fits or facts.kinds[0] != kinds[len(problems) % len(kinds)]:
+        if facts.kinds[0] != kinds[len(problems) % len(kinds)]:
             continue
+        cells = facts.layout.cells[0]
+        added = int(rng.integers(strangers[0], strangers[1] + 1))
+        places = rng.permutation(np.flatnonzero(cells == EMPTY))[:added]
+        sorts = [sort for sort in range(len(SORTS)) if sort not in facts.sorts[0]]
+        cells[places] = rng.choice(sorts, size=len(places))
         problems.append(make_step_problem(facts, facts.truth(0)))
     return problems
 
@@ -130,7 +140,7 @@ TASKS = {
         untrained=("compare",),
         max_tokens=56,
         model=locate_model("policy"),
-        starts={"30": (7, 7), "55": (0, 8)},
+        starts={"10": (8, 10), "30": (4, 5), "55": (0, 0)},
         draw=draw_step_problems,
     ),
 }

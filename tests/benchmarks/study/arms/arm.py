@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dfgen.diff import PairDiff
 from dfgen.trainers.recipe import Recipe
+from tests.benchmarks.study.values import Values
 
 Floats = NDArray[np.float32]
 
@@ -23,12 +24,14 @@ class Failed:
         logprobs: float32[T], under the policy that sampled it.
         repair_logprobs: float32[U] under the same policy, if the arm asked for them.
         rng: for masks that are drawn.
+        values: by the policy's continuations, if the arm asked for them.
     """
 
     diff: PairDiff
     logprobs: Floats
     repair_logprobs: Floats | None
     rng: np.random.Generator
+    values: Values | None = None
 
 
 Mask = Callable[[Failed], tuple[Floats, Floats]]
@@ -49,6 +52,7 @@ class Arm:
         recipe: which answers and repairs are trained on, by which loss and factor.
         mask: weights of tokens on both sides.
         scores_repairs: the mask needs the repairs' log-probs: one more forward pass.
+        draws: continuations of each prefix that the mask needs; 0: it needs none.
     """
 
     name: str
@@ -56,3 +60,4 @@ class Arm:
     recipe: Recipe
     mask: Mask = use_difference
     scores_repairs: bool = False
+    draws: int = 0

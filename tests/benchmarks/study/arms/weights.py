@@ -3,12 +3,14 @@
 A consequence only carries on what an earlier mistake began. `consequences W`: dfgen's textual rule
 gives such tokens the weight W on the failed side; on the repair's side they keep 1. Counterfactual:
 a new token of the repair weighs 1 - p, where p is what the policy itself gives it after the
-repaired beginning; a changed token of the failed side weighs what stands in its place.
+repaired beginning; a changed token of the failed side weighs what stands in its place. Value: a
+token of the failed side weighs the share of the policy's success that was lost at its hunk.
 """
 
 import numpy as np
 
 from dfgen.diff import PairDiff
+from dfgen.diff.weights import value_weights
 from dfgen.trainers.recipe import RECIPES
 from tests.benchmarks.study.arms.arm import Arm, Failed, Floats, Mask, use_difference
 
@@ -55,6 +57,19 @@ def weigh_counterfactually(failed: Failed) -> tuple[Floats, Floats]:
     return wrong, right * surprise
 
 
+def weigh_by_value(failed: Failed) -> tuple[Floats, Floats]:
+    """Weigh the failed side by the continuations of its prefixes, as `mask.value: alone` does."""
+    wrong, right = use_difference(failed)
+    assert failed.values is not None
+    # Where no continuation of the question ended right, there is no success to take a share of.
+    if failed.values.start > 0:
+        wrong = value_weights(failed.diff, failed.values.drops, failed.values.start)
+    return wrong, right
+
+
+#: Continuations of each prefix: few, as every round needs thousands.
+DRAWS = 4
+
 WEIGHTS = (
     Arm("df, consequences 0", "df", DF, weigh_consequences(0.0)),
     Arm("df, consequences .2", "df", DF, weigh_consequences(0.2)),
@@ -62,4 +77,6 @@ WEIGHTS = (
     Arm("df+new, consequences 0", "df+new", NEW, weigh_consequences(0.0)),
     Arm("df+new, consequences 0 on both sides", "df+new", NEW, weigh_consequences(0.0, both=True)),
     Arm("df+new, counterfactual", "df+new", NEW, weigh_counterfactually, scores_repairs=True),
+    Arm("df, value", "df", DF, weigh_by_value, draws=DRAWS),
+    Arm("df+new, value", "df+new", NEW, weigh_by_value, draws=DRAWS),
 )

@@ -1,0 +1,129 @@
+"""Says what is about to run, and holds what several checks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfgen.config.engine import EngineConfig
+from dfgen.config.pipeline import Pipeline, name_tokenizer
+from dfgen.stages.first_rows import FirstRows, read_first_rows
+from dfgen.stages.work import is_wanted
+from dfgen.store.layout import MANIFEST, STAGES, Stage, list_inputs
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
+    from dfgen.tokens.tokenizer import TextTokenizer
+
+FIRST_ROWS = 20
+"""Rows of the source that are looked at; enough to see a wrong column, and read in a moment."""
+
+REGRADE = "regrade"
+"""Stands for a stage, of a run whose answers are graded anew."""
+
+
+@dataclass(frozen=True)
+class EngineUse:
+    """An engine that a stage is about to load or to reach.
+
+    Attributes:
+        stage: that needs it.
+        section: of the pipeline file, for messages.
+        config: that section.
+        first: whether no other engine is used before it: what it needs must be there now. A server
+            of a later stage may still be started meanwhile.
+    """
+
+    stage: Stage
+    section: str
+    config: EngineConfig
+    first: bool
+
+
+class Scope:
+    """What is about to run.
+
+    Args:
+        pipeline: the effective settings.
+        stages: that will be run, in order.
+        out: the run directory, there or not; None: nobody knows yet.
+        network: whether servers and the Hub may be asked.
+        first_rows: rows of the source to look at.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        stages: Sequence[Stage],
+        out: Path | None = None,
+        *,
+        network: bool = True,
+        first_rows: int = FIRST_ROWS,
+    ) -> None:
+        self.pipeline = pipeline
+        self.out = out
+        self.network = network
+        self.stages = tuple(_list_open(pipeline, stages, self.run))
+        self._first_rows = first_rows
+
+    @cached_property
+    def run(self) -> Run | None:
+        """The run as it is; None if there is none yet. Raises `StorageError`."""
+        from dfgen.store.run import Run
+
+        if self.out is None or not (self.out / MANIFEST).exists():
+            return None
+        return Run.open_or_create(self.out, None)
+
+    @cached_property
+    def rows(self) -> FirstRows:
+        """The first rows. Raises `InputError`."""
+        return read_first_rows(self.pipeline, self._first_rows, self.run)
+
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """The policy's tokenizer. Raises `ConfigError`, `InputError`."""
+        from dfgen.tokens.loading import load_tokenizer
+
+        return load_tokenizer(*name_tokenizer(self.pipeline))
+
+    def list_engines(self) -> list[EngineUse]:
+        """List the engines of the stages to run, in the order of their use."""
+        pipeline = self.pipeline
+        named = {
+            "sample": ("policy", pipeline.policy),
+            "repair": ("repair.engine", pipeline.repair.engine),
+            "score": ("score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
+            "value": ("value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
+        }
+        uses: list[EngineUse] = []
+        for stage in self.stages:
+            section, config = named.get(stage, ("", None))
+            known = [use for use in uses if use.config == config]
+            if config is not None and not known:
+                uses.append(EngineUse(stage, section, config, first=not uses))
+        return uses
+
+
+def _list_open(pipeline: Pipeline, stages: Sequence[Stage], run: Run | None) -> Iterator[Stage]:
+    """The stages that the pipeline has and that have something left to do."""
+    fresh = run is None
+    for stage in stages:
+        if stage == REGRADE:
+            yield stage
+        elif stage == "prompts":
+            if run is None or run.manifest.get_stage("prompts").state != "done":
+                fresh = True
+                yield stage
+        elif is_wanted(pipeline, stage) and (fresh or _is_open(run, stage)):
+            fresh = fresh or stage in STAGES
+            yield stage
+
+
+def _is_open(run: Run | None, stage: Stage) -> bool:
+    assert run is not None
+    shards = run.table(list_inputs(stage)[0]).shards()
+    return any(not run.is_done(stage, shard) for shard in shards)
