@@ -26,7 +26,7 @@ from pathlib import Path
 from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
 from dfgen.regular_files import check_regular, read_at_most
-from dfgen.store.atomic_files import create_file
+from dfgen.store.atomic_files import create_file, open_unnamed
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.manifest import format_now
 from dfgen.store.os_errors import explain_os_errors
@@ -132,6 +132,13 @@ class FileLock:
 
     def _measure_age(self, modified: float) -> float:
         """Seconds since the last renewal by the clock of the file system, not of this host."""
+        descriptor = open_unnamed(self.path.parent)
+        if descriptor is not None:
+            try:
+                now = os.fstat(descriptor).st_mtime
+            finally:
+                os.close(descriptor)
+            return max(0.0, now - modified)
         probe = self.path.with_name(f"{TEMPORARY_PREFIX}clock.{secrets.token_hex(4)}.tmp")
         try:
             probe.touch(exist_ok=False)
