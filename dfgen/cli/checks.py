@@ -34,6 +34,12 @@ def _note_choice(context: click.Context, parameter: click.Parameter, value: bool
     context.meta[_UNCHECKED] = value
 
 
+def is_check_wanted() -> bool:
+    """Say whether the command that runs was not given `--no-check`."""
+    context = click.get_current_context(silent=True)
+    return context is None or not context.meta.get(_UNCHECKED)
+
+
 def refuse_problems(pipeline: Pipeline, stages: Sequence[Stage], out: Path) -> None:
     """Look for what stands in the way of these stages, unless `--no-check` was given.
 
@@ -43,8 +49,7 @@ def refuse_problems(pipeline: Pipeline, stages: Sequence[Stage], out: Path) -> N
         ConfigError: lists everything that stops the run, all at once.
         StorageError: the run directory cannot be read.
     """
-    context = click.get_current_context(silent=True)
-    if context is not None and context.meta.get(_UNCHECKED):
+    if not is_check_wanted():
         return
     from dfgen.check.checking import find_problems
     from dfgen.check.finding import list_errors, make_error

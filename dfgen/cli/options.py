@@ -40,9 +40,10 @@ def pipeline_options(function: F) -> F:
         click.option(
             "--out",
             "-o",
-            required=True,
+            callback=_require_out,
             type=click.Path(file_okay=False, path_type=Path),
-            help="Run directory: made if it is not there, continued if it is.",
+            help="Run directory: made if it is not there, continued if it is. Needed unless with "
+            "--dry-run.",
         ),
         click.option(
             "--set",
@@ -55,6 +56,7 @@ def pipeline_options(function: F) -> F:
         click.option(
             "--dry-run",
             is_flag=True,
+            is_eager=True,  # before --out, which it makes needless
             help="Show the first prompts as the model gets them, and what the run would cost.",
         ),
         add_no_check,
@@ -64,6 +66,14 @@ def pipeline_options(function: F) -> F:
     for decorate in reversed(decorators):
         function = decorate(function)
     return function
+
+
+def _require_out(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Path | None:
+    if value is None and not context.params.get("dry_run") and not context.resilient_parsing:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return value
 
 
 def section_options(section: str, dry_run: str) -> Callable[[F], F]:

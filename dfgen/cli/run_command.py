@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+ALL_STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "score", "value", "mask")
+"""In the order of the work."""
+
 
 def drive(
     pipeline: Pipeline,

@@ -47,11 +47,10 @@ def command(
     from dfgen.check.checking import find_problems
     from dfgen.check.finding import list_errors
     from dfgen.check.scope import Scope
-    from dfgen.store.layout import STAGES, list_side_stages
+    from dfgen.cli.run_command import ALL_STAGES
 
     effective = read_pipeline(pipeline, settings, limit)
-    stages = (*STAGES[:-1], *list_side_stages(), STAGES[-1])
-    findings = find_problems(Scope(effective, stages, out, network=not offline))
+    findings = find_problems(Scope(effective, ALL_STAGES, out, network=not offline))
     errors = len(list_errors(findings))
     if as_json:
         listed = [finding.to_json() for finding in findings]

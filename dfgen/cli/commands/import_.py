@@ -42,6 +42,7 @@ def command(
             hint="`dfgen run` draws answers from a policy.",
         )
     if dry_run:
-        rehearse(effective, as_json=as_json)
+        # What taking the answers in costs is nothing; repairing them comes next.
+        rehearse(effective, ("prompts", "repair"), as_json=as_json, run=out)
     else:
         work(effective, out, ("prompts",), quiet=quiet, as_json=as_json)

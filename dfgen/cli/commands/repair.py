@@ -36,7 +36,8 @@ def command(
     """
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json, run=out)
+        # A run whose answers are not all there yet says what they cost, too.
+        rehearse(effective, ("prompts", "sample", "repair"), as_json=as_json, run=out)
         return
     work(effective, out, ("repair",), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:

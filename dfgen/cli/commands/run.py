@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
-from dfgen.cli.run_command import work
+from dfgen.cli.run_command import ALL_STAGES, work
 
 
 @click.command(
@@ -37,12 +37,6 @@ def command(
     """
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json, run=out)
+        rehearse(effective, ALL_STAGES, as_json=as_json, run=out)
     else:
-        work(
-            effective,
-            out,
-            ("prompts", "sample", "repair", "score", "value", "mask"),
-            quiet=quiet,
-            as_json=as_json,
-        )
+        work(effective, out, ALL_STAGES, quiet=quiet, as_json=as_json)

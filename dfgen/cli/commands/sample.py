@@ -56,7 +56,7 @@ def command(
         raise click.UsageError("--retry-max-tokens needs --retry length.")
     effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json)
+        rehearse(effective, ("prompts", "sample"), as_json=as_json, run=out)
         return
 
     def draw_again(session: Session) -> bool:

@@ -41,8 +41,8 @@ def estimate_values(session: Session) -> dict[str, Any]:
     """
     counts = dict.fromkeys(
         (
-            *("wrong answers", "rejects", "prefixes", "continuations"),
-            *("tokens of these, if as long as the answers", "tokens of their prompts and prefixes"),
+            *("wrong_answers", "rejects", "prefixes", "continuations"),
+            *("continuation_tokens", "prompt_and_prefix_tokens"),
         ),
         0,
     )
@@ -52,7 +52,7 @@ def estimate_values(session: Session) -> dict[str, Any]:
         for shard in session.list_unfinished("value"):
             state = take_stock(session, shard, chosen)
             refused = sum(isinstance(row, Reject) for row in state.plan.rows)
-            counts["wrong answers"] += len(state.plan.rows) - refused
+            counts["wrong_answers"] += len(state.plan.rows) - refused
             counts["rejects"] += refused
             prompts, answers = _read_lengths(session.run, shard)
             for prompt_id, keys in state.plan.keys.items():
@@ -64,9 +64,9 @@ def estimate_values(session: Session) -> dict[str, Any]:
                     counts["prefixes"] += 1
                     counts["continuations"] += left
                     rest = max(1, round(answers[prompt_id]) - given)
-                    counts["tokens of these, if as long as the answers"] += left * rest
+                    counts["continuation_tokens"] += left * rest
                     read = prompts[prompt_id] + given
-                    counts["tokens of their prompts and prefixes"] += left * read
+                    counts["prompt_and_prefix_tokens"] += left * read
     return counts
 
 
