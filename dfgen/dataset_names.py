@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 MANIFEST = "dfgen.json"
+MOST_BYTES = 1 << 28
+"""Of the manifest; a hundred thousand files take a tenth of it."""
 SPLIT = "train"
 
 TABLE_KEY = b"dfgen.table"

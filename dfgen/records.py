@@ -13,26 +13,12 @@ says "not computed", which is never the same as zero.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dfgen.arrow_types import Float32, Int8, Int16, Int32, Int64
 from dfgen.errors import RowError
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """Marks an annotation with the name of its Arrow type (`int8`, `float32`, ...)."""
-
-    name: str
-
-
-Int8 = Annotated[int, Arrow("int8")]
-Int16 = Annotated[int, Arrow("int16")]
-Int32 = Annotated[int, Arrow("int32")]
-Int64 = Annotated[int, Arrow("int64")]
-Float32 = Annotated[float, Arrow("float32")]
 
 
 class Record(BaseModel):
@@ -80,6 +66,9 @@ class Prompt(Record):
     """JSON object: the columns carried along."""
     precision: Int32 | None = None
     """Decimals to which the answer is stated; null: the source does not say."""
+    source_id: str | None = None
+    """The row's own id in the source (`prompts.columns.id`), once in a run; null where no column is
+    named, and in imports and pairs, whose ids are those of answers."""
 
 
 class VerdictInfo(BaseModel):
@@ -127,6 +116,9 @@ class Trajectory(Record):
     metadata: str
     """JSON object. Of an imported answer: what its source says about it. Of a sampled one: `{}`,
     or, after `--retry length`, the limit it was drawn with and the draws that it replaced."""
+    source_id: str | None = None
+    """The user's own id: of the prompt where the answer was sampled, of the answer itself where it
+    was imported (`imports.columns.id`); null where no column is named."""
 
 
 class Attempt(BaseModel):
@@ -330,6 +322,10 @@ class Mask(Record):
     drawn."""
     hunk_values: list[HunkValue] | None = None
     """One per hunk; null if not drawn (see `Value`)."""
+    source_id: str | None = None
+    """The trajectory's, or the pair's own (`pairs.columns.id`)."""
+    metadata: str | None = None
+    """JSON object of the columns that `mask.metadata` names; null where it names none."""
 
 
 class Score(Record):
@@ -410,6 +406,9 @@ class Value(Record):
     tokens: Int32
     """T, the length of the answer."""
     temperature: Float32
+    prefix: Literal["ids", "text"] | None
+    """How the policy was given the beginnings: as token ids, or as text, which a server encodes
+    anew and perhaps otherwise. null: ids, by a dfgen that knew nothing else."""
     drawn: Int32
     """Continuations drawn for this row and no earlier one: equal prefixes of a prompt share
     them."""
@@ -433,6 +432,8 @@ class Reject(Record):
     detail: str
     evidence: str
     """JSON object."""
+    source_id: str | None = None
+    """The user's own id of the row, as far as it was read; see `Prompt` and `Trajectory`."""
 
     @classmethod
     def from_error(

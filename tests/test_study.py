@@ -72,6 +72,19 @@ def test_both_tasks_grade_and_repair(name: str) -> None:
         assert not problem.is_right(text[:-3])
 
 
+def test_the_learned_editor_sees_the_picture_and_not_the_truth() -> None:
+    pytest.importorskip("torch")
+    from tests.benchmarks.study.repairers import repair_answers
+
+    rng = np.random.default_rng(0)
+    task = TASKS["steps"]
+    problems = task.draw(rng, 12, task.trained, (0, 0))
+    wrong = [(problem, spoil_repair(problem.write(rng), rng)) for problem in problems]
+    repaired = repair_answers(wrong, "learned", rng)
+    right = [problem.is_right(text) for (problem, _), text in zip(wrong, repaired, strict=True)]
+    assert sum(right) >= 10
+
+
 def test_settings_are_told_apart() -> None:
     assert SMALL.hash == SMALL.change().hash
     others = {SMALL.change(rate=2e-4).hash, SMALL.change(arm="df").hash, SMALL.hash}

@@ -23,6 +23,7 @@ from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.estimate import FRAME_TOKENS, Estimate, Load
 from dfgen.stages.repair.prompt import fill_fields, load_template
 from dfgen.stages.sample.draws import write_chats
+from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import Stage
 
@@ -156,7 +157,6 @@ def _estimate_there(scope: Scope) -> Estimate:
     """What is left to repair of the answers that are on disk, counted row by row."""
     from dfgen.stages.repair.estimate import estimate_repairs
     from dfgen.stages.repair.remaining import iter_undecided
-    from dfgen.stages.session import Session
 
     run, config = scope.run, scope.pipeline.repair
     if run is None or not run.table("trajectories").shards():
@@ -167,8 +167,6 @@ def _estimate_there(scope: Scope) -> Estimate:
 
 def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
     """Scores and continuations: counted where the answers are there, bounded where they are not."""
-    from dfgen.stages.session import Session
-
     work = Work()
     run = scope.run
     if run is not None and run.table("trajectories").shards():
@@ -185,7 +183,7 @@ def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
     return work + Work(texts, _between(texts, read, read + longest), texts.times(pictures))
 
 
-def _count_side(session: Any, stage: Stage) -> Work:
+def _count_side(session: Session, stage: Stage) -> Work:
     if stage == "score":
         from dfgen.stages.score.settings import estimate_scores
 
@@ -198,7 +196,8 @@ def _count_side(session: Any, stage: Stage) -> Work:
     found = estimate_values(session)
     draws, read = found["continuations"], found["prompt_and_prefix_tokens"]
     longest = draws * session.pipeline.sample.max_tokens
-    return Work(Amount(draws, draws), Amount(read, read), Amount(), Amount(draws, longest))
+    work = Work(Amount(draws, draws), Amount(read, read), Amount(), Amount(draws, longest))
+    return work.priced(find_price(session.pipeline.continuer))
 
 
 def _measure(

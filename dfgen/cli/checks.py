@@ -40,10 +40,18 @@ def is_check_wanted() -> bool:
     return context is None or not context.meta.get(_UNCHECKED)
 
 
-def refuse_problems(pipeline: Pipeline, stages: Sequence[Stage], out: Path) -> None:
+def refuse_problems(
+    pipeline: Pipeline, stages: Sequence[Stage], out: Path, redone: Sequence[Stage] = ()
+) -> None:
     """Look for what stands in the way of these stages, unless `--no-check` was given.
 
     Warnings are printed on stderr.
+
+    Args:
+        pipeline: the effective settings.
+        stages: to be run.
+        out: the run directory.
+        redone: stages of which something is set aside first (`--redo`).
 
     Raises:
         ConfigError: lists everything that stops the run, all at once.
@@ -55,7 +63,7 @@ def refuse_problems(pipeline: Pipeline, stages: Sequence[Stage], out: Path) -> N
     from dfgen.check.finding import list_errors, make_error
     from dfgen.check.scope import Scope
 
-    findings = find_problems(Scope(pipeline, stages, out))
+    findings = find_problems(Scope(pipeline, stages, out, redone=redone))
     print_findings([finding for finding in findings if finding.level == "warning"])
     errors = list_errors(findings)
     if errors:

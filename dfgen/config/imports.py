@@ -18,7 +18,9 @@ class ImportColumns(Columns):
     model: str | None = None
     """Names the model row by row; otherwise `model` holds for all."""
     id: str | None = None
-    """The source's own name of the answer, kept so that people find it again."""
+    """Your own id of the answer. It travels as `source_id` to its trajectory, mask, exports and
+    rejects, and `dfgen inspect RUN --id ID` finds it. Several answers may share one (those of one
+    row do), and a row may lack it."""
     finish_reason: str | None = None
     """Why the model stopped (`stop`, `length`); unset or empty: unknown."""
     verdict: str | None = None

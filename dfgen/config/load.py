@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dfgen.config.complaints import explain_errors
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.section import list_sections
 from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import ConfigError
 
@@ -48,20 +49,51 @@ def load_pipeline(
     return check_pipeline(tree, str(path))
 
 
-def change_pipeline(tree: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Pipeline:
+def change_pipeline(
+    tree: Mapping[str, Any],
+    overrides: Sequence[str],
+    origin: str,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Pipeline:
     """Return a pipeline that is on record somewhere, with some fields set anew.
 
     Args:
         tree: as `Pipeline.model_dump` gives it; left as it is.
         overrides: as for `load_pipeline`.
         origin: names it in messages.
+        file: a YAML file, whole or of some fields only; what it does not name stays as it is on
+            record. Where it names another engine, nothing of the old one's section stays.
+        environ: as for `load_pipeline`.
 
     Raises:
         ConfigError: names the field.
     """
-    changed = copy.deepcopy(dict(tree))
+    changed: dict[str, Any] = copy.deepcopy(dict(tree))
+    if file is not None:
+        changed = _lay_over(changed, _read_yaml(file), [Pipeline])
+    for dotted, value in _read_environment(os.environ if environ is None else environ):
+        _assign(changed, dotted, value)
     _override(changed, overrides)
-    return check_pipeline(changed, origin)
+    return check_pipeline(changed, origin if file is None else f"{file}, laid over {origin}")
+
+
+def _lay_over(
+    old: Mapping[str, Any], new: Mapping[str, Any], models: Sequence[type[BaseModel]]
+) -> dict[str, Any]:
+    """Sections of these models with the fields of both, the new ones' where both have one."""
+    laid: dict[str, Any] = {**old, **new}
+    kinds = [tree.get("engine") for tree in (old, laid)]
+    if all(isinstance(kind, str) for kind in kinds) and kinds[0] != kinds[1]:
+        return dict(new)  # another engine has other fields
+    for name, value in new.items():
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        sections = [found for field in fields for found in list_sections(field.annotation)]
+        before = old.get(name)
+        if sections and isinstance(value, Mapping) and isinstance(before, Mapping):
+            laid[name] = _lay_over(before, value, sections)
+    return laid
 
 
 def make_pairs_pipeline(

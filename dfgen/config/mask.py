@@ -101,6 +101,11 @@ class MaskConfig(Section):
         "nothing was lost there. multiply: with the other weights there are; alone: instead of "
         "them; off: not at all. Without values nothing changes.",
     )
+    metadata: list[str] = Field(
+        default_factory=list,
+        description="Columns of `columns.metadata` (and `response_metadata`) that every mask "
+        "holds, too, as one JSON object in its column `metadata`; exports take it along.",
+    )
     max_cells: int = Field(
         default=1_000_000_000,
         ge=10_000,

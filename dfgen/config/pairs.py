@@ -24,7 +24,8 @@ class PairColumns(Columns):
     right: str = "right"
     """The corrected text."""
     id: str | None = None
-    """The row's own name; becomes `trajectory_id`."""
+    """Your own id of the pair; becomes `trajectory_id` and `source_id`. One that stood before is a
+    reject; a row without one is called by its file and line."""
     completion_ids: str | None = None
     """Token ids of the wrong text as they were sampled; otherwise it is encoded."""
 

@@ -73,6 +73,27 @@ class Pipeline(Section):
             raise ValueError("prompts and policy are needed (or imports, for existing answers)")
         return self
 
+    @model_validator(mode="after")
+    def _check_metadata(self) -> Pipeline:
+        if not self.mask.metadata:
+            return self
+        source = self.imports or self.prompts
+        if source is None:
+            raise ValueError("mask.metadata needs prompts or imports: other masks have their own")
+        if source.source == "demo":  # has columns of its own, whatever the file says
+            return self
+        known = list(source.columns.metadata)
+        if self.imports is not None:
+            columns = self.imports.columns
+            known += [*columns.response_metadata, *filter(None, [columns.verdict])]
+        for name in self.mask.metadata:
+            if name not in known:
+                raise ValueError(
+                    f"mask.metadata names {name!r}, which columns.metadata does not (it has: "
+                    f"{', '.join(known) or 'nothing'}); name it there, too"
+                )
+        return self
+
     @property
     def scorer(self) -> EngineConfig | None:
         """The engine that scores: the policy, or the same model in another engine."""
@@ -115,12 +136,6 @@ class Pipeline(Section):
         engine = self.continuer
         if engine is None:
             raise ValueError("value.engine is needed: imported answers name no policy to ask")
-        if engine.engine == "openai":
-            raise ValueError(
-                "the engine 'openai' cannot go on after given token ids: a server takes text and "
-                "may split it in another way than it was drawn; name the same model in "
-                "value.engine, as `engine: transformers` or `engine: vllm`"
-            )
         if self.value.choose_temperature(self.sample.temperature) == 0:
             raise ValueError(
                 "at temperature 0 every continuation of a prefix is the same, so there is no share "

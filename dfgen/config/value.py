@@ -17,8 +17,9 @@ class ValueConfig(Section):
     """Whether `dfgen run` draws them, between repair and mask. `dfgen value RUN` does so in any
     case."""
     engine: EngineConfig | None = None
-    """The same policy once more, where `policy` cannot go on after given ids: it is behind a
-    server, or the answers were imported. Unset: `policy` itself."""
+    """The same policy once more: where the answers were imported, or `policy` is behind a server. A
+    server goes on after text alone, and only if it has `continue_final_message` (vLLM, SGLang);
+    rows are then marked `prefix: text`. Unset: `policy` itself."""
     draws: int = Field(default=16, gt=0)
     """Continuations of each prefix."""
     temperature: float | None = Field(default=None, gt=0)

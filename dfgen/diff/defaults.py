@@ -29,6 +29,7 @@ _DEFAULTS = SimpleNamespace(
     steps="auto",
     consequence_weight=None,
     value="off",
+    metadata=[],
     max_cells=1_000_000_000,
     counterfactual="multiply",
 )

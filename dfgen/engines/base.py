@@ -20,6 +20,7 @@ from dfgen.errors import EngineError
 
 __all__ = [
     "PREFIX_IDS",
+    "PREFIX_TEXT",
     "SCORE",
     "SCORE_CONTRAST",
     "SCORE_TEMPERED",
@@ -117,6 +118,9 @@ class Request:
             on as if it had not been interrupted. Needs an engine with the feature `prefix_ids`;
             others raise `EngineError`. Ids that the model cannot be fed (see `ScoreRequest`) make
             a failed result with the reason `ids_invalid`.
+        prefix_text: the same as text, for an engine with the feature `prefix_text`: a server reads
+            it anew, so that its tokens need not be those of the ids it came from. Others raise
+            `EngineError`. At most one of the two is given.
     """
 
     key: str
@@ -128,6 +132,7 @@ class Request:
     with_logprobs: bool = True
     response_schema: dict[str, Any] | None = None
     prefix_ids: tuple[int, ...] = ()
+    prefix_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +236,8 @@ class ScoreResult:
 
 PREFIX_IDS = "prefix_ids"
 """Feature: `Request.prefix_ids` is followed."""
+PREFIX_TEXT = "prefix_text"
+"""Feature: `Request.prefix_text` is followed, or refused when the first such request comes."""
 SCORE = "score"
 """Feature: the engine is a `ScoringEngine`."""
 SCORE_CONTRAST = "score_contrast"
@@ -247,7 +254,7 @@ class EngineInfo:
     where it is not known (a hosted API).
     `hashes` holds sha256 digests of what shapes a prompt: tokenizer, processor, chat template.
     `features` are the optional parts of the protocol that the engine has, sorted: `prefix_ids`,
-    `score`, `score_contrast`, `score_tempered`.
+    `prefix_text`, `score`, `score_contrast`, `score_tempered`.
     """
 
     name: str
@@ -308,14 +315,14 @@ def require_scoring(engine: Engine) -> ScoringEngine:
 
 
 def require_continuing(engine: Engine) -> Engine:
-    """Return the engine as one that goes on after given ids (`Request.prefix_ids`).
+    """Return the engine as one that goes on after a given beginning, as ids or at least as text.
 
     Raises:
-        EngineError: it does not.
+        EngineError: it does neither.
     """
-    if PREFIX_IDS not in engine.info.features:
+    if not {PREFIX_IDS, PREFIX_TEXT} & set(engine.info.features):
         raise EngineError(
-            f"the engine {engine.info.name!r} cannot go on after given token ids with "
+            f"the engine {engine.info.name!r} cannot go on after the beginning of an answer with "
             f"{engine.info.model}.",
             hint="Use `engine: transformers` or `engine: vllm` with a model that is a decoder "
             "alone.",

@@ -31,6 +31,13 @@ def list_mask_fields() -> list[tuple[str, Any]]:
     ]
 
 
+def list_source_fields() -> list[tuple[str, Any]]:
+    """List what a row has of the user's source: the own id, and the columns of `mask.metadata`."""
+    import pyarrow as pa
+
+    return [("source_id", pa.string()), ("metadata", pa.string())]
+
+
 def relax(kind: pa.DataType) -> pa.DataType:
     """Return the same type with every part nullable."""
     import pyarrow as pa

@@ -26,7 +26,7 @@ from dfgen.export.writing import write_files
 from dfgen.pictures import VIEW
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.validate.files import check_files
+from dfgen.validate.files import find_damage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +67,7 @@ def export_tables(
     for table in chosen:
         check_sources(finished, table)
     _check_vacant(out, names, run.manifest.created)
-    refuse_damage(finished, check_files(finished.run))
+    refuse_damage(finished, find_damage(finished.run))
     lost = count_without_prompt(finished)
     sha256 = find_tokenizer_sha256(finished)
     tables: dict[str, TableEntry] = {}

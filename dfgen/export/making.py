@@ -11,14 +11,12 @@ from dfgen.export.columns import fit_column
 from dfgen.export.shard import read_shards
 from dfgen.export.tables import GROUPS, TABLES
 from dfgen.export.tables.table import ExportTable
-from dfgen.validate.files import find_missing
+from dfgen.validate.files import Damage, advise_repair, find_missing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dfgen.store.finished import FinishedRun
-
-SHOWN_PROBLEMS = 5
 
 
 def iter_tables(
@@ -110,12 +108,12 @@ def check_sources(finished: FinishedRun, table: ExportTable) -> None:
         )
 
 
-def refuse_damage(finished: FinishedRun, problems: Sequence[str]) -> None:
-    """Raise `InvalidDataError` if something is wrong with files of the run."""
-    if problems:
-        shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+def refuse_damage(finished: FinishedRun, damage: Sequence[Damage]) -> None:
+    """Raise `InvalidDataError` if files of the run are damaged; it names them all."""
+    if damage:
+        shown = "\n".join(f"  {each}" for each in damage)
         raise InvalidDataError(
-            f"{len(problems)} files of the run are damaged, so nothing is made of it:\n{shown}",
+            f"{len(damage)} files of the run are damaged, so nothing is made of it:\n{shown}",
             where=str(finished.run.root),
-            hint="`dfgen validate` lists them all.",
+            hint=advise_repair(finished.run, damage),
         )

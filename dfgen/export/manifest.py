@@ -20,7 +20,9 @@ from pydantic import (
     model_serializer,
 )
 
+from dfgen.dataset_names import MOST_BYTES
 from dfgen.errors import DamagedFileError, InputError
+from dfgen.regular_files import read_json
 from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
@@ -101,9 +103,9 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
         InputError: a newer dfgen wrote it.
     """
     try:
-        data = json.loads(path.read_bytes())
+        data = read_json(path, MOST_BYTES)
         written = str(data["format"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise DamagedFileError(
             "this is not the manifest of a data set.", where=str(path)
         ) from error

@@ -5,13 +5,14 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import get_args
 
+from dfgen.config.imports import ImportColumns
 from dfgen.config.prompts import AnswerType, Columns, SourceConfig
 from dfgen.errors import ConfigError, RowError
 from dfgen.prompts import demo_scenes
 from dfgen.prompts.answers import read_answer, read_precision, read_solution, write_value
 from dfgen.prompts.choices import find_answer_letter, mark_choices, read_choices
 from dfgen.prompts.columns import get_value
-from dfgen.prompts.identity import make_prompt_id
+from dfgen.prompts.identity import make_prompt_id, read_source_id
 from dfgen.prompts.image_cells import PictureReader, find_pictures
 from dfgen.prompts.metadata import write_metadata
 from dfgen.prompts.questions import (
@@ -83,7 +84,14 @@ class PromptAssembler:
             source=row.where,
             metadata=write_metadata({name: get_value(values, name) for name in columns.metadata}),
             precision=read_precision(get_value(values, columns.precision)),
+            source_id=self._read_source_id(row),
         )
+
+    def _read_source_id(self, row: SourceRow) -> str | None:
+        # Imported rows are answers, several of which may share a prompt: their ids are not its own.
+        if isinstance(self._columns, ImportColumns):
+            return None
+        return read_source_id(row.values, self._columns.id)
 
     def _check_count(self, cells: list[object], has_column: bool, text: str) -> None:
         least = self._config.images.min_per_prompt

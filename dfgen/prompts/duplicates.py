@@ -31,12 +31,11 @@ class DuplicateFinder:
             file: name of the row's file; rows of one file come one after the other.
             number: the row in its file, below 2**40.
         """
+        first = self.find(prompt_id)
+        if first is not None:
+            return first
         key = bytes.fromhex(prompt_id)
         start = self._find(self._table, self._capacity, key)
-        packed = int.from_bytes(self._table[start + _ID : start + _SLOT], "little")
-        if packed:
-            first = packed - 1
-            return f"{self._files[first >> _NUMBER_BITS]}:{first & ((1 << _NUMBER_BITS) - 1)}"
         if not self._files or self._files[-1] != file:
             self._files.append(file)
         # One more than the place, because zero marks an empty slot.
@@ -46,6 +45,16 @@ class DuplicateFinder:
         if self._used * 3 > self._capacity * 2:
             self._grow()
         return None
+
+    def find(self, prompt_id: str) -> str | None:
+        """Return `file:number` of the row with this id; None if there was none."""
+        key = bytes.fromhex(prompt_id)
+        start = self._find(self._table, self._capacity, key)
+        packed = int.from_bytes(self._table[start + _ID : start + _SLOT], "little")
+        if not packed:
+            return None
+        first = packed - 1
+        return f"{self._files[first >> _NUMBER_BITS]}:{first & ((1 << _NUMBER_BITS) - 1)}"
 
     @staticmethod
     def _find(table: bytearray, capacity: int, key: bytes) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.errors import InputError, guess_name
-from dfgen.prompts.bounded_reads import check_regular
+from dfgen.regular_files import check_regular
 
 _WHOLE = 1 << 30
 _END = 16 << 20

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from dfgen.errors import InputError
-from dfgen.prompts.bounded_reads import read_at_most
 from dfgen.prompts.files import explain_unreadable_file
+from dfgen.regular_files import read_at_most
 
 _LOOKED_AT = 64 * 1024
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import DfgenError, InputError
+from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
 from dfgen.prompts.columns import NAMED_LEVELS, check_columns
 from dfgen.prompts.files import describe_files
 from dfgen.prompts.hub_files import check_card, fetch_pictures
@@ -44,9 +45,14 @@ def read_hub(config: SourceConfig) -> Iterator[AnyRow]:
         columns = check_columns(config, _list_names(features or {}), path)
         top = [column for column in features or {} if _is_wanted(column, columns)]
         labels = _find_labels(features, top)
-        table = table.select_columns(top).decode(False)
-        for number, values in enumerate(table):
-            yield _complete_row(SourceRow(name, number, values, folder), labels, config, local)
+        # As Arrow, because one bad cell must not cost the rows that stand beside it.
+        table = table.select_columns(top).decode(False).with_format("arrow")
+        batches = table.iter(batch_size=BATCH_ROWS)
+        for number, values in enumerate(row for batch in batches for row in to_rows(batch)):
+            if isinstance(values, str):
+                yield UnreadableRow(name, number, values)
+            else:
+                yield _complete_row(SourceRow(name, number, values, folder), labels, config, local)
 
 
 def _complete_row(

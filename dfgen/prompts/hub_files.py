@@ -1,6 +1,6 @@
-"""Keeps a data set that `datasets` opens to its own files: its card and its rows were written by
-strangers, and could name any address or any file of this machine.
+"""Keeps a data set that `datasets` opens to its own files, whatever its card and rows name.
 
+Both were written by strangers, and could name any address or any file of this machine.
 `datasets` follows what a card lists under `data_files`, and fsspec what stands in a row
 (`zip://a.png::https://...`), so both are looked at before either is asked.
 """
@@ -15,8 +15,8 @@ from typing import Any
 from dfgen.config.prompts import SourceConfig
 from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import InputError, RowError
-from dfgen.prompts.bounded_reads import read_at_most
 from dfgen.prompts.inside import check_inside
+from dfgen.regular_files import read_at_most
 
 # As `datasets` and huggingface_hub name and read them.
 _CARD, _STANDALONE = "README.md", ".huggingface.yaml"

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dfgen.errors import RowError
+from dfgen.prompts.answers import write_value
+from dfgen.prompts.columns import get_value
 
 
 def make_prompt_id(
@@ -30,3 +35,25 @@ def make_prompt_id(
     fields = ["dfgen.prompt-id/1", question, list(choices), answer, list(image_sha256s)]
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def read_source_id(values: Mapping[str, Any], column: str | None) -> str | None:
+    """Read the user's own id of a row; None where no column is named. Numbers become text.
+
+    Raises:
+        RowError: `id_missing`: the cell is empty or holds no single value.
+    """
+    if column is None:
+        return None
+    try:
+        name = write_value(get_value(values, column))
+    except TypeError as error:
+        raise RowError("id_missing", f"the cell of column {column!r} is no id: {error}") from error
+    if name is None:
+        raise RowError("id_missing", f"the cell of column {column!r} is empty")
+    return name
+
+
+def hash_source_id(source_id: str) -> str:
+    """Compute 32 hex digits that stand for an own id of any length."""
+    return hashlib.sha256(source_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -16,12 +16,12 @@ from urllib.request import url2pathname
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import RowError
-from dfgen.prompts.bounded_reads import check_regular, read_at_most
 from dfgen.prompts.columns import MISSING, find_value, list_image_columns
 from dfgen.prompts.image_check import check_size, verify_image
 from dfgen.prompts.inside import check_inside
 from dfgen.prompts.rows import SourceRow
 from dfgen.records import Image, ImageInfo
+from dfgen.regular_files import check_regular, read_at_most
 
 _CACHED = 1024
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")

@@ -74,7 +74,7 @@ def read_trajectories(config: ImportConfig) -> Iterator[ImportedGroup | Reject]:
     groups: dict[str, list[int]] = {}
     with TempRecords() as waiting:
         for row in read_rows(config):
-            read = read_row(row, assemble)
+            read = read_row(row, assemble, config.columns.id)
             if isinstance(read, Reject):
                 yield read
                 continue

@@ -37,6 +37,11 @@ class Pair:
     right: str
     completion_ids: list[int] | None
 
+    @property
+    def source_id(self) -> str | None:
+        """The row's own name, if it has one."""
+        return None if self.row_id == self.prompt.source else self.row_id
+
 
 def read_pairs(config: PairsConfig) -> Iterator[Pair | Reject]:
     """Read one pair or one reject per row, in source order.

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.prompts import SourceConfig
+from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
 from dfgen.prompts.columns import NAMED_LEVELS, check_columns
 from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
-from dfgen.prompts.row_edge import make_storable
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
 ENDINGS = (".parquet",)
-# Rows hold pictures of up to megabytes; a batch stands in memory twice while it is converted.
-_BATCH_ROWS = 32
 
 
 def read_parquet(config: SourceConfig) -> Iterator[AnyRow]:
@@ -60,8 +58,8 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
     number = 0
     try:
         with pq.ParquetFile(file, memory_map=True) as table:
-            for batch in table.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-                for values in _to_rows(batch):
+            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+                for values in to_rows(batch):
                     if isinstance(values, str):
                         yield UnreadableRow(name, number, values)
                     else:
@@ -69,23 +67,3 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
                     number += 1
     except (OSError, pa.ArrowException) as error:
         raise explain_unreadable_file(file, error, number) from error
-
-
-def _to_rows(batch: Any) -> list[dict[str, Any] | str]:
-    try:
-        return list(batch.to_pylist(maps_as_pydicts="strict"))
-    except MemoryError:
-        raise
-    except Exception:  # see _to_row
-        return [_to_row(batch.slice(index, 1)) for index in range(batch.num_rows)]
-
-
-def _to_row(batch: Any) -> dict[str, Any] | str:
-    try:
-        return dict(batch.to_pylist(maps_as_pydicts="strict")[0])
-    except MemoryError:
-        raise
-    # Text that is not UTF-8, a date that Python has no value for, a map with a key twice, lists a
-    # thousand deep: Arrow raises whatever Python raises.
-    except Exception as error:
-        return f"a cell cannot be read: {make_storable(str(error))}"

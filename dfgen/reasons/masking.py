@@ -56,9 +56,6 @@ REASONS: tuple[Reason, ...] = (
         "Name the right columns with `--map`.",
     ),
     Reason(
-        "duplicate_id", MASK, "Two pairs have the same id.", "Give every pair an id of its own."
-    ),
-    Reason(
         "ids_differ",
         MASK,
         "The token ids given with a pair do not decode to its wrong text.",

@@ -87,6 +87,18 @@ REASONS: tuple[Reason, ...] = (
         NOTHING,
     ),
     Reason(
+        "id_missing",
+        PROMPTS,
+        "The cell of `prompts.columns.id` is empty, or holds no single value.",
+        "Give every row an id of its own, or name no column.",
+    ),
+    Reason(
+        "duplicate_id",
+        (*PROMPTS, *MASK),
+        "An earlier row has the same own id: another question, or another pair.",
+        "Give every row an id of its own.",
+    ),
+    Reason(
         "image_missing",
         PROMPTS,
         "A picture is not there: no bytes, no such file, or fewer than `images.min_per_prompt`.",

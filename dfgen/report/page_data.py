@@ -40,6 +40,7 @@ def describe_row(sample: Sample, view: View, prompt: int) -> dict[str, Any]:
     first = next((hunk for hunk in hunks if hunk["in_mask"]), None)
     return {
         "id": mask["trajectory_id"],
+        "ownId": mask["source_id"],
         "prompt": prompt,
         "sample": mask["sample_index"],
         "source": mask["mask_source"],

@@ -55,7 +55,7 @@ def gather_samples(
     """
     masks = finished.run.table("masks")
     finder = PromptFinder(finished.prompts)
-    columns = ["prompt_id", "question", "choices", "answer", "answer_type", "source"]
+    columns = ["prompt_id", "source_id", "question", "choices", "answer", "answer_type", "source"]
     columns += ["images"] if pictures else []
     for shard in masks.shards():
         rows = masks.iter_rows(shard, ["trajectory_id", "prompt_id"])

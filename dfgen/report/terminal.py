@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from dfgen.errors import InputError
 from dfgen.reasons import find_reason
 from dfgen.report.console import open_console
 from dfgen.report.marking import GAP
 from dfgen.report.samples import gather_samples
+from dfgen.report.selecting import iter_rejects, select_first, select_own, select_row
 from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import SampleView
 from dfgen.terminal_text import show_text
@@ -44,15 +43,7 @@ def print_examples(
 ) -> None:
     """Print the first trajectories whose masks come from one of these sources."""
     console = open_console()
-    seen: set[str] = set()
-
-    def is_wanted(row: Mapping[str, Any]) -> bool:
-        if row["mask_source"] not in sources or (one_per_prompt and row["prompt_id"] in seen):
-            return False
-        seen.add(row["prompt_id"])
-        return True
-
-    ids = list(islice(_iter_ids(finished.run, is_wanted), count))
+    ids = select_first(finished.run, count, sources, one_per_prompt=one_per_prompt)
     if not ids:
         console.print(f"no mask with source {' or '.join(sources)} yet")
     _print_samples(console, finished, ids, details=details)
@@ -66,20 +57,16 @@ def print_row(finished: FinishedRun, row_id: str) -> None:
     Raises:
         InputError: there is none.
     """
-    console, run = open_console(), finished.run
-    keys = ("trajectory_id", "prompt_id")
-    ids = list(_iter_ids(run, lambda row: any(row[key].startswith(row_id) for key in keys)))
-    if ids:
-        _print_samples(console, finished, ids, details=True)
-        return
-    rejects = [row for row in _iter_rejects(run) if row["row_id"].startswith(row_id)]
-    if not rejects:
-        raise InputError(
-            f"no trajectory has an id that begins with {row_id!r}.",
-            where=str(run.root),
-            hint=f"`dfgen inspect {run.root}` shows some ids; `--rejects` what was refused.",
-        )
-    console.print(_tabulate_rejects(rejects))
+    _print_found(finished, *select_row(finished.run, row_id))
+
+
+def print_own(finished: FinishedRun, source_id: str) -> None:
+    """Print every trajectory and every rejected row that has the user's own id.
+
+    Raises:
+        InputError: there is none.
+    """
+    _print_found(finished, *select_own(finished, source_id))
 
 
 def print_rejects(run: Run, first: int) -> None:
@@ -87,7 +74,7 @@ def print_rejects(run: Run, first: int) -> None:
     console = open_console()
     reasons: Counter[tuple[str, str]] = Counter()
     shown = []
-    for row in _iter_rejects(run):
+    for row in iter_rejects(run):
         key = (row["stage"], row["reason"])
         reasons[key] += 1
         if reasons[key] <= first:
@@ -124,6 +111,16 @@ def render_side(label: str, content: str, spans: Iterable[tuple[int, int, str]])
     return text
 
 
+def _print_found(
+    finished: FinishedRun, ids: Collection[str], rejects: Sequence[Mapping[str, Any]]
+) -> None:
+    console = open_console()
+    if ids:
+        _print_samples(console, finished, ids, details=True)
+    if rejects:
+        console.print(_tabulate_rejects(rejects))
+
+
 def _print_samples(
     console: Console, finished: FinishedRun, ids: Collection[str], *, details: bool
 ) -> None:
@@ -141,18 +138,6 @@ def _open_pager(console: Console) -> AbstractContextManager[Any]:
     return console.pager(styles=True)
 
 
-def _iter_ids(run: Run, wanted: Callable[[Mapping[str, Any]], bool]) -> Iterator[str]:
-    columns = ["trajectory_id", "prompt_id", "mask_source"]
-    for row in run.table("masks").iter_rows(columns=columns):
-        if wanted(row):
-            yield row["trajectory_id"]
-
-
-def _iter_rejects(run: Run) -> Iterator[dict[str, Any]]:
-    for stage in ("prompts", "sample", "repair", "mask"):
-        yield from run.rejects(stage).iter_rows(columns=["stage", "row_id", "reason", "detail"])
-
-
 def _explain_reasons(codes: Iterable[str]) -> Iterator[Text]:
     """What each code means and what to do, once each, in the order given."""
     for code in dict.fromkeys(codes):
@@ -165,11 +150,13 @@ def _explain_reasons(codes: Iterable[str]) -> Iterator[Text]:
             yield Text.assemble((f"{code}:", "bold"), said)
 
 
-def _tabulate_rejects(rows: Iterable[Mapping[str, Any]]) -> Table:
+def _tabulate_rejects(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("stage", "reason", "row", "detail"):
+    named = any(row["source_id"] is not None for row in rows)
+    for name in ("stage", "reason", "row", *(["your id"] if named else []), "detail"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        cells = (row["row_id"], row["detail"])
+        own = [row["source_id"] or ""] if named else []
+        cells = (row["row_id"], *own, row["detail"])
         table.add_row(row["stage"], row["reason"], *(Text(show_text(cell)) for cell in cells))
     return table

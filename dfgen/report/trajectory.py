@@ -79,6 +79,9 @@ class SampleView:
         mask = self.sample.mask
         words, colour = SOURCES[mask["mask_source"]]
         title = Text(show_text(mask["trajectory_id"]), style="bold")
+        own = mask.get("source_id")
+        if own is not None and own != mask["trajectory_id"]:
+            title.append(f"  your id {show_text(own)}")
         title.append(f"  {words}  ", style=colour)
         for index, reward in sorted(self.sample.group.items()):
             sign, colour = ("✓", "green") if is_right(reward) else ("✗", "red")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from dfgen.errors import RunMismatchError
+from dfgen.records import Reject
 from dfgen.store.entries import SourceRows
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def cut_chunks(
     for shard in range(last + 1):
         entry = run.entry(first, shard)
         known = None if entry is None else entry.source
-        chunk = list(_take(rows, size, counts) if known is None else islice(rows, known.rows))
+        chunk = list(take_rows(rows, size, counts) if known is None else islice(rows, known.rows))
         if stopped():
             return
         source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
@@ -81,7 +82,7 @@ def cut_chunks(
         if chunk or written:
             yield Chunk(shard, chunk, source, written)
     shard = last + 1
-    while chunk := list(_take(rows, size, counts)):
+    while chunk := list(take_rows(rows, size, counts)):
         if stopped():
             return
         yield Chunk(shard, chunk, SourceRows(rows=len(chunk), sha256=hash_rows(chunk)), False)
@@ -96,7 +97,13 @@ def hash_rows(rows: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _take(rows: Iterator[T], size: int, counts: Callable[[T], bool] | None) -> Iterator[T]:
+def take_rows(rows: Iterator[T], size: int, counts: Callable[[T], bool] | None) -> Iterator[T]:
+    """Take the rows of a new shard: up to the one that fills it.
+
+    Args:
+        size: rows of the shard.
+        counts: whether a row counts for that; None: all do.
+    """
     counted = 0
     for row in rows:
         yield row
@@ -109,8 +116,9 @@ def _simplify(value: Any) -> Any:
     if isinstance(value, BaseModel):
         # `source` says where a row stands, and a file that has moved says the same; pictures count
         # with the hashes that `image_info` has of them. Nulls do not count, so that a column which
-        # a later dfgen adds changes no hash.
-        return _simplify(value.model_dump(exclude={"source", "images"}, exclude_none=True))
+        # a later dfgen adds changes no hash. The own id of a reject was not kept at first.
+        left_out = {"source", "images"} | ({"source_id"} if isinstance(value, Reject) else set())
+        return _simplify(value.model_dump(exclude=left_out, exclude_none=True))
     if hasattr(value, "__dataclass_fields__"):
         return [_simplify(getattr(value, name)) for name in value.__dataclass_fields__]
     if isinstance(value, dict):

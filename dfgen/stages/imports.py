@@ -131,7 +131,9 @@ class ImportShards:
                 rows.append(self._encode(prompt, index, answer, verdict))
             except RowError as error:
                 key = make_trajectory_id(prompt.prompt_id, index)
-                rejects.append(Reject.from_error("sample", key, prompt.prompt_id, error))
+                reject = Reject.from_error("sample", key, prompt.prompt_id, error)
+                reject.source_id = answer.row_id
+                rejects.append(reject)
         return rows, rejects
 
     def _encode(
@@ -162,6 +164,7 @@ class ImportShards:
             ids_source="encoded",
             finish_reason=answer.finish_reason,
             model=answer.model,
+            source_id=answer.row_id,
             reward=verdict.reward,
             verdict=describe_verdict(verdict),
             metadata=json.dumps(

@@ -12,6 +12,8 @@ run.json takes the entries in.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,9 +21,14 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
+from dfgen.regular_files import read_at_most
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.sealed_json import SEAL, is_whole, seal
+
+MOST_BYTES = 1 << 20
+"""Of an entry's file."""
 
 SUFFIX = ".done.json"
 """Ending of an entry's file in the journal folder."""
@@ -64,7 +71,8 @@ def write_entry(folder: Path, stage: Stage, shard: int, entry: ShardEntry) -> No
     with explain_os_errors(path, "write"):
         make_directory(folder)
         with replace_file(path) as temporary:
-            temporary.write_text(entry.model_dump_json() + "\n", "utf-8")
+            sealed = seal(entry.model_dump(mode="json"))
+            temporary.write_text(json.dumps(sealed) + "\n", "utf-8")
 
 
 def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
@@ -78,22 +86,36 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
     if not path.exists():
         return None
     with explain_os_errors(path, "read"):
-        content = path.read_bytes()
+        content = read_at_most(path, MOST_BYTES)
     try:
-        return ShardEntry.model_validate_json(content)
+        data = json.loads(content)
+        whole = is_whole(data)
+        data.pop(SEAL, None)
+        entry = ShardEntry.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]["msg"]
-        raise DamagedFileError(
-            f"this is not the note on a finished shard that dfgen wrote: {first}.",
-            where=str(path),
-            hint="Delete it: the shard is then looked at anew.",
-        ) from error
+        raise _describe_damage(path, stage, shard, error.errors()[0]["msg"]) from error
+    except (ValueError, AttributeError) as error:
+        raise _describe_damage(path, stage, shard, error) from error
+    if whole is False:
+        raise _describe_damage(path, stage, shard, "its checksum differs")
+    return entry
+
+
+def _describe_damage(path: Path, stage: Stage, shard: int, what: object) -> DamagedFileError:
+    return DamagedFileError(
+        f"this is not the note on a finished shard that dfgen wrote: {what}.",
+        where=str(path),
+        hint=f"`dfgen run {path.parents[1]} --redo {stage}:{shard}` makes the shard anew.",
+    )
 
 
 def list_entry_files(folder: Path, stage: Stage) -> list[int]:
     """Return the shards of a stage whose entries run.json has not taken in yet."""
-    found = folder.glob(f"{stage}-*{SUFFIX}")
-    return sorted(int(path.name[len(stage) + 1 : -len(SUFFIX)]) for path in found)
+    pattern = re.compile(rf"{re.escape(stage)}-(\d{{5,9}}){re.escape(SUFFIX)}")
+    if not folder.is_dir():
+        return []
+    matches = [pattern.fullmatch(path.name) for path in folder.iterdir()]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def is_current(entry: ShardEntry | None, generations: Mapping[Table, int]) -> bool:

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dfgen.errors import RunLockedError
+from dfgen.regular_files import check_regular, read_at_most
 from dfgen.store.atomic_files import create_file
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.manifest import format_now
@@ -65,7 +66,7 @@ class FileLock:
                 with suppress(FileExistsError):
                     create_file(self.path, content)
                     break
-                if _read_token(self.path) == mine.token:
+                if read_token(self.path) == mine.token:
                     break  # NFS repeats a call whose answer was lost, and then says "exists"
                 self._make_way(deadline)
         self._holder, self._lost = mine, False
@@ -82,7 +83,7 @@ class FileLock:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if mine is not None and _read_token(self.path) == mine.token:
+        if mine is not None and read_token(self.path) == mine.token:
             with explain_os_errors(self.path, "remove"):
                 self.path.unlink(missing_ok=True)
 
@@ -116,7 +117,7 @@ class FileLock:
                 return
             if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino):
                 return
-            holder = parse_holder(os.pread(descriptor, 1 << 16, 0))
+            holder = parse_holder(os.pread(descriptor, _MOST_BYTES, 0))
             if holder is None and time.monotonic() < deadline:
                 time.sleep(0.05)
                 return
@@ -141,7 +142,7 @@ class FileLock:
         while not self._stop.wait(self._heartbeat_s):
             # The renewal only informs people; a disk that does not answer must not end the run.
             with suppress(OSError):
-                if _read_token(self.path) != mine.token:
+                if read_token(self.path) != mine.token:
                     self._lost = True
                     return
                 os.utime(self.path)
@@ -149,18 +150,25 @@ class FileLock:
 
 def _open_existing(path: Path) -> int:
     try:
+        check_regular(path)
         return os.open(path, os.O_RDWR)  # flock on NFS asks for a file open for writing
     except PermissionError:
         return os.open(path, os.O_RDONLY)
 
 
-def _read_token(path: Path) -> str | None:
+def read_token(path: Path) -> str | None:
+    """Return the token of who holds a lock; None if nobody does."""
     try:
-        holder = parse_holder(path.read_bytes())
+        holder = parse_holder(read_at_most(path, _MOST_BYTES))
     except FileNotFoundError:
         return None
     return holder.token if holder else None
 
+
+_MOST_PID = 1 << 31
+"""No system counts processes further."""
+_MOST_BYTES = 1 << 16
+"""Of a lock file."""
 
 STALE_S = 120.0
 """Seconds without renewal after which a holder is probably dead."""
@@ -253,9 +261,12 @@ def parse_holder(content: bytes) -> Holder | None:
     try:
         data = json.loads(content)
         holder = Holder(**{field.name: data[field.name] for field in fields(Holder)})
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return holder if isinstance(holder.pid, int) and holder.pid > 0 else None
+    numbers = (holder.pid, holder.start_time)
+    texts = (getattr(holder, field.name) for field in fields(Holder) if field.type == "str")
+    known = all(type(number) is int for number in numbers) and 0 < holder.pid < _MOST_PID
+    return holder if known and all(isinstance(text, str) for text in texts) else None
 
 
 def read_start_time(pid: int) -> int | None:

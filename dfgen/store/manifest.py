@@ -7,22 +7,27 @@ counted from the shard files, which cannot disagree with themselves (dfgen.store
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dfgen.errors import DamagedFileError, StorageError
+from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT_NAME = "dfgen.run"
 FORMAT_VERSION = 1
+MOST_BYTES = 1 << 30
+"""Of run.json; a million shards take a third of it."""
 
 State = Literal["pending", "running", "done"]
 
@@ -50,6 +55,44 @@ class StageRecord(BaseModel):
     """`sample` only: the values that num_samples had, growing; the last one holds."""
 
 
+class ChangedField(BaseModel):
+    """A setting that was changed, as JSON values."""
+
+    model_config = ConfigDict(extra="forbid")
+    old: Any
+    new: Any
+
+
+class PipelineChange(BaseModel):
+    """A moment at which a run went on with other settings than before."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    dfgen: str = VERSION
+    """Version of dfgen that was told to."""
+    fields: dict[str, ChangedField]
+    """By dotted name."""
+
+
+class RedoOrder(BaseModel):
+    """Shards that are being made anew because somebody said so (`dfgen.store.redoing`)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    folder: str
+    """Where their files go, in the run directory."""
+    asked: dict[Stage, list[int]]
+    """What was named."""
+    shards: dict[Stage, list[int]]
+    """All that goes: these, and what is made of them."""
+    damaged: list[str] = Field(default_factory=list)
+    """Files of these that cannot be read."""
+    moved: bool = False
+    """Every file is in its folder."""
+
+
 class Manifest(BaseModel):
     """The content of run.json."""
 
@@ -61,6 +104,9 @@ class Manifest(BaseModel):
     """Version of dfgen that created the run."""
     pipeline: dict[str, Any]
     """The effective pipeline file, defaults filled in; the latest that agreed with all stages."""
+    changes: list[PipelineChange] = Field(default_factory=list)
+    """What was changed of it, the latest last; read backwards they give every earlier one. Like the
+    pipeline itself they hold no secret."""
     kind: Kind = "sampled"
     """Where the wrong answers come from: drawn from a policy; imported; pairs of texts; or masks of
     another run, carried over to another tokenizer."""
@@ -70,6 +116,8 @@ class Manifest(BaseModel):
     """Version of the view (`dfgen.pictures`) in which all models are shown the run's pictures;
     null: begun by a dfgen that had no views."""
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
+    redoing: RedoOrder | None = None
+    """The order to make shards anew that no command has carried out to its end yet."""
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
 
@@ -99,15 +147,30 @@ def load_manifest(path: Path) -> Manifest:
         DamagedFileError: it is not JSON, or not a manifest.
         StorageError: it cannot be read, or a newer dfgen wrote it.
     """
-    with explain_os_errors(path, "read"):
-        content = path.read_bytes()
+    return _parse(path, _read(path))
+
+
+def is_manifest_whole(path: Path) -> bool | None:
+    """Say whether run.json says what dfgen wrote; None: of an earlier dfgen, so nothing shows it.
+
+    Raises the errors of `load_manifest`.
+    """
+    return is_whole(_read(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(content)
+        with explain_os_errors(path, "read"):
+            data = read_json(path, MOST_BYTES)
     except ValueError as error:
         raise _describe_damage(path, f"it is not JSON ({error})") from error
     _check_version(path, data.get("format") if isinstance(data, dict) else None)
+    return cast("dict[str, Any]", data)
+
+
+def _parse(path: Path, data: dict[str, Any]) -> Manifest:
     try:
-        return Manifest.model_validate(data)
+        return Manifest.model_validate({key: value for key, value in data.items() if key != SEAL})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -134,27 +197,49 @@ def create_manifest(path: Path, manifest: Manifest) -> None:
 def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
     """Read run.json, apply `change` to it, and replace it; return the new state.
 
+    A file that somebody else has changed keeps its old checksum, so that `validate` goes on saying
+    so; `seal_manifest` takes it as it is.
+
     Always starting from the file, an update keeps what another process wrote to other stages; once
     several processes share a run, this function is the one place that needs a short lock.
 
     Raises:
         StorageError: it cannot be read or written.
     """
-    manifest = load_manifest(path)
+    data = _read(path)
+    manifest = _parse(path, data)
     change(manifest)
+    broken = data[SEAL] if is_whole(data) is False else None
     with explain_os_errors(path, "write"), replace_file(path) as temporary:
-        temporary.write_bytes(_encode(manifest))
+        temporary.write_bytes(_encode(manifest, seal_of_before=broken))
     return manifest
 
 
-def _encode(manifest: Manifest) -> bytes:
-    data = manifest.model_dump(mode="json")
+def seal_manifest(path: Path) -> bool:
+    """Give run.json the checksum of what it says now; return whether it had another or none.
+
+    Raises:
+        StorageError: it cannot be read or written.
+    """
+    data = _read(path)
+    if is_whole(data):
+        return False
+    manifest = _parse(path, data)
+    with explain_os_errors(path, "write"), replace_file(path) as temporary:
+        temporary.write_bytes(_encode(manifest))
+    return True
+
+
+def _encode(manifest: Manifest, seal_of_before: str | None = None) -> bytes:
+    data = seal(manifest.model_dump(mode="json"))
+    if seal_of_before is not None:
+        data[SEAL] = seal_of_before
     return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _check_version(path: Path, version: object) -> None:
     name, _, number = version.partition("/") if isinstance(version, str) else ("", "", "")
-    if name != FORMAT_NAME or not number.isdigit():
+    if name != FORMAT_NAME or not re.fullmatch(r"[0-9]{1,9}", number):
         raise _describe_damage(path, "it does not say that it is the manifest of a dfgen run")
     if int(number) > FORMAT_VERSION:
         raise StorageError(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import DamagedFileError
 from dfgen.store.entries import write_entry
-from dfgen.store.layout import BESIDE, JOURNAL, Stage
+from dfgen.store.layout import BESIDE, JOURNAL, MANIFEST, Stage
+from dfgen.store.manifest import seal_manifest
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import make_file_schema
 
@@ -46,6 +47,24 @@ def migrate_run(run: Run) -> dict[str, int]:
                     name = table.directory.name
                     rewritten[name] = rewritten.get(name, 0) + 1
     return rewritten
+
+
+def note_checksums(run: Run) -> int:
+    """Note the checksums that an earlier dfgen did not: of shards, and of run.json itself.
+
+    A run.json that somebody has changed is taken as it is. The caller holds the run's lock.
+
+    Returns:
+        How many shards, and run.json, have a checksum now that had none, or another.
+
+    Raises:
+        DamagedFileError: a file without a checksum cannot be read to its end.
+        StorageError: something cannot be read or written.
+    """
+    done = [stage for stage in run.stages if run.manifest.get_stage(stage).state == "done"]
+    noted = sum(map(run.take_in_entries, done)) + seal_manifest(run.root / MANIFEST)
+    run.refresh()
+    return noted
 
 
 def _migrate_shard(run: Run, stage: Stage, table: ShardTable, shard: int) -> bool:

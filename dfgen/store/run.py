@@ -6,11 +6,13 @@ It is then made anew (`dfgen.store.finishing`); until its new file is in place, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
@@ -25,7 +27,15 @@ from dfgen.store.entries import (
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
-from dfgen.store.fingerprint import Difference, accept, adopt_section, find_stage, list_differences
+from dfgen.store.fields import JUDGING_FIELDS
+from dfgen.store.fingerprint import (
+    Difference,
+    accept,
+    adopt_fields,
+    adopt_section,
+    find_stage,
+    list_differences,
+)
 from dfgen.store.journal import Journal
 from dfgen.store.layout import (
     BESIDE,
@@ -69,6 +79,11 @@ _KINDS: dict[Kind, str] = {
 }
 
 
+def is_run(path: Path) -> bool:
+    """Say whether a directory is a run: it holds a manifest."""
+    return (path / MANIFEST).is_file()
+
+
 class Run:
     """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
 
@@ -93,7 +108,9 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
-        if not path.exists():
+        with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
+            there = path.exists()
+        if not there:
             if pipeline is None:
                 raise StorageError(
                     "there is no run here.",
@@ -130,6 +147,18 @@ class Run:
             StorageError: it cannot be read.
         """
         self.manifest = load_manifest(self.root / MANIFEST)
+
+    def read_pipeline(self, overrides: Sequence[str] = (), file: Path | None = None) -> Pipeline:
+        """Read the settings on record, changed by a file, the environment and overrides.
+
+        Args:
+            overrides, file: see `dfgen.config.load.change_pipeline`.
+
+        Raises:
+            ConfigError: names the field.
+        """
+        origin = str(self.root / MANIFEST)
+        return change_pipeline(self.manifest.pipeline, overrides, origin, file=file)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -220,9 +249,18 @@ class Run:
         path = self.root / JOURNAL / f"regrade-{shard:05d}.jsonl"
         return Journal(path, stage="regrade", shard=shard, guard=self._check_lock)
 
+    def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
+        """Return where the journals of a shard are or would be, with those of later additions."""
+        names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
+        return [self.root / JOURNAL / f"{name}-{shard:05d}.jsonl" for name in names]
+
     def adopt(self, section: str, pipeline: Pipeline) -> None:
         """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
-        self._update(lambda manifest: adopt_section(manifest, section, pipeline))
+        self.update(lambda manifest: adopt_section(manifest, section, pipeline))
+
+    def adopt_fields(self, names: Collection[str], pipeline: Pipeline) -> None:
+        """Let all rows depend on these fields of a pipeline as they are there."""
+        self.update(lambda manifest: adopt_fields(manifest, names, pipeline))
 
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
@@ -253,11 +291,7 @@ class Run:
     def find_differences(
         self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]
     ) -> list[Difference]:
-        """Return what `check_stage` would refuse; empty if nothing.
-
-        The prompts stage asks this first, without facts, to learn whether it has to read its source
-        again: see `check_stage`.
-        """
+        """Return what `check_stage` would refuse; empty if nothing."""
         self.refresh()
         return list_differences(self.manifest, stage, pipeline, facts, self._list_begun())
 
@@ -266,14 +300,14 @@ class Run:
 
         Compared are the settings and facts of the stage and of those upstream. A stage without any
         file takes the new ones. `sample.num_samples` may grow; `sample` itself then adds the new
-        samples to those there are. The settings of the prompts do not count when `facts` of the
-        prompts stage holds the `content` (dfgen.store.fingerprint) and it is that of the run.
+        samples to those there are. The settings that prompts are read by do not count: prompts are
+        compared one by one (`dfgen.store.growing`).
 
         Args:
             stage: about to run.
             pipeline: the effective pipeline.
             facts: what else its rows depend on and only the stage knows: hashes of the tokenizer
-                and chat template, of a prompt template from a file, of the source's content.
+                and chat template, of a prompt template from a file, of the source of an import.
 
         Raises:
             RunMismatchError: names each field that differs, old and new value, and what to do; or
@@ -286,13 +320,7 @@ class Run:
                 where=str(self.root),
                 hint=f"`dfgen regrade {self.root}` goes on where it was stopped.",
             )
-        if differences:
-            raise RunMismatchError(
-                f"this run was made with other settings, on which {stage} depends:\n"
-                + "\n".join(f"  {difference}" for difference in differences),
-                where=str(self.root),
-                hint=self._advise(stage, differences),
-            )
+        self.refuse_differences(stage, differences)
         begun = self._list_begun()
         settled = is_view_settled(self.manifest, stage, begun, self.table("prompts"))
 
@@ -301,7 +329,17 @@ class Run:
             if not settled:
                 manifest.pictures = VIEW
 
-        self._update(change)
+        self.update(change)
+
+    def refuse_differences(self, stage: Stage, differences: list[Difference]) -> None:
+        """Raise `RunMismatchError` if there are any; it says what to do."""
+        if differences:
+            raise RunMismatchError(
+                f"this run was made with other settings, on which {stage} depends:\n"
+                + "\n".join(f"  {difference}" for difference in differences),
+                where=str(self.root),
+                hint=self._advise(stage, differences),
+            )
 
     def set_stage(
         self, stage: Stage, *, state: State, counts: Mapping[str, int], **facts: Any
@@ -329,16 +367,26 @@ class Run:
             record.finished = format_now() if state == "done" else None
             manifest.stages[stage] = record
 
-        self._update(change)
+        self.update(change)
         if state == "done":
-            self._take_in_entries(stage)
+            self.take_in_entries(stage)
 
     def name_file(self, table: ShardTable, shard: int) -> str:
         """Path of a shard's file in the run directory, as entries name it."""
         return table.path(shard).relative_to(self.root).as_posix()
 
-    def _take_in_entries(self, stage: Stage) -> None:
-        """Move the entries of a stage's finished shards from their files into run.json."""
+    def take_in_entries(self, stage: Stage) -> int:
+        """Move the entries of a stage's finished shards from their files into run.json.
+
+        A shard without an entry, of an earlier dfgen, is read through and gets one.
+
+        Returns:
+            How many entries run.json has taken in.
+
+        Raises:
+            DamagedFileError: a file that no entry knows is damaged.
+            StorageError: something cannot be read or written.
+        """
         folder = self.root / JOURNAL
         fresh = {}
         for shard in self.output(stage).shards():
@@ -348,7 +396,7 @@ class Run:
             if entry is not None:
                 fresh[shard] = entry
         if not fresh:
-            return
+            return 0
 
         def change(manifest: Manifest) -> None:
             shards = manifest.shards.get(stage, {}) | fresh
@@ -356,10 +404,11 @@ class Run:
             if OUTPUTS[stage] not in manifest.tables:
                 manifest.tables.append(OUTPUTS[stage])
 
-        self._update(change)
+        self.update(change)
         with explain_os_errors(folder, "clean up"):
             for shard in fresh:
                 find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+        return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
         """The entry of a shard that has none: of an earlier dfgen, or a crash came before it."""
@@ -368,12 +417,14 @@ class Run:
         beside = [self.table(name) for name in BESIDE.get(stage, ())]
         for table in (output, rejects, *beside):
             if table.exists(shard):
+                table.verify(shard)  # damage must not become what a file is compared with
                 entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
         entry.rows = output.num_rows(shard)
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
-    def _update(self, change: Callable[[Manifest], None]) -> None:
+    def update(self, change: Callable[[Manifest], None]) -> None:
+        """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
         self.manifest = update_manifest(self.root / MANIFEST, change)
 
@@ -405,15 +456,19 @@ class Run:
         first = min(
             (find_stage(difference.field, stage) for difference in differences), key=order.index
         )
-        redo = order[order.index(first) :]
-        files = [f"{OUTPUTS[each]}/" for each in redo]
-        files += [f"{folder}/{each}-*" for each in redo for folder in (REJECTS, JOURNAL)]
         advice = "Put the old values back to go on, or choose another directory for a new run."
-        if first == "prompts":
-            return advice
+        fields = {difference.field for difference in differences}
+        root = shlex.quote(str(self.root))
+        if all(field.startswith("grade.") for field in fields):
+            return f"{advice} `dfgen regrade {root}` grades the answers there are anew."
+        if fields <= {*JUDGING_FIELDS}:
+            return (
+                f"{advice} `dfgen repair {root} --rejudge` judges the answers of the repairer "
+                "that are there by the new values, without a request, and asks only where it must."
+            )
         return (
-            f"{advice} To make {', '.join(redo)} anew here and keep what comes before, delete "
-            f"{', '.join(files)} in the run directory first; what they hold is paid for again."
+            f"{advice} To make {first} and what comes after it anew with the new values: "
+            f"`dfgen run {root} --redo {first}`, which first says what that throws away."
         )
 
 

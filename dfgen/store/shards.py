@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -14,6 +15,7 @@ from dfgen.records import Record
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
+from dfgen.store.layout import MANIFEST, REJECTS, find_writer
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
 
@@ -70,7 +72,7 @@ class ShardTable:
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
-        pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,}})\.parquet")
+        pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,9}})\.parquet", re.ASCII)
         if not self.directory.is_dir():
             return []
         with explain_os_errors(self.directory, "list"):
@@ -129,6 +131,18 @@ class ShardTable:
             _check_count(table.num_rows, file.metadata)
             batches = [fill_in(batch, schema) for batch in table.to_batches()]
             return pa.Table.from_batches(batches, schema)
+
+    def verify(self, shard: int) -> None:
+        """Read every page of every column, comparing checksums, and keep nothing of it.
+
+        Raises the errors of `read`.
+        """
+        with self._open(shard) as file:
+            count = 0
+            for batch in file.iter_batches(_choose_batch_size(file.metadata)):
+                batch.validate(full=True)
+                count += batch.num_rows
+            _check_count(count, file.metadata)
 
     def iter_rows(
         self,
@@ -211,10 +225,19 @@ class ShardTable:
                 raise DamagedFileError(
                     f"this is not the Parquet file that dfgen wrote: {error}.",
                     where=str(path),
-                    hint="Something else changed it. Restore it from a backup; or delete it and "
-                    "give the same command again, which makes its rows anew (and pays for them "
-                    "again).",
+                    hint=self._advise_redo(shard),
                 ) from error
+
+    def _advise_redo(self, shard: int) -> str:
+        folder, run = self.directory.name, self.directory.parent
+        if not (run / MANIFEST).exists():
+            return "Something else changed it. Restore it from a backup."
+        stage = self.prefix if folder == REJECTS else find_writer(folder)
+        return (
+            "Something else changed it. Restore it from a backup; or make the shard anew, paying "
+            "again for what was paid for: "
+            f"dfgen run {shlex.quote(str(run))} --redo {stage}:{shard}"
+        )
 
     def _check_schema(self, schema: pa.Schema, path: Path) -> None:
         name = (schema.metadata or {}).get(b"dfgen.schema", b"").decode(errors="replace")

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _GROUP = ("prompt_id", "prompt", "messages")
-_ANSWER = (*DECISIVE, "trajectory_id", "completion_ids", "completion_text", "repair", "repair_ids")
+_SOURCE = ("source_id", "metadata")
+_ANSWER = (
+    *(*DECISIVE, "trajectory_id", "completion_ids", "completion_text", "repair", "repair_ids"),
+    *_SOURCE,
+)
 
 
 @dataclass
@@ -191,6 +195,7 @@ class Reader:
         texts = slice_texts(batch.read_values("completion_text"))
         repairs = slice_texts(batch.read_values("repair"))
         ends = batch.read_values("finish_reason")
+        owned = list(zip(*map(batch.read_values, _SOURCE), strict=True))
         kinds = np.where(plan.right, "right", "failed").tolist()
         rewards = answers.rewards.tolist()
         id_lists, repair_lists = ids.slice(), repair_ids.slice()
@@ -223,6 +228,7 @@ class Reader:
                             rewards[i],
                             ends[i],
                             age,
+                            *owned[i],
                         )
                     )
                 if repaired_rows[i]:
@@ -244,6 +250,7 @@ class Reader:
                             1.0,
                             "stop",
                             age,
+                            *owned[i],
                         )
                     )
             if group:

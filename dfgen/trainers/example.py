@@ -42,6 +42,8 @@ class Example:
         reward: as graded; 1.0 of a repair.
         finish_reason: stop, length, ...
         age: rounds since it was sampled; 0 is the newest.
+        source_id: the user's own id of the question or imported answer, if the run has one.
+        metadata: JSON object of the columns that `mask.metadata` names; None where it names none.
     """
 
     trajectory_id: str
@@ -60,3 +62,5 @@ class Example:
     reward: float
     finish_reason: str
     age: int = 0
+    source_id: str | None = None
+    metadata: str | None = None

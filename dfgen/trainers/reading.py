@@ -176,7 +176,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
         written = str(data["format"])
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise DamagedFileError(
             "this is not the manifest of a data set.", where=str(path)
         ) from error

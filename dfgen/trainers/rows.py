@@ -26,6 +26,8 @@ def list_stored_fields() -> list[tuple[str, Any]]:
     return [
         ("trajectory_id", text),
         ("prompt_id", text),
+        ("source_id", text),
+        ("metadata", text),
         ("kind", text),
         ("loss", text),
         ("ids", pa.list_(pa.int32())),

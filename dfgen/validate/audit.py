@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dfgen.errors import StorageError
 from dfgen.store.counts import WITHOUT_TRAJECTORIES, count_stage
 from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
-from dfgen.store.layout import OUTPUTS, Stage
-from dfgen.validate.files import check_files
+from dfgen.store.layout import MANIFEST, OUTPUTS, Stage
+from dfgen.store.manifest import is_manifest_whole
+from dfgen.validate.files import Damage, find_damage
 from dfgen.validate.keys import KeyChecker
 
 if TYPE_CHECKING:
+    from dfgen.store.journal import Journal
     from dfgen.store.run import Run
 
 
-def audit(run: Run) -> list[str]:
+def audit(run: Run, damage: Sequence[Damage] | None = None) -> list[str]:
     """Prove that no row is lost, doubled or of unknown origin; return what contradicts it.
 
     Keys are compared, not only numbers: every key of every stage's input is once in its output or
     its rejects, or pending; no shard that is written lacks a key (except samples that
-    `sample.num_samples` has been raised to); rows have their one order; every file has the checksum
-    that it was written with; stages that say they are done have nothing pending, hold as many rows
-    as they reported, and were made from the shards that are there now. An empty list means that all
-    of this holds.
+    `sample.num_samples` has been raised to); rows have their one order; every file has its checksum
+    and can be read to its end; stages that say they are done have nothing pending, hold as many
+    rows as they reported, and were made from the shards that are there now. An empty list means
+    that all of this holds.
+
+    Args:
+        damage: what `find_damage` has found, where that is known.
     """
     run.refresh()
-    violations = KeyChecker(run).check() + _check_journals(run)
-    if violations:  # counts that do not add up would only say it again
-        return violations + check_files(run)
+    damage = find_damage(run) if damage is None else damage
+    found = _check_manifest(run) + [str(each) for each in damage]
+    broken = {each.shard for each in damage if not each.readable}
+    violations = KeyChecker(run, skipped=broken).check() + _check_journals(run)
+    if violations or broken:  # counts that do not add up would only say it again
+        return found + violations
     for stage in run.stages:
         violations += _check_report(run, stage)
-    return violations + _check_masks(run) + check_files(run)
+        violations += _check_generations(run, stage)
+    return found + violations + _check_masks(run)
+
+
+def _check_manifest(run: Run) -> list[str]:
+    if is_manifest_whole(run.root / MANIFEST) is not False:
+        return []
+    return [
+        f"{run.root / MANIFEST}: it is not the file that dfgen wrote (its checksum differs). "
+        "Restore it from a backup; if you changed it yourself and mean it, `dfgen migrate` takes "
+        "it as it is"
+    ]
+
+
+def _check_generations(run: Run, stage: Stage) -> list[str]:
+    if run.manifest.get_stage(stage).state != "done":
+        return []
+    return [
+        f"{run.output(stage).path(shard)}: was made from shards that have been written anew "
+        f"since, and {stage} is said to be done"
+        for shard in run.output(stage).shards()
+        if not run.is_current(stage, shard)
+    ]
 
 
 def knows_source(run: Run) -> bool:
@@ -113,10 +145,38 @@ def _check_undecided(run: Run, shard: int) -> list[str]:
 
 def _check_journals(run: Run) -> list[str]:
     violations = []
-    for stage, shard in run.list_journals():
+    for journal in _iter_journals(run):
         try:
-            for _ in run.journal(stage, shard).replay():
+            for _ in journal.replay():
                 pass
         except StorageError as error:
             violations.append(str(error))
     return violations
+
+
+def find_torn_journals(run: Run) -> list[str]:
+    """Name the journals that end in the middle of a record, a sentence each.
+
+    An interrupted write leaves such an end, and damage to what was written last cannot be told from
+    it; either way the rows in question are done again.
+    """
+    torn = []
+    for journal in _iter_journals(run):
+        with suppress(StorageError):  # `audit` says what it is
+            for _ in journal.replay():
+                pass
+            if journal.torn_bytes:
+                torn.append(
+                    f"{journal.path}: its last {journal.torn_bytes:,} bytes are no whole record "
+                    "(an interrupted write, or damage); what they said is done again"
+                )
+    return torn
+
+
+def _iter_journals(run: Run) -> Iterator[Journal]:
+    """The journals of the stages, and those of answers that are drawn or graded anew."""
+    for stage, shard in run.list_journals():
+        yield run.journal(stage, shard)
+    for shard in run.table("trajectories").shards():
+        yield run.retry_journal(shard)
+        yield run.regrade_journal(shard)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from dfgen.dataset_names import MANIFEST
+from dfgen.dataset_names import MANIFEST, MOST_BYTES
 from dfgen.errors import DamagedFileError
+from dfgen.regular_files import read_json
 from dfgen.store.entries import hash_file
 
 
@@ -21,20 +21,22 @@ def check_export(folder: Path) -> tuple[list[str], int]:
         StorageError: a file cannot be read.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = read_json(folder / MANIFEST, MOST_BYTES)
         listed = [
             (str(entry["path"]), str(entry["sha256"]))
             for table in manifest["tables"].values()
             for entry in table["files"]
         ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise DamagedFileError(
             "this is not the manifest of a data set.", where=str(folder / MANIFEST)
         ) from error
     problems = []
     for name, sha256 in listed:
         path = folder / name
-        if not path.is_file():
+        if not path.resolve().is_relative_to(folder.resolve()):
+            problems.append(f"{name!r}: leads out of the folder")
+        elif not path.is_file():
             problems.append(f"{name}: is missing")
         elif hash_file(path) != sha256:
             problems.append(f"{name}: is not the file that {MANIFEST} lists (its sha256 differs)")

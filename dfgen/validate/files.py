@@ -1,35 +1,56 @@
-"""Compares every file of a run with the checksum that it was written with."""
+"""Finds every file of a run that is damaged: by its checksum, and by reading all that it holds."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfgen.errors import StorageError
 from dfgen.store.entries import hash_file
-from dfgen.store.layout import Stage
+from dfgen.store.layout import BESIDE, Stage
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
+    from dfgen.store.shards import ShardTable
 
 
-def check_files(run: Run) -> list[str]:
-    """Return what is wrong with the finished shards of a run; empty if nothing.
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One damaged file of a finished shard; `readable` says whether its rows can be looked at."""
 
-    A shard that an earlier dfgen wrote has no checksum until its stage runs again; nothing is said
-    of it here. Of a shard that is to be made anew only the checksum is looked at.
+    path: Path
+    stage: Stage
+    shard: int
+    what: str
+    readable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what} ({self.stage}, shard {self.shard})"
+
+
+def find_damage(run: Run, stages: Iterable[Stage] | None = None) -> list[Damage]:
+    """Look at every file of every finished shard and return all that are damaged.
+
+    Every file is compared with the checksum that it was written with, and read to its end. A shard
+    that an earlier dfgen wrote has no checksum until `dfgen migrate` or its stage notes one; then
+    the checksums of the pages inside the file are all there is (`count_unknown_files`).
+
+    Args:
+        stages: only these; all if None.
     """
-    violations = []
-    for stage in run.stages:
-        for shard in run.output(stage).shards():
-            try:
-                violations += _check_shard(run, stage, shard)
-            except StorageError as error:
-                violations.append(str(error))
-    known = set(violations)
-    return violations + [each for each in find_missing(run) if each not in known]
+    found: list[Damage] = []
+    for stage in run.stages if stages is None else stages:
+        for shard in sorted({*run.output(stage).shards(), *run.rejects(stage).shards()}):
+            found += _look_at_shard(run, stage, shard)
+    known = {damage.path for damage in found}
+    missing = find_missing(run) if stages is None else []
+    return found + [damage for damage in missing if damage.path not in known]
 
 
-def find_missing(run: Run) -> list[str]:
+def find_missing(run: Run) -> list[Damage]:
     """Return the files of finished shards that are gone though their stage says it is done.
 
     No file is read. A stage that is at work makes anew what somebody took away.
@@ -41,8 +62,22 @@ def find_missing(run: Run) -> list[str]:
         for shard in run.list_noted(stage):
             entry = run.entry(stage, shard)
             paths = [run.root / name for name in (entry.sha256 if entry else ())]
-            found += [f"{path}: is gone" for path in paths if not path.exists()]
+            found += [Damage(path, stage, shard, "is gone") for path in paths if not path.exists()]
     return found
+
+
+def advise_repair(run: Run, damage: Iterable[Damage]) -> str:
+    """Say how a run gets back what was damaged: the command that makes those shards anew."""
+    shards: dict[Stage, set[int]] = {}
+    for each in damage:
+        shards.setdefault(each.stage, set()).add(each.shard)
+    options = " ".join(
+        f"--redo {stage}:{','.join(map(str, sorted(numbers)))}" for stage, numbers in shards.items()
+    )
+    return (
+        "Something else changed them. Restore them from a backup; or make those shards anew, "
+        f"paying again for what was paid for: dfgen run {shlex.quote(str(run.root))} {options}"
+    )
 
 
 def count_unknown_files(run: Run) -> int:
@@ -54,21 +89,37 @@ def count_unknown_files(run: Run) -> int:
     )
 
 
-def _check_shard(run: Run, stage: Stage, shard: int) -> list[str]:
-    entry = run.entry(stage, shard)
-    if entry is None:
-        return []
-    violations = []
-    for name, sha256 in entry.sha256.items():
-        path = run.root / name
-        if not path.exists():
-            violations.append(f"{path}: is gone")
-        elif hash_file(path) != sha256:
-            violations.append(f"{path}: is not the file that was written (its checksum differs)")
+def _look_at_shard(run: Run, stage: Stage, shard: int) -> Iterator[Damage]:
+    try:
+        entry = run.entry(stage, shard)
+    except StorageError as error:
+        yield Damage(Path(error.where or run.root), stage, shard, error.what, readable=False)
+        return
+    noted = dict(entry.sha256) if entry else {}
     done = run.manifest.get_stage(stage).state == "done"
-    if done and not run.is_current(stage, shard):
-        violations.append(
-            f"{run.output(stage).path(shard)}: was made from shards that have been written anew "
-            f"since, and {stage} is said to be done"
-        )
-    return violations
+    tables = [run.output(stage), run.rejects(stage), *map(run.table, BESIDE.get(stage, ()))]
+    for table in tables:
+        path, sha256 = table.path(shard), noted.pop(run.name_file(table, shard), None)
+        if not path.exists():
+            if sha256 is not None:
+                yield Damage(path, stage, shard, "is gone")
+            continue
+        complaint, what = _read_through(table, shard), []
+        if sha256 is not None and hash_file(path) != sha256:
+            what.append("is not the file that was written (its checksum differs)")
+        elif entry is not None and sha256 is None and done:
+            what.append("is a file that its stage did not note")
+        if complaint is not None:
+            what.append(complaint)
+        if what:
+            yield Damage(path, stage, shard, "; ".join(what), readable=complaint is None)
+    for name in noted:
+        yield Damage(run.root / name, stage, shard, "is a file that no stage writes")
+
+
+def _read_through(table: ShardTable, shard: int) -> str | None:
+    try:
+        table.verify(shard)
+    except StorageError as error:
+        return error.what
+    return None

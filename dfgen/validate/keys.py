@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,22 @@ Cell = tuple[str, int]
 
 
 class KeyChecker:
-    """Looks at every shard of a run once and collects what is wrong with its keys."""
+    """Looks at every shard of a run once and collects what is wrong with its keys.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: to look at.
+        skipped: shards that hold a damaged file, whose rows say nothing.
+    """
+
+    def __init__(self, run: Run, skipped: Collection[int] = ()) -> None:
         self._run = run
+        self._skipped = skipped
         self._history = read_num_samples(run)
         self._violations: list[str] = []
         self._prompt_ids: set[str] = set()
         self._sources: set[str] = set()
+        # While a source is read again, what it has instead of a prompt may be there beside it.
+        self._is_read = run.manifest.get_stage("prompts").state == "done"
 
     def check(self) -> list[str]:
         """Return what is wrong; empty if nothing."""
@@ -49,6 +57,8 @@ class KeyChecker:
                             rejects.path(shard), f"there is no shard {shard} of the prompts"
                         )
         for shard in sorted(known | set(self._run.rejects("prompts").shards())):
+            if shard in self._skipped:
+                continue
             try:
                 self._check_shard(shard)
             except StorageError as error:
@@ -60,6 +70,8 @@ class KeyChecker:
         masks, ledger = self._run.table("masks"), self._run.rejects("mask")
         seen: set[str] = set()
         for shard in sorted({*masks.shards(), *ledger.shards()}):
+            if shard in self._skipped:
+                continue
             try:
                 keys = self._read_rejects("mask", shard)
                 if masks.exists(shard):
@@ -142,11 +154,11 @@ class KeyChecker:
         if table.exists(shard):
             prompt_ids = [row["prompt_id"] for row in table.iter_rows(shard, ["prompt_id"])]
         for prompt_id in prompt_ids:
-            if prompt_id in self._prompt_ids:
+            if prompt_id in self._prompt_ids and self._is_read:
                 self._report(table.path(shard), f"prompt {prompt_id} is there twice")
             self._prompt_ids.add(prompt_id)
         for source in self._read_rejects("prompts", shard):
-            if source in self._sources:
+            if source in self._sources and self._is_read:
                 self._report(
                     self._run.rejects("prompts").path(shard), f"row {source} is there twice"
                 )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
-from dfgen.errors import InputError
+from dfgen.errors import InputError, StorageError
+from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
+from dfgen.store.manifest import is_manifest_whole
 from dfgen.validate.export import check_export
-from dfgen.validate.files import count_unknown_files
+from dfgen.validate.files import Damage, advise_repair, count_unknown_files, find_damage
 from dfgen.validate.masks import check_masks
 from dfgen.validate.scores import check_scores
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
+    from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
 
 # More problems than this help nobody.
@@ -33,11 +37,15 @@ class Findings:
         checked: what was looked at, a line each.
         skipped: what could not be looked at, and why, a line each.
         problems: what is wrong, a sentence each.
+        damaged: the files that are not what was written; `problems` names each of them, too.
+        advice: how the damaged files are put right; None if there are none.
     """
 
     checked: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
+    advice: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as plain data; `sound` is about what was checked."""
@@ -46,6 +54,10 @@ class Findings:
             "checked": self.checked,
             "skipped": self.skipped,
             "problems": self.problems,
+            "damaged": [
+                {"path": str(each.path), "stage": each.stage, "shard": each.shard}
+                for each in self.damaged
+            ],
         }
 
 
@@ -80,10 +92,14 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
     finished = open_finished(path)
     findings = Findings()
     _check_stages(finished, findings)
-    if finished.run.table("masks").shards():
+    masks = finished.run.table("masks")
+    broken = {each.path for each in findings.damaged if not each.readable}
+    intact = [shard for shard in masks.shards() if masks.path(shard) not in broken]
+    if intact:
         tokenizer = _load(tokenizer_name) or finished.tokenizer
-        _check_rows(finished.run.table("masks").iter_rows(), tokenizer, findings)
-    else:
+        rows = chain.from_iterable(map(masks.iter_rows, intact))
+        _check_rows(rows, tokenizer, findings)
+    elif not masks.shards():
         findings.skipped.append("masks: the run has none yet")
     return findings
 
@@ -98,11 +114,24 @@ def _validate_export(path: Path) -> Findings:
 
 
 def _check_stages(finished: FinishedRun, findings: Findings) -> None:
-    from dfgen.validate.audit import audit, knows_source
+    from dfgen.validate.audit import audit, find_torn_journals, knows_source
 
-    findings.problems.extend(audit(finished.run))
-    findings.checked.append("every file: the checksum that it was written with")
-    if finished.run.table("scores").shards():
+    damage = find_damage(finished.run)
+    findings.damaged = damage
+    findings.problems.extend(audit(finished.run, damage))
+    findings.checked.append(
+        "every file: the checksum that it was written with, and all that it holds"
+    )
+    findings.skipped += find_torn_journals(finished.run)
+    if damage:
+        findings.advice = advise_repair(finished.run, damage)
+        broken = len({each.shard for each in damage if not each.readable})
+        if broken:
+            findings.skipped.append(f"the rows of {broken} shards with files that cannot be read")
+    if finished.has_answers_of_its_own and not damage:
+        findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every row: the own id and the metadata of what it was made from")
+    if not damage and finished.run.table("scores").shards():
         findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
         findings.checked.append("every score: its length, its range, and whose token ids it is of")
     if finished.has_answers_of_its_own:
@@ -112,6 +141,7 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    findings.skipped.extend(_list_absent(finished.run))
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)
         if stale:
@@ -120,9 +150,38 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
                 f"{stage}: {len(stale)} shards are to be made anew (`dfgen {command}`), because "
                 "rows that they were made from have changed"
             )
+    if is_manifest_whole(finished.run.root / RUN_MANIFEST) is None:
+        findings.skipped.append(
+            "run.json: an earlier dfgen gave it no checksum (`dfgen migrate` does)"
+        )
     unnamed = count_unknown_files(finished.run)
     if unnamed:
-        findings.skipped.append(f"the checksums of {unnamed} shards: an earlier dfgen kept none")
+        findings.skipped.append(
+            f"the checksums of {unnamed} shards: an earlier dfgen kept none, so only the checksums "
+            "inside the files were compared (`dfgen migrate` notes them)"
+        )
+
+
+def _find_other_ids(run: Run) -> Iterator[str]:
+    """Yield what disagrees; a file that cannot be read is among the audit's findings already."""
+    from dfgen.validate.source_ids import check_source_ids
+
+    with suppress(StorageError):
+        yield from check_source_ids(run)
+
+
+def _list_absent(run: Run) -> Iterator[str]:
+    """Name the prompts that stand in the run alone since its source was read last."""
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {}
+    if not absent.get("kept"):
+        return
+    for kind, what in (("missing", "gone from the source"), ("changed", "changed in the source")):
+        found = absent[kind]
+        if found["count"]:
+            lines = [f"prompts: {found['count']:,} are {what}, and kept (prompts.missing):"]
+            lines += [f"  {name}" for name in found["shown"]]
+            more = found["count"] - len(found["shown"])
+            yield "\n".join([*lines, f"  and {more:,} more"] if more else lines)
 
 
 def _load(name: str | None) -> TextTokenizer | None:
@@ -171,7 +230,7 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
     absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
-            source = pq.ParquetFile(file)
+            source = pq.ParquetFile(file, page_checksum_verification=True)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
         missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}

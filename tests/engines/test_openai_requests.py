@@ -19,7 +19,14 @@ from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
-from tests.support.loopback import Answer, LoopbackServer, Received, Reply, write_completion
+from tests.support.loopback import (
+    Answer,
+    LoopbackServer,
+    Received,
+    Reply,
+    write_completion,
+    write_error,
+)
 from tests.support.waiting import wait_until
 
 FAST = Backoff(max_retries=3, base=0.01, longest=0.05)
@@ -292,10 +299,65 @@ def test_without_an_account_nothing_is_said_of_one() -> None:
     assert not {name for name in names if name.startswith(("openai-", "x-stainless"))}
 
 
+def continue_or_not(received: Received) -> Reply:
+    """A server of vLLM's kind: an open message is a token shorter than a closed one."""
+    continued = received.payload.get("continue_final_message", False)
+    body = write_completion(" you." if continued else "Hello.")
+    body["usage"]["prompt_tokens"] = 6 if continued else 7
+    return Reply(body)
+
+
+def test_a_beginning_is_a_last_message_that_is_not_closed() -> None:
+    asked = [replace(make_request(name, "Hi"), prefix_text="I see") for name in "abc"]
+    results, server = run(continue_or_not, *asked, make_request("d", "Hi"))
+    assert [result.text for result in results] == [" you."] * 3 + ["Hello."]
+    drawn = [r.payload for r in server.received if r.payload["max_tokens"] > 1]
+    assert len(drawn) == 4 and server.count == 4 + 3, "whether it does is asked once"
+    for payload in drawn:
+        last = payload["messages"][-1]
+        begun = last["role"] == "assistant"
+        assert payload.get("continue_final_message", False) == begun
+        assert begun == (payload.get("add_generation_prompt") is False)
+        assert not begun or last["content"] == "I see"
+
+
+@pytest.mark.parametrize("fields", [("continue_final_message",), ("add_generation_prompt",), ()])
+def test_a_server_that_would_begin_anew_is_found_out(fields: tuple[str, ...]) -> None:
+    """It reads neither field, or only that about the generation prompt, or refuses the other."""
+
+    def answer(received: Received) -> Reply:
+        if fields == ("continue_final_message",) and fields[0] in received.payload:
+            return Reply(write_error("unknown field"), 400)
+        body = write_completion("Hello.")
+        if fields == ("add_generation_prompt",):
+            body["usage"]["prompt_tokens"] -= received.payload.get(fields[0]) is False
+        return Reply(body)
+
+    with pytest.raises(EngineError, match="does not go on after the beginning"):
+        run(answer, replace(make_request("a", "Hi"), prefix_text="I see"))
+
+
+def test_a_question_at_fault_says_nothing_of_the_server() -> None:
+    """The row is a reject; the next one asks anew."""
+
+    def answer(received: Received) -> Reply:
+        if "too long" in str(received.payload["messages"][0]["content"]):
+            return Reply(write_error("maximum context length", code="context_length_exceeded"), 400)
+        return continue_or_not(received)
+
+    asked = [
+        replace(make_request(n, w), prefix_text="I see")
+        for n, w in (("a", "too long"), ("b", "Hi"))
+    ]
+    (bad, good), _ = run(answer, *asked, concurrency=1)
+    assert bad.failure is not None and bad.failure.reason == "prompt_too_long"
+    assert good.text == " you."
+
+
 def test_given_ids_of_a_turn_are_refused_and_nothing_is_sent() -> None:
     with LoopbackServer(echo) as server:
         engine = open_engine(server)
-        assert engine.info.features == ()
+        assert engine.info.features == ("prefix_text",)
         with pytest.raises(EngineError, match="prefix_ids"):
             list(engine.generate([replace(make_request("a", "Hi"), prefix_ids=(5,))]))
         with pytest.raises(EngineError, match="cannot score"):

@@ -62,6 +62,8 @@ def test_answers_are_encoded_graded_and_accounted_for(tmp_path: Path) -> None:
     assert {row["ids_source"] for row in rows} == {"encoded"}
     assert all(row["logprobs"] is None for row in rows)
     assert json.loads(rows[0]["metadata"])["row_id"] == "one-0"
+    assert [row["source_id"] for row in rows[:2]] == ["one-0", "two-0"]  # of answers, not prompts
+    assert set(pq.read_table(run / "prompts")["source_id"].to_pylist()) == {None}
     numbers = json.loads(CliRunner().invoke(cli, ["stats", str(run), "--json"]).stdout)
     assert numbers["people"]["agreement"] == 1.0
     assert CliRunner().invoke(cli, ["validate", str(run)]).exit_code == 0
@@ -96,6 +98,9 @@ def test_masks_without_a_repairer_are_outcome_masks(tmp_path: Path) -> None:
     masks = pq.read_table(run / "masks").to_pylist()
     assert [row["mask_source"] for row in masks] == ["correct", "outcome"] * 3
     assert all(all(row["loss_mask"]) for row in masks)
+    assert [row["source_id"] for row in masks[:2]] == ["one-0", "two-0"]
+    shown = CliRunner().invoke(cli, ["inspect", str(run), "--id", "two-1"]).stdout
+    assert "your id two-1" in shown and "two-0" not in shown
     assert CliRunner().invoke(cli, ["validate", str(run)]).exit_code == 0
 
 

@@ -28,6 +28,7 @@ def make_bare_run(source: Path, root: Path, prompts: Prompts = "none") -> Path:
     manifest["stages"] = {"mask": manifest["stages"]["mask"]}
     manifest["kind"] = "retokenized" if prompts == "none" else "pairs"
     manifest["tables"], manifest["shards"] = [], {}
+    del manifest["content_sha256"]
     masks = list(ShardTable(source / "masks", Mask).iter_rows())
     questions = list(ShardTable(source / "prompts", Prompt).iter_rows())
     if prompts == "all":

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.options import examples
+from dfgen.cli.local_path import LocalPath
+from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
 from dfgen.terminal_text import show_text
 
@@ -23,12 +24,14 @@ def command() -> None:
     """Show, check or start a pipeline file."""
 
 
-@command.command(epilog=examples("dfgen config show pipelines/demo.yaml"))
-@click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))
+@command.command(
+    epilog=examples("dfgen config show pipelines/demo.yaml", "dfgen config show runs/a")
+)
+@click.argument("pipeline", metavar=SOURCE, type=LocalPath())
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Print the effective pipeline: defaults, file, environment and --set together."""
+    """Print the effective pipeline: defaults, file or run, environment and --set together."""
     from dfgen.cli.options import read_pipeline
 
     tree = read_pipeline(pipeline, settings, None).model_dump(mode="json")
@@ -52,7 +55,7 @@ def schema() -> None:
 
 
 @command.command(epilog=examples("dfgen config init my.yaml"))
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", type=LocalPath(dir_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(path: Path, force: bool) -> None:
     """Write a commented pipeline file to start from."""

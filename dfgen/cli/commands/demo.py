@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import work
 
@@ -21,7 +22,7 @@ from dfgen.cli.run_command import work
     "-o",
     default="runs/demo",
     show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="Run directory.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="Number of pictures.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.errors import InputError
 
@@ -19,8 +20,8 @@ from dfgen.errors import InputError
         "echo '3 + 2 = 6' | dfgen diff - right.txt --tokenizer demo:policy",
     )
 )
-@click.argument("wrong", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
-@click.argument("right", type=click.Path(allow_dash=True, dir_okay=False, path_type=Path))
+@click.argument("wrong", type=LocalPath(allow_dash=True, dir_okay=False))
+@click.argument("right", type=LocalPath(allow_dash=True, dir_okay=False))
 @click.option(
     "--tokenizer",
     required=True,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import EXISTING_DIRECTORY, examples, list_tables
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
@@ -35,7 +36,7 @@ _WHOLE = "whole"
     "--out",
     "-o",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=LocalPath(file_okay=False),
     help="Folder for train-00000-of-0000N.parquet and dfgen.json.",
 )
 @click.option(

@@ -17,18 +17,21 @@ def command(run: Path, as_json: bool) -> None:
     """Bring the files of a run that an earlier dfgen wrote to today's columns.
 
     dfgen reads such a run as it is. This is for programs that read the files of several runs
-    together, and for records of an older version. Rows say the same as before.
+    together, and for records of an older version. Rows say the same as before. Checksums that are
+    missing are noted, so that `dfgen validate` finds any damage that comes later.
     """
-    from dfgen.store.migrating import migrate_run
+    from dfgen.store.migrating import migrate_run, note_checksums
     from dfgen.store.run import Run
 
     opened = Run.open_or_create(run, None)
     with opened.lock():
-        rewritten = migrate_run(opened)
+        rewritten, noted = migrate_run(opened), note_checksums(opened)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "rewritten": rewritten}))
+        click.echo(json.dumps({"run": str(run), "rewritten": rewritten, "noted": noted}))
         return
-    if not rewritten:
+    if not rewritten and not noted:
         click.echo(f"{run}: up to date")
     for table, shards in rewritten.items():
         click.echo(f"{run}: {table}: {shards:,} files rewritten")
+    if noted:
+        click.echo(f"{run}: {noted:,} checksums noted in run.json")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 
@@ -21,7 +22,7 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
 @click.option(
     "--out",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False),
     help="HTML file. Default: report.html in the run directory.",
 )
 @click.option(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.errors import InvalidDataError
 
-# Problems shown in the message.
+# Problems shown in the message, damaged files apart.
 SHOWN = 20
 
 
@@ -21,7 +22,7 @@ SHOWN = 20
         "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
     )
 )
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=LocalPath(exists=True))
 @click.option(
     "--tokenizer",
     help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "
@@ -47,10 +48,13 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
         for line in findings.skipped:
             click.echo(f"not checked: {line}", err=True)
     if findings.problems:
-        lines = [f"  {problem}" for problem in findings.problems[:SHOWN]]
-        if len(findings.problems) > SHOWN:
-            lines.append(f"  ... {len(findings.problems) - SHOWN} more (--json lists them)")
+        # Every damaged file is named; of other problems the first ones say what kind they are.
+        shown = max(SHOWN, len(findings.damaged))
+        lines = [f"  {problem}" for problem in findings.problems[:shown]]
+        if len(findings.problems) > shown:
+            lines.append(f"  ... {len(findings.problems) - shown} more (--json lists them)")
         listed = "\n".join(lines)
-        raise InvalidDataError(f"{len(findings.problems)} problems:\n{listed}", where=str(path))
+        what = f"{len(findings.problems)} problems:\n{listed}"
+        raise InvalidDataError(what, where=str(path), hint=findings.advice)
     if not as_json:
         click.echo(f"{path}: sound{' in what was checked' if findings.skipped else ''}")

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import EngineInfo, Request, Result
+from dfgen.engines.base import PREFIX_TEXT, EngineInfo, Request, Result
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.loop_thread import LoopThread
-from dfgen.engines.openai.session import open_session
+from dfgen.engines.openai.session import Waiting, open_session
 from dfgen.errors import EngineError
 from dfgen.version import VERSION
 
 # Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
 # more than a request itself when both have work; the first must not wait for many others, either.
 _HANDED_OVER = 8
+# Requests that wait for a retry while others take their places, as a multiple of those in flight:
+# of 64 places with answers in 50 ms, where one in twenty fails, 64 requests wait for a second each.
+_WAITING = 2
 
 
 def _refuse_prefix(request: Request) -> Request:
     """Refuse what the protocol has no words for: ids of the assistant's turn.
 
-    Some servers continue a last message of the assistant, but as text: its tokens would be those of
-    a new encoding, not the ones that were given, and nothing would show it.
+    As text (`prefix_text`) some servers continue it; whoever asks for that knows that its tokens
+    are those of a new encoding.
     """
     if request.prefix_ids:
         raise EngineError(
@@ -38,8 +42,9 @@ def _refuse_prefix(request: Request) -> Request:
 class OpenAIEngine:
     """Generates on a server that speaks the OpenAI chat protocol.
 
-    It has none of dfgen's optional features, neither `Request.prefix_ids` nor `score`: a server is
-    sent a chat as text and encodes it itself, so nothing can be said of ids that were given.
+    Of dfgen's optional features it has `prefix_text` alone, where the server has
+    `continue_final_message`: a server is sent a chat as text and encodes it itself, so nothing can
+    be said of ids that were given.
 
     Requests are pulled in the thread that iterates, only as places in flight come free (and a few
     ahead, so that no place is idle while the caller writes results down). Results come as they
@@ -68,6 +73,7 @@ class OpenAIEngine:
             revision=None,
             dtype=None,
             tokenizer=self._config.tokenizer,
+            features=(PREFIX_TEXT,),
             settings={
                 "base_url": ", ".join(endpoint.shown_url for endpoint in self._endpoints),
                 "concurrency": self._config.concurrency,
@@ -81,17 +87,23 @@ class OpenAIEngine:
 
         Raises:
             EngineError: the key is refused, the model is unknown, or the server is gone. Results
-                that finished before are yielded first. Or a request has `prefix_ids`.
+                that finished before are yielded first. Or a request has `prefix_ids`, or
+                `prefix_text` and the server does not continue it.
         """
         source = map(_refuse_prefix, requests)
         # No larger: whatever is in it may be answered, and paid for, before the caller takes it,
         # and is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
         in_flight, more = 0, True
-        with LoopThread(self._open_work) as thread:
+        waiting = Waiting()
+        with LoopThread(partial(self._open_work, waiting)) as thread:
             while more or in_flight:
-                while more and in_flight < window and not thread.has_done():
-                    fresh = list(islice(source, min(_HANDED_OVER, window - in_flight)))
+                while more and not thread.has_done():
+                    # Those that wait for a retry leave their places to others.
+                    room = window + min(waiting.count, _WAITING * window) - in_flight
+                    if room <= 0:
+                        break
+                    fresh = list(islice(source, min(_HANDED_OVER, room)))
                     more = bool(fresh)
                     thread.submit(fresh)
                     in_flight += len(fresh)
@@ -107,6 +119,8 @@ class OpenAIEngine:
         """Nothing to do: connections live as long as the iterator of `generate`."""
 
     @asynccontextmanager
-    async def _open_work(self) -> AsyncIterator[Callable[[Request], Awaitable[Result]]]:
-        async with open_session(self._config, self._endpoints, self._backoff) as session:
+    async def _open_work(
+        self, waiting: Waiting
+    ) -> AsyncIterator[Callable[[Request], Awaitable[Result]]]:
+        async with open_session(self._config, self._endpoints, self._backoff, waiting) as session:
             yield session.complete

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import Request
+from dfgen.engines.base import Message, Request
 from dfgen.engines.chat import to_openai_messages
 from dfgen.engines.openai.pictures import fit_pictures
 
@@ -26,20 +26,29 @@ def build_payload(
     fields from the model's generation_config.json (Qwen ships top_k 20): then all of them are set,
     so that tokens are drawn as the request says.
 
+    A `prefix_text` becomes a last message of the assistant that is not closed, in the words of vLLM
+    and SGLang (`continue_final_message`); `continuing` makes sure that the server knows them.
+
     `extra_body` of the section comes last and wins; a null there takes a field out.
 
     Args:
         with_schema: False leaves the request's `response_schema` out, for servers that refuse it.
     """
     decoding = request.decoding
+    messages = request.messages
+    if request.prefix_text:
+        messages = (*messages, Message("assistant", (request.prefix_text,)))
     payload: dict[str, Any] = {
         "model": config.model,
-        "messages": to_openai_messages(fit_pictures(request.messages, config.max_image_bytes)),
+        "messages": to_openai_messages(fit_pictures(messages, config.max_image_bytes)),
         "temperature": decoding.temperature,
         "top_p": decoding.top_p,
         "max_tokens": decoding.max_tokens,
         "seed": request.seed,
     }
+    if request.prefix_text:
+        payload["continue_final_message"] = True
+        payload["add_generation_prompt"] = False
     if decoding.stop:
         payload["stop"] = list(decoding.stop)
     if decoding.top_k > 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dfgen.export.chats import make_answer
-from dfgen.export.columns import make_chat_type, make_images_type
+from dfgen.export.columns import list_source_fields, make_chat_type, make_images_type
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def list_chord_fields() -> Fields:
     return [
         ("trajectory_id", pa.string()),
         ("prompt_id", pa.string()),
+        *list_source_fields(),
         ("messages", make_chat_type()),
         ("images", make_images_type()),
     ]
@@ -33,6 +34,8 @@ def make_chord(part: ExamplePart) -> dict[str, Any]:
     return {
         "trajectory_id": [example.trajectory_id for example in examples],
         "prompt_id": [example.prompt_id for example in examples],
+        "source_id": [example.source_id for example in examples],
+        "metadata": [example.metadata for example in examples],
         "messages": [[*example.messages, make_answer(example.text)] for example in examples],
         "images": [example.images for example in examples],
     }

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dfgen.export.columns import make_blocks_type, make_chat_type, make_images_type
+from dfgen.export.columns import (
+    list_source_fields,
+    make_blocks_type,
+    make_chat_type,
+    make_images_type,
+)
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -19,6 +24,7 @@ def list_number_fields() -> Fields:
     return [
         ("trajectory_id", text),
         ("prompt_id", text),
+        *list_source_fields(),
         ("kind", text),
         ("completion_ids", pa.list_(pa.int32())),
         ("advantages", floats),
@@ -37,12 +43,12 @@ def list_example_fields() -> Fields:
 
     numbers = list_number_fields()
     return [
-        *numbers[:3],
+        *numbers[:5],
         ("prompt", make_blocks_type()),
         ("messages", make_chat_type()),
         ("images", make_images_type()),
         ("completion_text", pa.string()),
-        *numbers[3:],
+        *numbers[5:],
     ]
 
 
@@ -52,6 +58,8 @@ def make_numbers(part: ExamplePart) -> dict[str, Any]:
     return {
         "trajectory_id": [example.trajectory_id for example in examples],
         "prompt_id": [example.prompt_id for example in examples],
+        "source_id": [example.source_id for example in examples],
+        "metadata": [example.metadata for example in examples],
         "kind": [example.kind for example in examples],
         "completion_ids": [example.ids for example in examples],
         "advantages": [example.advantages for example in examples],

@@ -17,7 +17,7 @@ from dfgen.export.tables.table import ExportTable, Fields
 if TYPE_CHECKING:
     from dfgen.export.shard import Shard
 
-_COPIED = ("prompt_id", "images", "answer", "solution", "choices", "metadata")
+_COPIED = ("prompt_id", "source_id", "images", "answer", "solution", "choices", "metadata")
 
 
 def list_group_fields() -> Fields:
@@ -27,6 +27,7 @@ def list_group_fields() -> Fields:
     text = pa.string()
     return [
         ("prompt_id", text),
+        ("source_id", text),
         ("prompt", make_blocks_type()),
         ("messages", make_chat_type()),
         ("problem", text),
@@ -46,6 +47,7 @@ def list_group_fields() -> Fields:
                     ("prompt_id", text),
                     ("answer", text),
                     ("source", text),
+                    ("source_id", text),
                 ]
             ),
         ),
@@ -70,7 +72,7 @@ def make_groups(shard: Shard) -> dict[str, Any]:
 def make_prompts(shard: Shard) -> dict[str, Any]:
     """Make the columns of a group that its trajectories have no part in."""
     prompts = shard.prompts
-    rows = prompts.select(["prompt_id", "answer", "answer_type", "source"]).to_pylist()
+    rows = prompts.select(["prompt_id", "answer", "source", "source_id"]).to_pylist()
     return {
         **{name: prompts[name] for name in _COPIED},
         "prompt": [chat.blocks for chat in shard.chats],
@@ -86,6 +88,7 @@ def make_prompts(shard: Shard) -> dict[str, Any]:
                 "prompt_id": row["prompt_id"],
                 "answer": row["answer"],
                 "source": row["source"],
+                "source_id": row["source_id"],
             }
             for i, row in enumerate(rows)
         ],

@@ -18,7 +18,10 @@ from dfgen.export.tables.table import ExportTable, Fields
 if TYPE_CHECKING:
     from dfgen.export.shard import Shard
 
-_SHARED = ("prompt_id", "images", "data_source", "ability", "reward_model", "extra_info")
+_SHARED = (
+    *("prompt_id", "source_id", "metadata", "images", "data_source", "ability"),
+    *("reward_model", "extra_info"),
+)
 
 
 def list_luffy_fields() -> Fields:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import ConfigError
-from dfgen.export.columns import make_chat_type, make_images_type
+from dfgen.export.columns import list_source_fields, make_chat_type, make_images_type
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def list_openrlhf_fields() -> Fields:
         ("label", text),
         ("datasource", text),
         ("prompt_id", text),
+        *list_source_fields(),
         ("samples", pa.list_(sample)),
     ]
 
@@ -64,6 +65,8 @@ def make_openrlhf(part: ExamplePart, *, group_size: int, **_: Any) -> dict[str, 
         "label": [_write_label(row, part, group_size) for row in rows],
         "datasource": [part.data_source] * len(rows),
         "prompt_id": [row[0].prompt_id for row in rows],
+        "source_id": [row[0].source_id for row in rows],
+        "metadata": [row[0].metadata for row in rows],
         "samples": [
             [
                 {

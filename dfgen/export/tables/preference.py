@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dfgen.export.columns import make_blocks_type, make_images_type
+from dfgen.export.columns import list_source_fields, make_blocks_type, make_images_type
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def list_preference_fields() -> Fields:
     return [
         ("prompt_id", text),
         ("trajectory_id", text),
+        *list_source_fields(),
         ("prompt", make_blocks_type()),
         ("chosen", make_blocks_type()),
         ("rejected", make_blocks_type()),
@@ -37,6 +38,8 @@ def make_preference(shard: Shard) -> dict[str, Any]:
     return {
         "prompt_id": masks["prompt_id"],
         "trajectory_id": masks["trajectory_id"],
+        "source_id": masks["source_id"],
+        "metadata": masks["metadata"],
         "prompt": [shard.chats[owner].blocks for owner in shard.owners],
         "chosen": [_make_answer(text) for text in masks["repair"].to_pylist()],
         "rejected": [_make_answer(text) for text in masks["completion_text"].to_pylist()],

@@ -9,7 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dfgen.export.columns import make_blocks_type, make_chat_type, make_images_type
+from dfgen.export.columns import (
+    list_source_fields,
+    make_blocks_type,
+    make_chat_type,
+    make_images_type,
+)
 from dfgen.export.privileged import Context, list_forms, write_context
 from dfgen.export.tables.stepwise import cut_text
 from dfgen.export.tables.table import ExportTable, Fields
@@ -28,6 +33,7 @@ def list_privileged_fields() -> Fields:
     return [
         ("trajectory_id", text),
         ("prompt_id", text),
+        *list_source_fields(),
         ("prompt", make_blocks_type()),
         ("messages", make_chat_type()),
         ("images", make_images_type()),
@@ -63,6 +69,8 @@ def make_privileged(shard: Shard, *, reveal: int) -> dict[str, Any]:
     return {
         "trajectory_id": shard.masks["trajectory_id"],
         "prompt_id": shard.masks["prompt_id"],
+        "source_id": shard.masks["source_id"],
+        "metadata": shard.masks["metadata"],
         "prompt": [chat.blocks for chat in chats],
         "messages": [chat.messages for chat in chats],
         "images": shard.spread(shard.prompts["images"]),

@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dfgen.export.chats import make_answer, make_turn
-from dfgen.export.columns import make_blocks_type, make_chat_type, make_images_type
+from dfgen.export.columns import (
+    list_source_fields,
+    make_blocks_type,
+    make_chat_type,
+    make_images_type,
+)
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ def list_sft_fields() -> Fields:
     return [
         ("trajectory_id", text),
         ("prompt_id", text),
+        *list_source_fields(),
         ("kind", text),
         ("messages", make_chat_type()),
         ("prompt", make_blocks_type()),
@@ -40,6 +46,8 @@ def make_sft(part: ExamplePart) -> dict[str, Any]:
     return {
         "trajectory_id": [example.trajectory_id for example in examples],
         "prompt_id": [example.prompt_id for example in examples],
+        "source_id": [example.source_id for example in examples],
+        "metadata": [example.metadata for example in examples],
         "kind": [example.kind for example in examples],
         "messages": [[*example.messages, make_answer(example.text)] for example in examples],
         "prompt": [example.prompt for example in examples],

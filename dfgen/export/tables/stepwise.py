@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dfgen.export.columns import make_images_type
+from dfgen.export.columns import list_source_fields, make_images_type
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def list_stepwise_fields() -> Fields:
     return [
         ("prompt_id", text),
         ("trajectory_id", text),
+        *list_source_fields(),
         ("prompt", text),
         ("completions", pa.list_(text)),
         ("labels", pa.list_(pa.bool_())),
@@ -43,6 +44,8 @@ def make_stepwise(shard: Shard) -> dict[str, Any]:
     return {
         "prompt_id": masks["prompt_id"],
         "trajectory_id": masks["trajectory_id"],
+        "source_id": masks["source_id"],
+        "metadata": masks["metadata"],
         "prompt": [shard.chats[owner].problem for owner in shard.owners],
         "completions": [steps for steps, _ in cut],
         "labels": [labels for _, labels in cut],

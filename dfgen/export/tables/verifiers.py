@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from dfgen.export.columns import list_source_fields
 from dfgen.export.tables.table import ExportTable, Fields
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def list_verifiers_fields() -> Fields:
     return [
         ("trajectory_id", text),
         ("prompt_id", text),
+        *list_source_fields(),
         ("kind", text),
         ("reward", pa.float32()),
         ("nodes", text),
@@ -39,6 +41,8 @@ def make_verifiers(part: ExamplePart, **_: Any) -> dict[str, Any]:
     return {
         "trajectory_id": [example.trajectory_id for example in examples],
         "prompt_id": [example.prompt_id for example in examples],
+        "source_id": [example.source_id for example in examples],
+        "metadata": [example.metadata for example in examples],
         "kind": [example.kind for example in examples],
         "reward": [example.reward for example in examples],
         "nodes": [json.dumps(describe_nodes(example)) for example in examples],

@@ -37,6 +37,7 @@ function renderQuestion(row, prompt, index) {
       make("span", { class: `badge ${row.source}` }, `${SOURCES[row.source].sign} ${SOURCES[row.source].long}`),
       renderGroup(row, prompt),
       make("code", { class: "id", title: row.id }, row.id.length > 20 ? `${row.id.slice(0, 8)}…-${row.sample}` : row.id),
+      row.ownId && row.ownId !== row.id ? make("code", { class: "id", title: "your own id" }, row.ownId) : null,
       make(
         "span",
         { class: "turn" },

@@ -26,7 +26,7 @@ async function applyFilters() {
     if (!matches(row)) return;
     if (full) {
       const prompt = prompts[row.prompt];
-      const text = `${prompt.question}\n${prompt.answer}\n${row.id}\n`.toLowerCase() + full[index];
+      const text = `${prompt.question}\n${prompt.answer}\n${row.id}\n${row.ownId ?? ""}\n`.toLowerCase() + full[index];
       if (!words.every((word) => text.includes(word))) return;
     }
     found.push(index);

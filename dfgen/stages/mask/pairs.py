@@ -151,7 +151,9 @@ def mask_pairs(
         try:
             yield mask_pair(pair, tokenizer, config)
         except RowError as error:
-            yield Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
+            reject = Reject.from_error("mask", pair.row_id, pair.prompt.prompt_id, error)
+            reject.source_id = pair.source_id
+            yield reject
 
 
 def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
@@ -176,6 +178,7 @@ def mask_pair(pair: Pair, tokenizer: TextTokenizer, config: MaskConfig) -> Mask:
         "logprobs": None,
         "finish_reason": "unknown",
         "reward": 0.0,
+        "source_id": pair.source_id,
     }
     diff = diff_pair(text, pair.right, tokenizer, config, completion_ids=ids)
     check_marked(diff, config)

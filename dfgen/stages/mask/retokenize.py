@@ -102,7 +102,9 @@ def _convert(
         try:
             yield retokenize_mask(row, tokenizer)
         except RowError as error:
-            rejects.append(Reject.from_error("mask", row.trajectory_id, row.prompt_id, error))
+            reject = Reject.from_error("mask", row.trajectory_id, row.prompt_id, error)
+            reject.source_id = row.source_id
+            rejects.append(reject)
 
 
 _SCORES = (

@@ -14,6 +14,7 @@ from concurrent.futures import as_completed
 from contextlib import contextmanager
 
 from dfgen.records import Reject, Repair, Trajectory
+from dfgen.stages.mask.metadata import read_metadata
 from dfgen.stages.mask.rows import FOLDED, Sides
 from dfgen.stages.session import Session
 from dfgen.stages.session_workers import get_session, open_sessions
@@ -74,6 +75,8 @@ def mask_shard(session: Session, shard: int) -> int:
         Trajectory.model_validate(row) for row in run.table("trajectories").iter_rows(shard)
     )
     sides = read_sides(run, shard)
+    for key, columns in read_metadata(run, shard, session.pipeline.mask.metadata).items():
+        sides.setdefault(key, {}).update(columns)
     repairs: dict[str, Repair] = {}
     if run.table("repairs").exists(shard):
         for row in run.table("repairs").iter_rows(shard):

@@ -51,12 +51,13 @@ class Draw(BaseModel):
 
 
 class AnswerKey(BaseModel):
-    """What grading needs of a prompt; pictures stay on disk."""
+    """What grading needs of a prompt, and the own id that its rows carry; pictures stay on disk."""
 
     answer: str
     answer_type: str
     choices: list[str]
     precision: int | None = None
+    source_id: str | None = None
 
 
 def make_answer_key(prompt: Prompt) -> AnswerKey:
@@ -66,6 +67,7 @@ def make_answer_key(prompt: Prompt) -> AnswerKey:
         answer_type=prompt.answer_type,
         choices=prompt.choices,
         precision=prompt.precision,
+        source_id=prompt.source_id,
     )
 
 
@@ -206,7 +208,9 @@ def grade_draws(
             )
     verdicts = pool.grade_batch([_to_item(text, keys[draw.prompt_id]) for draw, text in readable])
     graded = {
-        draw.trajectory_id: _to_trajectory(draw, text, verdict, model)
+        draw.trajectory_id: _to_trajectory(
+            draw, text, verdict, model, keys[draw.prompt_id].source_id
+        )
         for (draw, text), verdict in zip(readable, verdicts, strict=True)
     }
     for draw in draws:
@@ -269,7 +273,9 @@ def _decode(draw: Draw, tokenizer: TextTokenizer) -> str:
     return tokenizer.decode(draw.completion_ids)
 
 
-def _to_trajectory(draw: Draw, text: str, verdict: Verdict, model: str) -> Trajectory:
+def _to_trajectory(
+    draw: Draw, text: str, verdict: Verdict, model: str, source_id: str | None
+) -> Trajectory:
     info, reward = settle_verdict(verdict, truncated=draw.finish_reason == "length")
     values: dict[str, Any] = draw.model_dump(exclude={"reason", "detail"})
     return Trajectory(
@@ -279,4 +285,5 @@ def _to_trajectory(draw: Draw, text: str, verdict: Verdict, model: str) -> Traje
         reward=reward,
         verdict=info,
         metadata="{}",
+        source_id=source_id,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dfgen.engines.base import PREFIX_TEXT
 from dfgen.errors import RunMismatchError
 from dfgen.store.fingerprint import extract_facts
 
@@ -52,6 +53,9 @@ def check_policy(
                 hint=f"Name in {section}.engine the very model, tokenizer, template and adapter "
                 "that sampled; an adapter needs `engine: vllm` with `lora`.",
             )
+        return
+    if info.tokenizer is None and PREFIX_TEXT in info.features:
+        # A server is given text and encodes it itself: no ids of ours reach it.
         return
     from dfgen.tokens.loading import load_tokenizer
 

@@ -80,24 +80,30 @@ class Blamed:
         tokens: that it marks.
         starts: V(0).
         lengths: T.
+        clusters: int64[n], the prompt of each: answers to one prompt share V(0) and picture, and
+            are drawn again together. None: each stands alone.
     """
 
     captured: Sums
     tokens: Sums
     starts: Sums
     lengths: Sums
+    clusters: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.captured)
 
     def select(self, rows: NDArray[np.int64]) -> Blamed:
         """Return the same of some trajectories."""
-        return Blamed(self.captured[rows], self.tokens[rows], self.starts[rows], self.lengths[rows])
+        clusters = None if self.clusters is None else self.clusters[rows]
+        return Blamed(
+            self.captured[rows], self.tokens[rows], self.starts[rows], self.lengths[rows], clusters
+        )
 
 
 def measure_capture(mask: Blamed, seed: int = 0) -> Interval:
     """Measure which share of the lost success a mask holds."""
-    return bootstrap([mask.captured, mask.starts], _divide, seed)
+    return bootstrap([mask.captured, mask.starts], _divide, seed, mask.clusters)
 
 
 def measure_density(mask: Blamed) -> float:
@@ -108,7 +114,9 @@ def measure_density(mask: Blamed) -> float:
 def measure_lift(mask: Blamed, seed: int = 0) -> Interval:
     """Measure how many times more a mask holds than tokens picked by chance would."""
     columns = [mask.captured, mask.starts, mask.tokens, mask.lengths]
-    return bootstrap(columns, lambda c, s, m, n: _divide(_divide(c, s), _divide(m, n)), seed)
+    return bootstrap(
+        columns, lambda c, s, m, n: _divide(_divide(c, s), _divide(m, n)), seed, mask.clusters
+    )
 
 
 def compare_captures(mask: Blamed, other: Blamed, seed: int = 0) -> Interval:
@@ -120,26 +128,39 @@ def compare_captures(mask: Blamed, other: Blamed, seed: int = 0) -> Interval:
     if not np.array_equal(mask.starts, other.starts):
         raise ValueError("both masks must be of the same trajectories")
     columns = [mask.captured, other.captured, mask.starts]
-    return bootstrap(columns, lambda a, b, s: _divide(a - b, s), seed)
+    return bootstrap(columns, lambda a, b, s: _divide(a - b, s), seed, mask.clusters)
 
 
-def measure_mean(values: Sums, seed: int = 0) -> Interval:
-    """Measure the mean of float64[n]."""
-    return bootstrap([values, np.ones_like(values)], _divide, seed)
+def measure_mean(
+    values: Sums, seed: int = 0, clusters: NDArray[np.int64] | None = None
+) -> Interval:
+    """Measure the mean of float64[n]; `clusters` as in `Blamed`."""
+    return bootstrap([values, np.ones_like(values)], _divide, seed, clusters)
 
 
-def bootstrap(columns: Sequence[Sums], compute: Callable[..., Sums], seed: int = 0) -> Interval:
+def bootstrap(
+    columns: Sequence[Sums],
+    compute: Callable[..., Sums],
+    seed: int = 0,
+    clusters: NDArray[np.int64] | None = None,
+) -> Interval:
     """Estimate a function of sums over trajectories, which are drawn again with replacement.
 
     Args:
         columns: float64[n] each.
         compute: of one array of sums for each column; elementwise.
         seed: of the samples.
+        clusters: int64[n]: trajectories that are drawn again together. None: each alone.
     """
-    n = len(columns[0])
-    if not n:
+    if not len(columns[0]):
         return Interval(np.nan, np.nan, np.nan)
     table = np.stack(columns, axis=1)
+    if clusters is not None:
+        names, of_row = np.unique(clusters, return_inverse=True)
+        summed = np.zeros((len(names), table.shape[1]))
+        np.add.at(summed, of_row, table)
+        table = summed
+    n = len(table)
     generator = np.random.default_rng(seed)
     found = []
     for start in range(0, SAMPLES, _CHUNK):

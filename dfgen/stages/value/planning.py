@@ -236,6 +236,16 @@ def name_prefix(prompt_id: str, ids: Sequence[int] | NDArray[np.int32]) -> str:
     return f"{prompt_id}/{hash_ids(ids)}"
 
 
+def find_unwritten(tokenizer: TextTokenizer, ids: Sequence[int]) -> str | None:
+    """Say why a text cannot stand for ids, which is what a server is given; None where it can."""
+    special = np.flatnonzero(tokenizer.is_special(ids))
+    if len(special):
+        return f"token {int(special[0])} shows in no text, and a server is given text"
+    if "\ufffd" in tokenizer.decode(ids):
+        return "it ends within a character, and a server is given text"
+    return None
+
+
 def _add(plan: Plan, prompt_id: str, ids: NDArray[np.int32]) -> str:
     key = name_prefix(prompt_id, ids)
     if key not in plan.prefixes:

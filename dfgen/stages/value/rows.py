@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.errors import RowError
 from dfgen.records import HunkValue, MaskBlame, Reject, Value, ValuePoint
@@ -54,7 +54,10 @@ def split_rows(plan: Plan, tallies: Mapping[str, Tally]) -> tuple[list[Planned],
 
 
 def make_values(
-    rows: Sequence[Planned], tallies: Mapping[str, Tally], temperature: float
+    rows: Sequence[Planned],
+    tallies: Mapping[str, Tally],
+    temperature: float,
+    prefix: Literal["ids", "text"],
 ) -> Iterator[Value]:
     """Make the rows of answers all of whose prefixes are drawn on from, in order."""
     counted: set[str] = set()
@@ -72,6 +75,7 @@ def make_values(
             repair_ids_sha256=row.repair_ids_sha256,
             tokens=row.tokens,
             temperature=temperature,
+            prefix=prefix,
             drawn=sum(len(tallies[key].right) for key in new),
             value_start=values[0],
             value_points=[points[place] for place in sorted(points)],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dfgen.config.engine import Price, find_price
 from dfgen.config.pipeline import Pipeline
 from dfgen.records import Reject
 from dfgen.stages.section import choose_section, require_answers
@@ -25,8 +26,7 @@ def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) 
 
     Raises:
         InputError: the run holds no answers.
-        ConfigError: an override names another section, a value is not allowed, or the policy
-            cannot go on after given ids.
+        ConfigError: an override names another section, or a value is not allowed.
         RunMismatchError: names every other setting in which the file differs from the run.
     """
     require_answers(run, "to draw on from")
@@ -35,6 +35,8 @@ def choose_settings(run: Run, file: Path | None, overrides: Sequence[str] = ()) 
 
 def estimate_values(session: Session) -> dict[str, Any]:
     """Count what is left to draw in a run; no model is loaded and nothing is written.
+
+    In dollars, too, where the policy is behind a server that has a `price`.
 
     Raises:
         InputError: there are no answers yet.
@@ -67,7 +69,16 @@ def estimate_values(session: Session) -> dict[str, Any]:
                     counts["continuation_tokens"] += left * rest
                     read = prompts[prompt_id] + given
                     counts["prompt_and_prefix_tokens"] += left * read
-    return counts
+    return counts | _price(session, counts)
+
+
+def _price(session: Session, counts: Mapping[str, int]) -> dict[str, float]:
+    price = find_price(session.pipeline.continuer)
+    if price == Price():
+        return {}
+    written = counts["continuation_tokens"] * price.completion
+    read = counts["prompt_and_prefix_tokens"] * price.prompt
+    return {"usd": round((written + read) / 1e6, 4)}
 
 
 def _read_lengths(run: Run, shard: int) -> tuple[dict[str, int], dict[str, float]]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dfgen.config.sample import Decoding
-from dfgen.engines.base import Request, Result, derive_seed, require_continuing
+from dfgen.engines.base import PREFIX_IDS, Request, Result, derive_seed, require_continuing
 from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Prompt, Reject, is_right
 from dfgen.stages.ingest import read_shard
@@ -28,7 +28,7 @@ from dfgen.stages.sample.draws import (
 from dfgen.stages.score.policy import check_policy
 from dfgen.stages.section import require_answers
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
-from dfgen.stages.value.planning import STAGE
+from dfgen.stages.value.planning import STAGE, find_unwritten
 from dfgen.stages.value.rows import make_values, note_record, split_rows
 from dfgen.stages.value.shard import (
     OpenShard,
@@ -75,6 +75,7 @@ class ValueStage:
         config = session.pipeline.continuer
         if config is None:
             raise ConfigError("the pipeline names no policy.", where="value.engine")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             check_policy(
                 session.run, require_continuing(engine).info, session.tokenizer, section=STAGE
@@ -112,6 +113,9 @@ class Valuing:
     def __init__(self, session: Session, engine: Engine, pool: GradePool) -> None:
         self.session = session
         self.engine = require_continuing(engine)
+        self.prefix: Literal["ids", "text"] = (
+            "ids" if PREFIX_IDS in engine.info.features else "text"
+        )
         self.pool = pool
         self.config = session.pipeline.value
         self.temperature = find_temperature(session)
@@ -154,6 +158,8 @@ class Valuing:
 
     def _ask(self, shard: int) -> Iterator[Request]:
         state = self.open[shard] = take_stock(self.session, shard, self.chosen)
+        if self.prefix == "text":
+            self._refuse_unwritten(shard, state)
         for row in state.plan.rows:
             refused = isinstance(row, Reject)
             if refused or not state.waiting[row.trajectory_id]:  # type: ignore[union-attr]
@@ -164,6 +170,20 @@ class Valuing:
             yield from requests
         else:
             self._finish(shard)
+
+    def _refuse_unwritten(self, shard: int, state: OpenShard) -> None:
+        """Note of prefixes that no text stands for that nothing can be drawn after them."""
+        records = []
+        for key in state.asking:
+            detail = find_unwritten(self.session.tokenizer, state.plan.prefixes[key])
+            if detail is not None:
+                records.append({"key": key, "draw": 0, "reason": "ids_invalid", "detail": detail})
+        for record in records:
+            note_record(state.tallies, record)
+            for row in state.asking.pop(str(record["key"])):
+                state.waiting[row].discard(str(record["key"]))
+        if records:
+            self.session.journal(STAGE, shard).append(records)
 
     def _make_requests(self, shard: int, state: OpenShard) -> Iterator[Request]:
         """Ask for what is not known of a shard, the like lengths of some prompts together."""
@@ -211,7 +231,8 @@ class Valuing:
                 chat_template=sample.chat_template,
                 chat_template_args=sample.chat_template_args,
                 with_logprobs=False,
-                prefix_ids=prefix,
+                prefix_ids=prefix if self.prefix == "ids" else (),
+                prefix_text="" if self.prefix == "ids" else self.session.tokenizer.decode(prefix),
             )
 
     def _keep(self, results: list[Result]) -> None:
@@ -226,8 +247,7 @@ class Valuing:
                 record |= {"reason": result.failure.reason, "detail": result.failure.detail}
                 continue
             state = self.open[shard]
-            ids = [*state.plan.prefixes[key], *(result.token_ids or ())]
-            text = self.session.tokenizer.decode(ids)
+            text = self._join(state.plan.prefixes[key], result)
             answer = state.answers[key.partition("/")[0]]
             texts.append((record, result.finish_reason == "length", (text, answer)))
         verdicts = grade_texts([item for _, _, item in texts], self.pool)
@@ -236,6 +256,12 @@ class Valuing:
         for shard, records in by_shard.items():
             self.session.journal(STAGE, shard).append(records)
             self._take(shard, records)
+
+    def _join(self, prefix: tuple[int, ...], result: Result) -> str:
+        """The whole answer: its beginning and what was drawn after it."""
+        if self.prefix == "text":
+            return self.session.tokenizer.decode(prefix) + result.text
+        return self.session.tokenizer.decode([*prefix, *(result.token_ids or ())])
 
     def _take(self, shard: int, records: list[dict[str, Any]]) -> None:
         state = self.open[shard]
@@ -255,5 +281,5 @@ class Valuing:
     def _finish(self, shard: int) -> None:
         state = self.open.pop(shard)
         rows, rejects = split_rows(state.plan, state.tallies)
-        values = make_values(rows, state.tallies, self.temperature)
+        values = make_values(rows, state.tallies, self.temperature, self.prefix)
         self.session.finish_shard(STAGE, shard, values, rejects)

@@ -20,9 +20,11 @@ from dfgen.stages.value.blame import (
 from dfgen.stages.value.masks import OWN
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dfgen.store.run import Run
 
-COLUMNS = ["tokens", "drawn", "value_start", "hunk_values", "blame"]
+COLUMNS = ["prompt_id", "tokens", "drawn", "value_start", "hunk_values", "blame"]
 
 
 def measure_run(run: Run) -> dict[str, Any] | None:
@@ -44,13 +46,14 @@ def measure_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not kept:
         return None
     drawn = sum(row["drawn"] for row in kept)
-    gains = np.array([gain for row in kept if (gain := _find_gain(row)) is not None])
+    gained = [(gain, row["prompt_id"]) for row in kept if (gain := _find_gain(row)) is not None]
+    gains = np.array([gain for gain, _ in gained], dtype=np.float64)
     numbers: dict[str, Any] = {
         "trajectories": len(kept),
         "continuations": drawn,
         "continuations_per_trajectory": drawn / len(kept),
         "value_start": sum(row["value_start"] for row in kept) / len(kept),
-        "repair_gain": describe(measure_mean(gains)),
+        "repair_gain": describe(measure_mean(gains, 0, number_prompts(p for _, p in gained))),
         "gains_above_0_share": float((gains > 0).mean()) if len(gains) else None,
     }
     names = list(dict.fromkeys(blame["mask"] for row in kept for blame in row["blame"]))
@@ -77,13 +80,22 @@ def find_width(run: Run) -> float:
 
 def collect_mask(rows: Iterable[Mapping[str, Any]], name: str) -> Blamed:
     """Collect what rows say of one mask, which all of them have."""
-    found = [
-        (blame["captured"], blame["tokens"], row["value_start"], row["tokens"])
-        for row in rows
-        for blame in row["blame"]
-        if blame["mask"] == name
-    ]
-    return Blamed(*np.array(found, dtype=np.float64).reshape(-1, 4).T)
+    found, prompts = [], []
+    for row in rows:
+        for blame in row["blame"]:
+            if blame["mask"] == name:
+                found.append(
+                    (blame["captured"], blame["tokens"], row["value_start"], row["tokens"])
+                )
+                prompts.append(row["prompt_id"])
+    captured, tokens, start, length = np.array(found, dtype=np.float64).reshape(-1, 4).T
+    return Blamed(captured, tokens, start, length, number_prompts(prompts))
+
+
+def number_prompts(prompts: Iterable[str]) -> NDArray[np.int64]:
+    """Number prompts in the order in which they first come: int64, one for each given."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts], np.int64)
 
 
 def describe(interval: Interval) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
     tune     choose learning rates (chains first, then steps) and write rates.json
     run      do every planned run that has no row yet, and merge the rows
+    explore  the same for the arms that were made after results had been seen
     tables   print the tables from results.parquet
     plots    draw the plots from it (needs matplotlib)
 
@@ -23,6 +24,7 @@ from tests.benchmarks.study.plan import (
     TUNED_ARMS,
     Job,
     find_starts,
+    list_explored,
     list_study,
     list_tuning,
     list_wider_tuning,
@@ -100,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("tune", "run", "tables", "plots"))
+    parser.add_argument("command", choices=("tune", "run", "explore", "tables", "plots"))
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
     arguments = parser.parse_args()
     results, until = Results(), time.time() + 60 * arguments.minutes
@@ -108,6 +110,8 @@ def main() -> None:
         tune(results, until)
     elif arguments.command == "run":
         do_jobs(list_study(), results, until)
+    elif arguments.command == "explore":
+        do_jobs(list_explored(), results, until)
     elif arguments.command == "tables":
         from tests.benchmarks.study.tables import print_tables
 

@@ -27,7 +27,7 @@ from dfgen.trainers.advantages import MASKED, NOTHING, Answers, Plan, plan_answe
 from tests.benchmarks.study.arms import ARMS, Arm
 from tests.benchmarks.study.arms.arm import Failed, Floats
 from tests.benchmarks.study.objective import compute_loss
-from tests.benchmarks.study.repairers import repair_answer
+from tests.benchmarks.study.repairers import repair_answers
 from tests.benchmarks.study.sampler import Completion, Prompts, draw_completions
 from tests.benchmarks.study.scoring import Row, score_rows
 from tests.benchmarks.study.settings import Settings
@@ -167,10 +167,8 @@ def sample_answers(
             text = read_text(run.tokenizer, completion.ids)
             right = problems[index].is_right(text)
             answers.append(Sampled(index, completion, text, right))
-    for answer in answers:
-        if not answer.right:
-            repair(run, problems[answer.problem], answer, rng)
     wrong = [answer for answer in answers if not answer.right]
+    repair(run, problems, wrong, rng)
     found = [answer.diff for answer in wrong if answer.diff is not None]
     run.bill.sampled += sum(len(answer.completion.ids) for answer in answers)
     run.bill.rewards.append(1 - len(wrong) / len(answers))
@@ -208,16 +206,20 @@ def read_text(tokenizer: TextTokenizer, ids: list[int]) -> str:
     return tokenizer.decode(ids).removesuffix("<|end|>")
 
 
-def repair(run: Run, problem: Problem, answer: Sampled, rng: np.random.Generator) -> None:
-    """Repair a wrong answer and compare the two."""
+def repair(
+    run: Run, problems: list[Problem], wrong: list[Sampled], rng: np.random.Generator
+) -> None:
+    """Repair wrong answers and compare each with its repair."""
     settings = run.settings
-    text = repair_answer(problem, answer.text, settings.repairer, rng)
-    run.bill.repairs += len(run.tokenizer.encode(text))
-    if (settings.verified and not problem.is_right(text)) or text == answer.text:
-        return
-    diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
-    if diff.quality.edit_ratio <= MAX_EDIT_RATIO:
-        answer.diff = diff
+    asked = [(problems[answer.problem], answer.text) for answer in wrong]
+    for answer, text in zip(wrong, repair_answers(asked, settings.repairer, rng), strict=True):
+        run.bill.repairs += len(run.tokenizer.encode(text))
+        is_right = problems[answer.problem].is_right(text)
+        if (settings.verified and not is_right) or text == answer.text:
+            continue
+        diff = diff_pair(answer.text, text, run.tokenizer, completion_ids=answer.completion.ids)
+        if diff.quality.edit_ratio <= MAX_EDIT_RATIO:
+            answer.diff = diff
 
 
 def plan_rows(run: Run, prompts: Prompts, answers: list[Sampled]) -> list[Row]:

@@ -16,7 +16,8 @@ from tests.benchmarks.study.scoring import Row, score_rows
 from tests.benchmarks.study.tasks import Problem, Task
 
 #: Streams of questions. Training draws from [seed, round]; these have a first number of their own.
-TEST_STREAM, TUNE_STREAM, FORGET_STREAM = 77_000, 78_000, 79_000
+TEST_STREAMS = {"study": 77_000, "tune": 78_000, "explore": 80_000}
+FORGET_STREAM = 79_000
 FORGET_QUESTIONS = 300
 KL_QUESTIONS = 400
 
@@ -69,7 +70,7 @@ def judge(test: Test, tokenizer: TextTokenizer, drawn: list[list[Completion]]) -
 def measure(run: Run) -> dict[str, float]:
     """Measure a run's model as it is now: every figure of a row of results."""
     settings, task = run.settings, run.task
-    stream = TUNE_STREAM if settings.purpose == "tune" else TEST_STREAM
+    stream = TEST_STREAMS[settings.purpose]
     test = open_test(run, stream, settings.test_questions, task.trained)
     run.model.eval()
     figures: dict[str, float] = {}

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
+from tests.benchmarks.study.arms import ARMS, EXPLORED_ARMS, MAIN_ARMS
+from tests.benchmarks.study.arms.explored import EXPLORED
 from tests.benchmarks.study.settings import REGIMES, Settings
 from tests.benchmarks.study.tasks import TASKS
 
@@ -16,6 +17,8 @@ RATES = Path(__file__).parent / "rates.json"
 
 SEEDS = (1, 2, 3, 4, 5)
 TUNE_SEEDS = (101, 102)
+EXPLORE_SEEDS = (6, 7, 8)
+EXPLORE_QUESTIONS = 600
 #: The first rate is tried for every arm, then the next one.
 TUNE_GRID = (1e-4, 3e-5, 3e-4)
 #: Tried with every seed for an arm whose best rate of the grid is its highest.
@@ -94,7 +97,8 @@ def list_cell(
 
 def list_study() -> Iterator[Job]:
     """Yield every run that is planned, most wanted first."""
-    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, "start"))
+    later = tuple(arm.name for arm in EXPLORED)
+    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, *later, "start"))
     for task in TASKS:
         for start in find_starts(task):
             # The model as it is: nothing is trained.
@@ -108,10 +112,21 @@ def list_study() -> Iterator[Job]:
         for start in find_starts("chains"):
             for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
                 yield settings.change(repairer=repairer, verified=verified), seed
+    for start in find_starts("steps"):
+        for settings, seed in list_cell("steps", start, "rounds", with_repairs, SEEDS):
+            yield settings.change(repairer="learned"), seed
     yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+
+
+def list_explored() -> Iterator[Job]:
+    """Yield the runs of arms that were made after results had been seen, and what they rival."""
+    for settings, seed in list_cell(
+        "chains", "10", "rounds", ("sft", "df+new", *EXPLORED_ARMS), EXPLORE_SEEDS
+    ):
+        yield settings.change(purpose="explore", test_questions=EXPLORE_QUESTIONS), seed
 
 
 def list_compute() -> Iterator[Job]:

@@ -30,7 +30,8 @@ class Settings:
         repairer: of `repairers.REPAIRERS`.
         verified: a repair counts only if it ends right.
         test_questions: held out, the same for all runs.
-        purpose: `study`, or `tune` for learning rates: other seeds, other test questions.
+        purpose: `study`; `tune` for learning rates: other seeds, other test questions; `explore`
+            for arms that were made after results had been seen: others again.
     """
 
     task: str

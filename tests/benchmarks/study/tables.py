@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.study.arms import ARMS
+from tests.benchmarks.study.arms import ARMS, EXPLORED_ARMS
 from tests.benchmarks.study.compare import Difference, compare, correct_holm
 from tests.benchmarks.study.plan import WITHOUT_REPAIRS, is_current
 from tests.benchmarks.study.settings import REGIMES
@@ -43,6 +43,7 @@ def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
         rates: the learning rates of today; rows of others are left out.
     """
     print_tuning([row for row in rows if row["purpose"] == "tune"])
+    explored = [row for row in rows if row["purpose"] == "explore" and is_current(row, rates)]
     rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
     starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
     trained = [row for row in rows if row["arm"] != "start"]
@@ -56,6 +57,33 @@ def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
             part = [row for row in chosen if row["start"] == start]
             print_arms(part, starts.get((task, start)))
         print_differences(chosen)
+    print_explored(explored)
+
+
+def print_explored(rows: list[Row]) -> None:
+    """Print the arms that were made after results had been seen, beside the two they rival."""
+    for start in sorted({row["start"] for row in rows}, key=int):
+        part = [row for row in rows if row["start"] == start]
+        print(f"\n## Chosen after results were seen: chains, rounds, from about {start} % right\n")
+        print_arms(part, None)
+        print("\n| arm (seeds) | minus sft: greedy | T = 1 | minus df+new: greedy | T = 1 |")
+        print("|---" * 5 + "|")
+        for arm in EXPLORED_ARMS:
+            gaps = [
+                compare(by_seed(part, start, arm, key), by_seed(part, start, rival, key))
+                for rival in ("sft", CLAIM)
+                for key, _ in MEASURES[:2]
+            ]
+            if all(gaps):
+                cells = " | ".join(show_gap(gap) for gap in gaps if gap)
+                print(f"| {arm} ({gaps[0].seeds if gaps[0] else 0}) | {cells} |")
+
+
+def show_gap(gap: Difference) -> str:
+    """Format a difference in points."""
+    if gap.seeds < 2:
+        return f"{100 * gap.mean:+.1f}"
+    return f"{100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def print_tuning(rows: list[Row]) -> None:
@@ -143,13 +171,7 @@ def print_differences(rows: list[Row]) -> None:
     print("|---" * (len(MEASURES) + 4) + "|")
     for (start, rival, gaps), p in zip(found, corrected, strict=True):
         assert gaps[0] is not None
-        cells = " | ".join(
-            f"{100 * g.mean:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]"
-            if g.seeds > 1
-            else f"{100 * g.mean:+.1f}"
-            for g in gaps
-            if g
-        )
+        cells = " | ".join(show_gap(gap) for gap in gaps if gap)
         print(f"| {start} % | {rival} ({gaps[0].seeds}) | {cells} | {gaps[0].p:.3f} | {p:.3f} |")
 
 

@@ -198,6 +198,21 @@ def test_an_interval_holds_its_estimate_and_comes_out_the_same(
     assert found.estimate == pytest.approx(np.mean(values))
 
 
+def test_answers_to_one_prompt_are_drawn_again_together() -> None:
+    """Eight answers of a prompt that fare alike are no eight pieces of evidence."""
+    generator = np.random.default_rng(8)
+    prompts = np.repeat(np.arange(40), 8)
+    values = generator.normal(size=40)[prompts]
+    alone, together = measure_mean(values), measure_mean(values, 0, prompts)
+    assert together.estimate == pytest.approx(alone.estimate)
+    assert together.width / alone.width == pytest.approx(8**0.5, rel=0.15)
+    each = np.arange(len(values))
+    assert measure_mean(values, 0, each) == alone
+    shuffled = generator.permutation(len(values))
+    again = measure_mean(values[shuffled], 0, prompts[shuffled])
+    assert (again.low, again.high) == pytest.approx((together.low, together.high))
+
+
 def test_nothing_to_measure_is_no_number() -> None:
     empty = bootstrap([np.array([])], lambda a: a)
     assert math.isnan(empty.estimate) and math.isnan(empty.low)

@@ -13,6 +13,13 @@ from dfgen.stages.mask.rows import prepare_repaired
 from dfgen.store.run import Run
 from tests.stages.score.running import call
 from tests.stages.value.running import make_pipeline
+from tests.support.loopback import (
+    LoopbackServer,
+    Received,
+    Reply,
+    write_completion,
+    write_error,
+)
 
 
 @pytest.fixture
@@ -25,13 +32,23 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfgen.engines.loading.load_engine", refuse)
 
 
-@pytest.mark.usefixtures("nothing_is_loaded")
-def test_a_server_cannot_go_on_after_ids(root: Path) -> None:
-    engine = "value.engine={engine: openai, model: m, base_url: 'http://127.0.0.1:1/v1'}"
-    result = call("value", root, "--set", engine, code=1)
-    assert "the engine 'openai' cannot go on after given token ids" in result.output
-    assert "engine: transformers" in result.output
-    assert not (root / "values").exists()
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_server_that_does_not_go_on_is_told_from_one_that_does(root: Path, status: int) -> None:
+    """It leaves `continue_final_message` unread, or refuses it; either way nothing is drawn."""
+
+    def answer(received: Received) -> Reply:
+        if status == 400 and "continue_final_message" in received.payload:
+            return Reply(write_error("unknown field"), status)
+        return Reply(write_completion("Answer: 3"))
+
+    with LoopbackServer(answer) as server:
+        engine = f"value.engine={{engine: openai, model: m, base_url: '{server.url}'}}"
+        result = call("value", root, "--set", engine, code=1)
+        asked = [r for r in server.received if r.payload["messages"][-1]["role"] == "assistant"]
+    assert "does not go on after the beginning of an answer" in result.output
+    assert "engine: vllm" in result.output
+    assert {r.payload["max_tokens"] for r in asked} == {1}, "only whether it would"
+    assert not list((root / "values").glob("*"))
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")
