@@ -50,7 +50,8 @@ def command(
     without a request, and the repairer is asked where none passes and attempts are left.
     """
     if dry_run:
-        rehearse(pipeline, as_json=as_json, run=out)
+        # A run whose answers are not all there yet says what they cost, too.
+        rehearse(pipeline, ("prompts", "sample", "repair"), as_json=as_json, run=out)
         return
 
     def judge_anew(session: Session) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Int32
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError
-from dfgen.records import Int32, Reject, Trajectory
+from dfgen.records import Reject, Trajectory
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
     Draw,
