@@ -102,10 +102,11 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
 
 
 def _describe_damage(path: Path, what: object) -> DamagedFileError:
+    stage, _, shard = path.name.removesuffix(SUFFIX).rpartition("-")
     return DamagedFileError(
         f"this is not the note on a finished shard that dfgen wrote: {what}.",
         where=str(path),
-        hint=f"`dfgen run {folder.parent} --redo {stage}:{shard}` makes the shard anew.",
+        hint=f"`dfgen run {path.parent.parent} --redo {stage}:{int(shard)}` makes the shard anew.",
     )
 
 
