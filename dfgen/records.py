@@ -13,26 +13,12 @@ says "not computed", which is never the same as zero.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dfgen.arrow_types import Float32, Int8, Int16, Int32, Int64
 from dfgen.errors import RowError
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """Marks an annotation with the name of its Arrow type (`int8`, `float32`, ...)."""
-
-    name: str
-
-
-Int8 = Annotated[int, Arrow("int8")]
-Int16 = Annotated[int, Arrow("int16")]
-Int32 = Annotated[int, Arrow("int32")]
-Int64 = Annotated[int, Arrow("int64")]
-Float32 = Annotated[float, Arrow("float32")]
 
 
 class Record(BaseModel):

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"regular_files", "terminal_text"}
+GROUND |= {"arrow_types", "regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -25,7 +25,8 @@ ARROWS = {
     "dataset_names": set(),
     "regular_files": set(),
     "version": set(),
-    "records": {"errors"},
+    "arrow_types": set(),
+    "records": {"arrow_types", "errors"},
     "config": {"records", "errors", "reasons", "version"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
@@ -39,6 +40,7 @@ ARROWS = {
     "runners": GROUND | {"stages", "engines", "grade", "store"},
     "check": GROUND | {"stages", "engines", "grade", "prompts", "tokens", "store", "demo"},
     "validate": GROUND | {"tokens", "store"},
+    "status": GROUND | {"stages", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
@@ -46,7 +48,7 @@ ARROWS = {
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "validate", "check"},
+    | {"export", "publish", "status", "validate", "check"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }

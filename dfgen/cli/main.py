@@ -28,6 +28,8 @@ COMMANDS = {
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
     "migrate": ("migrate", "Bring an older run's files to today's columns."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
+    "status": ("status", "How far a run is, who works on it, what it has cost."),
+    "ls": ("ls", "List the runs in a folder."),
     "stats": ("stats", "Counts, rates and quality of a run."),
     "report": ("report", "Write a page of plots and trajectories, one HTML file."),
     "inspect": ("inspect", "Look at single trajectories."),

@@ -52,8 +52,10 @@ def drive(
     """
     refuse_problems(pipeline, stages if checked is None else checked, out)
     from dfgen.runners.local import run_stages
+    from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.activity import ActivityFile
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -62,7 +64,11 @@ def drive(
         )
 
     run = Run.open_or_create(out, pipeline)
-    with run.lock(), make_progress(quiet) as progress:
+    with (
+        run.lock(),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, ActivityFile(out)) as progress,
+    ):
         session = Session(run, pipeline, progress, StopSignal(announce))
         if redo is not None:
             set_aside(run, redo, stages)

@@ -93,20 +93,19 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
         data.pop(SEAL, None)
         entry = ShardEntry.model_validate(data)
     except ValidationError as error:
-        raise _describe_damage(path, error.errors()[0]["msg"]) from error
+        raise _describe_damage(path, stage, shard, error.errors()[0]["msg"]) from error
     except (ValueError, AttributeError) as error:
-        raise _describe_damage(path, error) from error
+        raise _describe_damage(path, stage, shard, error) from error
     if whole is False:
-        raise _describe_damage(path, "its checksum differs")
+        raise _describe_damage(path, stage, shard, "its checksum differs")
     return entry
 
 
-def _describe_damage(path: Path, what: object) -> DamagedFileError:
-    stage, _, shard = path.name.removesuffix(SUFFIX).rpartition("-")
+def _describe_damage(path: Path, stage: Stage, shard: int, what: object) -> DamagedFileError:
     return DamagedFileError(
         f"this is not the note on a finished shard that dfgen wrote: {what}.",
         where=str(path),
-        hint=f"`dfgen run {path.parent.parent} --redo {stage}:{int(shard)}` makes the shard anew.",
+        hint=f"`dfgen run {path.parents[1]} --redo {stage}:{shard}` makes the shard anew.",
     )
 
 

@@ -87,16 +87,7 @@ def _under(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
-    # These say where prompts come from. What counts is the prompts they lead to: a difference here
-    # is forgiven when the stage shows that the source still has the content the run was made with.
-    "prompts": (
-        *_under("prompts", _SOURCE_RESULT),
-        "prompts.columns.id",
-        "prompts.count",
-        "prompts.on_duplicate",
-        "prompts.seed",
-        *_under("imports", _SOURCE_RESULT),
-    ),
+    "prompts": _under("imports", _SOURCE_RESULT),
     "sample": (
         "grade.absolute_tolerance",
         "grade.approximate",
@@ -230,6 +221,14 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
+    # They say where prompts come from; the prompts themselves are compared, one by one
+    # (dfgen.store.growing): new ones are added, and those that are missing are named.
+    *_under("prompts", _SOURCE_RESULT),
+    "prompts.columns.id",
+    "prompts.count",
+    "prompts.missing",
+    "prompts.on_duplicate",
+    "prompts.seed",
     # The rows themselves are compared, shard by shard: more of them may come, others may not.
     *_under("pairs", _SOURCE_RESULT),
     "pairs.columns.completion_ids",
@@ -256,13 +255,10 @@ GROWING_FIELD = "sample.num_samples"
 """May grow: seeds and keys of the samples there are do not depend on how many there are, so they
 are kept and only the new ones are drawn. It may not shrink: paid rows would be thrown away."""
 
-CUT_FIELDS = ("prompts.shard_size", "imports.shard_size")
+CUT_FIELDS = ("imports.shard_size",)
 """How rows are cut into files. Counts until the prompts stage is done, because a start in between
 that cut otherwise would lose rows and double others; after that the run keeps the cut it has."""
 
-LIMIT_FIELDS = ("prompts.limit", "imports.limit")
+LIMIT_FIELDS = ("imports.limit",)
 """How much of the source is read. Counts for the stage that reads it; the others take the rows that
 are there, so `--limit` need not be said again to each of them."""
-
-CONTENT_FACT = "content"
-"""Name of the fact by which the prompts stage shows what its source holds."""

@@ -5,8 +5,8 @@ A fingerprint is a flat mapping, so that a message can name what differs:
     sample.temperature           a setting (RESULT_FIELDS) of the stage
     facts.sample.chat_template   what the stage found out by itself (hashes of an engine, ...)
 
-Those of the stages upstream are part of it, because their rows are its input. The prompts count
-with the hash of their content if it is known, and with the settings they were read by if not.
+Those of the stages upstream are part of it, because their rows are its input. Settings that say
+where prompts come from are not: prompts are compared one by one (`dfgen.store.growing`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.config.section import list_sections
-from dfgen.store.fields import CONTENT_FACT, CUT_FIELDS, GROWING_FIELD, LIMIT_FIELDS, RESULT_FIELDS
+from dfgen.store.fields import (
+    CUT_FIELDS,
+    GROWING_FIELD,
+    LIMIT_FIELDS,
+    NEUTRAL_FIELDS,
+    RESULT_FIELDS,
+)
 from dfgen.store.layout import Stage, list_stages, list_upstream
 from dfgen.store.manifest import ChangedField, Manifest, PipelineChange, format_now
 from dfgen.version import VERSION
@@ -58,9 +64,7 @@ def compute_fingerprint(
     """Join a stage's own part with those of the stages upstream of it."""
     joined: Fingerprint = {}
     for earlier in list_upstream(stage):
-        part = extract_own(earlier, upstream.get(earlier, {}))
-        content = f"facts.prompts.{CONTENT_FACT}"
-        joined |= {content: part[content]} if content in part else part
+        joined |= extract_own(earlier, upstream.get(earlier, {}))
     joined.pop(GROWING_FIELD, None)
     return joined | own
 
@@ -90,12 +94,13 @@ def compare(old: Fingerprint, new: Fingerprint) -> list[Difference]:
     """List what differs, sorted by name.
 
     A setting that one side lacks has its default there: a run of an older dfgen, which did not know
-    the field, continues. A fact that one side lacks was not looked at there, which says nothing.
-    Growth of the number of samples is no difference.
+    the field, continues. A fact that one side lacks was not looked at there, which says nothing;
+    nor do fields that an earlier dfgen compared and that change no row. Growth of the number of
+    samples is no difference.
     """
     defaults = _load_defaults()
     differences = []
-    for name in sorted(old.keys() | new.keys()):
+    for name in sorted((old.keys() | new.keys()).difference(NEUTRAL_FIELDS)):
         absent = defaults.get(name, ABSENT)
         before, after = old.get(name, absent), new.get(name, absent)
         if before == after or (name.startswith("facts.") and ABSENT in (before, after)):
@@ -240,36 +245,6 @@ def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any
                 yield dotted, given.get(dotted, value)
 
 
-_FIELDS = ("prompt_id", "question", "choices", "answer", "answer_type", "solution", "metadata")
-
-
-class ContentHash:
-    """sha256 over prompts in their order.
-
-    Feed it every accepted prompt, then give `hexdigest()` as the fact `content` to
-    `Run.check_stage("prompts", ...)`. Pictures count with the hashes in `image_info`; the column
-    `source` does not count, so a file that has moved still holds the same prompts.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def update(self, prompt: Mapping[str, Any]) -> None:
-        """Add one prompt, as a mapping of the columns of `dfgen.records.Prompt`."""
-        parts = [prompt[name] for name in _FIELDS]
-        parts.append([info["sha256"] for info in prompt["image_info"]])
-        # Only where it is there: the hash of a run from before a column stays what it was.
-        if prompt.get("precision") is not None:
-            parts.append(prompt["precision"])
-        if prompt.get("source_id") is not None:
-            parts.append({"source_id": prompt["source_id"]})
-        self._hash.update(json.dumps(parts).encode() + b"\n")
-
-    def hexdigest(self) -> str:
-        """Return 64 hex digits."""
-        return self._hash.hexdigest()
-
-
 def list_differences(
     manifest: Manifest,
     stage: Stage,
@@ -293,8 +268,6 @@ def list_differences(
             continue
         given = facts if each == stage else extract_facts(each, recorded)
         old, new = extract_own(each, recorded), compute_own(each, pipeline, given)
-        if each == stage == "prompts" and _is_same_content(old, new):
-            continue
         for difference in compare(old, new):
             if difference.field not in passed:
                 found.setdefault(difference.field, difference)
@@ -417,8 +390,3 @@ def _join(
 def _without_own(stage: Stage, fingerprint: Fingerprint) -> dict[str, Any]:
     own = extract_own(stage, fingerprint)
     return {name: value for name, value in fingerprint.items() if name not in own}
-
-
-def _is_same_content(old: Fingerprint, new: Fingerprint) -> bool:
-    name = f"facts.prompts.{CONTENT_FACT}"
-    return name in old and old[name] == new.get(name)

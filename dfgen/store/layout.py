@@ -2,6 +2,7 @@
 
     RUN/run.json                        manifest
     RUN/run.lock                        who works on it (only while somebody does)
+    RUN/run.activity                    what that process does right now, for people who look
     RUN/prompts/part-00000.parquet      output of the stage `prompts`; likewise trajectories/
                                         (sample), repairs/ (repair), masks/ (mask)
     RUN/controls/part-00000.parquet     what the repairer did to right trajectories; no stage reads
@@ -43,6 +44,7 @@ Kind = Literal["sampled", "imported", "pairs", "retokenized"]
 
 MANIFEST = "run.json"
 LOCK = "run.lock"
+ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"

@@ -66,7 +66,7 @@ class FileLock:
                 with suppress(FileExistsError):
                     create_file(self.path, content)
                     break
-                if _read_token(self.path) == mine.token:
+                if read_token(self.path) == mine.token:
                     break  # NFS repeats a call whose answer was lost, and then says "exists"
                 self._make_way(deadline)
         self._holder, self._lost = mine, False
@@ -83,7 +83,7 @@ class FileLock:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if mine is not None and _read_token(self.path) == mine.token:
+        if mine is not None and read_token(self.path) == mine.token:
             with explain_os_errors(self.path, "remove"):
                 self.path.unlink(missing_ok=True)
 
@@ -142,7 +142,7 @@ class FileLock:
         while not self._stop.wait(self._heartbeat_s):
             # The renewal only informs people; a disk that does not answer must not end the run.
             with suppress(OSError):
-                if _read_token(self.path) != mine.token:
+                if read_token(self.path) != mine.token:
                     self._lost = True
                     return
                 os.utime(self.path)
@@ -156,7 +156,8 @@ def _open_existing(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
 
 
-def _read_token(path: Path) -> str | None:
+def read_token(path: Path) -> str | None:
+    """Return the token of who holds a lock; None if nobody does."""
     try:
         holder = parse_holder(read_at_most(path, _MOST_BYTES))
     except FileNotFoundError:

@@ -291,11 +291,7 @@ class Run:
     def find_differences(
         self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]
     ) -> list[Difference]:
-        """Return what `check_stage` would refuse; empty if nothing.
-
-        The prompts stage asks this first, without facts, to learn whether it has to read its source
-        again: see `check_stage`.
-        """
+        """Return what `check_stage` would refuse; empty if nothing."""
         self.refresh()
         return list_differences(self.manifest, stage, pipeline, facts, self._list_begun())
 
@@ -304,14 +300,14 @@ class Run:
 
         Compared are the settings and facts of the stage and of those upstream. A stage without any
         file takes the new ones. `sample.num_samples` may grow; `sample` itself then adds the new
-        samples to those there are. The settings of the prompts do not count when `facts` of the
-        prompts stage holds the `content` (dfgen.store.fingerprint) and it is that of the run.
+        samples to those there are. The settings that prompts are read by do not count: prompts are
+        compared one by one (`dfgen.store.growing`).
 
         Args:
             stage: about to run.
             pipeline: the effective pipeline.
             facts: what else its rows depend on and only the stage knows: hashes of the tokenizer
-                and chat template, of a prompt template from a file, of the source's content.
+                and chat template, of a prompt template from a file, of the source of an import.
 
         Raises:
             RunMismatchError: names each field that differs, old and new value, and what to do; or

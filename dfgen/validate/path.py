@@ -141,6 +141,7 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    findings.skipped.extend(_list_absent(finished.run))
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)
         if stale:
@@ -167,6 +168,20 @@ def _find_other_ids(run: Run) -> Iterator[str]:
 
     with suppress(StorageError):
         yield from check_source_ids(run)
+
+
+def _list_absent(run: Run) -> Iterator[str]:
+    """Name the prompts that stand in the run alone since its source was read last."""
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {}
+    if not absent.get("kept"):
+        return
+    for kind, what in (("missing", "gone from the source"), ("changed", "changed in the source")):
+        found = absent[kind]
+        if found["count"]:
+            lines = [f"prompts: {found['count']:,} are {what}, and kept (prompts.missing):"]
+            lines += [f"  {name}" for name in found["shown"]]
+            more = found["count"] - len(found["shown"])
+            yield "\n".join([*lines, f"  and {more:,} more"] if more else lines)
 
 
 def _load(name: str | None) -> TextTokenizer | None:

@@ -70,16 +70,16 @@ def test_a_server_with_few_places_is_not_hammered() -> None:
 def test_a_window_shrinks_once_for_all_that_was_out() -> None:
     server = Server(Endpoint("http://127.0.0.1:1/v1", "k"), most=64)
     server.in_flight = 15
-    for at in range(10):
-        server.note_refusal(sent_at=0.0, now=1.0 + at, connected=True)
-    assert server.window == pytest.approx(14.4)
-    server.note_refusal(sent_at=2.0, now=3.0, connected=False)
-    assert server.window == pytest.approx(14.4 * 0.9)
+    tries = [server.note_sent() for _ in range(10)]
+    for tried in tries:
+        server.note_refusal(tried, connected=True, said_so=True)
+    assert server.window == pytest.approx(13.5)
+    server.note_refusal(server.note_sent(), connected=False, said_so=True)
+    assert server.window == pytest.approx(13.5 * 0.9)
     assert server.trouble == 1
     for _ in range(200):
-        last = server._shrunk_at
-        server.note_refusal(sent_at=last + 1, now=last + 2, connected=True)
-        server.in_flight = 0
+        server.in_flight = 1
+        server.note_refusal(server.note_sent(), connected=True, said_so=True)
     assert server.window == 1.0
 
 

@@ -20,7 +20,10 @@ from dfgen.errors import EngineError
 from dfgen.retry_after import read_retry_after
 
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
-BUSY_STATUSES = frozenset({429, 503})
+BUSY_STATUSES = frozenset({429, 503, 529})
+"""The server is well and has no place (529: Anthropic's word for it)."""
+OVERLOAD_STATUSES = BUSY_STATUSES | {502, 504}
+"""What a server, or a gateway before it, may also say because it is asked too much."""
 _TOO_LONG = (
     "context_length_exceeded",
     "context length",

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
@@ -19,7 +20,7 @@ from dfgen.engines.base import ImageData, Request, Result
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
 from dfgen.engines.openai.breaker import Breaker, make_probe
 from dfgen.engines.openai.classify import (
-    BUSY_STATUSES,
+    OVERLOAD_STATUSES,
     Backoff,
     Fault,
     classify_answer,
@@ -33,12 +34,21 @@ from dfgen.engines.openai.payload import build_payload
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
 from dfgen.errors import EngineError
+from dfgen.retry_after import read_retry_after
 
 # Refusals that say something about the row; the server itself is well.
 _ROW_REFUSALS = frozenset({"prompt_too_long", "content_filter", "image_corrupt"})
 # A request that is only told to wait may be told so this many times as often as it may fail.
 _PATIENCE = 6
 _SHOWN = 300
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How many requests wait for their retry; read from another thread."""
+
+    count: int = 0
+
 
 Outcome = Answer | Exception
 """What one try brought: an answer of whatever status, or the error of a connection."""
@@ -56,7 +66,9 @@ class Session:
         endpoints: Sequence[Endpoint],
         config: OpenAIConfig,
         backoff: Backoff,
+        waiting: Waiting,
     ):
+        self._waiting = waiting
         self._transport = transport
         self._config = config
         self._backoff = backoff
@@ -112,7 +124,11 @@ class Session:
                 tries = f" ({failures + waits} tries)" if failures + waits > 1 else ""
                 return fail(request, fault.reason, fault.detail + tries)
             done = failures + waits - 1
-            await asyncio.sleep(self._backoff.compute_wait(done, fault.retry_after))
+            self._waiting.count += 1
+            try:
+                await asyncio.sleep(self._backoff.compute_wait(done, fault.retry_after))
+            finally:
+                self._waiting.count -= 1
 
     async def _ask_servers(self, request: Request) -> None:
         """Ask every server once whether it continues a message. Raises `EngineError` if not."""
@@ -130,7 +146,7 @@ class Session:
         try:
             for question in build_questions(self._config, request):
                 answers.append(await self._transport.post(server.endpoint, question))
-                if answers[-1].status in BUSY_STATUSES:
+                if answers[-1].status in OVERLOAD_STATUSES:
                     return None
         except (aiohttp.ClientError, TimeoutError):
             return None
@@ -197,25 +213,31 @@ class Session:
             with_schema = self._with_schema
             payload = build_payload(self._config, request, with_schema=with_schema)
             body = json.dumps(payload).encode()
-            now = asyncio.get_running_loop().time
-            sent_at = now()
+            tried = server.note_sent()
             outcome: Outcome
             try:
                 outcome = await self._transport.post(server.endpoint, body)
             except (aiohttp.ClientError, TimeoutError) as error:
                 outcome = error
-            if _is_overload(outcome):
+            if _may_be_overload(outcome):
                 answered = isinstance(outcome, Answer)
-                server.note_refusal(sent_at, now(), connected=answered)
+                server.note_refusal(tried, connected=answered, said_so=_says_so(outcome))
             else:
-                server.note_success()
+                server.note_success(tried)
         finally:
             self._pool.leave(server)
         return outcome, server, with_schema
 
 
-def _is_overload(outcome: Outcome) -> bool:
-    return not isinstance(outcome, Answer) or outcome.status in BUSY_STATUSES
+def _may_be_overload(outcome: Outcome) -> bool:
+    return not isinstance(outcome, Answer) or outcome.status in OVERLOAD_STATUSES
+
+
+def _says_so(outcome: Outcome) -> bool:
+    """Tell whether a server says itself that it is asked too often."""
+    if not isinstance(outcome, Answer):
+        return False
+    return outcome.status == 429 or read_retry_after(outcome.headers) is not None
 
 
 def _guess(request: Request) -> float:
@@ -227,8 +249,8 @@ def _guess(request: Request) -> float:
 
 @asynccontextmanager
 async def open_session(
-    config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff
+    config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff, waiting: Waiting
 ) -> AsyncIterator[Session]:
     """Open connections for the time of one `generate`."""
     async with open_transport(endpoints, config.timeout) as transport:
-        yield Session(transport, endpoints, config, backoff)
+        yield Session(transport, endpoints, config, backoff, waiting)

@@ -195,15 +195,22 @@ def _iter_shard(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
     if controls.exists(shard):
         for row in controls.iter_rows(shard, ["attempt"]):
             yield row["attempt"]
+    yield from _iter_journalled(files, shard)
+
+
+def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
+    """Yield each request that only the journal of a shard has, once: as it was judged, or as it
+    arrived if it is not yet."""
+    yield from _iter_journalled(RepairFiles(run.root), shard)
+
+
+def _iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
     journal = files.journal(shard)
-    if journal.path.exists():
-        # After a crash a journal may still hold what the files have already.
-        yield from _iter_journalled(journal, _list_written(files, shard))
-
-
-def _iter_journalled(journal: Journal, written: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Each request in a journal once: as it was judged, or as it arrived if it is not yet."""
+    if not journal.path.exists():
+        return
     latest = {}
+    # After a crash a journal may still hold what the files have already.
+    written = _list_written(files, shard)
     for entry in journal.replay():
         if entry["trajectory_id"] not in written:
             attempt = entry["attempt"]

@@ -72,6 +72,7 @@ class RepairStage:
         config = session.pipeline.repair.engine
         if config is None:
             raise ConfigError("the pipeline has no repair.engine section.")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             yield Tools(
                 session.pipeline,

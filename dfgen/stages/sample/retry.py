@@ -70,6 +70,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
         session.run.retry_journal(shard).delete()
     if not todo:
         return True
+    session.tell_loading(config)
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
         with (
