@@ -197,10 +197,12 @@ class Repairing:
                 if purposes == ("necessity",):
                     tasks = list(self._make_tasks(trajectory, prompt, history, plan))
                 else:
+                    # What was wrong before may be right now, and the other way round.
+                    wanted = "repair" if needs_repair(trajectory) else "control"
                     tasks = [
                         Task(trajectory, prompt, purpose, index)
                         for purpose, index, _ in answers
-                        if purpose in purposes
+                        if purpose == wanted
                     ]
                 found = []
                 for task in tasks:
