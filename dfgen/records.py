@@ -13,26 +13,12 @@ says "not computed", which is never the same as zero.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dfgen.arrow_types import Float32, Int8, Int16, Int32, Int64
 from dfgen.errors import RowError
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """Marks an annotation with the name of its Arrow type (`int8`, `float32`, ...)."""
-
-    name: str
-
-
-Int8 = Annotated[int, Arrow("int8")]
-Int16 = Annotated[int, Arrow("int16")]
-Int32 = Annotated[int, Arrow("int32")]
-Int64 = Annotated[int, Arrow("int64")]
-Float32 = Annotated[float, Arrow("float32")]
 
 
 class Record(BaseModel):
@@ -81,8 +67,7 @@ class Prompt(Record):
     precision: Int32 | None = None
     """Decimals to which the answer is stated; null: the source does not say."""
     source_id: str | None = None
-    """The row's own id in the source (`prompts.columns.id`), once in a run; null where no column is
-    named, and in imports and pairs, whose ids are those of answers."""
+    """The user's own id (`prompts.columns.id`), once in a run; null where none is named."""
 
 
 class VerdictInfo(BaseModel):
@@ -421,8 +406,7 @@ class Value(Record):
     """T, the length of the answer."""
     temperature: Float32
     prefix: Literal["ids", "text"] | None
-    """How the policy was given the beginnings: as token ids, or as text, which a server encodes
-    anew and perhaps otherwise. null: ids, by a dfgen that knew nothing else."""
+    """How the policy was given beginnings: as ids (null in old rows), or as text for a server."""
     drawn: Int32
     """Continuations drawn for this row and no earlier one: equal prefixes of a prompt share
     them."""

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Arrow
 from dfgen.config.schema import list_schemas
-from dfgen.records import RECORDS, Arrow, Mask, Record, Reject
+from dfgen.records import RECORDS, Mask, Record, Reject
 from dfgen.store.arrow_schema import arrow_schema
 
 ROOT = Path(__file__).parents[1]

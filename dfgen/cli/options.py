@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,13 +12,31 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
+from dfgen.errors import StorageError
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
+    from dfgen.stages.redo import Redo
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+@dataclass(frozen=True)
+class RedoWish:
+    """What `--redo` asks for; `agreed` if what was paid for may go."""
+
+    wanted: tuple[Redo, ...]
+    agreed: bool
+
+
 EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
+FILE = LocalPath(dir_okay=False)
+
+SOURCE = "{PIPELINE|RUN}"
+CHANGED_BY_FILE = (
+    "With RUN: change the recorded settings as this file says, which may name a few fields only. "
+    "What changes no row may differ; the rest is refused, by name, where there are rows already."
+)
 
 
 def examples(*lines: str) -> str:
@@ -34,65 +53,8 @@ def list_tables() -> str:
     return "\b\n" + "\n".join(lines)
 
 
-def pipeline_options(function: F) -> F:
-    """Add PIPELINE and the switches of every command that works on a run."""
-    decorators = [
-        click.argument("pipeline", type=LocalPath(dir_okay=False)),
-        click.option(
-            "--out",
-            "-o",
-            required=True,
-            type=LocalPath(file_okay=False),
-            help="Run directory: made if it is not there, continued if it is.",
-        ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="A.B=VALUE",
-            help="Override a field of the pipeline file. May be given often.",
-        ),
-        click.option("--limit", type=click.IntRange(min=1), help="Use only the first N prompts."),
-        click.option(
-            "--dry-run",
-            is_flag=True,
-            help="Show the first prompts as the model gets them, and what the run would cost.",
-        ),
-        add_no_check,
-        click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
-        click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
-    ]
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
-
-
-def section_options(section: str, dry_run: str) -> Callable[[F], F]:
-    """Add RUN and the switches of every command that does one section of a finished run anew.
-
-    Args:
-        section: of the pipeline file, which may be changed; all others must be the run's.
-        dry_run: help text of `--dry-run`.
-    """
-    decorators = [
-        click.argument("run", type=EXISTING_DIRECTORY),
-        click.option(
-            "--pipeline",
-            type=LocalPath(dir_okay=False),
-            help=f"Take the {section} section of this file; its other settings must be the run's.",
-        ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar=f"{section.upper()}.B=VALUE",
-            help=f"Change a field of the {section} section. May be given often.",
-        ),
-        click.option("--dry-run", is_flag=True, help=dry_run),
-        add_no_check,
-        click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
-        click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
-    ]
+def add_all(decorators: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
+    """Make one decorator of several, which stand in the help in this order."""
 
     def add(function: F) -> F:
         for decorate in reversed(decorators):
@@ -100,6 +62,180 @@ def section_options(section: str, dry_run: str) -> Callable[[F], F]:
         return function
 
     return add
+
+
+def pipeline_options(function: F) -> F:
+    """Add `PIPELINE --out RUN` or RUN, and the switches of every command that works on a run.
+
+    The command itself is given `pipeline`, the effective one, `out`, the run directory, and `redo`,
+    instead of the options that say so. `out` is None only with `--dry-run`.
+    """
+
+    @wraps(function)
+    def command(
+        *args: Any,
+        source: Path,
+        out: Path | None,
+        file: Path | None,
+        settings: tuple[str, ...],
+        limit: int | None,
+        redone: tuple[str, ...],
+        yes: bool,
+        **kwargs: Any,
+    ) -> Any:
+        redo = read_order(redone, yes)
+        if redo is not None and kwargs.get("dry_run"):
+            show_order(source if out is None else out, redo)
+            return None
+        root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
+        pipeline = read_pipeline(source, settings, limit, file)
+        return function(*args, pipeline=pipeline, out=root, redo=redo, **kwargs)
+
+    add = add_all(
+        [
+            click.argument("source", metavar=SOURCE, type=LocalPath()),
+            *run_options("Use only the first N prompts."),
+            *redo_options(),
+            click.option(
+                "--dry-run",
+                is_flag=True,
+                help="Show the first prompts as the model gets them, and what the run would cost.",
+            ),
+            add_no_check,
+            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
+        ]
+    )
+    return cast("F", add(command))
+
+
+def redo_options() -> list[Callable[[Any], Any]]:
+    """List the options that have finished shards made anew; `read_order` reads them."""
+    return [
+        click.option(
+            "--redo",
+            "redone",
+            multiple=True,
+            metavar="STAGE[:SHARD,...]",
+            help="Make a stage, or shards of it, anew, and what was made of them. May be given "
+            "often. Their files go to history/ in the run.",
+        ),
+        click.option(
+            "--yes", is_flag=True, help="With --redo: also where that was paid for or drawn."
+        ),
+    ]
+
+
+def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
+    """Read `--redo` and `--yes`; None if neither is given.
+
+    Raises:
+        ConfigError: there is no such stage, or the shards are no numbers.
+        click.UsageError: --yes alone.
+    """
+    if not redone:
+        if yes:
+            raise click.UsageError("--yes is for --redo.")
+        return None
+    from dfgen.stages.redo import read_redo
+
+    return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
+
+
+def show_order(root: Path, redo: RedoWish) -> None:
+    """Print what `--redo` would set aside; nothing is written."""
+    from dfgen.stages.redo import describe, plan_redo
+    from dfgen.store.run import Run
+
+    for line in describe(plan_redo(Run.open_or_create(root, None), redo.wanted)):
+        click.echo(f"would be made anew: {line}")
+    click.echo("Nothing was written.")
+
+
+def run_options(limit: str) -> list[Callable[[Any], Any]]:
+    """List the options that say which run is meant and with which settings.
+
+    Args:
+        limit: help text of `--limit`.
+    """
+    return [
+        click.option(
+            "--out",
+            "-o",
+            type=LocalPath(file_okay=False),
+            help="With PIPELINE: run directory, made if it is not there, continued if it is.",
+        ),
+        click.option("--pipeline", "file", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="A.B=VALUE",
+            help="Change a field of the pipeline. May be given often.",
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help=limit),
+    ]
+
+
+def choose_root(
+    source: Path, out: Path | None, file: Path | None, *, optional: bool = False
+) -> Path | None:
+    """Choose the run directory of a command that takes `PIPELINE --out RUN` or RUN.
+
+    Args:
+        optional: whether none need be given.
+
+    Raises:
+        click.UsageError: the options do not fit.
+        StorageError: a directory is given that is no run.
+    """
+    from dfgen.store.run import is_run
+
+    if source.is_dir():
+        if not is_run(source):
+            raise StorageError(
+                "this directory holds no run.",
+                where=str(source),
+                hint="Give a run directory, or PIPELINE --out RUN to begin one.",
+            )
+        if out is not None and out.resolve() != source.resolve():
+            raise click.UsageError(
+                f"{source} is a run and is worked on where it is: leave --out away."
+            )
+        return source
+    if file is not None:
+        raise click.UsageError("--pipeline changes the settings of a RUN; here the file is given.")
+    if out is None and not optional:
+        raise click.UsageError("PIPELINE needs --out RUN: the run directory.")
+    return out
+
+
+def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callable[[F], F]:
+    """Add RUN and the switches of every command that does one section of a finished run anew.
+
+    Args:
+        section: of the pipeline, which may be changed; others only in fields that change no row.
+        dry_run: help text of `--dry-run`.
+        redo: whether the command makes shards, which may then be made anew.
+    """
+    return add_all(
+        [
+            click.argument("run", type=EXISTING_DIRECTORY),
+            click.option("--pipeline", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
+            click.option(
+                "--set",
+                "settings",
+                multiple=True,
+                metavar="A.B=VALUE",
+                help=f"Change a field, of the {section} section or one that changes no row.",
+            ),
+            *(redo_options() if redo else ()),
+            click.option("--dry-run", is_flag=True, help=dry_run),
+            add_no_check,
+            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
+        ]
+    )
 
 
 def spending_options(function: F) -> F:
@@ -134,18 +270,34 @@ def spending_options(function: F) -> F:
             help="Stop after N requests of this run to the repairer (repair.max_requests).",
         ),
     ]
-    decorated: Any = command
-    for decorate in reversed(decorators):
-        decorated = decorate(decorated)
-    return cast("F", decorated)
+    return cast("F", add_all(decorators)(command))
 
 
-def read_pipeline(path: Path, settings: tuple[str, ...], limit: int | None) -> Pipeline:
-    """Read the effective pipeline: file, environment, `--set`, `--limit`."""
+def read_pipeline(
+    path: Path, settings: tuple[str, ...], limit: int | None, file: Path | None = None
+) -> Pipeline:
+    """Read the effective pipeline: of a file, or the one that a run has recorded.
+
+    Args:
+        path: a pipeline file, or a run directory.
+        settings: `a.b=value` strings, which beat DFGEN_SET_* variables, which beat both.
+        limit: rows of the source; None: as the pipeline says.
+        file: laid over the pipeline that a run has recorded.
+
+    Raises:
+        ConfigError: names the file and the field.
+        StorageError: the run cannot be read.
+    """
     from dfgen.config.load import load_pipeline
+    from dfgen.store.run import Run, is_run
 
-    pipeline = load_pipeline(path, settings)
+    def read(settings: tuple[str, ...]) -> Pipeline:
+        if is_run(path):
+            return Run.open_or_create(path, None).read_pipeline(settings, file)
+        return load_pipeline(path, settings)
+
+    pipeline = read(settings)
     if limit is None:
         return pipeline
     section = {"imported": "imports", "pairs": "pairs"}.get(pipeline.kind, "prompts")
-    return load_pipeline(path, (*settings, f"{section}.limit={limit}"))
+    return read((*settings, f"{section}.limit={limit}"))

@@ -10,17 +10,21 @@ import click
 
 from dfgen.cli.checks import refuse_problems
 from dfgen.cli.progress import make_progress
-from dfgen.errors import UnusableRowsError
+from dfgen.errors import InvalidDataError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dfgen.cli.options import RedoWish
     from dfgen.config.pipeline import Pipeline
     from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
 
 INTERRUPTED = 130
+
+ALL_STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "score", "value", "mask")
+"""In the order of the work."""
 
 
 def drive(
@@ -29,6 +33,8 @@ def drive(
     stages: tuple[Stage, ...],
     *,
     quiet: bool,
+    redo: RedoWish | None = None,
+    before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
     checked: tuple[Stage, ...] | None = None,
 ) -> Run:
@@ -39,16 +45,22 @@ def drive(
         out: the run directory.
         stages: in order.
         quiet: no progress.
+        redo: what is set aside first, to be made anew.
+        before: work on the locked run before the stages.
         after: further work on the locked run; returns False when a stop was asked for.
         checked: what is looked at before the start; None: the stages.
 
     Raises:
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
+        InvalidDataError: a file that the stages wrote is damaged.
     """
-    refuse_problems(pipeline, stages if checked is None else checked, out)
+    redone = [] if redo is None else [each.stage for each in redo.wanted]
+    refuse_problems(pipeline, stages if checked is None else checked, out, redone)
     from dfgen.runners.local import run_stages
+    from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.activity import ActivityFile
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -57,8 +69,16 @@ def drive(
         )
 
     run = Run.open_or_create(out, pipeline)
-    with run.lock(), make_progress(quiet) as progress:
+    with (
+        run.lock(),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, ActivityFile(out)) as progress,
+    ):
         session = Session(run, pipeline, progress, StopSignal(announce))
+        if redo is not None:
+            set_aside(run, redo, stages)
+        if before is not None:
+            before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:
         click.echo(
@@ -66,7 +86,48 @@ def drive(
             err=True,
         )
         raise SystemExit(INTERRUPTED)
+    refuse_damage(run, stages)
     return run
+
+
+def refuse_damage(run: Run, stages: tuple[Stage, ...]) -> None:
+    """Look at what the stages have left, so that nobody is told that damaged files hold it.
+
+    The prompts, most of a run's bytes because of their pictures, are left to `dfgen validate`.
+
+    Raises:
+        InvalidDataError: names every damaged file and how it is made anew.
+    """
+    from dfgen.validate.files import advise_repair, find_damage
+
+    damage = find_damage(run, [stage for stage in stages if stage != "prompts"])
+    if damage:
+        listed = "\n".join(f"  {each}" for each in damage)
+        raise InvalidDataError(
+            f"the stages are done, but {len(damage)} of their files are damaged:\n{listed}",
+            where=str(run.root),
+            hint=advise_repair(run, damage),
+        )
+
+
+def set_aside(run: Run, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
+    """Set aside what `--redo` names and say what that was.
+
+    Raises:
+        click.UsageError: the command does not make it.
+        DfgenError: see `dfgen.stages.redo.redo`.
+    """
+    from dfgen.runners.local import list_made
+    from dfgen.stages.redo import redo
+
+    made = list_made(run, stages)
+    others = [each.stage for each in wish.wanted if each.stage not in made]
+    if others:
+        raise click.UsageError(
+            f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
+        )
+    for line in redo(run, wish.wanted, agreed=wish.agreed):
+        click.echo(line, err=True)
 
 
 def work(
@@ -77,19 +138,21 @@ def work(
     quiet: bool,
     as_json: bool,
     with_groups: bool = False,
+    redo: RedoWish | None = None,
+    before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
 ) -> None:
     """Run stages and print what came of them; leaves by SystemExit when that is not success.
 
     Args:
-        pipeline, out, stages, quiet, after: see `drive`; quiet prints errors only.
+        pipeline, out, stages, quiet, redo, before, after: see `drive`; quiet prints errors only.
         as_json: print JSON on stdout.
         with_groups: show what the sampled groups are good for, too.
     """
     from dfgen.store.run import Run
 
     try:
-        run = drive(pipeline, out, stages, quiet=quiet, after=after)
+        run = drive(pipeline, out, stages, quiet=quiet, redo=redo, before=before, after=after)
     except UnusableRowsError:
         run = Run.open_or_create(out, None)
         print_outcome(run, quiet=quiet, as_json=as_json, with_groups=with_groups)
@@ -115,14 +178,16 @@ def print_outcome(run: Run, *, quiet: bool, as_json: bool, with_groups: bool) ->
             print_groups(groups)
 
 
-def make_masks(pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool) -> None:
+def make_masks(
+    pipeline: Pipeline, out: Path, *, quiet: bool, as_json: bool, redo: RedoWish | None = None
+) -> None:
     """Make masks of rows that need no other stage, and say how many there are."""
     from dfgen.config.pipeline import name_tokenizer
     from dfgen.store.counts import count_rows
     from dfgen.tokens.loading import load_tokenizer
 
     load_tokenizer(*name_tokenizer(pipeline))  # a wrong name must leave no run directory behind
-    run = drive(pipeline, out, ("prompts",), quiet=quiet)
+    run = drive(pipeline, out, ("prompts",), quiet=quiet, redo=redo)
     numbers = count_rows(run)
     first = numbers.get("prompts", numbers["mask"])
     counts = {

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dfgen.config.complaints import explain_errors
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.places import find_beside
+from dfgen.config.section import list_sections
 from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import ConfigError
 
@@ -33,7 +35,8 @@ def load_pipeline(
     """Read, complete and check a pipeline file.
 
     Args:
-        path: the YAML file.
+        path: the YAML file. Relative paths of data in it are looked for beside it first, those of
+            overrides in the current folder (`dfgen.config.places`).
         overrides: `a.b=value` strings; the value is read as YAML (`[1, 2]`, `true`, `null`).
         environ: environment; `DFGEN_SET_REPAIR__MAX_EDIT_RATIO=0.3` sets
             `repair.max_edit_ratio`. Defaults to the process's own.
@@ -42,26 +45,58 @@ def load_pipeline(
         ConfigError: names the file, the field and, for a misspelt key, the likely one.
     """
     tree = _read_yaml(path)
+    find_beside(tree, path.parent)
     for dotted, value in _read_environment(os.environ if environ is None else environ):
         _assign(tree, dotted, value)
     _override(tree, overrides)
     return check_pipeline(tree, str(path))
 
 
-def change_pipeline(tree: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Pipeline:
+def change_pipeline(
+    tree: Mapping[str, Any],
+    overrides: Sequence[str],
+    origin: str,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Pipeline:
     """Return a pipeline that is on record somewhere, with some fields set anew.
 
     Args:
         tree: as `Pipeline.model_dump` gives it; left as it is.
         overrides: as for `load_pipeline`.
         origin: names it in messages.
+        file: a YAML file, whole or of some fields only; what it does not name stays as it is on
+            record. Where it names another engine, nothing of the old one's section stays.
+        environ: as for `load_pipeline`.
 
     Raises:
         ConfigError: names the field.
     """
-    changed = copy.deepcopy(dict(tree))
+    changed: dict[str, Any] = copy.deepcopy(dict(tree))
+    if file is not None:
+        changed = _lay_over(changed, _read_yaml(file), [Pipeline])
+    for dotted, value in _read_environment(os.environ if environ is None else environ):
+        _assign(changed, dotted, value)
     _override(changed, overrides)
-    return check_pipeline(changed, origin)
+    return check_pipeline(changed, origin if file is None else f"{file}, laid over {origin}")
+
+
+def _lay_over(
+    old: Mapping[str, Any], new: Mapping[str, Any], models: Sequence[type[BaseModel]]
+) -> dict[str, Any]:
+    """Sections of these models with the fields of both, the new ones' where both have one."""
+    laid: dict[str, Any] = {**old, **new}
+    kinds = [tree.get("engine") for tree in (old, laid)]
+    if all(isinstance(kind, str) for kind in kinds) and kinds[0] != kinds[1]:
+        return dict(new)  # another engine has other fields
+    for name, value in new.items():
+        fields = [model.model_fields[name] for model in models if name in model.model_fields]
+        sections = [found for field in fields for found in list_sections(field.annotation)]
+        before = old.get(name)
+        if sections and isinstance(value, Mapping) and isinstance(before, Mapping):
+            laid[name] = _lay_over(before, value, sections)
+    return laid
 
 
 def make_pairs_pipeline(
@@ -92,7 +127,12 @@ def make_pairs_pipeline(
             raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
         columns[field] = column
     source = _guess_source(path)
-    pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
+    pairs = {
+        "source": source,
+        "path": _name_literally(path),
+        "columns": columns,
+        "tokenizer": tokenizer,
+    }
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
@@ -112,8 +152,13 @@ def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
         tokenizer: directory or Hub id of the new one.
     """
     return check_pipeline(
-        {"retokenize": {"path": str(path), "tokenizer": tokenizer}}, "the options"
+        {"retokenize": {"path": _name_literally(path), "tokenizer": tokenizer}}, "the options"
     )
+
+
+def _name_literally(path: Path) -> str:
+    # A path of the command line means what it says, in a pipeline file `~` is somebody's home.
+    return str(path.absolute() if str(path).startswith("~") else path)
 
 
 def check_pipeline(tree: Mapping[str, Any], origin: str) -> Pipeline:

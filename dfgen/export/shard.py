@@ -153,7 +153,7 @@ def _check_order(names: Sequence[str], prompt_ids: Sequence[str], where: str) ->
         raise DamagedFileError(
             "the masks are not in the order of the prompts, or belong to other prompts.",
             where=where,
-            hint="Delete the file and run `dfgen mask` again; masks cost nothing to make.",
+            hint="`dfgen mask RUN --redo mask` makes the masks anew; they cost nothing.",
         )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
+from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
 from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import STAGES, Kind, Stage
+from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.run import Run
 
 READ: dict[Kind, tuple[Stage, ...]] = {
     "sampled": ("prompts",),
@@ -30,6 +34,9 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
             finished is on disk.
     """
     with session.stop, closing(session):
+        # What a process that was killed has left of them:
+        complete_redo(session.run)
+        complete_rejudge(session)
         for stage in stages:
             if stage == "prompts":
                 worked = read_source(session)
@@ -43,7 +50,14 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
                 counts = count_stage(session.run, stage)
                 session.run.set_stage(stage, state="done", counts=counts)
             finish_stage(session, stage, worked=worked)
+        end_redo(session.run, list_made(session.run, stages))
     return True
+
+
+def list_made(run: Run, stages: Sequence[Stage]) -> set[Stage]:
+    """List the stages whose tables these stages make."""
+    read = READ[run.manifest.kind] if "prompts" in stages else ()
+    return {*stages, *read}
 
 
 def finish_stage(session: Session, stage: Stage, *, worked: bool) -> None:

@@ -71,7 +71,7 @@ def cut_chunks(
     for shard in range(last + 1):
         entry = run.entry(first, shard)
         known = None if entry is None else entry.source
-        chunk = list(_take(rows, size, counts) if known is None else islice(rows, known.rows))
+        chunk = list(take_rows(rows, size, counts) if known is None else islice(rows, known.rows))
         if stopped():
             return
         source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
@@ -82,7 +82,7 @@ def cut_chunks(
         if chunk or written:
             yield Chunk(shard, chunk, source, written)
     shard = last + 1
-    while chunk := list(_take(rows, size, counts)):
+    while chunk := list(take_rows(rows, size, counts)):
         if stopped():
             return
         yield Chunk(shard, chunk, SourceRows(rows=len(chunk), sha256=hash_rows(chunk)), False)
@@ -97,7 +97,13 @@ def hash_rows(rows: list[Any]) -> str:
     return digest.hexdigest()
 
 
-def _take(rows: Iterator[T], size: int, counts: Callable[[T], bool] | None) -> Iterator[T]:
+def take_rows(rows: Iterator[T], size: int, counts: Callable[[T], bool] | None) -> Iterator[T]:
+    """Take the rows of a new shard: up to the one that fills it.
+
+    Args:
+        size: rows of the shard.
+        counts: whether a row counts for that; None: all do.
+    """
     counted = 0
     for row in rows:
         yield row

@@ -1,126 +1,241 @@
-"""Runs the first stage: the user's questions and pictures into the run's own prompt shards."""
+"""Runs the first stage: the user's questions and pictures into the run's own prompt shards.
+
+The source may have grown since, or be another one that has the old questions, too. Questions that
+the run lacks become new shards; what it has stays as it is (`dfgen.store.growing`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
 
 from dfgen.errors import InputError
+from dfgen.prompts.sources import describe_rows
 from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
-from dfgen.stages.chunks import Chunk, cut_chunks
+from dfgen.stages.chunks import hash_rows, take_rows
+from dfgen.stages.growth import (
+    Findings,
+    Growth,
+    Row,
+    Source,
+    describe_absent,
+    describe_growth,
+    is_read,
+    list_written,
+    read_source,
+)
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
-from dfgen.store.fingerprint import ContentHash
+from dfgen.store.counts import count_stage
+from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
+from dfgen.store.entries import SourceRows
+from dfgen.store.expected_rows import CELLS_FACT
+from dfgen.store.growing import describe_places, iter_free, list_finished
+from dfgen.store.layout import Stage
+from dfgen.store.run import Run
+
+GROWING = "growing"
+"""Fact of `prompts` in the manifest while shards are added: how many prompts there were before that
+(`prompts`), and the first of the new shards (`first_shard`); null when it is done."""
+
+REWRITING = "rewriting"
+"""Fact of `prompts` in the manifest while prompts or rejects are dropped: from which shards."""
 
 
 def run_prompts(session: Session) -> None:
-    """Read the source once, verify every picture, and write prompts in source order.
+    """Read the source, verify every picture, and write the prompts that the run lacks.
 
-    An interrupted ingest reads the source again from its start; shards that stand are kept, and
-    the order of a source never changes, so they would come out the same. A finished one reads the
-    source again only if the settings or the files look different, to learn whether the prompts are.
+    An interrupted reading starts again: what it has written is found there, and the order of a
+    source never changes, so the other shards come out as they would have. A source that is as it
+    was when it was read to its end is not read again.
 
     Raises:
-        RunMismatchError: the source now holds other prompts than the run was made with.
+        RunMismatchError: the source has no prompt of the run.
         InputError: the source cannot be read, or no row became a prompt.
     """
-    from dfgen.prompts.reading import describe_source, read_prompts
-
-    run, config = session.run, session.pipeline.prompts
+    config = session.pipeline.prompts
     if config is None:
         raise InputError("the pipeline has no prompts section.")
-    source = describe_source(config)
-    record = run.manifest.get_stage("prompts")
-    if record.state == "done":
-        same = record.facts.get("source") == source
-        if not same or run.find_differences("prompts", session.pipeline, {}):
-            content = _hash_content(read_prompts(config))
-            run.check_stage("prompts", session.pipeline, {"content": content})
-        return
-    run.check_stage("prompts", session.pipeline, {})
-    if record.facts.get("source") != source:
-        # Shards of an interrupted ingest hold rows of files that have changed since.
-        remove_shards(session)
-    run.set_stage("prompts", state="running", counts={}, source=source)
-    session.progress.start("prompts", config.limit, 0)
-    writer = PromptShards(session)
-    rows = session.until_stopped(report(session, read_prompts(config)))
-    for chunk in cut_chunks(
-        run, ("prompts",), rows, config.shard_size, is_prompt, lambda: session.stop.requested
-    ):
-        writer.add(chunk)
-    if session.stop.requested:
-        return
-    counts, content = writer.counts, writer.content.hexdigest()
-    if not counts["output"]:
-        raise InputError(
-            f"none of the {counts['input']} rows became a prompt.",
-            where=config.source,
-            hint=f"{writer.refused.explain()} {name_command(run)}",
-        )
-    run.check_stage("prompts", session.pipeline, {"content": content})
-    run.set_stage("prompts", state="done", counts=counts)
-    session.progress.finish("prompts")
+    Ingest(session, config).execute()
 
 
-class PromptShards:
-    """Writes chunks of a source as shards of prompts, and counts them.
+class Ingest:
+    """One reading of a source into a run.
 
-    Attributes:
-        counts: `input`, `output` and `rejects` of all chunks so far.
-        content: hash over all prompts in order.
-        refused: the rejects among them, by reason.
+    Args:
+        session: of the run.
+        config: how the source is read.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, config: Source) -> None:
         self.session = session
-        self.counts = {"input": 0, "output": 0, "rejects": 0}
-        self.content = ContentHash()
-        self.refused = ReasonTally()
+        self.run = session.run
+        self.config = config
+        self.stages = list_written(config)
+        self._facts: dict[str, Any] = {}
+        self._begun = False
+        self._refused = ReasonTally()
 
-    def add(self, chunk: Chunk[Prompt | Reject]) -> None:
-        """Take the rows of one shard; it is written unless it is there."""
-        prompts = [row for row in chunk.rows if isinstance(row, Prompt)]
-        rejects = [row for row in chunk.rows if isinstance(row, Reject)]
-        for prompt in prompts:
-            self.content.update(prompt.model_dump())
-        for row in rejects:
-            self.refused.add(row.reason, row.row_id, row.detail)
-        for name, rows in (("input", chunk.rows), ("output", prompts), ("rejects", rejects)):
-            self.counts[name] += len(rows)
-        if not chunk.written:
-            self.session.finish_shard("prompts", chunk.shard, prompts, rejects, source=chunk.source)
+    def execute(self) -> None:
+        """Read, write what is new, and say how the source stands to what was there."""
+        session, config = self.session, self.config
+        source = describe_rows(config)
+        if is_read(self.run, config, source):
+            return
+        self._facts = {"source": source, "settings": config.model_dump(mode="json")}
+        self._mend()
+        growth = Growth(self.run, config)
+        if not growth.there:
+            self._begin()
+        session.progress.start(self.stages[0], config.limit, 0)
+        rows = self._report(session.until_stopped(read_source(config)))
+        self._write(growth.sift(rows, lambda: session.stop.requested))
+        if session.stop.requested:
+            return
+        messages = self._conclude(growth.conclude())
+        session.progress.finish(self.stages[0])
+        for message in messages:
+            session.progress.tell(message)
+
+    def write_shard(self, shard: int, rows: list[Row]) -> None:
+        """Write what was made of some rows of the source as a shard."""
+        prompts = [row for row in rows if isinstance(row, Prompt)]
+        rejects = [row for row in rows if isinstance(row, Reject)]
+        source = describe_chunk(rows)
+        self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+
+    def _report(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Tell the progress of each row that is read."""
+        for row in rows:
+            refused = isinstance(row, Reject)
+            self.session.progress.advance(1, accepted=not refused, rejected=refused)
+            if isinstance(row, Reject):
+                self._refused.add(row.reason, row.row_id, row.detail)
+            yield row
+
+    def _mend(self) -> None:
+        """Put right what a dropping that was interrupted left, and note old shards."""
+        record = self.run.manifest.get_stage("prompts")
+        for shard in record.facts.get(REWRITING) or ():
+            note_files(self.run, shard, {})
+        if record.state == "done" and len(list_finished(self.run, self.stages)) < len(self._shards):
+            # Shards that an earlier dfgen wrote get their notes.
+            for stage in self.stages:
+                counts = self.run.manifest.get_stage(stage).counts
+                self.run.set_stage(stage, state="done", counts=counts)
+
+    def _begin(self) -> None:
+        """Say in the manifest that shards are being added, and to what."""
+        if self._begun:
+            return
+        self._begun = True
+        run = self.run
+        record = run.manifest.get_stage("prompts")
+        growing = record.facts.get(GROWING)
+        if record.state == "done":
+            there = count_stage(run, "prompts")["output"]
+            growing = {"prompts": there, "first_shard": max(self._shards, default=-1) + 1}
+        for stage in run.stages:
+            if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
+                run.set_stage(stage, state="running", counts={})
+        growing = growing or {"prompts": 0, "first_shard": 0}
+        run.set_stage("prompts", state="running", counts={}, **self._facts, **{GROWING: growing})
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
+        if "sample" in self.stages:
+            # How many cells there are is known at the end; the fact says that rows are imported.
+            run.set_stage("sample", state="running", counts={}, **{CELLS_FACT: 0})
+
+    def _write(self, rows: Iterator[Row]) -> None:
+        """Cut rows into shards and write them. A part of a shard is dropped after a stop."""
+        for shard, known in iter_free(self.run, self.stages):
+            if known is None:
+                chunk = list(take_rows(rows, self.config.shard_size, is_accepted))
+            else:
+                chunk = list(islice(rows, known.rows))
+            if not chunk or self.session.stop.requested:
+                return
+            self._begin()
+            self.write_shard(shard, chunk)
+
+    def _conclude(self, found: Findings) -> list[str]:
+        """Drop what is to be dropped, and note that the source is read; returns what to say."""
+        run = self.run
+        absent = {
+            "missing": describe_places(run, found.missing),
+            "changed": describe_places(run, found.changed),
+            "kept": self.config.missing != "drop",
+        }
+        messages = list(self._describe(found))
+        self._drop(found)
+        counts = count_written(run, "prompts")
+        if not counts["output"]:
+            raise InputError(
+                f"none of the {counts['input']} rows became a prompt.",
+                where=self.config.source,
+                hint=f"{self._refused.explain()} {name_command(run)}",
+            )
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
+        reached = {GROWING: None, REWRITING: None, "absent": absent}
+        run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
+        if "sample" in self.stages:
+            cells = count_written(run, "sample")
+            run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
+        return messages
+
+    def _drop(self, found: Findings) -> None:
+        run = self.run
+        prompts = [] if self.config.missing != "drop" else [*found.missing, *found.changed]
+        gone, stale = group_by_shard(prompts), group_by_shard(found.stale_rejects)
+        if not gone and not stale:
+            return
+        record = run.manifest.get_stage("prompts")
+        shards = sorted({*gone, *stale})
+        run.set_stage("prompts", state="running", counts=record.counts, **{REWRITING: shards})
+        for shard, places in stale.items():
+            drop_rejects(run, shard, places)
+        for shard, places in gone.items():
+            drop_prompts(run, shard, places)
+        for stage in run.stages if gone else ():
+            if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
+                run.set_stage(stage, state="done", counts=count_stage(run, stage))
+
+    def _describe(self, found: Findings) -> Iterator[str]:
+        """Say what was added to what, and which prompts are not in the source."""
+        growing = self.run.manifest.get_stage("prompts").facts.get(GROWING)
+        before = growing["prompts"] if growing else found.there
+        if before:
+            new = [n for n in self._shards if growing and n >= growing["first_shard"]]
+            prompts = sum(map(self.run.output("prompts").num_rows, new))
+            yield describe_growth(prompts, len(new), before)
+        yield from describe_absent(self.run, found, self.config)
+
+    @property
+    def _shards(self) -> list[int]:
+        return self.run.output("prompts").shards()
 
 
-def is_prompt(row: Prompt | Reject) -> bool:
+def is_accepted(row: Row) -> bool:
     """Say whether a row of the source counts for the size of a shard."""
-    return isinstance(row, Prompt)
+    return not isinstance(row, Reject)
 
 
-def report(session: Session, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
-    """Tell the progress of each row that is read."""
-    for row in rows:
-        accepted = isinstance(row, Prompt)
-        session.progress.advance(1, accepted=accepted, rejected=not accepted)
-        yield row
+def count_written(run: Run, stage: Stage) -> dict[str, int]:
+    """Count the rows that a stage has made of a source that was read to its end."""
+    counts = count_stage(run, stage)
+    output, rejects = counts["output"], counts["rejects"]
+    return {"input": output + rejects, "output": output, "rejects": rejects}
 
 
-def remove_shards(session: Session) -> None:
-    """Take back an ingest that was never finished."""
-    for table in (session.run.table("prompts"), session.run.rejects("prompts")):
-        for shard in table.shards():
-            table.remove(shard)
+def describe_chunk(rows: list[Row]) -> SourceRows:
+    """Say of which rows of the source a shard was made."""
+    return SourceRows(rows=len(rows), sha256=hash_rows(rows))
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:
     """Read the prompts of a shard, pictures included."""
     for row in session.run.table("prompts").iter_rows(shard):
         yield Prompt.model_validate(row)
-
-
-def _hash_content(rows: Iterable[Prompt | Reject]) -> str:
-    content = ContentHash()
-    for row in rows:
-        if isinstance(row, Prompt):
-            content.update(row.model_dump())
-    return content.hexdigest()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
+
+from dfgen.store.activity import ActivityFile
 
 
 class Progress(Protocol):
@@ -18,7 +21,7 @@ class Progress(Protocol):
         """Note that the stage is complete."""
 
     def tell(self, sentence: str) -> None:
-        """Say something that a person should read, between two stages."""
+        """Say something that a person should read, where no row is finished for a while."""
 
 
 class Silence:
@@ -35,3 +38,47 @@ class Silence:
 
     def tell(self, sentence: str) -> None:
         """Ignore."""
+
+
+class NotedProgress:
+    """Hands on what is reported, and keeps it where `dfgen status` finds it while this is entered.
+
+    Args:
+        inner: who draws it.
+        file: that `dfgen status` reads; the lock of the run is held.
+    """
+
+    def __init__(self, inner: Progress, file: ActivityFile) -> None:
+        self._inner = inner
+        self._file = file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.remove()
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        """Note that a stage begins."""
+        self._inner.start(stage, total, done)
+        self._file.start(stage, total, done)
+
+    def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
+        """Note finished rows."""
+        self._inner.advance(rows, accepted, rejected, note)
+        self._file.advance(rows, accepted, rejected, note)
+
+    def finish(self, stage: str) -> None:
+        """Note that the stage is complete."""
+        self._inner.finish(stage)
+        self._file.tell("")
+
+    def tell(self, sentence: str) -> None:
+        """Hand on what takes its time."""
+        self._inner.tell(sentence)
+        self._file.tell(sentence)

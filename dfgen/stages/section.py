@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfgen.config.load import change_pipeline, check_pipeline, load_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import ConfigError, InputError, RunMismatchError
+from dfgen.errors import InputError, RunMismatchError
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
-from dfgen.store.fields import CUT_FIELDS, NEUTRAL_FIELDS
-from dfgen.store.fingerprint import ABSENT, Difference, flatten, list_defaults
+from dfgen.store.fields import NEUTRAL_FIELDS
+from dfgen.store.fingerprint import compare_pipelines
 from dfgen.store.run import Run
 
 
@@ -42,48 +41,33 @@ def choose_section(
     Args:
         run: as it is.
         section: `grade`, `score` or `value`.
-        file: a pipeline file, of which this section is taken; None: the run's own.
-        overrides: `section.field=value` strings.
+        file: a pipeline file, whole or of some sections; None: the run's own.
+        overrides: `a.b=value` strings.
 
     Raises:
-        ConfigError: an override names another section, or a value is not allowed.
-        RunMismatchError: names every other setting in which the file differs from the run.
+        ConfigError: a value is not allowed.
+        RunMismatchError: names every setting outside of the section on which rows depend and that
+            differs from the run's.
     """
-    strangers = [item for item in overrides if not item.startswith(f"{section}.")]
-    if strangers:
-        names = ", ".join(item.partition("=")[0] for item in strangers)
-        raise ConfigError(
-            f"only the {section} section can be changed, not {names}.",
-            where="--set",
-            hint="Other settings change what was drawn or repaired; choose another directory.",
-        )
-    where = str(run.root / "run.json")
-    tree = dict(run.manifest.pipeline)
-    if file is not None:
-        new = load_pipeline(file)
-        refuse_others(run, section, check_pipeline(run.manifest.pipeline, where), new)
-        tree[section] = getattr(new, section).model_dump(mode="json")
-    return change_pipeline(tree, overrides, where)
+    new = run.read_pipeline(overrides, file)
+    refuse_others(run, section, new)
+    return new
 
 
-def refuse_others(run: Run, section: str, old: Pipeline, new: Pipeline) -> None:
-    """Raise `RunMismatchError` if two pipelines differ in more than a section.
+def refuse_others(run: Run, section: str, new: Pipeline) -> None:
+    """Raise `RunMismatchError` if a pipeline differs from the run's in more than a section.
 
-    Fields that change no row (an address, a number of processes) may differ; the run keeps its own.
+    Fields that change no row (an address, a number of processes) may differ.
     """
-    before, after, defaults = flatten(old), flatten(new), list_defaults(Pipeline)
-    ignored = {*NEUTRAL_FIELDS, *CUT_FIELDS}
-    differences = []
-    for name in sorted(before.keys() | after.keys()):
-        absent = defaults.get(name, ABSENT)
-        pair = before.get(name, absent), after.get(name, absent)
-        if pair[0] != pair[1] and not name.startswith(f"{section}.") and name not in ignored:
-            differences.append(Difference(name, *pair))
+    differences = [
+        difference
+        for difference in compare_pipelines(run.manifest.pipeline, new.model_dump(mode="json"))
+        if not difference.field.startswith(f"{section}.") and difference.field not in NEUTRAL_FIELDS
+    ]
     if differences:
         raise RunMismatchError(
-            f"only the {section} section can be changed, but the file differs from the run in:\n"
+            f"only the {section} section and fields that change no row can be changed here, not:\n"
             + "\n".join(f"  {difference}" for difference in differences),
             where=str(run.root),
-            hint=f"Give `--set {section}.FIELD=VALUE` alone, or a file with the run's other "
-            "settings.",
+            hint="`dfgen run RUN` takes settings of all stages, and says what depends on them.",
         )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dfgen.config.engine import EngineConfig
 from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.errors import InputError
 from dfgen.records import Record, Reject
@@ -45,6 +46,11 @@ class Session:
 
         name, revision = name_tokenizer(self.pipeline)
         return load_tokenizer(name, revision)
+
+    def tell_loading(self, config: EngineConfig) -> None:
+        """Say that a model is being loaded: minutes may pass before the first row."""
+        what = "connecting to the server of" if config.engine == "openai" else "loading the model"
+        self.progress.tell(f"{what} {config.model} ({config.engine})")
 
     def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
         """Pass items on until a stop is asked for; what is in flight then still finishes."""

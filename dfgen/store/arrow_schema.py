@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BaseModel
 
-from dfgen.records import Arrow
+from dfgen.arrow_types import Arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

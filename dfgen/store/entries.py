@@ -21,7 +21,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
-from dfgen.regular_files import read_at_most
+from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
@@ -85,27 +85,26 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
     path = find_entry_file(folder, stage, shard)
     if not path.exists():
         return None
-    with explain_os_errors(path, "read"):
-        content = read_at_most(path, MOST_BYTES)
     try:
-        data = json.loads(content)
+        with explain_os_errors(path, "read"):
+            data = read_json(path, MOST_BYTES)
         whole = is_whole(data)
         data.pop(SEAL, None)
         entry = ShardEntry.model_validate(data)
     except ValidationError as error:
-        raise _describe_damage(path, error.errors()[0]["msg"]) from error
+        raise _describe_damage(path, stage, shard, error.errors()[0]["msg"]) from error
     except (ValueError, AttributeError) as error:
-        raise _describe_damage(path, error) from error
+        raise _describe_damage(path, stage, shard, error) from error
     if whole is False:
-        raise _describe_damage(path, "its checksum differs")
+        raise _describe_damage(path, stage, shard, "its checksum differs")
     return entry
 
 
-def _describe_damage(path: Path, what: object) -> DamagedFileError:
+def _describe_damage(path: Path, stage: Stage, shard: int, what: object) -> DamagedFileError:
     return DamagedFileError(
         f"this is not the note on a finished shard that dfgen wrote: {what}.",
         where=str(path),
-        hint="Delete it: the shard is then looked at anew.",
+        hint=f"`dfgen run {path.parents[1]} --redo {stage}:{shard}` makes the shard anew.",
     )
 
 

@@ -68,7 +68,6 @@ _SOURCE_RESULT = (
     "images.max_bytes",
     "images.max_per_prompt",
     "images.max_pixels",
-    "images.min_per_prompt",
     "images.min_side",
     "images.stay_inside",
     "limit",
@@ -87,16 +86,7 @@ def _under(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
-    # These say where prompts come from. What counts is the prompts they lead to: a difference here
-    # is forgiven when the stage shows that the source still has the content the run was made with.
-    "prompts": (
-        *_under("prompts", _SOURCE_RESULT),
-        "prompts.columns.id",
-        "prompts.count",
-        "prompts.on_duplicate",
-        "prompts.seed",
-        *_under("imports", _SOURCE_RESULT),
-    ),
+    "prompts": (),
     "sample": (
         "grade.absolute_tolerance",
         "grade.approximate",
@@ -109,9 +99,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "grade.math_strict",
         "grade.math_targets",
         "grade.max_chars",
-        "grade.memory_mb",  # an answer that needs more counts as wrong
         "grade.relative_tolerance",
-        "grade.timeout_s",  # likewise
         "grade.units",
         "imports.columns.finish_reason",
         "imports.columns.id",
@@ -206,11 +194,45 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
 }
 """Fields that change results, under the first stage whose rows they change."""
 
+JUDGING_FIELDS: tuple[str, ...] = (
+    "repair.allow",
+    "repair.controls",
+    "repair.max_attempts",
+    "repair.max_edit_ratio",
+    "repair.max_hunks",
+    "repair.max_step_ratio",
+    "repair.necessity",
+    "repair.necessity_tests",
+    "repair.per_group",
+    "repair.require_answer",
+    "repair.unneeded_weight",
+)
+"""Those of the repair stage that say what is asked and what counts as a repair, but not how: under
+others the stored answers of the repairer are judged anew (`dfgen repair --rejudge`). What grades is
+left out: `dfgen regrade` changes it, for all stages together."""
+
 NEUTRAL_FIELDS: tuple[str, ...] = (
+    # What a grader may take of this machine: too little of it says nothing about the answer. Rows
+    # that ended so are graded with more of it by `dfgen regrade`.
+    "grade.memory_mb",
     "grade.recycle_after",
     "grade.start_timeout_s",
+    # Which rows become prompts. The rows themselves are compared where they are read again; a run
+    # whose prompts are all there keeps those it has.
+    *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
+    "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
+    # They say where prompts come from; the prompts themselves are compared, one by one
+    # (dfgen.store.growing): new ones are added, and those that are missing are named.
+    *_under("imports", _SOURCE_RESULT),
+    "imports.missing",
+    *_under("prompts", _SOURCE_RESULT),
+    "prompts.columns.id",
+    "prompts.count",
+    "prompts.missing",
+    "prompts.on_duplicate",
+    "prompts.seed",
     # The rows themselves are compared, shard by shard: more of them may come, others may not.
     *_under("pairs", _SOURCE_RESULT),
     "pairs.columns.completion_ids",
@@ -236,10 +258,3 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
 GROWING_FIELD = "sample.num_samples"
 """May grow: seeds and keys of the samples there are do not depend on how many there are, so they
 are kept and only the new ones are drawn. It may not shrink: paid rows would be thrown away."""
-
-CUT_FIELDS = ("prompts.shard_size", "imports.shard_size")
-"""How rows are cut into files. Counts until the prompts stage is done, because a start in between
-that cut otherwise would lose rows and double others; after that the run keeps the cut it has."""
-
-CONTENT_FACT = "content"
-"""Name of the fact by which the prompts stage shows what its source holds."""

@@ -5,17 +5,15 @@ A fingerprint is a flat mapping, so that a message can name what differs:
     sample.temperature           a setting (RESULT_FIELDS) of the stage
     facts.sample.chat_template   what the stage found out by itself (hashes of an engine, ...)
 
-Those of the stages upstream are part of it, because their rows are its input. The prompts count
-with the hash of their content if it is known, and with the settings they were read by if not.
+Those of the stages upstream are part of it, because their rows are its input. Settings that say
+where prompts come from are not: prompts are compared one by one (`dfgen.store.growing`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import types
-import typing
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,9 +22,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.store.fields import CONTENT_FACT, CUT_FIELDS, GROWING_FIELD, RESULT_FIELDS
+from dfgen.config.section import list_sections
+from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
 from dfgen.store.layout import Stage, list_stages, list_upstream
-from dfgen.store.manifest import Manifest
+from dfgen.store.manifest import ChangedField, Manifest, PipelineChange, format_now
 from dfgen.version import VERSION
 
 Fingerprint = dict[str, Any]
@@ -41,6 +40,8 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
+        if self.field.startswith("facts."):
+            return _describe_fact(self.field)
         return f"{self.field}: {_show(self.old)} -> {_show(self.new)}"
 
 
@@ -57,9 +58,7 @@ def compute_fingerprint(
     """Join a stage's own part with those of the stages upstream of it."""
     joined: Fingerprint = {}
     for earlier in list_upstream(stage):
-        part = extract_own(earlier, upstream.get(earlier, {}))
-        content = f"facts.prompts.{CONTENT_FACT}"
-        joined |= {content: part[content]} if content in part else part
+        joined |= extract_own(earlier, upstream.get(earlier, {}))
     joined.pop(GROWING_FIELD, None)
     return joined | own
 
@@ -89,12 +88,13 @@ def compare(old: Fingerprint, new: Fingerprint) -> list[Difference]:
     """List what differs, sorted by name.
 
     A setting that one side lacks has its default there: a run of an older dfgen, which did not know
-    the field, continues. A fact that one side lacks was not looked at there, which says nothing.
-    Growth of the number of samples is no difference.
+    the field, continues. A fact that one side lacks was not looked at there, which says nothing;
+    nor do fields that an earlier dfgen compared and that change no row. Growth of the number of
+    samples is no difference.
     """
     defaults = _load_defaults()
     differences = []
-    for name in sorted(old.keys() | new.keys()):
+    for name in sorted((old.keys() | new.keys()).difference(NEUTRAL_FIELDS)):
         absent = defaults.get(name, ABSENT)
         before, after = old.get(name, absent), new.get(name, absent)
         if before == after or (name.startswith("facts.") and ABSENT in (before, after)):
@@ -103,6 +103,33 @@ def compare(old: Fingerprint, new: Fingerprint) -> list[Difference]:
             continue
         differences.append(Difference(name, before, after))
     return differences
+
+
+def compare_pipelines(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """List the settings in which two pipelines differ, sorted by name.
+
+    Args:
+        old, new: as `Pipeline.model_dump(mode="json")` gives them, today or in an earlier dfgen,
+            which may have lacked a field: that counts with its default.
+    """
+    fields, defaults = frozenset(list_fields(Pipeline)), _load_defaults()
+    before, after = (dict(_iter_leaves(tree, fields)) for tree in (old, new))
+    differences = []
+    for name in sorted(before.keys() | after.keys()):
+        absent = defaults.get(name, ABSENT)
+        difference = Difference(name, before.get(name, absent), after.get(name, absent))
+        if difference.old != difference.new:
+            differences.append(difference)
+    return differences
+
+
+def record_pipeline(manifest: Manifest, pipeline: Mapping[str, Any]) -> None:
+    """Make a pipeline that on record, and note since when and in what it is another one."""
+    differences = compare_pipelines(manifest.pipeline, pipeline)
+    if differences:
+        changed = {each.field: ChangedField(old=each.old, new=each.new) for each in differences}
+        manifest.changes.append(PipelineChange(at=format_now(), fields=changed))
+    manifest.pipeline = dict(pipeline)
 
 
 def compute_digest(fingerprint: Fingerprint) -> str:
@@ -118,6 +145,32 @@ def _is_growth(before: object, after: object) -> bool:
 @cache
 def _load_defaults() -> dict[str, Any]:
     return list_defaults(Pipeline)
+
+
+_FACTS = {
+    "content": "the questions, pictures or answers of the source have changed",
+    "source": "the files of the source have changed",
+    "template": "the text of the prompt template ({prompt}) has changed",
+    "tokenizer": "the tokenizer of {model} has changed",
+    "processor": "the picture processor of {model} has changed",
+    "chat_template": "the chat template of {model} has changed",
+    "weights": "the weights of {model} have changed",
+    "lora": "the adapter that {lora} names has changed",
+}
+"""What it means that a fact is another one, in words: a reader can do nothing with two hashes."""
+
+_MODELS = {"sample": "policy", "repair": "repair.engine", "score": "score.engine, or else policy"}
+
+
+def _describe_fact(field: str) -> str:
+    _, stage, name = field.split(".", 2)
+    section = _MODELS.get(stage, "the policy")
+    said = _FACTS.get(name, f"its {name.replace('_', ' ')} has changed").format(
+        model=f"the model that {section} names",
+        lora=f"{section}.lora",
+        prompt=f"{stage}.prompt",
+    )
+    return f"{said} since the {stage} stage began"
 
 
 def _show(value: object) -> str:
@@ -156,15 +209,27 @@ def flatten(section: BaseModel, prefix: str = "") -> dict[str, Any]:
         dotted = f"{prefix}{name}"
         if isinstance(value, BaseModel):
             values |= flatten(value, f"{dotted}.")
-        elif value is not None or not _sections_of(type(section).model_fields[name].annotation):
+        elif value is not None or not list_sections(type(section).model_fields[name].annotation):
             values[dotted] = dumped[name]
     return values
+
+
+def _iter_leaves(
+    tree: Mapping[str, Any], fields: Set[str], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of each field of a pipeline's JSON; unset sections have none."""
+    for name, value in tree.items():
+        dotted = f"{prefix}{name}"
+        if isinstance(value, Mapping) and dotted not in fields:
+            yield from _iter_leaves(value, fields, f"{dotted}.")
+        elif value is not None or dotted in fields:
+            yield dotted, value
 
 
 def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
-        sections = _sections_of(field.annotation)
+        sections = list_sections(field.annotation)
         if not sections:
             yield f"{prefix}{name}", list(default) if isinstance(default, tuple) else default
         # A section's own default may differ from those of its class (`repair.decoding`).
@@ -172,48 +237,6 @@ def _walk_fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any
         for section in sections:
             for dotted, value in _walk_fields(section, f"{prefix}{name}."):
                 yield dotted, given.get(dotted, value)
-
-
-def _sections_of(hint: Any) -> list[type[BaseModel]]:
-    """The models an annotation may hold directly: `A`, `A | None`, `Annotated[A | B, ...]`."""
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return [hint]
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return _sections_of(typing.get_args(hint)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [found for part in typing.get_args(hint) for found in _sections_of(part)]
-    return []
-
-
-_FIELDS = ("prompt_id", "question", "choices", "answer", "answer_type", "solution", "metadata")
-
-
-class ContentHash:
-    """sha256 over prompts in their order.
-
-    Feed it every accepted prompt, then give `hexdigest()` as the fact `content` to
-    `Run.check_stage("prompts", ...)`. Pictures count with the hashes in `image_info`; the column
-    `source` does not count, so a file that has moved still holds the same prompts.
-    """
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def update(self, prompt: Mapping[str, Any]) -> None:
-        """Add one prompt, as a mapping of the columns of `dfgen.records.Prompt`."""
-        parts = [prompt[name] for name in _FIELDS]
-        parts.append([info["sha256"] for info in prompt["image_info"]])
-        # Only where it is there: the hash of a run from before a column stays what it was.
-        if prompt.get("precision") is not None:
-            parts.append(prompt["precision"])
-        if prompt.get("source_id") is not None:
-            parts.append({"source_id": prompt["source_id"]})
-        self._hash.update(json.dumps(parts).encode() + b"\n")
-
-    def hexdigest(self) -> str:
-        """Return 64 hex digits."""
-        return self._hash.hexdigest()
 
 
 def list_differences(
@@ -229,23 +252,20 @@ def list_differences(
         begun: stages that have rows; the others have nothing to differ from.
     """
     found: dict[str, Difference] = {}
-    cut = manifest.get_stage("prompts").state == "done"
     for each in (*list_upstream(stage), stage):
         recorded = manifest.get_stage(each).fingerprint
         if each not in begun or not recorded:
             continue
         given = facts if each == stage else extract_facts(each, recorded)
         old, new = extract_own(each, recorded), compute_own(each, pipeline, given)
-        if each == stage == "prompts" and _is_same_content(old, new):
-            continue
         for difference in compare(old, new):
-            if not (cut and difference.field in CUT_FIELDS):
-                found.setdefault(difference.field, difference)
+            found.setdefault(difference.field, difference)
     recorded = manifest.get_stage(stage).fingerprint
     if stage in begun and recorded:
         current = _join(manifest, stage, pipeline, facts, begun)
         for difference in compare(_without_own(stage, recorded), _without_own(stage, current)):
-            found.setdefault(difference.field, difference)
+            if "repair" in begun or not _is_of_repairs(difference.field):
+                found.setdefault(difference.field, difference)
     return list(found.values())
 
 
@@ -264,6 +284,8 @@ def accept(
         fingerprint = {**record.fingerprint, **fingerprint}
     else:
         record.samples_history = []
+        if stage == "repair":
+            _hand_down(manifest, fingerprint)
     record.fingerprint = fingerprint
     record.digest = compute_digest(fingerprint)
     record.dfgen = VERSION
@@ -278,7 +300,27 @@ def accept(
         for each in list_stages()
         if each != stage
     ):
-        manifest.pipeline = pipeline.model_dump(mode="json")
+        record_pipeline(manifest, pipeline.model_dump(mode="json"))
+
+
+def _is_of_repairs(field: str) -> bool:
+    """Whether a field says how repairs are made, and of the rows of later stages nothing else.
+
+    These take repairs by what they say, and make a shard anew when they change. So while there are
+    none, and when they are made from the beginning, no row of theirs depends on such a field. (Rows
+    of samples are known by names that stay the same: that is another matter.)
+    """
+    return field.startswith(("repair.", "facts.repair."))
+
+
+def _hand_down(manifest: Manifest, fingerprint: Fingerprint) -> None:
+    """Let later stages depend on the settings with which repairs are made from the beginning."""
+    own = {name: value for name, value in fingerprint.items() if _is_of_repairs(name)}
+    for later, record in manifest.stages.items():
+        if record.fingerprint and "repair" in list_upstream(later):
+            kept = {n: v for n, v in record.fingerprint.items() if not _is_of_repairs(n)}
+            record.fingerprint = kept | own
+            record.digest = compute_digest(record.fingerprint)
 
 
 def adopt_section(manifest: Manifest, section: str, pipeline: Pipeline) -> None:
@@ -286,16 +328,29 @@ def adopt_section(manifest: Manifest, section: str, pipeline: Pipeline) -> None:
 
     For whoever has made all stages agree with it, or opened what does not (`dfgen regrade`).
     """
-    values = {n: v for n, v in flatten(pipeline).items() if n.startswith(f"{section}.")}
+    adopt_fields(manifest, [n for n in flatten(pipeline) if n.startswith(f"{section}.")], pipeline)
+    changed = {section: getattr(pipeline, section).model_dump(mode="json")}
+    record_pipeline(manifest, manifest.pipeline | changed)
+
+
+def adopt_fields(manifest: Manifest, names: Collection[str], pipeline: Pipeline) -> None:
+    """Take these fields of a pipeline into the fingerprint of every stage that depends on them.
+
+    For whoever has opened every row that does not go by them.
+    """
+    values = flatten(pipeline)
     for stage, record in manifest.stages.items():
         if not record.fingerprint:
             continue
-        own = [
-            name for each in (*list_upstream(stage), stage) for name in RESULT_FIELDS.get(each, ())
-        ]
-        record.fingerprint |= {name: values[name] for name in own if name in values}
+        own = {
+            name
+            for each in (*list_upstream(stage), stage)
+            for name in RESULT_FIELDS.get(each, ())
+            if name in names
+        }
+        kept = {name: value for name, value in record.fingerprint.items() if name not in own}
+        record.fingerprint = kept | {name: values[name] for name in own if name in values}
         record.digest = compute_digest(record.fingerprint)
-    manifest.pipeline[section] = getattr(pipeline, section).model_dump(mode="json")
 
 
 def find_stage(field: str, default: Stage) -> Stage:
@@ -324,8 +379,3 @@ def _join(
 def _without_own(stage: Stage, fingerprint: Fingerprint) -> dict[str, Any]:
     own = extract_own(stage, fingerprint)
     return {name: value for name, value in fingerprint.items() if name not in own}
-
-
-def _is_same_content(old: Fingerprint, new: Fingerprint) -> bool:
-    name = f"facts.prompts.{CONTENT_FACT}"
-    return name in old and old[name] == new.get(name)

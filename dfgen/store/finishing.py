@@ -2,8 +2,9 @@
 
 A stage of a shard is finished in four steps: its rejects are written, then its output file, then
 its entry (`dfgen.store.entries`), then its journal is deleted. A crash between any two steps leaves
-either a shard that is still open, with all it needs in its journal, or one that is done with a
-journal to spare, which the next start removes. No row is lost, none is paid for twice.
+either a shard that is still open, with all it needs in its journal and the file it had, or one that
+is done with a journal to spare, which the next start removes. No row is lost, none is paid for
+twice.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ def finish_shard(
     """
     before = run.entry(stage, shard)
     had_output = run.output(stage).exists(shard)
+    if before is not None and had_output:
+        # Killed from here on, the files are not the ones that are noted: the shard has to be open.
+        _open_again(run, stage, shard, before)
     entry = ShardEntry(made_from=run.generations(stage, shard), source=source)
     for name, extra in (beside or {}).items():
         if extra:
@@ -89,11 +93,7 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
     """
     if not run.output(stage).exists(shard):
         return
-    entry = run.entry(stage, shard) or ShardEntry()
-    # Not made from anything that is there: not current, until it is finished again.
-    entry = entry.model_copy(deep=True)
-    entry.made_from = dict.fromkeys(list_inputs(stage), -1)
-    write_entry(run.root / JOURNAL, stage, shard, entry)
+    entry = _open_again(run, stage, shard, run.entry(stage, shard) or ShardEntry())
     for table, column in (
         *((run.table(name), "trajectory_id") for name in BESIDE.get(stage, ())),
         (run.output(stage), "trajectory_id"),
@@ -119,6 +119,14 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
     if run.manifest.get_stage(stage).state == "done":
         run.set_stage(stage, state="running", counts={})
     _reopen_downstream(run, stage, shard)
+
+
+def _open_again(run: Run, stage: Stage, shard: int, entry: ShardEntry) -> ShardEntry:
+    """Note that a shard is not made from anything that is there, until it is finished again."""
+    entry = entry.model_copy(deep=True)
+    entry.made_from = dict.fromkeys(list_inputs(stage), -1)
+    write_entry(run.root / JOURNAL, stage, shard, entry)
+    return entry
 
 
 def _write_table(

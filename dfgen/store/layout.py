@@ -2,6 +2,7 @@
 
     RUN/run.json                        manifest
     RUN/run.lock                        who works on it (only while somebody does)
+    RUN/run.activity                    what that process does right now, for people who look
     RUN/prompts/part-00000.parquet      output of the stage `prompts`; likewise trajectories/
                                         (sample), repairs/ (repair), masks/ (mask)
     RUN/controls/part-00000.parquet     what the repairer did to right trajectories; no stage reads
@@ -12,6 +13,8 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/history/0001/...                what was set aside to be made anew, laid out as a run
+                                        (dfgen.store.redoing)
 
 Shard i of every table holds the rows that descend from shard i of `prompts`, in one order: that of
 the prompts, then sample_index.
@@ -41,8 +44,10 @@ Kind = Literal["sampled", "imported", "pairs", "retokenized"]
 
 MANIFEST = "run.json"
 LOCK = "run.lock"
+ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
+HISTORY = "history"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""

@@ -18,13 +18,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
 from dfgen.regular_files import check_regular, read_at_most
-from dfgen.store.atomic_files import create_file
+from dfgen.store.atomic_files import create_file, open_unnamed
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.manifest import format_now
 from dfgen.store.os_errors import explain_os_errors
@@ -66,7 +68,7 @@ class FileLock:
                 with suppress(FileExistsError):
                     create_file(self.path, content)
                     break
-                if _read_token(self.path) == mine.token:
+                if read_token(self.path) == mine.token:
                     break  # NFS repeats a call whose answer was lost, and then says "exists"
                 self._make_way(deadline)
         self._holder, self._lost = mine, False
@@ -83,7 +85,7 @@ class FileLock:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if mine is not None and _read_token(self.path) == mine.token:
+        if mine is not None and read_token(self.path) == mine.token:
             with explain_os_errors(self.path, "remove"):
                 self.path.unlink(missing_ok=True)
 
@@ -130,6 +132,13 @@ class FileLock:
 
     def _measure_age(self, modified: float) -> float:
         """Seconds since the last renewal by the clock of the file system, not of this host."""
+        descriptor = open_unnamed(self.path.parent)
+        if descriptor is not None:
+            try:
+                now = os.fstat(descriptor).st_mtime
+            finally:
+                os.close(descriptor)
+            return max(0.0, now - modified)
         probe = self.path.with_name(f"{TEMPORARY_PREFIX}clock.{secrets.token_hex(4)}.tmp")
         try:
             probe.touch(exist_ok=False)
@@ -142,7 +151,7 @@ class FileLock:
         while not self._stop.wait(self._heartbeat_s):
             # The renewal only informs people; a disk that does not answer must not end the run.
             with suppress(OSError):
-                if _read_token(self.path) != mine.token:
+                if read_token(self.path) != mine.token:
                     self._lost = True
                     return
                 os.utime(self.path)
@@ -156,7 +165,8 @@ def _open_existing(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
 
 
-def _read_token(path: Path) -> str | None:
+def read_token(path: Path) -> str | None:
+    """Return the token of who holds a lock; None if nobody does."""
     try:
         holder = parse_holder(read_at_most(path, _MOST_BYTES))
     except FileNotFoundError:
@@ -197,8 +207,22 @@ def describe_this_process() -> Holder:
         boot_id=read_boot_id(),
         pid_namespace=read_pid_namespace(),
         since=format_now(),
-        command=shlex.join(sys.argv),
+        command=shlex.join(_hide_values(sys.argv)),
     )
+
+
+def _hide_values(words: Sequence[str]) -> Iterator[str]:
+    """The words of a command without the values of `--set`, which may be secrets."""
+    before = ""
+    for word in words:
+        option, equals, setting = word.partition("=")
+        if before == "--set":
+            yield f"{option}=…" if equals else option
+        elif option == "--set" and equals:
+            yield f"--set={setting.partition('=')[0]}=…"
+        else:
+            yield hide_in_url(word) if "://" in word else word
+        before = word
 
 
 def is_dead(holder: Holder, age: float) -> bool:

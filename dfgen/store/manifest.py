@@ -55,6 +55,44 @@ class StageRecord(BaseModel):
     """`sample` only: the values that num_samples had, growing; the last one holds."""
 
 
+class ChangedField(BaseModel):
+    """A setting that was changed, as JSON values."""
+
+    model_config = ConfigDict(extra="forbid")
+    old: Any
+    new: Any
+
+
+class PipelineChange(BaseModel):
+    """A moment at which a run went on with other settings than before."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    dfgen: str = VERSION
+    """Version of dfgen that was told to."""
+    fields: dict[str, ChangedField]
+    """By dotted name."""
+
+
+class RedoOrder(BaseModel):
+    """Shards that are being made anew because somebody said so (`dfgen.store.redoing`)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    at: str
+    """ISO 8601, UTC."""
+    folder: str
+    """Where their files go, in the run directory."""
+    asked: dict[Stage, list[int]]
+    """What was named."""
+    shards: dict[Stage, list[int]]
+    """All that goes: these, and what is made of them."""
+    damaged: list[str] = Field(default_factory=list)
+    """Files of these that cannot be read."""
+    moved: bool = False
+    """Every file is in its folder."""
+
+
 class Manifest(BaseModel):
     """The content of run.json."""
 
@@ -66,6 +104,9 @@ class Manifest(BaseModel):
     """Version of dfgen that created the run."""
     pipeline: dict[str, Any]
     """The effective pipeline file, defaults filled in; the latest that agreed with all stages."""
+    changes: list[PipelineChange] = Field(default_factory=list)
+    """What was changed of it, the latest last; read backwards they give every earlier one. Like the
+    pipeline itself they hold no secret."""
     kind: Kind = "sampled"
     """Where the wrong answers come from: drawn from a policy; imported; pairs of texts; or masks of
     another run, carried over to another tokenizer."""
@@ -75,6 +116,8 @@ class Manifest(BaseModel):
     """Version of the view (`dfgen.pictures`) in which all models are shown the run's pictures;
     null: begun by a dfgen that had no views."""
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
+    redoing: RedoOrder | None = None
+    """The order to make shards anew that no command has carried out to its end yet."""
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
 

@@ -6,13 +6,15 @@ It is then made anew (`dfgen.store.finishing`); until its new file is in place, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
@@ -27,7 +29,15 @@ from dfgen.store.entries import (
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
-from dfgen.store.fingerprint import Difference, accept, adopt_section, find_stage, list_differences
+from dfgen.store.fields import JUDGING_FIELDS
+from dfgen.store.fingerprint import (
+    Difference,
+    accept,
+    adopt_fields,
+    adopt_section,
+    find_stage,
+    list_differences,
+)
 from dfgen.store.journal import Journal
 from dfgen.store.layout import (
     BESIDE,
@@ -69,6 +79,11 @@ _KINDS: dict[Kind, str] = {
     "pairs": "pairs of wrong and corrected texts",
     "retokenized": "masks carried over to another tokenizer",
 }
+
+
+def is_run(path: Path) -> bool:
+    """Say whether a directory is a run: it holds a manifest."""
+    return (path / MANIFEST).is_file()
 
 
 class Run:
@@ -134,6 +149,18 @@ class Run:
             StorageError: it cannot be read.
         """
         self.manifest = load_manifest(self.root / MANIFEST)
+
+    def read_pipeline(self, overrides: Sequence[str] = (), file: Path | None = None) -> Pipeline:
+        """Read the settings on record, changed by a file, the environment and overrides.
+
+        Args:
+            overrides, file: see `dfgen.config.load.change_pipeline`.
+
+        Raises:
+            ConfigError: names the field.
+        """
+        origin = str(self.root / MANIFEST)
+        return change_pipeline(self.manifest.pipeline, overrides, origin, file=file)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -241,9 +268,18 @@ class Run:
         path = self.root / JOURNAL / f"regrade-{shard:05d}.jsonl"
         return Journal(path, stage="regrade", shard=shard, guard=self._check_lock)
 
+    def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
+        """Return where the journals of a shard are or would be, with those of later additions."""
+        names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
+        return [self.root / JOURNAL / f"{name}-{shard:05d}.jsonl" for name in names]
+
     def adopt(self, section: str, pipeline: Pipeline) -> None:
         """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
-        self._update(lambda manifest: adopt_section(manifest, section, pipeline))
+        self.update(lambda manifest: adopt_section(manifest, section, pipeline))
+
+    def adopt_fields(self, names: Collection[str], pipeline: Pipeline) -> None:
+        """Let all rows depend on these fields of a pipeline as they are there."""
+        self.update(lambda manifest: adopt_fields(manifest, names, pipeline))
 
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
@@ -274,11 +310,7 @@ class Run:
     def find_differences(
         self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]
     ) -> list[Difference]:
-        """Return what `check_stage` would refuse; empty if nothing.
-
-        The prompts stage asks this first, without facts, to learn whether it has to read its source
-        again: see `check_stage`.
-        """
+        """Return what `check_stage` would refuse; empty if nothing."""
         self.refresh()
         return list_differences(self.manifest, stage, pipeline, facts, self._list_begun())
 
@@ -287,14 +319,14 @@ class Run:
 
         Compared are the settings and facts of the stage and of those upstream. A stage without any
         file takes the new ones. `sample.num_samples` may grow; `sample` itself then adds the new
-        samples to those there are. The settings of the prompts do not count when `facts` of the
-        prompts stage holds the `content` (dfgen.store.fingerprint) and it is that of the run.
+        samples to those there are. The settings that prompts are read by do not count: prompts are
+        compared one by one (`dfgen.store.growing`).
 
         Args:
             stage: about to run.
             pipeline: the effective pipeline.
             facts: what else its rows depend on and only the stage knows: hashes of the tokenizer
-                and chat template, of a prompt template from a file, of the source's content.
+                and chat template, of a prompt template from a file, of the source of an import.
 
         Raises:
             RunMismatchError: names each field that differs, old and new value, and what to do; or
@@ -307,13 +339,7 @@ class Run:
                 where=str(self.root),
                 hint=f"`dfgen regrade {self.root}` goes on where it was stopped.",
             )
-        if differences:
-            raise RunMismatchError(
-                f"this run was made with other settings, on which {stage} depends:\n"
-                + "\n".join(f"  {difference}" for difference in differences),
-                where=str(self.root),
-                hint=self._advise(stage, differences),
-            )
+        self.refuse_differences(stage, differences)
         begun = self._list_begun()
         settled = is_view_settled(self.manifest, stage, begun, self.table("prompts"))
 
@@ -322,7 +348,17 @@ class Run:
             if not settled:
                 manifest.pictures = VIEW
 
-        self._update(change)
+        self.update(change)
+
+    def refuse_differences(self, stage: Stage, differences: list[Difference]) -> None:
+        """Raise `RunMismatchError` if there are any; it says what to do."""
+        if differences:
+            raise RunMismatchError(
+                f"this run was made with other settings, on which {stage} depends:\n"
+                + "\n".join(f"  {difference}" for difference in differences),
+                where=str(self.root),
+                hint=self._advise(stage, differences),
+            )
 
     def set_stage(
         self, stage: Stage, *, state: State, counts: Mapping[str, int], **facts: Any
@@ -350,7 +386,7 @@ class Run:
             record.finished = format_now() if state == "done" else None
             manifest.stages[stage] = record
 
-        self._update(change)
+        self.update(change)
         if state == "done":
             self.take_in_entries(stage)
 
@@ -387,7 +423,7 @@ class Run:
             if OUTPUTS[stage] not in manifest.tables:
                 manifest.tables.append(OUTPUTS[stage])
 
-        self._update(change)
+        self.update(change)
         with explain_os_errors(folder, "clean up"):
             for shard in fresh:
                 find_entry_file(folder, stage, shard).unlink(missing_ok=True)
@@ -406,7 +442,8 @@ class Run:
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
-    def _update(self, change: Callable[[Manifest], None]) -> None:
+    def update(self, change: Callable[[Manifest], None]) -> None:
+        """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
         self.manifest = update_manifest(self.root / MANIFEST, change)
 
@@ -438,15 +475,19 @@ class Run:
         first = min(
             (find_stage(difference.field, stage) for difference in differences), key=order.index
         )
-        redo = order[order.index(first) :]
-        files = [f"{OUTPUTS[each]}/" for each in redo]
-        files += [f"{folder}/{each}-*" for each in redo for folder in (REJECTS, JOURNAL)]
         advice = "Put the old values back to go on, or choose another directory for a new run."
-        if first == "prompts":
-            return advice
+        fields = {difference.field for difference in differences}
+        root = shlex.quote(str(self.root))
+        if all(field.startswith("grade.") for field in fields):
+            return f"{advice} `dfgen regrade {root}` grades the answers there are anew."
+        if fields <= {*JUDGING_FIELDS}:
+            return (
+                f"{advice} `dfgen repair {root} --rejudge` judges the answers of the repairer "
+                "that are there by the new values, without a request, and asks only where it must."
+            )
         return (
-            f"{advice} To make {', '.join(redo)} anew here and keep what comes before, delete "
-            f"{', '.join(files)} in the run directory first; what they hold is paid for again."
+            f"{advice} To make {first} and what comes after it anew with the new values: "
+            f"`dfgen run {root} --redo {first}`, which first says what that throws away."
         )
 
 

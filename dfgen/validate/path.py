@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError, StorageError
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
 from dfgen.store.manifest import is_manifest_whole
@@ -145,6 +146,7 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    findings.skipped.extend(_list_absent(finished.run))
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)
         if stale:
@@ -171,6 +173,20 @@ def _find_other_ids(run: Run) -> Iterator[str]:
 
     with suppress(StorageError):
         yield from check_source_ids(run)
+
+
+def _list_absent(run: Run) -> Iterator[str]:
+    """Name the prompts that stand in the run alone since its source was read last."""
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {}
+    if not absent.get("kept"):
+        return
+    for kind, what in (("missing", "gone from the source"), ("changed", "changed in the source")):
+        found = absent[kind]
+        if found["count"]:
+            lines = [f"prompts: {found['count']:,} are {what}, and kept (prompts.missing):"]
+            lines += [f"  {name}" for name in found["shown"]]
+            more = found["count"] - len(found["shown"])
+            yield "\n".join([*lines, f"  and {more:,} more"] if more else lines)
 
 
 def _load(name: str | None) -> TextTokenizer | None:
@@ -219,7 +235,7 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
     absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
-            source = pq.ParquetFile(file, page_checksum_verification=True)
+            source = pq.ParquetFile(open_for_arrow(file), page_checksum_verification=True)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
         missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner
 
+from dfgen.arrow_types import Float32
 from dfgen.cli.main import cli
 from dfgen.engines.base import Request
-from dfgen.records import Float32, Record
+from dfgen.records import Record
 from dfgen.runners.local import run_stages
 from dfgen.stages import registry
 from dfgen.stages.registry import run_shard

@@ -17,11 +17,13 @@ from tests.store.examples import (
     make_mask,
     make_pipeline,
     make_prompt,
+    make_reject,
+    make_repair,
     make_trajectory,
 )
 
 FACTS: dict[Stage, dict[str, str]] = {
-    "prompts": {"content": "c0ffee"},
+    "prompts": {},
     "sample": {"tokenizer": "t1", "chat_template": "h1"},
     "repair": {"prompt": "r1"},
     "mask": {},
@@ -32,11 +34,16 @@ FACTS: dict[Stage, dict[str, str]] = {
 def run(tmp_path: Path) -> Run:
     """A run with prompts and trajectories, nothing repaired."""
     run = Run.open_or_create(tmp_path / "run", make_pipeline())
-    run.check_stage("prompts", make_pipeline(), FACTS["prompts"])
+    run.check_stage("prompts", make_pipeline(), {})
     finish_shard(run, "prompts", 0, [make_prompt("p")])
     run.check_stage("sample", make_pipeline(), FACTS["sample"])
     finish_shard(run, "sample", 0, [make_trajectory("p", 0), make_trajectory("p", 1)])
     return run
+
+
+def save(run: Run) -> None:
+    """Write a manifest that was changed by hand."""
+    (run.root / "run.json").write_text(run.manifest.model_dump_json())
 
 
 def refuse(run: Run, stage: Stage, pipeline: Pipeline, facts: dict[str, str] | None = None) -> str:
@@ -66,8 +73,7 @@ def test_each_difference_is_named_with_both_values(run: Run) -> None:
     assert "seed: 0 -> 4" in message
     assert str(run.root) in message
     assert "another directory" in message
-    assert "trajectories/, repairs/, masks/" in message
-    assert "prompts/" not in message
+    assert "--redo sample" in message and "delete" not in message
 
 
 def test_upstream_settings_count_for_every_later_stage(run: Run) -> None:
@@ -92,11 +98,12 @@ def test_another_engine_is_named_once(run: Run) -> None:
 
 def test_facts_count_where_both_sides_know_them(run: Run) -> None:
     message = refuse(run, "sample", make_pipeline(), {"tokenizer": "t2"})
-    assert 'facts.sample.tokenizer: "t1" -> "t2"' in message
+    assert "the tokenizer of the model that policy names has changed" in message
+    assert "t1" not in message and "t2" not in message
     run.check_stage("sample", make_pipeline(), {})
     run.check_stage("sample", make_pipeline(), {"tokenizer": "t1", "weights": "w"})
     assert "weights" in refuse(run, "sample", make_pipeline(), {"weights": "v"})
-    assert "chat_template" in refuse(run, "sample", make_pipeline(), {"chat_template": "h2"})
+    assert "chat template" in refuse(run, "sample", make_pipeline(), {"chat_template": "h2"})
 
 
 def test_samples_may_grow_and_not_shrink(run: Run) -> None:
@@ -114,26 +121,18 @@ def test_samples_may_grow_and_not_shrink(run: Run) -> None:
     assert run.manifest.stages["sample"].samples_history == [2, 4]
 
 
-def test_moved_prompts_go_on_if_their_content_is_the_same(run: Run) -> None:
-    moved = make_pipeline(prompts={"source": "jsonl", "path": "/elsewhere/q.jsonl", "limit": 50})
-    assert [d.field for d in run.find_differences("prompts", moved, {})] == [
-        "prompts.limit",
-        "prompts.path",
-    ]
-    assert "prompts.path" in refuse(run, "sample", moved)
-    message = refuse(run, "prompts", moved, {"content": "dead"})
-    assert "prompts.path" in message and "content" in message and "delete" not in message
-    run.check_stage("prompts", moved, {"content": "c0ffee"})
-    run.check_stage("sample", moved, FACTS["sample"])
-    assert run.find_differences("prompts", moved, {}) == []
-
-
-def test_the_cut_into_shards_counts_until_all_are_written(run: Run) -> None:
-    changed = make_pipeline(prompts={"source": "jsonl", "path": "questions.jsonl", "shard_size": 7})
-    assert "prompts.shard_size: 256 -> 7" in refuse(run, "prompts", changed, {})
-    run.set_stage("prompts", state="done", counts={})
-    run.check_stage("prompts", changed, {})
-    run.check_stage("sample", changed, FACTS["sample"])
+def test_where_prompts_come_from_is_never_compared(run: Run) -> None:
+    """The prompts themselves are, row by row; also in a run that an earlier dfgen has made."""
+    moved = make_pipeline(
+        prompts={"source": "parquet", "path": "/elsewhere/q", "limit": 50, "shard_size": 7}
+    )
+    old = run.manifest.stages["sample"]
+    old.fingerprint |= {"facts.prompts.content": "c0ffee", "prompts.limit": 3, "prompts.path": "q"}
+    save(run)
+    for stage in STAGES:
+        assert run.find_differences(stage, moved, FACTS[stage]) == []
+        run.check_stage(stage, moved, FACTS[stage])
+    assert run.manifest.pipeline["prompts"]["limit"] == 50
 
 
 def test_a_stage_without_files_takes_new_settings(run: Run) -> None:
@@ -162,8 +161,13 @@ def test_repairs_added_to_a_run_without_a_repairer(run: Run) -> None:
     without = make_pipeline(repair={"engine": None})
     run.check_stage("mask", without, {})
     finish_shard(run, "mask", 0, [make_mask("p", 0, "outcome"), make_mask("p", 1, "outcome")])
-    message = refuse(run, "mask", make_pipeline())
-    assert 'repair.engine.model: (not set) -> "strong"' in message
+    run.check_stage("mask", make_pipeline(), {})  # no row of it has been repaired
+    run.check_stage("repair", make_pipeline(), FACTS["repair"])
+    finish_shard(run, "repair", 0, [make_repair("p", 0)], [make_reject("repair", "p-1")])
+    run.check_stage("mask", make_pipeline(), {})
+    assert not run.is_done("mask", 0)
+    message = refuse(run, "mask", without)
+    assert 'repair.engine.model: "strong" -> (not set)' in message
 
 
 def test_fields_that_an_older_dfgen_did_not_know_have_their_default() -> None:

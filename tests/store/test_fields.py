@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
+from dfgen.store.fields import GROWING_FIELD, JUDGING_FIELDS, NEUTRAL_FIELDS, RESULT_FIELDS
 from dfgen.store.fingerprint import flatten, list_defaults, list_fields
 from tests.store.examples import make_pipeline
 
@@ -23,6 +24,24 @@ def test_every_field_is_on_exactly_one_list() -> None:
     assert listed.keys() - fields == set(), "listed, but no such field"
     assert [name for name, times in listed.items() if times > 1] == [], "listed twice"
     assert GROWING_FIELD in RESULT_FIELDS["sample"]
+
+
+def test_what_forgives_never_refuses() -> None:
+    """Waiting, trying again, paying, and how much of a machine is used: none changes a row."""
+    forgiving = re.compile(
+        r"timeout|retries|concurrency|in_flight|per_minute|price|max_cost|max_requests|workers"
+        r"|threads|batch_size|memory|device|base_url|api_key|max_reject|recycle|max_num_seqs"
+    )
+    found = {name for name in list_fields(Pipeline) if forgiving.search(name)}
+    assert len(found) > 30
+    assert found - set(NEUTRAL_FIELDS) == set()
+
+
+def test_fields_that_judge_are_those_of_the_repairs() -> None:
+    assert set(JUDGING_FIELDS) < set(RESULT_FIELDS["repair"])
+    # What the repairer reads, and how its answer is decoded, can be known of no stored answer.
+    asked = {name for name in RESULT_FIELDS["repair"] if re.search("engine|decoding|prompt", name)}
+    assert not asked & set(JUDGING_FIELDS)
 
 
 class Cat(BaseModel):

@@ -14,7 +14,6 @@ import pytest
 
 from dfgen.errors import DamagedFileError, RunLockedError, StorageError
 from dfgen.store.atomic_files import replace_file
-from dfgen.store.fingerprint import ContentHash
 from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import STAGES
 from dfgen.store.run import Run
@@ -236,22 +235,6 @@ def test_rejects_that_are_gone_lose_their_file(tmp_path: Path) -> None:
     rows = [make_trajectory(name, n) for name in ("p0", "p1") for n in range(2)]
     finish_shard(run, "sample", 0, rows)
     assert not run.rejects("sample").exists(0)
-
-
-def test_content_hash_ignores_where_prompts_came_from() -> None:
-    def digest(*prompts: Any) -> str:
-        content = ContentHash()
-        for prompt in prompts:
-            content.update(prompt.model_dump())
-        return content.hexdigest()
-
-    one, two = make_prompt("a"), make_prompt("b")
-    moved = one.model_copy(update={"source": "elsewhere.parquet:9"})
-    regraded = one.model_copy(update={"answer_type": "choice"})
-    assert digest(one, two) == digest(moved, two)
-    assert (
-        len({digest(one), digest(two), digest(one, two), digest(two, one), digest(regraded)}) == 5
-    )
 
 
 def test_replaced_files_are_whole_or_untouched(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Float32, Int32, Int64
 from dfgen.errors import StorageError
-from dfgen.records import Float32, Int32, Int64
 from dfgen.store.arrow_schema import arrow_schema
 from dfgen.store.journal import Journal
 from dfgen.store.writable import find_unreadable, find_unwritable

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfgen.cli.dry_run import rehearse
-from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.options import examples, pipeline_options
 from dfgen.cli.run_command import work
 from dfgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
+    from dfgen.config.pipeline import Pipeline
 
 
 @click.command(
@@ -21,10 +26,9 @@ from dfgen.errors import ConfigError
 )
 @pipeline_options
 def command(
-    pipeline: Path,
+    pipeline: Pipeline,
     out: Path,
-    settings: tuple[str, ...],
-    limit: int | None,
+    redo: RedoWish | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -34,14 +38,13 @@ def command(
     The pipeline file has an `imports` section instead of `prompts` and `policy`. Imported text has
     no sampled ids: it is encoded with the tokenizer you name, and its rows say so.
     """
-    effective = read_pipeline(pipeline, settings, limit)
-    if effective.imports is None:
+    if pipeline.imports is None:
         raise ConfigError(
             "there is no `imports` section, so there are no answers to take in.",
-            where=str(pipeline),
             hint="`dfgen run` draws answers from a policy.",
         )
     if dry_run:
-        rehearse(effective, as_json=as_json)
+        # Taking the answers in costs nothing; repairing them, which comes next, does.
+        rehearse(pipeline, ("prompts", "repair"), as_json=as_json, run=out)
     else:
-        work(effective, out, ("prompts",), quiet=quiet, as_json=as_json)
+        work(pipeline, out, ("prompts",), quiet=quiet, as_json=as_json, redo=redo)

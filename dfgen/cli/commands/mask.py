@@ -8,25 +8,28 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import examples, read_pipeline
+from dfgen.cli.options import (
+    SOURCE,
+    add_all,
+    choose_root,
+    examples,
+    read_order,
+    read_pipeline,
+    redo_options,
+    run_options,
+)
 from dfgen.cli.run_command import make_masks, work
 
 
 @click.command(
     epilog=examples(
+        "dfgen mask runs/a",
         "dfgen mask my.yaml --out runs/a",
         "dfgen mask --pairs pairs.jsonl --tokenizer Qwen/Qwen2.5-VL-7B-Instruct --out masks",
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("pipeline", required=False, type=LocalPath(dir_okay=False))
-@click.option(
-    "--out",
-    "-o",
-    required=True,
-    type=LocalPath(file_okay=False),
-    help="Run directory; with --pairs, where the masks are written.",
-)
+@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=LocalPath())
 @click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
@@ -39,47 +42,61 @@ from dfgen.cli.run_command import make_masks, work
     metavar="FIELD=COLUMN",
     help="With --pairs: column of wrong, right, id, completion_ids, question or images.",
 )
-@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
-@click.option("--limit", type=click.IntRange(min=1), help="Use only the first N rows.")
+@add_all(run_options("Use only the first N rows.") + redo_options())
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
 @add_no_check
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
-    pipeline: Path | None,
-    out: Path,
+    source: Path | None,
+    out: Path | None,
+    file: Path | None,
     pairs: Path | None,
     tokenizer: str | None,
     mapping: tuple[str, ...],
     settings: tuple[str, ...],
     limit: int | None,
     workers: int,
+    redone: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Make the masks of a run, or of (wrong, corrected) pairs you already have.
 
-    PIPELINE is needed for a run. With --pairs each row of FILE is one pair; rows keep their id, and
-    rows that cannot be used become rejects with a reason.
+    A run is named by its directory, or by PIPELINE --out RUN. With --pairs each row of FILE is one
+    pair, and --out says where the run of their masks is; rows keep their id, and rows that cannot
+    be used become rejects with a reason.
     """
-    if (pipeline is None) == (pairs is None):
-        raise click.UsageError("Give either PIPELINE, for a run, or --pairs FILE.")
-    if pipeline is not None:
+    from dfgen.config.load import PARQUET_ENDINGS, make_pairs_pipeline
+
+    if (source is None) == (pairs is None):
+        raise click.UsageError("Give either a run (RUN, or PIPELINE --out RUN) or --pairs FILE.")
+    if source is not None:
         given = {"--tokenizer": tokenizer, "--map": mapping, "--workers": workers}
         for option, value in given.items():
             if value:
                 raise click.UsageError(
                     f"{option} is for --pairs; a run has its own (see `dfgen config show`)."
                 )
-        work(read_pipeline(pipeline, settings, limit), out, ("mask",), quiet=quiet, as_json=as_json)
+        if source.suffix in (".jsonl", ".csv", *PARQUET_ENDINGS):
+            raise click.UsageError(f"{source} is no pipeline file; for pairs: --pairs {source}.")
+        root = choose_root(source, out, file)
+        assert root is not None
+        pipeline = read_pipeline(source, settings, limit, file)
+        redo = read_order(redone, yes)
+        if pipeline.kind in ("pairs", "retokenized"):
+            make_masks(pipeline, root, quiet=quiet, as_json=as_json, redo=redo)
+        else:
+            work(pipeline, root, ("mask",), quiet=quiet, as_json=as_json, redo=redo)
         return
-    if tokenizer is None:
+    if tokenizer is None or out is None or file is not None:
         raise click.UsageError(
-            "--pairs needs --tokenizer: the policy's, as a directory or Hub id. Masks are made in "
-            "its tokens."
+            "--pairs needs --out and --tokenizer: the policy's, as a directory or Hub id. Masks "
+            "are made in its tokens. --pipeline is for a RUN."
         )
-    from dfgen.config.load import make_pairs_pipeline
 
     assert pairs is not None
     effective = make_pairs_pipeline(pairs, tokenizer, mapping, limit, settings, workers)
-    make_masks(effective, out, quiet=quiet, as_json=as_json)
+    redo = read_order(redone, yes)
+    make_masks(effective, out, quiet=quiet, as_json=as_json, redo=redo)

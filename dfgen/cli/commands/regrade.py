@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "dfgen regrade runs/a --pipeline my.yaml --json",
     ),
 )
-@section_options("grade", dry_run="Show what would change and write nothing.")
+@section_options("grade", dry_run="Show what would change and write nothing.", redo=False)
 def command(
     run: Path,
     pipeline: Path | None,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfgen.cli.dry_run import rehearse
-from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
+from dfgen.cli.options import examples, pipeline_options, spending_options
 from dfgen.cli.run_command import work
+from dfgen.cli.side_table import print_estimate
+
+if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.stages.session import Session
 
 
 @click.command(
@@ -17,30 +24,69 @@ from dfgen.cli.run_command import work
         "dfgen repair my.yaml --out runs/a --dry-run",
         "dfgen repair my.yaml --out runs/a --max-cost 20",
         "dfgen repair my.yaml --out runs/a --set repair.protocol=hunks",
+        "dfgen repair runs/a --rejudge --set repair.max_edit_ratio=0.5",
     ),
 )
 @spending_options
 @pipeline_options
+@click.option(
+    "--rejudge",
+    is_flag=True,
+    help="Judge the stored answers of the repairer anew, and ask only where none of them will do.",
+)
 def command(
-    pipeline: Path,
+    pipeline: Pipeline,
     out: Path,
-    settings: tuple[str, ...],
-    limit: int | None,
+    redo: RedoWish | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
+    rejudge: bool,
 ) -> None:
     """Repair the wrong answers of a run whose sampling is done.
 
-    Every attempt is on disk when it is finished and is never paid for twice.
+    Every attempt is on disk when it is finished and is never paid for twice. After `dfgen regrade`,
+    or with other settings of what counts as a repair (max_edit_ratio and other budgets, allow,
+    necessity, max_attempts), --rejudge makes use of the answers there are: they are judged anew
+    without a request, and the repairer is asked where none passes and attempts are left.
     """
-    effective = read_pipeline(pipeline, settings, limit)
-    if dry_run:
-        rehearse(effective, as_json=as_json, run=out)
+    if dry_run and rejudge:
+        preview(out, as_json=as_json)
         return
-    work(effective, out, ("repair",), quiet=quiet, as_json=as_json)
+    if dry_run:
+        # A run whose answers are not all there yet says what they cost, too.
+        rehearse(pipeline, ("prompts", "sample", "repair"), as_json=as_json, run=out)
+        return
+
+    def judge_anew(session: Session) -> None:
+        from dfgen.stages.repair.rejudge import begin_rejudge
+        from dfgen.stages.repair.stage import RepairStage
+
+        count = begin_rejudge(session, RepairStage().list_facts(session))
+        if not quiet:
+            click.echo(f"Judging {count:,} stored answers of the repairer anew.", err=True)
+
+    work(
+        pipeline,
+        out,
+        ("repair",),
+        quiet=quiet,
+        as_json=as_json,
+        redo=redo,
+        before=judge_anew if rejudge else None,
+    )
     if not quiet and not as_json:
         print_outcome(out)
+
+
+def preview(out: Path, *, as_json: bool) -> None:
+    """Say how many answers there are to judge; what is asked after that, only judging can tell."""
+    from dfgen.stages.repair.spending import SpentCount
+    from dfgen.store.run import Run
+
+    run = Run.open_or_create(out, None)
+    requests, _ = SpentCount().count(run)
+    print_estimate(run, {"stored answers, no request": requests}, as_json=as_json)
 
 
 def print_outcome(out: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dfgen.cli.dry_run import rehearse
-from dfgen.cli.options import examples, pipeline_options, read_pipeline, spending_options
-from dfgen.cli.run_command import work
+from dfgen.cli.options import examples, pipeline_options, spending_options
+from dfgen.cli.run_command import ALL_STAGES, work
+
+if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
+    from dfgen.config.pipeline import Pipeline
 
 
 @click.command(
@@ -22,10 +27,9 @@ from dfgen.cli.run_command import work
 @spending_options
 @pipeline_options
 def command(
-    pipeline: Path,
+    pipeline: Pipeline,
     out: Path,
-    settings: tuple[str, ...],
-    limit: int | None,
+    redo: RedoWish | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -35,14 +39,14 @@ def command(
     The same command continues an interrupted run: nothing that is on disk is computed again. Ctrl-C
     finishes what is in flight and stops; a second Ctrl-C stops at once.
     """
-    effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json, run=out)
+        rehearse(pipeline, ALL_STAGES, as_json=as_json, run=out)
     else:
         work(
-            effective,
+            pipeline,
             out,
-            ("prompts", "sample", "repair", "score", "value", "mask"),
+            ALL_STAGES,
             quiet=quiet,
             as_json=as_json,
+            redo=redo,
         )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli.dry_run import rehearse
-from dfgen.cli.options import examples, pipeline_options, read_pipeline
+from dfgen.cli.options import examples, pipeline_options
 from dfgen.cli.run_command import work
 
 if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
+    from dfgen.config.pipeline import Pipeline
     from dfgen.stages.session import Session
 
 
@@ -36,10 +38,9 @@ if TYPE_CHECKING:
     help="That limit.  [default: twice sample.max_tokens]",
 )
 def command(
-    pipeline: Path,
+    pipeline: Pipeline,
     out: Path,
-    settings: tuple[str, ...],
-    limit: int | None,
+    redo: RedoWish | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -54,22 +55,22 @@ def command(
     """
     if retry_max_tokens is not None and retry is None:
         raise click.UsageError("--retry-max-tokens needs --retry length.")
-    effective = read_pipeline(pipeline, settings, limit)
     if dry_run:
-        rehearse(effective, as_json=as_json)
+        rehearse(pipeline, ("prompts", "sample"), as_json=as_json, run=out)
         return
 
     def draw_again(session: Session) -> bool:
         from dfgen.stages.sample.retry import retry_truncated
 
-        return retry_truncated(session, retry_max_tokens or 2 * effective.sample.max_tokens)
+        return retry_truncated(session, retry_max_tokens or 2 * pipeline.sample.max_tokens)
 
     work(
-        effective,
+        pipeline,
         out,
         ("prompts", "sample"),
         quiet=quiet,
         as_json=as_json,
         with_groups=True,
+        redo=redo,
         after=draw_again if retry else None,
     )

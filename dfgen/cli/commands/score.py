@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import examples, section_options
+from dfgen.cli.options import examples, read_order, section_options
 from dfgen.cli.side_table import describe_masks, print_estimate
 
 if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
     from dfgen.config.pipeline import Pipeline
     from dfgen.store.run import Run
 
@@ -31,6 +32,8 @@ def command(
     pipeline: Path | None,
     settings: tuple[str, ...],
     no_masks: bool,
+    redone: tuple[str, ...],
+    yes: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -52,15 +55,25 @@ def command(
         print_estimate(opened, estimate_scores(Session(opened, effective)), as_json=as_json)
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
-    apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
+    redo = read_order(redone, yes)
+    apply(run, effective, redo, with_masks=with_masks, as_json=as_json, quiet=quiet)
 
 
-def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
+def apply(
+    root: Path,
+    pipeline: Pipeline,
+    redo: RedoWish | None = None,
+    *,
+    with_masks: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Score and write; leaves by SystemExit when a stop was asked for."""
     from dfgen.cli.run_command import drive
     from dfgen.store.counts import count_rows
 
-    run = drive(pipeline, root, ("score", "mask") if with_masks else ("score",), quiet=quiet)
+    stages = ("score", "mask") if with_masks else ("score",)
+    run = drive(pipeline, root, stages, quiet=quiet, redo=redo)
     numbers = count_rows(run)
     gap = run.manifest.get_stage("score").facts.get("gap", {})
     if as_json:

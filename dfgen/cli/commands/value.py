@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import examples, section_options
+from dfgen.cli.options import examples, read_order, section_options
 from dfgen.cli.side_table import describe_masks, print_estimate
 
 if TYPE_CHECKING:
+    from dfgen.cli.options import RedoWish
     from dfgen.config.pipeline import Pipeline
 
 
@@ -32,6 +33,8 @@ def command(
     settings: tuple[str, ...],
     limit: int | None,
     no_masks: bool,
+    redone: tuple[str, ...],
+    yes: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -55,16 +58,26 @@ def command(
         print_estimate(opened, estimate_values(Session(opened, effective)), as_json=as_json)
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
-    apply(run, effective, with_masks=with_masks, as_json=as_json, quiet=quiet)
+    redo = read_order(redone, yes)
+    apply(run, effective, redo, with_masks=with_masks, as_json=as_json, quiet=quiet)
 
 
-def apply(root: Path, pipeline: Pipeline, *, with_masks: bool, as_json: bool, quiet: bool) -> None:
+def apply(
+    root: Path,
+    pipeline: Pipeline,
+    redo: RedoWish | None = None,
+    *,
+    with_masks: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Draw and write; leaves by SystemExit when a stop was asked for."""
     from dfgen.cli.run_command import drive
     from dfgen.report.stats_table import print_numbers
     from dfgen.store.counts import count_rows
 
-    run = drive(pipeline, root, ("value", "mask") if with_masks else ("value",), quiet=quiet)
+    stages = ("value", "mask") if with_masks else ("value",)
+    run = drive(pipeline, root, stages, quiet=quiet, redo=redo)
     numbers = count_rows(run)
     blame: dict[str, Any] | None = run.manifest.get_stage("value").facts.get("blame")
     if as_json:

@@ -21,7 +21,6 @@ from dfgen.engines.base import ImageData, Request, Result
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
 from dfgen.engines.openai.breaker import Breaker, make_probe
 from dfgen.engines.openai.classify import (
-    BUSY_STATUSES,
     OVERLOAD_STATUSES,
     Backoff,
     Fault,
@@ -163,7 +162,7 @@ class Session:
         try:
             for question in build_questions(self._config, request):
                 answers.append(await self._transport.post(server.endpoint, question))
-                if answers[-1].status in BUSY_STATUSES:
+                if answers[-1].status in OVERLOAD_STATUSES:
                     return None
         except (aiohttp.ClientError, TimeoutError):
             return None

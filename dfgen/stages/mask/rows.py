@@ -240,7 +240,10 @@ def check_side(
     Raises:
         InvalidDataError: another number of values, or other ids.
     """
-    hint = "The side table belongs to other rows; delete its folder and make it anew."
+    hint = (
+        "The side table belongs to other rows: `dfgen run RUN --redo score` (or `value`) makes it "
+        "anew."
+    )
     repaired = None if repair_ids is None else len(repair_ids)
     for name, value in said.items():
         length = repaired if name in OF_REPAIR else len(completion_ids)
@@ -269,8 +272,8 @@ def check_hunk_values(said: Mapping[str, Any], trajectory_id: str, diff: PairDif
     if spans != [(value["start"], value["end"]) for value in said["hunk_values"]]:
         raise InvalidDataError(
             f"the values of {trajectory_id} in a side table are of other hunks than its mask's.",
-            hint="The settings of the mask have changed since; delete the folder `values` and run "
-            "`dfgen value` again.",
+            hint="The settings of the mask have changed since: `dfgen value RUN --redo value` "
+            "makes them anew.",
         )
 
 

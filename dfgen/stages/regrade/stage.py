@@ -15,6 +15,8 @@ from dfgen.errors import InputError
 from dfgen.records import Trajectory
 from dfgen.stages.regrade.settings import list_changes, name_settings
 from dfgen.stages.regrade.shard import Regraded, ShardGrader, add_up
+from dfgen.stages.repair.record import is_judged
+from dfgen.stages.repair.rejudge import reopen_shard
 from dfgen.stages.sample.shard import read_written
 from dfgen.stages.session import Session
 from dfgen.stages.work import open_graders
@@ -105,7 +107,8 @@ def write_shard(session: Session, shard: int, found: Regraded) -> None:
     """
     run = session.run
     if found.take_back:
-        take_back(run, "repair", shard, found.take_back)
+        # What was paid for stays: the repair stage judges it anew, by the new grader.
+        reopen_shard(session, shard, found.take_back)
     if found.remask:
         take_back(run, "mask", shard, found.remask)
     if not found.verdicts:
@@ -132,7 +135,11 @@ def check_ready(run: Run) -> list[int]:
             where=str(run.root),
             hint="The command that began the run goes on with it.",
         )
-    half = [shard for stage, shard in run.list_journals() if stage == "repair"]
+    half = [
+        shard
+        for stage, shard in run.list_journals()
+        if stage == "repair" and any(map(is_judged, run.journal(stage, shard).replay()))
+    ]
     if half:
         raise InputError(
             f"the repair of shard {half[0]} is in the middle: what it has accepted so far was "

@@ -165,6 +165,8 @@ def build_repair(
         model: the repairer.
     """
     best, *others = _order(accepted)
+    necessity = settle(best.necessity, tests, config)
+    used = [entry.attempt for entry in necessity or () if entry.attempt is not None]
     return Repair(
         trajectory_id=trajectory.trajectory_id,
         prompt_id=trajectory.prompt_id,
@@ -179,9 +181,9 @@ def build_repair(
         answer_only=best.answer_only,
         attempts=list(attempts),
         model=model,
-        cost_usd=sum(attempt.cost_usd for attempt in (*attempts, *tests.values())),
+        cost_usd=sum(attempt.cost_usd for attempt in (*attempts, *used)),
         alternatives=[other.text for other in others],
-        necessity=settle(best.necessity, tests, config),
+        necessity=necessity,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -32,7 +33,8 @@ KEPT = 1_000_000
 class Outcome:
     """One finished request; `accepted` is set when a repair was, `control` when it was one.
 
-    `by_schema` says whether the answer was as the JSON schema asked; None for none at all.
+    `by_schema` says whether the answer was as the JSON schema asked; None for none at all. `about`
+    names the text of a test of necessity (`Pending.about`).
     """
 
     trajectory_id: str
@@ -41,13 +43,15 @@ class Outcome:
     accepted: Accepted | None = None
     control: Control | None = None
     by_schema: bool | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """What judging needs of a task; its pictures are let go of while the request is out.
 
-    Attributes are those of the task; `key` says what is right, `seed` is the request's.
+    Attributes are those of the task; `key` says what is right, `seed` is the request's. `cost_usd`
+    is what the answer has cost where that is known: prices may have changed since.
     """
 
     trajectory: Trajectory
@@ -56,6 +60,12 @@ class Pending:
     index: int
     place: Span
     seed: int
+    cost_usd: float | None = None
+
+    @property
+    def about(self) -> str | None:
+        """Name of the text that a test sent, 16 hex digits; None if it was the trajectory's own."""
+        return name_text(self.trajectory.completion) if self.purpose == "necessity" else None
 
 
 Answers = Sequence[tuple[Result, Pending]]
@@ -191,7 +201,7 @@ class Judge:
         control: Control | None = None,
     ) -> Outcome:
         name = pending.trajectory.trajectory_id
-        return Outcome(name, pending.purpose, attempt, accepted, control)
+        return Outcome(name, pending.purpose, attempt, accepted, control, about=pending.about)
 
     def _record(self, result: Result, pending: Pending, reason: str, detail: str) -> Attempt:
         usage = result.usage
@@ -204,9 +214,16 @@ class Judge:
             finish_reason=result.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            cost_usd=count_cost(usage, self.price),
+            cost_usd=count_cost(usage, self.price)
+            if pending.cost_usd is None
+            else pending.cost_usd,
             seed=pending.seed,
         )
+
+
+def name_text(text: str) -> str:
+    """Name a text that a test of necessity sent: 16 hex digits of its sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def count_cost(usage: Usage, price: Price) -> float:

@@ -80,13 +80,14 @@ def _meet(edit: tuple[int, int], place: Span) -> bool:
 def settle(
     found: Sequence[Necessity] | None, tests: Mapping[int, Attempt], config: RepairConfig
 ) -> list[Necessity] | None:
-    """Join the grader's verdicts and the repairer's; an undecided test leaves the grader's.
+    """Join the grader's verdicts and, where they are wanted, the repairer's; an undecided test
+    leaves the grader's.
 
     Args:
         tests: index of a hunk -> the test.
     """
-    if found is None:
-        return None
+    if found is None or config.necessity != "model":
+        return None if found is None else list(found)
     return [
         _join(entry, tests[index], config) if index in tests else entry
         for index, entry in enumerate(found)

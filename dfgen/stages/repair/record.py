@@ -1,13 +1,14 @@
 """Reads and writes what the repair stage has on disk: finished rows, journals of open shards.
 
 An answer is journalled twice: when it arrives, because it is paid for, and when it is judged. The
-second entry stands in for the first.
+later entry stands in for the earlier one, whichever it is: an answer that is to be judged anew is
+journalled once more as it arrived (`dfgen.stages.repair.rejudge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -31,6 +32,7 @@ class Entry(BaseModel):
 
     trajectory_id: str
     purpose: Purpose
+    about: str | None = None
     judged: bool = True
     attempt: Attempt
     accepted: Accepted | None = None
@@ -41,8 +43,20 @@ Entries = dict[str, list[dict[str, Any]]]
 """Journal entries of a shard by trajectory, in order."""
 
 
-Answered = dict[str, dict[tuple[Purpose, int], Result]]
-"""Answers that nobody has judged yet: by trajectory, purpose and index."""
+Name = tuple[Purpose, int, str | None]
+"""Which request about a trajectory: purpose, index, and a hash of the text sent where that is not
+the trajectory's own (tests of necessity send their repair with a hunk taken back)."""
+
+
+class Answer(NamedTuple):
+    """An answer that is paid for and not judged."""
+
+    result: Result
+    cost_usd: float
+
+
+Answered = dict[str, dict[Name, Answer]]
+"""Answers that nobody has judged yet, by trajectory and name."""
 
 
 def read_rows(session: Session, shard: int) -> dict[str, Repair]:
@@ -95,26 +109,46 @@ def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[
     )
 
 
+def read_latest(session: Session, shard: int) -> dict[str, dict[Name, dict[str, Any]]]:
+    """Read the latest entry of each request of a shard, by trajectory and name, in order."""
+    latest: dict[str, dict[Name, dict[str, Any]]] = {}
+    for entry in session.journal("repair", shard, Entry).replay():
+        entries = latest.setdefault(entry["trajectory_id"], {})
+        name = name_entry(entry)
+        # An earlier dfgen did not say of which text a test was.
+        if (older := (*name[:2], None)) != name and older in entries:
+            del entries[older]
+        entries.pop(name, None)  # so that the order is that of the latest entries
+        entries[name] = entry
+    return latest
+
+
 def read_journal(session: Session, shard: int) -> Entries:
     """Read the judged requests of a shard by trajectory, in order."""
-    log: Entries = {}
-    for entry in session.journal("repair", shard, Entry).replay():
-        if is_judged(entry):
-            log.setdefault(entry["trajectory_id"], []).append(entry)
-    return log
+    log = {
+        key: [entry for entry in entries.values() if is_judged(entry)]
+        for key, entries in read_latest(session, shard).items()
+    }
+    return {key: entries for key, entries in log.items() if entries}
 
 
 def read_unjudged(session: Session, shard: int) -> Answered:
-    """Read what a start that was killed has paid for and did not get to."""
-    answers: Answered = {}
-    for entry in session.journal("repair", shard, Entry).replay():
-        key, attempt = entry["trajectory_id"], entry["attempt"]
-        name = (entry["purpose"], attempt["index"])
-        if is_judged(entry):
-            answers.get(key, {}).pop(name, None)
-        else:
-            answers.setdefault(key, {})[name] = _read_answer(key, attempt)
+    """Read what is paid for and not judged: a start that was killed did not get to it, or it is to
+    be judged anew."""
+    answers = {
+        key: {
+            name: Answer(_read_answer(key, entry["attempt"]), entry["attempt"]["cost_usd"])
+            for name, entry in entries.items()
+            if not is_judged(entry)
+        }
+        for key, entries in read_latest(session, shard).items()
+    }
     return {key: of_one for key, of_one in answers.items() if of_one}
+
+
+def name_entry(entry: Mapping[str, Any]) -> Name:
+    """Name the request that a journal entry is of."""
+    return entry["purpose"], int(entry["attempt"]["index"]), entry.get("about")
 
 
 def _read_answer(key: str, attempt: Mapping[str, Any]) -> Result:
@@ -155,6 +189,7 @@ def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[s
         "trajectory_id": pending.trajectory.trajectory_id,
         "purpose": pending.purpose,
         "judged": False,
+        "about": pending.about,
         "attempt": {
             "index": pending.index,
             "accepted": False,
@@ -175,6 +210,7 @@ def to_entry(outcome: Outcome) -> dict[str, Any]:
     return {
         "trajectory_id": outcome.trajectory_id,
         "purpose": outcome.purpose,
+        "about": outcome.about,
         "attempt": outcome.attempt.model_dump(),
         "accepted": None if outcome.accepted is None else outcome.accepted.model_dump(),
         "control": None if outcome.control is None else outcome.control.model_dump(),

@@ -40,15 +40,18 @@ def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided
 
 
 def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
-    """Plan the next requests of a shard, by trajectory_id, of those that have any left."""
-    log = read_journal(session, shard)
+    """Plan the next requests of a shard, by trajectory_id, of those that are not decided yet.
+
+    Where answers wait to be judged, a plan may be empty: they may be all that is needed.
+    """
+    log, left = read_journal(session, shard), read_unjudged(session, shard)
     written = read_rows(session, shard).keys() | read_rejects(session, shard).keys()
     plans = {}
     undecided = session.pipeline.grade.undecided
     for key in select_wrong(read_wrong(session, shard), config, undecided).leaders:
         if key not in written:
             plan = plan_next(read_history(log.get(key, [])), config)
-            if plan.indices:
+            if plan.indices or any(name[0] == "repair" for name in left.get(key, ())):
                 plans[key] = plan
     if config.controls:
         known = read_controls(session, shard, log).keys()
@@ -62,7 +65,7 @@ def _leave_answered_out(plans: dict[str, Plan], answers: Answered) -> dict[str, 
     """The requests of plans that have no answer yet, judged or not."""
     left = {}
     for key, plan in plans.items():
-        answered = answers.get(key, {})
+        answered = {name[:2] for name in answers.get(key, ())}
         indices = tuple(i for i in plan.indices if (plan.purpose, i) not in answered)
         if indices:
             left[key] = replace(plan, indices=indices)

@@ -6,17 +6,22 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DfgenError
+from dfgen.records import Control, Reject, Repair
 from dfgen.stages.repair.record import Entry
+from dfgen.store.journal import Journal
+from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.redoing import list_history
+from dfgen.store.shards import ShardTable
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
-    from dfgen.store.shards import ShardTable
 
 T = TypeVar("T")
 
@@ -108,16 +113,39 @@ class SpentCount:
         self._known: dict[tuple[Path, int], tuple[_State, int, float]] = {}
 
     def count(self, run: Run) -> tuple[int, float]:
-        """Requests and dollars. Raises `StorageError`."""
+        """Requests and dollars, with those of answers set aside since. Raises `StorageError`."""
         requests, total = 0, 0.0
-        for shard, state in _look_at_shards(run).items():
-            known = self._known.get((run.root, shard))
-            if known is None or known[0] != state:
-                costs = [attempt["cost_usd"] for attempt in iter_attempts(run, shard)]
-                known = self._known[run.root, shard] = (state, len(costs), sum(costs))
-            requests += known[1]
-            total += known[2]
+        for root in (run.root, *list_history(run)):
+            files = RepairFiles(root)
+            for shard, state in _look_at_shards(files).items():
+                known = self._known.get((root, shard))
+                if known is None or known[0] != state:
+                    costs = [attempt["cost_usd"] for attempt in _iter_shard(files, shard)]
+                    known = self._known[root, shard] = (state, len(costs), sum(costs))
+                requests += known[1]
+                total += known[2]
         return requests, total
+
+
+@dataclass(frozen=True, slots=True)
+class RepairFiles:
+    """The files of the repair stage in a run directory, or in a folder laid out as one."""
+
+    root: Path
+
+    @property
+    def tables(self) -> tuple[ShardTable, ShardTable, ShardTable]:
+        """Repairs, rejects and controls."""
+        return (
+            ShardTable(self.root / OUTPUTS["repair"], Repair),
+            ShardTable(self.root / REJECTS, Reject, prefix="repair"),
+            ShardTable(self.root / "controls", Control),
+        )
+
+    def journal(self, shard: int) -> Journal:
+        """Return the journal of a shard."""
+        path = self.root / JOURNAL / f"repair-{shard:05d}.jsonl"
+        return Journal(path, stage="repair", shard=shard, record=Entry)
 
 
 _State = frozenset[tuple[str, int, int, int]]
@@ -125,19 +153,21 @@ _State = frozenset[tuple[str, int, int, int]]
 replaced differ in the first two, journals that grow in the last."""
 
 
-def _look_at_shards(run: Run) -> dict[int, _State]:
+def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
     """The files of every shard that may have requests on record, without opening any."""
     found: dict[int, set[tuple[str, int, int, int]]] = {}
-    tables = _list_tables(run)
     patterns = {
-        run.journal("repair", 0).path.parent: re.compile(r"repair-(\d+)\.jsonl"),
-        **{t.directory: re.compile(rf"{re.escape(t.prefix)}-(\d+)\.parquet") for t in tables},
+        files.root / JOURNAL: re.compile(r"repair-(\d+)\.jsonl"),
+        **{
+            table.directory: re.compile(rf"{re.escape(table.prefix)}-(\d+)\.parquet")
+            for table in files.tables
+        },
     }
     for folder, pattern in patterns.items():
         if not folder.is_dir():
             continue
-        with explain_os_errors(folder, "list"), os.scandir(folder) as files:
-            for file in files:
+        with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
+            for file in entries:
                 if match := pattern.fullmatch(file.name):
                     status = file.stat()
                     state = (file.path, status.st_ino, status.st_mtime_ns, status.st_size)
@@ -148,42 +178,52 @@ def _look_at_shards(run: Run) -> dict[int, _State]:
 def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield every request on record of one shard, or of all: of repairs and their hunks, refused
     trajectories, controls, and those that only a journal has."""
-    for index in _look_at_shards(run) if shard is None else [shard]:
-        repairs, rejects, controls = _list_tables(run)
-        if repairs.exists(index):
-            for row in repairs.iter_rows(index, ["attempts", "necessity"]):
-                yield from row["attempts"]
-                tests = (entry["attempt"] for entry in row["necessity"] or ())
-                yield from (attempt for attempt in tests if attempt is not None)
-        if rejects.exists(index):
-            for row in rejects.iter_rows(index, ["evidence"]):
-                yield from json.loads(row["evidence"]).get("attempts", ())
-        if controls.exists(index):
-            for row in controls.iter_rows(index, ["attempt"]):
-                yield row["attempt"]
-        if run.journal("repair", index).path.exists():
-            # After a crash a journal may still hold what the files have already.
-            yield from _iter_journalled(run, index, _list_written(run, index))
+    files = RepairFiles(run.root)
+    for index in _look_at_shards(files) if shard is None else [shard]:
+        yield from _iter_shard(files, index)
 
 
-def _list_tables(run: Run) -> tuple[ShardTable, ShardTable, ShardTable]:
-    return run.table("repairs"), run.rejects("repair"), run.table("controls")
+def _iter_shard(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+    repairs, rejects, controls = files.tables
+    if repairs.exists(shard):
+        for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
+            yield from row["attempts"]
+            tests = (entry["attempt"] for entry in row["necessity"] or ())
+            yield from (attempt for attempt in tests if attempt is not None)
+    if rejects.exists(shard):
+        for row in rejects.iter_rows(shard, ["evidence"]):
+            yield from json.loads(row["evidence"]).get("attempts", ())
+    if controls.exists(shard):
+        for row in controls.iter_rows(shard, ["attempt"]):
+            yield row["attempt"]
+    yield from _iter_journalled(files, shard)
 
 
-def _iter_journalled(run: Run, shard: int, written: set[str]) -> Iterator[Mapping[str, Any]]:
-    """Each request in a journal once: as it was judged, or as it arrived if it is not yet."""
+def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
+    """Yield each request that only the journal of a shard has, once: as it was judged, or as it
+    arrived if it is not yet."""
+    yield from _iter_journalled(RepairFiles(run.root), shard)
+
+
+def _iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+    journal = files.journal(shard)
+    if not journal.path.exists():
+        return
     latest = {}
-    for entry in run.journal("repair", shard, Entry).replay():
+    # After a crash a journal may still hold what the files have already.
+    written = _list_written(files, shard)
+    for entry in journal.replay():
         if entry["trajectory_id"] not in written:
             attempt = entry["attempt"]
-            latest[entry["trajectory_id"], entry["purpose"], attempt["index"]] = attempt
+            name = (entry["trajectory_id"], entry["purpose"], attempt["index"], entry.get("about"))
+            latest[name] = attempt
     yield from latest.values()
 
 
-def _list_written(run: Run, shard: int) -> set[str]:
+def _list_written(files: RepairFiles, shard: int) -> set[str]:
     written: set[str] = set()
     columns = ("trajectory_id", "row_id", "trajectory_id")
-    for table, column in zip(_list_tables(run), columns, strict=True):
+    for table, column in zip(files.tables, columns, strict=True):
         if table.exists(shard):
             written |= {row[column] for row in table.iter_rows(shard, [column])}
     return written

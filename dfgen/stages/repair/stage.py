@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dfgen.config.engine import find_price
@@ -19,7 +19,14 @@ from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repa
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair.judge_pool import open_judges
 from dfgen.stages.repair.necessity import count_necessity
-from dfgen.stages.repair.plan import CONTROL, History, Plan, count_rounds, plan_next
+from dfgen.stages.repair.plan import (
+    CONTROL,
+    History,
+    Plan,
+    Purpose,
+    count_rounds,
+    plan_next,
+)
 from dfgen.stages.repair.prompt import hash_template
 from dfgen.stages.repair.record import (
     Entries,
@@ -35,6 +42,7 @@ from dfgen.stages.repair.record import (
     to_answer_entry,
     to_entry,
 )
+from dfgen.stages.repair.rejudge import keep_unused
 from dfgen.stages.repair.remaining import plan_shard
 from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
@@ -65,6 +73,7 @@ class RepairStage:
         config = session.pipeline.repair.engine
         if config is None:
             raise ConfigError("the pipeline has no repair.engine section.")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             yield Tools(
                 session.pipeline,
@@ -144,9 +153,11 @@ class Repairing:
         for shard in todo:
             self._open(shard)
         self.session.progress.start("repair", self._count_undecided(), 0)
-        for shard in list(self.open):
-            self._judge_left(shard)
         with open_judges(self.session, self.repairer.judge, self._count_answers_left) as judges:
+            for purposes in (("repair", "control"), ("necessity",)):  # tests are of the repairs
+                answers = self.session.until_stopped(self._recall(purposes))
+                for outcomes in judges.judge_all(answers):
+                    self._keep(outcomes)
             for round_number in range(count_rounds(self.config)):
                 self._run_round(round_number, judges)
                 while self.spending.held_back and not self.session.stop.requested:
@@ -175,26 +186,35 @@ class Repairing:
         if not self.open[shard]:
             self._finish(shard)
 
-    def _judge_left(self, shard: int) -> None:
-        """Judge the answers of a shard that an earlier start paid for and did not get to."""
-        left = read_unjudged(self.session, shard)
-        if not left:
-            return
-        judge = self.repairer.judge
-        outcomes = []
-        for trajectory, prompt, history, plan in self._iter_plans(shard):
-            answers = left.get(trajectory.trajectory_id, {})
-            tasks = [
-                task
-                for task in self._make_tasks(trajectory, prompt, history, plan)
-                if (task.purpose, task.index) in answers
-            ]
-            if tasks:
-                self._stand(shard, trajectory, history, len(tasks))
-            for task in tasks:
-                result = answers[task.purpose, task.index]
-                outcomes.append(judge.judge(result, self.repairer.put_aside(task)))
-        self._keep(outcomes)
+    def _recall(self, purposes: tuple[Purpose, ...]) -> Iterator[Answers]:
+        """The answers on disk that nobody has judged: what an earlier start did not get to, and
+        what is to be judged anew. Of a trajectory all attempts are judged, needed or not, since
+        they are paid for: the smallest repair among them counts."""
+        for shard in list(self.open):
+            left = read_unjudged(self.session, shard)
+            for trajectory, prompt, history, plan in self._iter_plans(shard) if left else ():
+                answers = left.get(trajectory.trajectory_id, {})
+                if purposes == ("necessity",):
+                    tasks = list(self._make_tasks(trajectory, prompt, history, plan))
+                else:
+                    # What was wrong before may be right now, and the other way round.
+                    wanted = "repair" if needs_repair(trajectory) else "control"
+                    tasks = [
+                        Task(trajectory, prompt, purpose, index)
+                        for purpose, index, _ in answers
+                        if purpose == wanted
+                    ]
+                found = []
+                for task in tasks:
+                    pending = self.repairer.put_aside(task)
+                    name = (pending.purpose, pending.index, pending.about)
+                    # A test of an earlier dfgen does not say of which text it was.
+                    answer = answers.get(name) or answers.get((*name[:2], None))
+                    if task.purpose in purposes and answer is not None:
+                        found.append((answer.result, replace(pending, cost_usd=answer.cost_usd)))
+                if found:
+                    self._stand(shard, trajectory, history, len(found))
+                    yield found
 
     def _feed(self, round_number: int) -> Iterator[Task]:
         """The requests that a round has still to make, in the order of the shards' rows."""
@@ -295,6 +315,7 @@ class Repairing:
                 rejects[key] = Reject.from_error("repair", key, trajectory.prompt_id, error)
         controls = read_controls(session, shard, log)
         named = read_named(session, shard, controls) if controls else ()
+        keep_unused(session, shard, rows, rejects, controls)
         session.finish_shard(
             "repair",
             shard,

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Float32, Int32, Int64
 from dfgen.config.sample import SampleConfig
 from dfgen.engines.base import Engine, Message, Request, Result, derive_seed, is_logprob
 from dfgen.errors import EngineError, RowError
 from dfgen.records import (
-    Float32,
-    Int32,
-    Int64,
     Prompt,
     Reject,
     Trajectory,

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Int32
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError
-from dfgen.records import Int32, Reject, Trajectory
+from dfgen.records import Reject, Trajectory
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.sample.draws import (
     Draw,
@@ -72,6 +73,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
         session.run.retry_journal(shard).delete()
     if not todo:
         return True
+    session.tell_loading(config)
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
         with (

@@ -61,6 +61,7 @@ class SampleStage:
         config = session.pipeline.policy
         if config is None:
             raise ConfigError("the pipeline has no policy section.")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             yield Tools(
                 session.pipeline,
@@ -234,7 +235,9 @@ class Sampling:
             graded=written,
         )
         journal = self.session.journal("sample", shard, Draw)
-        state.add([Draw.model_validate(record) for record in journal.replay()])
+        draws = [Draw.model_validate(record) for record in journal.replay()]
+        # The prompt of a draw may have been dropped since (`prompts.missing`).
+        state.add([draw for draw in draws if draw.prompt_id in state.keys])
         self.grading.take(state)
         cells = {make_trajectory_id(each, index) for each in state.keys for index in range(size)}
         self.session.progress.advance(len(state.done & cells))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Float32
 from dfgen.errors import RowError
-from dfgen.records import Float32, Reject, Score
+from dfgen.records import Reject, Score
 from dfgen.stages.score.gap import measure_gaps
 from dfgen.stages.score.planning import STAGE, Plan, Planned, hash_ids
 from dfgen.stages.sifting import sift_rows

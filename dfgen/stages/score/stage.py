@@ -70,6 +70,7 @@ class ScoreStage:
         if config is None:
             raise ConfigError("the pipeline names no policy.", where="score.engine")
         sampling = find_sampling(session.pipeline.policy, session.pipeline.sample)
+        session.tell_loading(config)
         with open_engine(config) as engine:
             check_policy(session.run, require_scoring(engine).info, session.tokenizer)
             yield Tools(

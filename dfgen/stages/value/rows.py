@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Int32
 from dfgen.errors import RowError
-from dfgen.records import HunkValue, Int32, MaskBlame, Reject, Value, ValuePoint
+from dfgen.records import HunkValue, MaskBlame, Reject, Value, ValuePoint
 from dfgen.stages.sifting import sift_rows
 from dfgen.stages.value.blame import capture
 from dfgen.stages.value.planning import STAGE, Place, Plan, Planned, PlannedHunk, name_prefix

@@ -75,6 +75,7 @@ class ValueStage:
         config = session.pipeline.continuer
         if config is None:
             raise ConfigError("the pipeline names no policy.", where="value.engine")
+        session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             check_policy(
                 session.run, require_continuing(engine).info, session.tokenizer, section=STAGE

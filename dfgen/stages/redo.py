@@ -1,0 +1,240 @@
+"""Says what making shards of a run anew would throw away, and does it once that is wanted.
+
+What is asked for takes along what is made of it and could not be told from what comes then: rows
+of samples name prompts, and repairs, scores and values name samples, by ids that do not change.
+What stages after a repair have made is opened by itself where the repairs come out different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
+from dfgen.stages.repair.spending import iter_attempts
+from dfgen.store.counts import WITHOUT_TRAJECTORIES
+from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
+from dfgen.store.redoing import FREE, begin_redo, complete_redo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dfgen.store.run import Run
+
+_ROWS = {
+    "prompts": "prompts",
+    "sample": "answers",
+    "repair": "repairs",
+    "score": "scored answers",
+    "value": "valued answers",
+    "mask": "masks",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """One stage to do anew; `shards` is None for all of them."""
+
+    stage: Stage
+    shards: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
+class RedoPlan:
+    """What goes when shards are made anew.
+
+    Attributes:
+        asked: what was named, by stage.
+        shards: these, and what is made of them.
+        rows: by stage, of the files that can be read.
+        requests, cost_usd: to the repairer, of the repairs among them.
+        damaged: files that cannot be read.
+    """
+
+    asked: dict[Stage, list[int]]
+    shards: dict[Stage, list[int]]
+    rows: dict[Stage, int] = field(default_factory=dict)
+    requests: int = 0
+    cost_usd: float = 0.0
+    damaged: list[Path] = field(default_factory=list)
+
+    @property
+    def costs(self) -> bool:
+        """Whether something goes that took a model or money, or may have."""
+        return bool(self.shards.keys() - {*FREE, "prompts"})
+
+
+def read_redo(text: str) -> Redo:
+    """Read `STAGE` or `STAGE:SHARD,SHARD,...`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    stage, colon, numbers = text.partition(":")
+    if stage not in list_stages():
+        meant = guess_name(stage, list_stages())
+        raise ConfigError(
+            f"there is no stage {stage!r}{f'; did you mean {meant!r}?' if meant else '.'}",
+            where="--redo",
+            hint=f"Stages: {', '.join(list_stages())}.",
+        )
+    parts = numbers.split(",") if colon else []
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise ConfigError(
+            f"{numbers!r} is not a list of shards.",
+            where="--redo",
+            hint=f"Such as --redo {stage}:3 or --redo {stage}:3,7; part-00003.parquet is shard 3.",
+        )
+    return Redo(stage, tuple(sorted(map(int, parts))) if colon else None)
+
+
+def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
+    """Set aside what is to be made anew; the caller holds the run's lock and makes it then.
+
+    An order that was given before and has not been carried out to its end is not begun once more.
+
+    Args:
+        agreed: whether the user has said that what was paid for may go.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        InputError: there is no such shard.
+        DfgenError: something goes that was paid for, and nobody has agreed.
+    """
+    complete_redo(run)
+    before = run.manifest.redoing
+    if before is not None and all(_is_contained(each, before.asked) for each in wanted):
+        return [f"Going on with what was set aside at {before.at} to be made anew."]
+    plan = plan_redo(run, wanted)
+    lines = describe(plan)
+    if plan.costs and not agreed:
+        raise DfgenError(
+            "to make this anew would throw away what was paid for:\n"
+            + "\n".join(f"  {line}" for line in lines),
+            where=str(run.root),
+            hint="Give --yes, too, to do it. The files are kept in history/, and what they cost "
+            "still counts. Where only settings that judge have changed, `dfgen repair RUN "
+            "--rejudge` and `dfgen regrade RUN` throw nothing away.",
+        )
+    order = begin_redo(run, plan.asked, plan.shards, plan.damaged)
+    kept = "" if plan.shards.keys() <= {*FREE} else f" Set aside in {run.root / order.folder}."
+    return [f"To be made anew: {line}" for line in lines[:-1]] + [f"{lines[-1]}{kept}"]
+
+
+def plan_redo(run: Run, wanted: Sequence[Redo]) -> RedoPlan:
+    """Find out what goes; nothing is written.
+
+    Raises:
+        InputError: there is no such shard.
+    """
+    asked: dict[Stage, list[int]] = {}
+    for each in wanted:
+        known = _list_known(run, each.stage)
+        chosen = known if each.shards is None else list(each.shards)
+        unknown = sorted(set(chosen) - set(known))
+        if unknown or not chosen:
+            there = f"it has {known[0]} to {known[-1]}" if known else "it has none"
+            raise InputError(
+                f"there is no shard {unknown[0]} of {each.stage}: {there}."
+                if unknown
+                else f"there is nothing of {each.stage} to make anew.",
+                where=str(run.root),
+            )
+        asked[each.stage] = sorted({*asked.get(each.stage, ()), *chosen})
+    plan = RedoPlan(asked, _add_what_depends(run, asked))
+    for stage, shards in plan.shards.items():
+        _count(run, plan, stage, shards)
+    return plan
+
+
+def describe(plan: RedoPlan) -> list[str]:
+    """Say what goes, a line each."""
+    lines = []
+    for stage, shards in plan.shards.items():
+        which = ", ".join(map(str, shards[:5])) + (", ..." if len(shards) > 5 else "")
+        what = f"{stage}, shard{'s' if len(shards) > 1 else ''} {which}: "
+        what += f"{plan.rows.get(stage, 0):,} {_ROWS.get(stage, 'rows')}"
+        if stage == "repair":
+            what += f" of {plan.requests:,} paid requests, ${plan.cost_usd:.4f}"
+        if stage in FREE:
+            what += ", which cost nothing"
+        lines.append(what)
+    lines += [f"{path} cannot be read: nobody knows what it held" for path in plan.damaged]
+    return lines
+
+
+def _list_known(run: Run, stage: Stage) -> list[int]:
+    """Shards of which a stage has left anything, finished or not."""
+    journals = {shard for each, shard in run.list_journals() if each == stage}
+    files = {*run.output(stage).shards(), *run.rejects(stage).shards()}
+    return sorted(files | journals | set(run.list_noted(stage)))
+
+
+def _add_what_depends(run: Run, asked: dict[Stage, list[int]]) -> dict[Stage, list[int]]:
+    found = {stage: set(shards) for stage, shards in asked.items()}
+    for stage, shards in asked.items():
+        for other in _list_dependent(run, stage):
+            # What they have of shards that were named; of all, where all go: then the source may
+            # be cut in another way, or be shorter.
+            known = set(_list_known(run, other))
+            all_go = set(shards) >= set(_list_known(run, stage))
+            gone = known if all_go else known & set(shards)
+            if gone:
+                found.setdefault(other, set()).update(gone)
+    return {stage: sorted(found[stage]) for stage in list_stages() if stage in found}
+
+
+def _list_dependent(run: Run, stage: Stage) -> tuple[Stage, ...]:
+    """Stages whose files go together with those of a stage."""
+    if run.manifest.kind in WITHOUT_TRAJECTORIES:
+        return ("prompts", "mask")  # read from one source, in one go
+    if stage in ("prompts", "sample"):
+        return (*STAGES[STAGES.index(stage) + 1 :], *list_side_stages())
+    return ("mask",) if stage == "repair" else ()
+
+
+def _count(run: Run, plan: RedoPlan, stage: Stage, shards: Sequence[int]) -> None:
+    for shard in shards:
+        for table in (
+            run.output(stage),
+            run.rejects(stage),
+            *map(run.table, BESIDE.get(stage, ())),
+        ):
+            if not table.exists(shard):
+                continue
+            try:
+                rows = sum(1 for _ in table.iter_rows(shard))
+            except DamagedFileError:
+                plan.damaged.append(table.path(shard))
+                continue
+            if table.directory == run.output(stage).directory:
+                plan.rows[stage] = plan.rows.get(stage, 0) + rows
+        _count_paid(run, plan, stage, shard)
+
+
+def _count_paid(run: Run, plan: RedoPlan, stage: Stage, shard: int) -> None:
+    """Count what the repairer was asked; look whether a journal can be read."""
+    journal = run.journal(stage, shard)
+    try:
+        for _ in journal.replay():
+            pass
+    except DamagedFileError:
+        plan.damaged.append(journal.path)
+        return
+    if stage != "repair":
+        return
+    try:
+        costs = [attempt["cost_usd"] for attempt in iter_attempts(run, shard)]
+    except DamagedFileError:
+        return  # its file is among the damaged ones
+    plan.requests += len(costs)
+    plan.cost_usd += sum(costs)
+
+
+def _is_contained(wish: Redo, asked: Mapping[Stage, Sequence[int]]) -> bool:
+    if wish.stage not in asked:
+        return False
+    return wish.shards is None or set(wish.shards) <= set(asked[wish.stage])

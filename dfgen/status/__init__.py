@@ -1,0 +1,1 @@
+"""Says how far runs are, without the lock and without reading whole tables."""

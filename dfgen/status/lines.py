@@ -1,0 +1,141 @@
+"""Writes statuses as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dfgen.status.listing import Listed
+from dfgen.status.run_status import RunStatus
+from dfgen.status.stages import StageStatus
+from dfgen.status.worker import Worker
+from dfgen.store.layout import STAGES
+from dfgen.terminal_text import show_line
+
+_REASONS = 5
+
+
+def write_status(status: RunStatus) -> Iterator[str]:
+    """Write what a person wants to know of a run, first things first."""
+    yield show_line(f"{status.root}: {_say_state(status)}")
+    yield show_line(f"{status.name}, {status.kind}, begun {status.created}, dfgen {status.dfgen}")
+    for worker in status.workers:
+        yield from _write_worker(worker)
+    yield ""
+    rows = [_write_stage(each, status.workers) for each in status.stages]
+    heads = ("stage", "state", "rows", "rejects", "pending", "shards", "rate", "left")
+    yield from align([heads, *rows], left=2)
+    spent = status.spending
+    if spent.requests:
+        of = [] if spent.max_cost_usd is None else [f"of ${spent.max_cost_usd:,.2f}"]
+        of += [] if spent.max_requests is None else [f"at most {spent.max_requests:,} requests"]
+        limits = f" ({', '.join(of)})" if of else ""
+        yield f"\nrepairs: {spent.requests:,} requests, ${spent.cost_usd:,.4f}{limits}"
+    if status.rejects:
+        shown = ", ".join(
+            f"{stage} {code} {rows:,}" for stage, code, rows in status.rejects[:_REASONS]
+        )
+        more = len(status.rejects) - _REASONS
+        rest = f" and {more} other reasons" if more > 0 else ""
+        yield f"\nrejects: {shown}{rest} (dfgen inspect {status.root} --rejects)"
+
+
+def write_list(runs: Sequence[Listed]) -> Iterator[str]:
+    """Write a line per run; damaged ones say what is wrong below the table."""
+    heads = ("run", "state", "size", "prompts", "answers", "masks", "right", "age")
+    rows = [
+        (
+            show_line(run.root),
+            run.state,
+            write_size(run.size_bytes),
+            *(_write_count(each) for each in (run.prompts, run.trajectories, run.masks)),
+            "" if run.pass_rate is None else f"{run.pass_rate:.1%}",
+            "" if run.age_s is None else write_duration(run.age_s),
+        )
+        for run in runs
+    ]
+    yield from align([heads, *rows], left=2)
+    for run in runs:
+        if run.problem is not None:
+            yield show_line(f"damaged: {run.problem}")
+
+
+def align(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    """Align cells in columns, the first `left` of them to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def write_size(size: int) -> str:
+    """Write a number of bytes in the unit that leaves one to three digits before the point."""
+    amount, unit = float(size), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def write_duration(seconds: float) -> str:
+    """Write a duration in its largest unit: 45 s, 12 min, 3.5 h, 12 days."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
+
+
+def _say_state(status: RunStatus) -> str:
+    if status.state == "working":
+        return "a process is at work"
+    if status.state == "finished":
+        return "finished"
+    died = any(worker.alive is False for worker in status.workers)
+    why = "its process has died" if died else "nobody is at work"
+    return f"not finished, {why}; `dfgen run {status.root}` goes on with {status.next_stage}"
+
+
+def _write_worker(worker: Worker) -> Iterator[str]:
+    holder = worker.holder
+    life = {True: "last sign of life", False: "dead, last sign of life", None: "silent, last seen"}
+    yield show_line(
+        f"pid {holder.pid} on {holder.host} since {holder.since}, {life[worker.alive]} "
+        f"{write_duration(worker.age_s)} ago: {holder.command}"
+    )
+    now = worker.activity
+    if now is None or worker.alive is False or not (now.doing or now.stage):
+        return
+    said = [now.note] if now.note else []
+    if now.stage not in STAGES and now.rows:  # import, retry, ...: no line of the table is theirs
+        said.append(f"{now.rows:,} rows")
+    notes = f" ({', '.join(said)})" if said else ""
+    yield show_line(f"{now.doing or f'working on {now.stage}'}{notes}")
+
+
+def _write_stage(stage: StageStatus, workers: Sequence[Worker]) -> tuple[str, ...]:
+    rate = left = ""
+    for worker in workers if stage.state != "done" else ():
+        now = worker.activity
+        if now is None or worker.alive is False or now.stage != stage.stage:
+            continue
+        rate = "" if now.rows_per_s is None else f"{now.rows_per_s:,.1f}/s"
+        left = "" if now.seconds_left is None else write_duration(now.seconds_left)
+    journalled = f" +{stage.journalled:,}" if stage.journalled else ""
+    return (
+        stage.stage,
+        stage.state,
+        f"{stage.output:,}{journalled}",
+        f"{stage.rejects:,}",
+        f"{stage.pending:,}",
+        f"{stage.shards_done:,}/{stage.shards:,}",
+        rate,
+        left,
+    )
+
+
+def _write_count(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"

@@ -1,0 +1,116 @@
+"""Brings together all that `dfgen status` says of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dfgen.status.spending import Spending, measure_spending
+from dfgen.status.stages import StageStatus, measure_stages
+from dfgen.status.worker import Worker, find_workers
+from dfgen.store.run import Run
+
+State = Literal["working", "unfinished", "finished"]
+"""Of a run: a process is at work on it; it waits for somebody to go on; nothing is left to do."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        root: the run directory.
+        name: of the pipeline.
+        kind: where its answers come from.
+        created: ISO 8601, UTC.
+        dfgen: version that began it.
+        state: see `State`.
+        stages: in order.
+        workers: who has claimed it, the dead included.
+        spending: on repairs.
+        rejects: rows by stage and reason, most frequent first.
+    """
+
+    root: Path
+    name: str
+    kind: str
+    created: str
+    dfgen: str
+    state: State
+    stages: list[StageStatus]
+    workers: list[Worker]
+    spending: Spending
+    rejects: list[tuple[str, str, int]]
+
+    @property
+    def next_stage(self) -> str | None:
+        """The first stage that is not done; None if all are."""
+        return next((each.stage for each in self.stages if each.state != "done"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as plain data; names are stable."""
+        return {
+            "run": str(self.root),
+            "name": self.name,
+            "kind": self.kind,
+            "created": self.created,
+            "dfgen": self.dfgen,
+            "state": self.state,
+            "next_stage": self.next_stage,
+            "stages": [each.to_json() for each in self.stages],
+            "workers": [each.to_json() for each in self.workers],
+            "spending": self.spending.to_json(),
+            "rejects": [
+                dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
+            ],
+        }
+
+
+def measure_run(root: Path) -> RunStatus:
+    """Look at a run, also while another process writes it; nothing is locked or written.
+
+    Raises:
+        StorageError: there is no run, or a file cannot be read.
+        DamagedFileError: run.json, or a file of a shard, is damaged.
+    """
+    run = Run.open_or_create(root, None)
+    workers = find_workers(root)
+    stages = _leave_out_unwanted(run, measure_stages(run))
+    return RunStatus(
+        root=root,
+        name=str(run.manifest.pipeline.get("name", "")),
+        kind=run.manifest.kind,
+        created=run.manifest.created,
+        dfgen=run.manifest.dfgen,
+        state=find_state(stages, workers),
+        stages=stages,
+        workers=workers,
+        spending=measure_spending(run),
+        rejects=count_reasons(run),
+    )
+
+
+def find_state(stages: list[StageStatus], workers: list[Worker]) -> State:
+    """Say whether somebody works on a run, or may."""
+    if any(worker.alive is not False for worker in workers):
+        return "working"
+    return "finished" if all(each.state == "done" for each in stages) else "unfinished"
+
+
+def count_reasons(run: Run) -> list[tuple[str, str, int]]:
+    """Count rejects by stage and reason, most frequent first; one short column is read."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for stage in run.stages:
+        ledger = run.rejects(stage)
+        for shard in ledger.shards():
+            for row in ledger.iter_rows(shard, ["reason"]):
+                counts[stage, row["reason"]] += 1
+    return [(stage, code, rows) for (stage, code), rows in counts.most_common()]
+
+
+def _leave_out_unwanted(run: Run, stages: list[StageStatus]) -> list[StageStatus]:
+    """Nobody repairs where there is no repairer: that stage is not waited for."""
+    repairs = (run.manifest.pipeline.get("repair") or {}).get("engine") is not None
+    return [each for each in stages if each.stage != "repair" or repairs or each.state != "pending"]

@@ -1,0 +1,375 @@
+"""A run takes what its source has more, keeps what it has, and names what is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.errors import RunMismatchError, StorageError
+from dfgen.runners.local import run_stages
+from dfgen.stages.progress import Silence
+from dfgen.stages.session import Session
+from dfgen.store.entries import write_entry
+from dfgen.store.run import Run
+from dfgen.store.shards import ShardTable
+from dfgen.validate.audit import audit
+from tests.support.scripted_models import Models, answer_by_index, make_pipeline
+
+Row = dict[str, Any]
+
+
+class Listener(Silence):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def tell(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def ask(number: int | str, **more: Any) -> Row:
+    return {"question": f"What is thing {number}?", "answer": "fine", **more}
+
+
+def write(folder: Path, rows: Iterable[Row], name: str = "questions.jsonl") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def make(folder: Path, rows: Iterable[Row], **prompts: Any) -> Pipeline:
+    """A pipeline over these rows, in shards of three."""
+    pipeline = make_pipeline(folder, prompts={"columns": {"solution": "solution"}, **prompts})
+    write(folder, [ask("x", solution="s"), *rows])
+    return pipeline
+
+
+def read_source(root: Path, pipeline: Pipeline) -> list[str]:
+    """Run the first stage; returns what it said."""
+    listener = Listener()
+    run = Run.open_or_create(root, pipeline)
+    with run.lock():
+        assert run_stages(Session(run, pipeline, listener), ("prompts",))
+    assert audit(Run.open_or_create(root, None)) == []
+    return listener.said
+
+
+def list_questions(root: Path) -> list[list[str]]:
+    """What the prompts of each shard ask about."""
+    table = Run.open_or_create(root, None).table("prompts")
+    return [
+        [row["question"].removeprefix("What is thing ")[:-1] for row in table.iter_rows(shard)]
+        for shard in table.shards()
+    ]
+
+
+def list_rejects(root: Path) -> dict[str, str]:
+    rows = Run.open_or_create(root, None).rejects("prompts").iter_rows()
+    return {row["row_id"]: row["reason"] for row in rows}
+
+
+def read_all(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.parquet"))}
+
+
+def test_a_higher_limit_and_new_rows_become_new_shards(tmp_path: Path) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(9)]
+    assert read_source(root, make(tmp_path, rows, limit=4)) == []
+    assert list_questions(root) == [["x", "0", "1"], ["2"]]
+    before = read_all(root)
+    said = read_source(root, make(tmp_path, rows, limit=8))
+    assert said == ["4 new prompts in 2 shards; 4 were there"]
+    assert list_questions(root) == [["x", "0", "1"], ["2"], ["3", "4", "5"], ["6"]]
+    said = read_source(root, make(tmp_path, [*rows, ask(9)]))
+    assert said == ["3 new prompts in 1 shard; 8 were there"]
+    assert list_questions(root)[-1] == ["7", "8", "9"]
+    assert {name: read_all(root)[name] for name in before} == before
+    again = make(tmp_path, [*rows, ask(9)])
+    os.utime(tmp_path / "questions.jsonl", (0, 0))
+    assert read_source(root, again) == [], "nothing to read"
+    counts = Run.open_or_create(root, None).manifest.get_stage("prompts").counts
+    assert counts == {"input": 11, "output": 11, "rejects": 0}
+
+
+def test_a_lower_limit_takes_nothing_away(tmp_path: Path) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(5)]
+    read_source(root, make(tmp_path, rows))
+    for wish in ("keep", "drop"):
+        said = read_source(root, make(tmp_path, rows, limit=2, missing=wish))
+        assert said[0] == "no new prompts; 6 were there"
+        assert "4 prompts of the run not met" in said[1] and "kept" in said[1]
+        assert sum(map(len, list_questions(root))) == 6
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_a_second_file_is_added_wherever_it_stands(tmp_path: Path, order: tuple[str, str]) -> None:
+    """Rejects get other names with it: each is there once, under the name of today."""
+    root = tmp_path / "run"
+    broken, twice = {"question": "?", "answer": ""}, ask(0)
+    write(tmp_path / "a", [ask(0), broken, twice, ask(1)])
+    write(tmp_path / "b", [ask(2), broken, ask(1), ask(3)])
+    one = make_pipeline(tmp_path, prompts={"path": str(tmp_path / "a")})
+    read_source(root, one)
+    assert list_rejects(root) == {
+        "questions.jsonl:2": "answer_missing",
+        "questions.jsonl:3": "duplicate",
+    }
+    paths = [str(tmp_path / name) for name in order]
+    said = read_source(root, make_pipeline(tmp_path, prompts={"path": paths}))
+    assert said == ["2 new prompts in 1 shard; 2 were there"]
+    assert list_questions(root) == [["0", "1"], ["2", "3"]]
+    assert list_rejects(root) == {
+        "a/questions.jsonl:2": "answer_missing",
+        "a/questions.jsonl:3": "duplicate",
+        "b/questions.jsonl:2": "answer_missing",
+        # Whichever of the two is read second.
+        **({"b/questions.jsonl:3": "duplicate"} if order[0] == "a" else {}),
+        **({"a/questions.jsonl:4": "duplicate"} if order[0] == "b" else {}),
+    }
+
+
+def test_missing_and_changed_prompts_are_named_and_kept(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    old = [ask("0 \x1b[31m"), *(ask(i, solution="old") for i in range(1, 8))]
+    read_source(root, make(tmp_path, old))
+    before = list_questions(root)
+    now = [ask("0"), ask(1, solution="new"), ask(2, solution="old"), ask(9)]
+    said = read_source(root, make(tmp_path, now))
+    assert said[0] == "2 new prompts in 1 shard; 9 were there"
+    assert said[1].startswith("6 prompts of the run are not in the source any more (kept;")
+    assert said[2] == "  questions.jsonl:2: What is thing 0 \u241b[31m?"
+    assert said[7] == "  and 1 more"
+    assert said[8].startswith("1 prompt of the run is in the source with another solution")
+    assert said[9:] == ["  questions.jsonl:3: What is thing 1?"]
+    assert list_questions(root) == [*before, ["0", "9"]]
+    facts = Run.open_or_create(root, None).manifest.get_stage("prompts").facts["absent"]
+    assert (facts["missing"]["count"], facts["changed"]["count"], facts["kept"]) == (6, 1, True)
+
+
+def test_a_source_that_has_none_of_the_prompts_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "run"
+    read_source(root, make(tmp_path, [ask(0)]))
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    write(tmp_path, [ask(i, solution="s") for i in range(5, 9)])
+    other = make_pipeline(tmp_path / "other", prompts={"path": str(tmp_path / "questions.jsonl")})
+    with pytest.raises(RunMismatchError) as caught:
+        read_source(root, other)
+    message = str(caught.value)
+    assert "none of the 2 prompts of this run" in message and "What is thing x?" in message
+    assert "prompts.path: [OLD, NEW]" in message and "prompts.missing=keep" in message
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    changed = other.model_dump(mode="json")
+    changed["prompts"]["missing"] = "keep"
+    read_source(root, Pipeline.model_validate(changed))
+    assert list_questions(root) == [["x", "0"], ["5", "6", "7"], ["8"]]
+
+
+def test_settings_that_forgive_let_rejects_become_prompts(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    rows = [ask(0, image=None), ask(1, images=[])]
+    strict = {"images": {"min_per_prompt": 1}}
+    read_source(root, make(tmp_path, rows, **strict))
+    assert set(list_rejects(root).values()) == {"image_missing"}
+    kept = len(list_questions(root))
+    read_source(root, make(tmp_path, rows))
+    assert list_rejects(root) == {}
+    assert list_questions(root)[kept:] == [["0", "1"]]
+    read_source(root, make(tmp_path, rows, **strict))
+    assert sum(map(len, list_questions(root))) == 3
+
+
+def draw(root: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Models:
+    models = Models(
+        answer_by_index(["fine", "poor", "odd", "fine"]), {"poor": ["fine"], "odd": ["fine"]}
+    )
+    with monkeypatch.context() as patch:
+        models.run(root, pipeline, patch)
+    assert audit(Run.open_or_create(root, None)) == []
+    return models
+
+
+def test_only_new_prompts_are_paid_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(6)]
+    draw(root, make(tmp_path, rows[:3]), monkeypatch)
+    before = read_all(root)
+    models = draw(root, make(tmp_path, rows), monkeypatch)
+    assert len(models.drawn) == 3 * 4 and set(models.drawn.values()) == {1}
+    assert {name: read_all(root)[name] for name in before} == before
+    run = Run.open_or_create(root, None)
+    assert {run.manifest.get_stage(stage).state for stage in run.stages} == {"done"}
+
+
+def test_later_stages_have_something_to_do_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "run"
+    draw(root, make(tmp_path, [ask(0)]), monkeypatch)
+    read_source(root, make(tmp_path, [ask(0), ask(1)]))
+    run = Run.open_or_create(root, None)
+    states = {stage: run.manifest.get_stage(stage).state for stage in run.stages}
+    assert states == {
+        "prompts": "done",
+        "sample": "running",
+        "repair": "running",
+        "mask": "running",
+    }
+
+
+def read_rows(root: Path) -> dict[str, list[Row]]:
+    """All rows of all tables, sorted by key, whatever shard they are in."""
+    run = Run.open_or_create(root, None)
+    found: dict[str, list[Row]] = {}
+    for stage in run.stages:
+        found[stage] = [{**row, "source": None} for row in run.output(stage).iter_rows()]
+        found[f"{stage} rejects"] = list(run.rejects(stage).iter_rows())
+    for rows in found.values():
+        rows.sort(key=lambda row: str(row.get("trajectory_id") or row["prompt_id"]))
+    return found
+
+
+def test_dropped_prompts_leave_nothing_behind_and_cost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, rows = tmp_path / "run", [ask(i, solution="old") for i in range(6)]
+    draw(root, make(tmp_path, rows), monkeypatch)
+    now = [*rows[1:3], ask(4, solution="new"), ask(9)]
+    models = draw(root, make(tmp_path, now, missing="drop"), monkeypatch)
+    assert len(models.drawn) == 2 * 4, "those of the new prompt and of the changed one"
+    assert list_questions(root) == [["x", "1"], ["2"], [], ["4", "9"]]
+    draw(tmp_path / "calm", make(tmp_path, now), monkeypatch)
+    assert read_rows(root) == read_rows(tmp_path / "calm")
+    assert not draw(root, make(tmp_path, now, missing="drop"), monkeypatch).drawn
+
+
+class KilledError(Exception):
+    """The process was killed here."""
+
+
+def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
+    """Let the process end before the write of this number, files and notes counted together."""
+    left = [moment]
+
+    def count() -> None:
+        if left[0] == 0:
+            raise KilledError
+        left[0] -= 1
+
+    real_write, real_remove = ShardTable.write, ShardTable.remove
+
+    def write_table(table: ShardTable, *arguments: Any) -> Any:
+        count()
+        return real_write(table, *arguments)
+
+    def remove(table: ShardTable, shard: int) -> None:
+        if table.exists(shard):
+            count()
+        real_remove(table, shard)
+
+    def note(*arguments: Any) -> None:
+        count()
+        write_entry(*arguments)
+
+    patch.setattr(ShardTable, "write", write_table)
+    patch.setattr(ShardTable, "remove", remove)
+    for module in ("finishing", "dropping"):
+        patch.setattr(f"dfgen.store.{module}.write_entry", note)
+
+
+@pytest.mark.parametrize("wish", ["keep", "drop"])
+def test_growth_that_is_killed_at_any_write_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    rows = [{"question": "?", "answer": ""}, *(ask(i, solution="old") for i in range(6))]
+    now = [*rows[2:5], ask(5, solution="new"), *(ask(i) for i in range(10, 15)), rows[0]]
+
+    base, calm = tmp_path / "base", tmp_path / "calm"
+    draw(base, make(tmp_path, rows), monkeypatch)
+    pipeline = make(tmp_path, now, missing=wish)
+    shutil.copytree(base, calm)
+    said = read_source(calm, pipeline)
+    moment, broken = 0, True
+    while broken:
+        root = tmp_path / f"killed-{moment}"
+        shutil.copytree(base, root)
+        with monkeypatch.context() as patch:
+            break_at(patch, moment)
+            try:
+                read_source(root, pipeline)
+                broken = False
+            except KilledError:
+                assert Run.open_or_create(root, None).manifest.get_stage("prompts").state != "done"
+        assert not broken or read_source(root, pipeline)[0] == said[0]
+        assert read_all(root) == read_all(calm), moment
+        moment += 1
+    assert moment > 6
+
+
+numbers = st.lists(st.integers(0, 7), max_size=8)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    steps=st.lists(st.tuples(numbers, st.sampled_from(["keep", "drop"])), min_size=1, max_size=5)
+)
+def test_whatever_becomes_of_a_source(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[int], str]]
+) -> None:
+    """Odd numbers have no answer and are rejects; the run has what a set would have."""
+    folder = tmp_path_factory.mktemp("growth")
+    root, expected = folder / "run", set[str]()
+    for asked, wish in steps:
+        rows = [ask(i) if i % 2 == 0 else {"question": str(i), "answer": ""} for i in asked]
+        read_source(root, make(folder, rows, missing=wish))
+        now = {"x", *(str(i) for i in asked if i % 2 == 0)}
+        expected = expected | now if wish == "keep" else now
+        found = [name for shard in list_questions(root) for name in shard]
+        assert sorted(found) == sorted(expected)
+        reasons = list(list_rejects(root).values())
+        assert reasons.count("answer_missing") == sum(i % 2 for i in asked)
+        twice = len([i for i in asked if i % 2 == 0]) - len(now - {"x"})
+        assert reasons.count("duplicate") == twice
+
+
+def test_a_shard_that_was_taken_away_is_read_again(tmp_path: Path) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(7)]
+    pipeline = make(tmp_path, rows[:4])
+    read_source(root, pipeline)
+    pipeline = make(tmp_path, rows)
+    read_source(root, pipeline)
+    before = read_all(root)
+    Run.open_or_create(root, None).table("prompts").remove(1)
+    said = read_source(root, pipeline)
+    assert read_all(root) == before
+    assert said
+
+
+def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(9)]
+    read_source(root, make(tmp_path, rows[:2]))
+    pipeline = make(tmp_path, rows)
+    real = Session.finish_shard
+
+    def fail(session: Session, stage: str, shard: int, *rest: Any, **options: Any) -> None:
+        if shard == 2:
+            raise StorageError("no space left.")
+        real(session, stage, shard, *rest, **options)
+
+    monkeypatch.setattr(Session, "finish_shard", fail)
+    with pytest.raises(StorageError):
+        read_source(root, pipeline)
+    assert audit(Run.open_or_create(root, None)) == []
+    monkeypatch.setattr(Session, "finish_shard", real)
+    assert read_source(root, pipeline) == ["7 new prompts in 3 shards; 3 were there"]

@@ -1,0 +1,116 @@
+"""The command `dfgen` with a policy and a repairer that compute what they say, in no time.
+
+    python -m tests.support.quick_models run pipeline.yaml --out runs/x
+
+For tests that start the command a hundred times: it is dfgen from end to end, but for the models. A
+question is "What is A + B?". What they say depends on the request and its seed alone, never on what
+is asked with it, so equal runs have equal bytes: differences are dfgen's doing. They take a moment
+for every few requests, and can be killed in between.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from dfgen.config.engine import EngineConfig
+from dfgen.engines.base import (
+    PREFIX_IDS,
+    SCORE,
+    EngineInfo,
+    Message,
+    Request,
+    Result,
+    ScoreRequest,
+    ScoreResult,
+    Usage,
+)
+
+MODEL = "demo:policy"
+"""Whose tokenizer is the policy's; of the model nothing else is loaded."""
+
+BATCH, SECONDS = 3, 0.01
+
+
+class QuickEngine:
+    """Policy or repairer: the repairer is shown an answer, and errs less."""
+
+    def __init__(self) -> None:
+        from dfgen.demo import resolve_model
+        from dfgen.tokens.loading import load_tokenizer
+
+        self._tokenizer = load_tokenizer(resolve_model(MODEL))
+        self.info = EngineInfo(
+            "quick", "1", MODEL, None, "float32", MODEL, features=(PREFIX_IDS, SCORE)
+        )
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
+        """Answer a few at a time."""
+        source = iter(requests)
+        while batch := list(islice(source, BATCH)):
+            time.sleep(SECONDS)
+            yield [self._answer(request) for request in batch]
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[list[ScoreResult]]:
+        """Read a few at a time."""
+        source = iter(requests)
+        while batch := list(islice(source, BATCH)):
+            time.sleep(SECONDS)
+            yield [
+                ScoreResult(each.key, rate(each.completion_ids), Usage(9, len(each.completion_ids)))
+                for each in batch
+            ]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _answer(self, request: Request) -> Result:
+        before = self._tokenizer.decode(list(request.prefix_ids))
+        text = write_answer(request.messages, random.Random(request.seed))
+        # Drawn on from a prefix, the rest is that of the answer that comes out.
+        ids = self._tokenizer.encode(text[len(before) :] or ".")
+        ids = ids[: request.decoding.max_tokens]
+        return Result(
+            request.key,
+            self._tokenizer.decode(ids),
+            ids,
+            rate(ids),
+            "stop",
+            usage=Usage(9, len(ids)),
+        )
+
+
+def write_answer(messages: tuple[Message, ...], draws: random.Random) -> str:
+    """Answer the question of a chat, wrong now and then."""
+    asked = "".join(part for message in messages for part in message.content if type(part) is str)
+    found = re.search(r"What is (\d+) \+ (\d+)\?", asked)
+    assert found, asked
+    first, second = int(found[1]), int(found[2])
+    wrong = draws.random() < (0.2 if "Repair" in asked else 0.6)
+    total = first + second + (draws.randint(1, 3) if wrong else 0)
+    return f"Step 1: I add {second} to {first}.\nStep 2: that gives {total}.\nAnswer: {total}"
+
+
+def rate(ids: Iterable[int]) -> list[float]:
+    """The logprob of each token: by its id alone, drawn or scored."""
+    return [-0.125 * (each % 7) for each in ids]
+
+
+def load_quick_engine(config: EngineConfig) -> Any:
+    """Stand in for `dfgen.engines.loading.load_engine`."""
+    assert config.model == MODEL
+    return QuickEngine()
+
+
+if __name__ == "__main__":
+    import dfgen.engines.loading
+
+    dfgen.engines.loading.load_engine = load_quick_engine
+
+    from dfgen.cli.main import main
+
+    main()
