@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+ALL_STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "score", "value", "mask")
+"""In the order of the work."""
+
 
 def drive(
     pipeline: Pipeline,
@@ -51,7 +54,8 @@ def drive(
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
         InvalidDataError: a file that the stages wrote is damaged.
     """
-    refuse_problems(pipeline, stages if checked is None else checked, out)
+    redone = [] if redo is None else [each.stage for each in redo.wanted]
+    refuse_problems(pipeline, stages if checked is None else checked, out, redone)
     from dfgen.runners.local import run_stages
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session

@@ -18,6 +18,7 @@ from dfgen.errors import UnsafeDataError
 from dfgen.publish.patterns import PATTERNS
 from dfgen.publish.positions import has_gps
 from dfgen.publish.release import Release
+from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,7 +137,7 @@ class Scanner:
         """Look through every string, picture and metadata entry of a file."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(open_for_arrow(path)) as file:
             for key, value in (file.schema_arrow.metadata or {}).items():
                 self.scan_text(value.decode(errors="replace"), f"{name} metadata", key.decode())
             for batch in file.iter_batches(512):

@@ -99,7 +99,7 @@ def test_a_higher_limit_and_new_rows_become_new_shards(tmp_path: Path) -> None:
     os.utime(tmp_path / "questions.jsonl", (0, 0))
     assert read_source(root, again) == [], "nothing to read"
     counts = Run.open_or_create(root, None).manifest.get_stage("prompts").counts
-    assert counts == {"input": 11, "output": 11, "rejects": 0, "pending": 0}
+    assert counts == {"input": 11, "output": 11, "rejects": 0}
 
 
 def test_a_lower_limit_takes_nothing_away(tmp_path: Path) -> None:
