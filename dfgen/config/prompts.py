@@ -61,8 +61,9 @@ class ImageLimits(Section):
     max_aspect: float = Field(default=200.0, ge=1)
     """Longer side / shorter side, at most. Qwen's processors refuse more than 200, and some servers
     end when they do."""
-    min_per_prompt: int = Field(default=1, ge=0)
-    """Pictures in one prompt of a source that has a picture column; 0 keeps rows without any."""
+    min_per_prompt: int = Field(default=0, ge=0)
+    """Pictures in one prompt of a source that has a picture column. 0: a question of text alone is
+    none the worse; 1 rejects it."""
     max_per_prompt: int = Field(default=16, ge=0)
     """Pictures in one prompt."""
     stay_inside: bool | None = None
@@ -96,7 +97,7 @@ class SourceConfig(Section):
     images: ImageLimits = ImageLimits()
     limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
-    max_row_bytes: int = Field(default=64_000_000, gt=0)
+    max_row_bytes: int = Field(default=32_000_000, gt=0)
     """Length of one line of a JSONL or CSV file; a longer line of JSONL is rejected unread, one of
     CSV ends the reading. Reading a line takes up to 30 times its length of memory."""
 

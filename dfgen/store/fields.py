@@ -68,7 +68,6 @@ _SOURCE_RESULT = (
     "images.max_bytes",
     "images.max_per_prompt",
     "images.max_pixels",
-    "images.min_per_prompt",
     "images.min_side",
     "images.stay_inside",
     "limit",
@@ -218,6 +217,9 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.memory_mb",
     "grade.recycle_after",
     "grade.start_timeout_s",
+    # Which rows become prompts. The rows themselves are compared where they are read again; a run
+    # whose prompts are all there keeps those it has.
+    *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
     "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",

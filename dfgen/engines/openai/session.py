@@ -30,7 +30,7 @@ from dfgen.engines.openai.classify import (
 from dfgen.engines.openai.concurrency import Server, ServerPool
 from dfgen.engines.openai.continuing import build_questions, does_continue, refuse_server
 from dfgen.engines.openai.endpoint import Endpoint
-from dfgen.engines.openai.payload import build_payload
+from dfgen.engines.openai.payload import build_payload, find_max_tokens
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
 from dfgen.errors import EngineError
@@ -163,7 +163,7 @@ class Session:
         self, request: Request, body: bytes, endpoint: Endpoint, guess: float
     ) -> Result:
         try:
-            result = read_answer(request, body)
+            result = read_answer(request, body, find_max_tokens(self._config, request))
         except BadAnswerError as error:
             detail = endpoint.redact(str(error))[:_SHOWN]
             self._breaker.note_failure(request.key, answered=True)
@@ -185,7 +185,7 @@ class Session:
             outcome, server, _ = await self._send(request, _guess(request))
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
                 try:
-                    read_answer(request, outcome.body)
+                    read_answer(request, outcome.body, None)
                 except BadAnswerError:
                     return False
                 return True
