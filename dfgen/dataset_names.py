@@ -7,6 +7,9 @@ MOST_BYTES = 1 << 28
 """Of the manifest; a hundred thousand files take a tenth of it."""
 SPLIT = "train"
 
+STAGING = "publish"
+"""Folder of a run in which what is to be published is put together."""
+
 TABLE_KEY = b"dfgen.table"
 """Schema metadata of a published file: `<table>/<version>`."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfgen.dataset_names import MANIFEST
+from dfgen.dataset_names import MANIFEST, STAGING
 from dfgen.errors import StorageError
 from dfgen.export.choices import Choices, describe_choices, settle_choices
 from dfgen.export.digest import MaskDigest
@@ -136,8 +136,10 @@ def _write_table(
 
 
 def _check_outside(out: Path, root: Path) -> None:
-    """Whoever copies, validates or deletes a run means its own files."""
-    if out.resolve().is_relative_to(root.resolve()):
+    """Whoever copies, validates or deletes a run means its own files; `dfgen publish` has a folder
+    there that nobody else writes."""
+    where, run = out.resolve(), root.resolve()
+    if where.is_relative_to(run) and not where.is_relative_to(run / STAGING):
         raise StorageError(
             "this directory is the run itself, or in it, and an export stands on its own.",
             where=str(out),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfgen.dataset_names import STAGING
 from dfgen.errors import ConfigError
 from dfgen.export.exporting import export_tables, write_manifest
 from dfgen.export.making import can_make
@@ -18,12 +19,10 @@ from dfgen.store.os_errors import explain_os_errors
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
 
-FOLDER = "publish"
-
 
 def find_folder(finished: FinishedRun, repo_id: str) -> Path:
     """Return where the files of a repository are staged."""
-    return finished.run.root / FOLDER / repo_id.replace("/", "--")
+    return finished.run.root / STAGING / repo_id.replace("/", "--")
 
 
 def stage_release(

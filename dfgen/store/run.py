@@ -6,7 +6,6 @@ It is then made anew (`dfgen.store.finishing`); until its new file is in place, 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +28,11 @@ from dfgen.store.entries import (
     read_entry,
 )
 from dfgen.store.expected_rows import is_complete
-from dfgen.store.fields import JUDGING_FIELDS
 from dfgen.store.fingerprint import (
     Difference,
     accept,
     adopt_fields,
     adopt_section,
-    find_stage,
     list_differences,
 )
 from dfgen.store.journal import Journal
@@ -65,6 +62,7 @@ from dfgen.store.manifest import (
     update_manifest,
 )
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
 from dfgen.store.views import is_view_settled
 from dfgen.version import VERSION
@@ -339,7 +337,7 @@ class Run:
                 where=str(self.root),
                 hint=f"`dfgen regrade {self.root}` goes on where it was stopped.",
             )
-        self.refuse_differences(stage, differences)
+        refuse_differences(self.root, stage, differences)
         begun = self._list_begun()
         settled = is_view_settled(self.manifest, stage, begun, self.table("prompts"))
 
@@ -349,16 +347,6 @@ class Run:
                 manifest.pictures = VIEW
 
         self.update(change)
-
-    def refuse_differences(self, stage: Stage, differences: list[Difference]) -> None:
-        """Raise `RunMismatchError` if there are any; it says what to do."""
-        if differences:
-            raise RunMismatchError(
-                f"this run was made with other settings, on which {stage} depends:\n"
-                + "\n".join(f"  {difference}" for difference in differences),
-                where=str(self.root),
-                hint=self._advise(stage, differences),
-            )
 
     def set_stage(
         self, stage: Stage, *, state: State, counts: Mapping[str, int], **facts: Any
@@ -469,26 +457,6 @@ class Run:
         for stage, shard in self.list_journals():
             if self.is_done(stage, shard):
                 self.journal(stage, shard).delete()
-
-    def _advise(self, stage: Stage, differences: list[Difference]) -> str:
-        order = list_stages()
-        first = min(
-            (find_stage(difference.field, stage) for difference in differences), key=order.index
-        )
-        advice = "Put the old values back to go on, or choose another directory for a new run."
-        fields = {difference.field for difference in differences}
-        root = shlex.quote(str(self.root))
-        if all(field.startswith("grade.") for field in fields):
-            return f"{advice} `dfgen regrade {root}` grades the answers there are anew."
-        if fields <= {*JUDGING_FIELDS}:
-            return (
-                f"{advice} `dfgen repair {root} --rejudge` judges the answers of the repairer "
-                "that are there by the new values, without a request, and asks only where it must."
-            )
-        return (
-            f"{advice} To make {first} and what comes after it anew with the new values: "
-            f"`dfgen run {root} --redo {first}`, which first says what that throws away."
-        )
 
 
 def _check_vacant(root: Path) -> None:

@@ -36,6 +36,7 @@ from dfgen.store.finishing import take_back
 from dfgen.store.journal import Journal
 from dfgen.store.layout import HISTORY, JOURNAL
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.refusing import refuse_differences
 
 if TYPE_CHECKING:
     from dfgen.stages.session import Session
@@ -73,7 +74,7 @@ def begin_rejudge(session: Session, facts: Mapping[str, str]) -> int:
         for difference in run.find_differences("repair", session.pipeline, facts)
         if difference.field not in JUDGING_FIELDS
     ]
-    run.refuse_differences("repair", others)
+    refuse_differences(run.root, "repair", others)
     session.note("repair", **{REJUDGING: True})
     run.adopt_fields(JUDGING_FIELDS, session.pipeline)
     complete_rejudge(session)
