@@ -44,6 +44,7 @@ GOLDEN = {
         "stages": dict.fromkeys(STAGES, WORK),
         "total": WORK,
     },
+    "growth": "number",  # null: nothing is there yet that could grow
     "findings": [{"level": "text", "what": "text", "where": "text", "hint": "text"}],
 }
 """The shape of `dfgen run --dry-run --json`. Names are the contract: none is renamed."""
