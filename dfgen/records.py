@@ -67,8 +67,7 @@ class Prompt(Record):
     precision: Int32 | None = None
     """Decimals to which the answer is stated; null: the source does not say."""
     source_id: str | None = None
-    """The row's own id in the source (`prompts.columns.id`), once in a run; null where no column is
-    named, and in imports and pairs, whose ids are those of answers."""
+    """The user's own id (`prompts.columns.id`), once in a run; null where none is named."""
 
 
 class VerdictInfo(BaseModel):
@@ -407,8 +406,7 @@ class Value(Record):
     """T, the length of the answer."""
     temperature: Float32
     prefix: Literal["ids", "text"] | None
-    """How the policy was given the beginnings: as token ids, or as text, which a server encodes
-    anew and perhaps otherwise. null: ids, by a dfgen that knew nothing else."""
+    """How the policy was given beginnings: as ids (null in old rows), or as text for a server."""
     drawn: Int32
     """Continuations drawn for this row and no earlier one: equal prefixes of a prompt share
     them."""

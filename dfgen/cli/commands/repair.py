@@ -54,7 +54,8 @@ def command(
         preview(out, as_json=as_json)
         return
     if dry_run:
-        rehearse(pipeline, as_json=as_json, run=out)
+        # A run whose answers are not all there yet says what they cost, too.
+        rehearse(pipeline, ("prompts", "sample", "repair"), as_json=as_json, run=out)
         return
 
     def judge_anew(session: Session) -> None:

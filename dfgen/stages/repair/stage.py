@@ -30,6 +30,7 @@ from dfgen.stages.repair.plan import (
 from dfgen.stages.repair.prompt import hash_template
 from dfgen.stages.repair.record import (
     Entries,
+    Entry,
     read_controls,
     read_history,
     read_journal,
@@ -259,7 +260,7 @@ class Repairing:
             shard = self.in_flight[pending.trajectory.trajectory_id].shard
             by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))
         for shard, entries in by_shard.items():
-            self.session.journal("repair", shard).append(entries)
+            self.session.journal("repair", shard, Entry).append(entries)
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = {}
@@ -268,7 +269,7 @@ class Repairing:
             if outcome.by_schema is not None:
                 self.by_schema[outcome.by_schema] += 1
         for shard, fresh in by_shard.items():
-            self.session.journal("repair", shard).append([to_entry(item) for item in fresh])
+            self.session.journal("repair", shard, Entry).append([to_entry(item) for item in fresh])
             for outcome in fresh:
                 self._count(outcome)
             if not self.open[shard]:
