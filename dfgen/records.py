@@ -406,8 +406,7 @@ class Value(Record):
     """T, the length of the answer."""
     temperature: Float32
     prefix: Literal["ids", "text"] | None
-    """How the policy was given the beginnings: as token ids, or as text, which a server encodes
-    anew and perhaps otherwise. null: ids, by a dfgen that knew nothing else."""
+    """How the policy was given beginnings: as ids (null in old rows), or as text for a server."""
     drawn: Int32
     """Continuations drawn for this row and no earlier one: equal prefixes of a prompt share
     them."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.benchmarks.study.chain_truth import count_roots, repair_chain
 from tests.benchmarks.study.chains import ADD_PHRASES, KINDS, draw_chains
 from tests.benchmarks.study.compare import compare, correct_holm, tail_of_t
+from tests.benchmarks.study.plan import list_wider_tuning
 from tests.benchmarks.study.repairers import spoil_repair
 from tests.benchmarks.study.results import Results
 from tests.benchmarks.study.settings import REGIMES, Settings
@@ -85,6 +88,46 @@ def test_the_learned_editor_sees_the_picture_and_not_the_truth() -> None:
     assert sum(right) >= 10
 
 
+def test_rows_of_rates_that_were_given_up_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.benchmarks.study.tables import COLUMNS, print_tables
+
+    figures = dict.fromkeys((key for _, key, _ in COLUMNS), 0.5)
+    rows: list[dict[str, Any]] = [
+        {
+            **asdict(SMALL.change(rate=rate, arm=arm, questions=16)),
+            "seed": seed,
+            **figures,
+            "greedy_true": rate,
+        }
+        for rate in (1e-4, 3e-4)
+        for arm in ("df+new", "df+new, no all-wrong", "grpo")
+        for seed in (1, 2)
+    ]
+    print_tables(rows, {"steps/df+new": 3e-4, "steps/grpo": 1e-4})
+    told = capsys.readouterr().out
+    assert "| df+new (2) | 0.0003 |" in told
+    assert "| df+new, no all-wrong (2) | 0.0003 |" in told
+    assert "| grpo (2) | 0.0001 |" in told
+    assert told.count("| df+new (2)") == told.count("| grpo (2) | 0.0001") == 1
+
+
+def test_a_rate_at_the_upper_edge_is_tried_higher() -> None:
+    jobs = list(list_wider_tuning("chains", {"chains/sft": 3e-4, "chains/grpo": 3e-5}))
+    assert [(s.arm, s.rate, seed) for s, seed in jobs] == [("sft", 1e-3, 101), ("sft", 1e-3, 102)]
+
+
+def test_hard_questions_are_answered_as_often_by_each_number() -> None:
+    """Objects that are not asked about make them hard, and not what is asked about."""
+    task = TASKS["steps"]
+    ends = {
+        name: [p.write(np.random.default_rng(0)).split()[-1] for p in drawn]
+        for name in ("10", "55")
+        if (drawn := task.draw(np.random.default_rng(1), 400, task.trained, task.starts[name]))
+    }
+    for found in ends.values():
+        assert max(found.count(end) for end in set(found)) < 0.35 * len(found)
+
+
 def test_settings_are_told_apart() -> None:
     assert SMALL.hash == SMALL.change().hash
     others = {SMALL.change(rate=2e-4).hash, SMALL.change(arm="df").hash, SMALL.hash}
@@ -122,6 +165,23 @@ def test_a_run_that_is_done_or_claimed_is_left_alone(tmp_path: Path) -> None:
     assert results.done() == {(SMALL.hash, 1), (SMALL.hash, 2)}
     assert results.merge() == 2
     assert not list(results.fresh.glob("*"))
+
+
+def test_rows_of_another_machine_are_taken_over_once(tmp_path: Path) -> None:
+    here, there = Results(tmp_path / "here"), Results(tmp_path / "there")
+    here.add(SMALL, 1, {"greedy_accuracy": 0.5})
+    for seed in (1, 2, 3):
+        there.add(SMALL, seed, {"greedy_accuracy": 0.6, "continued": seed})
+    there.merge()
+    there.add(SMALL, 4, {"greedy_accuracy": 0.7})
+    assert here.take_over(there) == 3
+    assert here.take_over(there) == 0
+    assert {r["seed"]: r["greedy_accuracy"] for r in here.read()} == {
+        1: 0.5,
+        2: 0.6,
+        3: 0.6,
+        4: 0.7,
+    }
 
 
 def test_two_steps_give_a_row_and_move_the_weights(tmp_path: Path) -> None:

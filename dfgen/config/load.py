@@ -127,7 +127,12 @@ def make_pairs_pipeline(
             raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
         columns[field] = column
     source = _guess_source(path)
-    pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
+    pairs = {
+        "source": source,
+        "path": _name_literally(path),
+        "columns": columns,
+        "tokenizer": tokenizer,
+    }
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
@@ -147,8 +152,13 @@ def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
         tokenizer: directory or Hub id of the new one.
     """
     return check_pipeline(
-        {"retokenize": {"path": str(path), "tokenizer": tokenizer}}, "the options"
+        {"retokenize": {"path": _name_literally(path), "tokenizer": tokenizer}}, "the options"
     )
+
+
+def _name_literally(path: Path) -> str:
+    # A path of the command line means what it says, in a pipeline file `~` is somebody's home.
+    return str(path.absolute() if str(path).startswith("~") else path)
 
 
 def check_pipeline(tree: Mapping[str, Any], origin: str) -> Pipeline:

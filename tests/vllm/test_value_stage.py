@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,32 +85,47 @@ def list_values(rows: dict[str, Any]) -> dict[tuple[str, str, int], float]:
     }
 
 
-def test_values_by_ids_by_text_and_by_transformers_agree(
-    drawn: Path, engine: Any, reference: Any, tmp_path: Path
+def compare(rows: dict[str, Any], others: dict[str, Any]) -> None:
+    """Each drew anew, so that they agree as far as shares of 8 do."""
+    assert rows.keys() == others.keys() and len(rows) > 5
+    first, second = list_values(rows), list_values(others)
+    assert first.keys() == second.keys() and len(first) > 40
+    pairs = np.array([[first[place], second[place]] for place in first])
+    gaps = pairs[:, 0] - pairs[:, 1]
+    assert abs(gaps.mean()) < 0.06
+    # Two shares of 8 with a chance of one half differ by .25 in the root mean square.
+    assert np.sqrt((gaps**2).mean()) < 0.25
+    assert np.corrcoef(pairs.T)[0, 1] > 0.8
+
+
+@pytest.fixture(scope="module")
+def theirs(drawn: Path, reference: Any) -> dict[str, Any]:
+    """By transformers."""
+    return value(drawn, reference)
+
+
+def test_values_of_vllm_are_those_of_transformers(
+    drawn: Path, engine: Any, theirs: dict[str, Any]
 ) -> None:
-    """Each draws anew, so that they agree as far as shares of 8 do."""
-    ours, theirs = value(drawn, engine), value(drawn, reference)
-    assert ours.keys() == theirs.keys() and len(ours) > 5
+    ours = value(drawn, engine)
     assert {row["prefix"] for row in (*ours.values(), *theirs.values())} == {"ids"}
+    compare(ours, theirs)
+
+
+def test_values_by_text_through_a_server_are_those_by_ids(
+    drawn: Path, theirs: dict[str, Any], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(drawn, tmp_path / "run"))
+    for path in (root / "values").glob("*"):
+        path.unlink()
     options = ("--max-model-len", "256", "--kv-cache-memory-bytes", "64M")
     with serve(POLICY, "policy", tmp_path, *options) as served:
-        for path in (drawn / "values").glob("*"):
-            path.unlink()
-        engine_of = f"{{engine: openai, model: policy, base_url: '{served.url}', concurrency: 8}}"
+        policy = f"{{engine: openai, model: policy, base_url: '{served.url}', concurrency: 8}}"
         run_dfgen(
-            *("value", drawn, "--set", f"value.draws={DRAWS}"),
-            *("--set", f"value.engine={engine_of}", "--no-masks"),
+            *("value", root, "--set", f"value.draws={DRAWS}"),
+            *("--set", f"value.engine={policy}", "--no-masks"),
         )
-    run = Run.open_or_create(drawn, None)
-    by_text = {row["trajectory_id"]: row for row in run.table("values").iter_rows()}
-    assert by_text.keys() == ours.keys()
+    rows = Run.open_or_create(root, None).table("values").iter_rows()
+    by_text = {row["trajectory_id"]: row for row in rows}
     assert {row["prefix"] for row in by_text.values()} == {"text"}
-    first = list_values(theirs)
-    for other in (list_values(ours), list_values(by_text)):
-        assert other.keys() == first.keys() and len(first) > 40
-        gaps = np.array([other[place] - first[place] for place in first])
-        assert abs(gaps.mean()) < 0.06
-        # Two shares of 8 with a chance of one half differ by .25 in the root mean square.
-        assert np.sqrt((gaps**2).mean()) < 0.25
-        pairs = np.array([[other[place], first[place]] for place in first])
-        assert np.corrcoef(pairs.T)[0, 1] > 0.8
+    compare(by_text, theirs)

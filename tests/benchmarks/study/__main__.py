@@ -3,6 +3,7 @@
     tune     choose learning rates (chains first, then steps) and write rates.json
     run      do every planned run that has no row yet, and merge the rows
     explore  the same for the arms that were made after results had been seen
+    collect  take over the rows of the folder given, made by a copy elsewhere
     tables   print the tables from results.parquet
     plots    draw the plots from it (needs matplotlib)
 
@@ -16,6 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -102,7 +104,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("tune", "run", "explore", "tables", "plots"))
+    parser.add_argument("command", choices=("tune", "run", "explore", "collect", "tables", "plots"))
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="collect: tests/benchmarks/study there"
+    )
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
     arguments = parser.parse_args()
     results, until = Results(), time.time() + 60 * arguments.minutes
@@ -112,6 +117,10 @@ def main() -> None:
         do_jobs(list_study(), results, until)
     elif arguments.command == "explore":
         do_jobs(list_explored(), results, until)
+    elif arguments.command == "collect":
+        if arguments.folder is None or not arguments.folder.is_dir():
+            parser.error("collect needs the folder that holds the other results.parquet")
+        print(f"{results.take_over(Results(arguments.folder))} rows taken over")
     elif arguments.command == "tables":
         from tests.benchmarks.study.tables import print_tables
 

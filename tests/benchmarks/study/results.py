@@ -62,11 +62,23 @@ class Results:
     def add(self, settings: Settings, seed: int, figures: dict[str, Any]) -> None:
         """Write one row; it is there whole or not at all."""
         row = {"hash": settings.hash, "seed": seed, "loop": LOOP_VERSION}
-        row |= asdict(settings) | figures
-        path = self.fresh / f"{settings.hash}-{seed}.json"
+        self._write(row | asdict(settings) | figures)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        path = self.fresh / f"{row['hash']}-{row['seed']}.json"
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(row), encoding="utf-8")
         part.replace(path)
+
+    def take_over(self, other: Results) -> int:
+        """Add the rows of another folder that this one lacks; return how many."""
+        done = self.done()
+        rows = [row for row in other.read() if (row["hash"], row["seed"]) not in done]
+        for row in rows:
+            kept = {name: value for name, value in row.items() if value is not None}
+            self._write(kept)
+        self.merge()
+        return len(rows)
 
     def merge(self) -> int:
         """Put all rows into results.parquet; return how many there are."""
