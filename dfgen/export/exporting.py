@@ -44,6 +44,7 @@ def export_tables(
     flat: bool = False,
     choices: Choices | None = None,
     say: Say = lambda _: None,
+    within_run: bool = False,
 ) -> DatasetManifest:
     """Write tables and dfgen.json into a folder.
 
@@ -54,6 +55,7 @@ def export_tables(
         flat: put the files of the one table into `out` itself, not into `out/<name>`.
         choices: what the user chose beside names; None: each table's defaults.
         say: told what is being written.
+        within_run: whether the folder may lie in the run's own, as what is to be published does.
 
     Raises:
         ConfigError: a table does not take what was chosen.
@@ -66,7 +68,8 @@ def export_tables(
     settled = [settle_choices(table, choices or Choices()) for table in chosen]
     for table in chosen:
         check_sources(finished, table)
-    _check_outside(out, run.root)
+    if not within_run:
+        _check_outside(out, run.root)
     _check_vacant(out, names, run.manifest.created)
     refuse_damage(finished, find_damage(finished.run))
     lost = count_without_prompt(finished)

@@ -41,7 +41,8 @@ def stage_release(
     with explain_os_errors(folder, "clear"):
         if folder.exists():
             shutil.rmtree(folder)
-    manifest = export_tables(finished, choose_tables(finished, options, say), folder, say=say)
+    tables = choose_tables(finished, options, say)
+    manifest = export_tables(finished, tables, folder, say=say, within_run=True)
     say("writing the card")
     numbers = collect_numbers(finished)
     del numbers["run"]  # the folder's name on this machine

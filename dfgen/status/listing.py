@@ -11,7 +11,7 @@ from typing import Any
 
 from dfgen.errors import DfgenError
 from dfgen.records import is_right
-from dfgen.status.run_status import find_state
+from dfgen.status.run_status import find_state, read_steadily
 from dfgen.status.stages import measure_stages
 from dfgen.status.worker import find_workers
 from dfgen.store.layout import MANIFEST
@@ -68,24 +68,28 @@ def describe_run(root: Path) -> Listed:
     """Describe a run for a list; what cannot be read is said and ends nothing."""
     size = measure_size(root)
     try:
-        run = Run.open_or_create(root, None)
-        stages = measure_stages(run)
-        rows = {each.stage: each.output for each in stages}
-        return Listed(
-            root=root,
-            state=find_state(stages, find_workers(root)),
-            size_bytes=size,
-            age_s=_measure_age(run.manifest.created),
-            name=str(run.manifest.pipeline.get("name", "")),
-            created=run.manifest.created,
-            prompts=rows.get("prompts"),
-            trajectories=rows.get("sample"),
-            masks=rows.get("mask"),
-            pass_rate=measure_pass_rate(run),
-        )
+        return read_steadily(lambda: _describe_run(root, size))
     except DfgenError as error:
         where = f"{error.where}: " if error.where else ""
         return Listed(root, "damaged", size, problem=f"{where}{error.what}")
+
+
+def _describe_run(root: Path, size: int) -> Listed:
+    run = Run.open_or_create(root, None)
+    stages = measure_stages(run)
+    rows = {each.stage: each.output for each in stages}
+    return Listed(
+        root=root,
+        state=find_state(stages, find_workers(root)),
+        size_bytes=size,
+        age_s=_measure_age(run.manifest.created),
+        name=str(run.manifest.pipeline.get("name", "")),
+        created=run.manifest.created,
+        prompts=rows.get("prompts"),
+        trajectories=rows.get("sample"),
+        masks=rows.get("mask"),
+        pass_rate=measure_pass_rate(run),
+    )
 
 
 def measure_pass_rate(run: Run) -> float | None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from dfgen.errors import StorageError
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Worker, find_workers
 from dfgen.store.run import Run
+
+T = TypeVar("T")
+
+_TRIES = 10
 
 State = Literal["working", "unfinished", "finished"]
 """Of a run: a process is at work on it; it waits for somebody to go on; nothing is left to do."""
@@ -68,6 +74,23 @@ class RunStatus:
         }
 
 
+def read_steadily(read: Callable[[], T]) -> T:
+    """Return what `read` finds in a run; again where a file went away while it looked.
+
+    Who works on a run moves notes into run.json and puts newer files into the place of older ones.
+
+    Raises:
+        StorageError: a file cannot be read, for another reason or every time.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return read()
+        except StorageError as error:
+            if not isinstance(error.__cause__ or error.__context__, FileNotFoundError):
+                raise
+    return read()
+
+
 def measure_run(root: Path) -> RunStatus:
     """Look at a run, also while another process writes it; nothing is locked or written.
 
@@ -75,6 +98,10 @@ def measure_run(root: Path) -> RunStatus:
         StorageError: there is no run, or a file cannot be read.
         DamagedFileError: run.json, or a file of a shard, is damaged.
     """
+    return read_steadily(lambda: _measure_run(root))
+
+
+def _measure_run(root: Path) -> RunStatus:
     run = Run.open_or_create(root, None)
     workers = find_workers(root)
     stages = _leave_out_unwanted(run, measure_stages(run))

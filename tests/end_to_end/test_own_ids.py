@@ -191,18 +191,3 @@ def test_validate_finds_metadata_of_another_row(root: Path, tmp_path: Path) -> N
 def test_metadata_that_was_not_read_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"names .lvel., which columns"):
         make_own_pipeline(tmp_path, metadata=["lvel"])
-
-
-def test_other_ids_are_another_source(root: Path, tmp_path: Path) -> None:
-    """Ids are content: a run does not go on where the same questions bear other ids."""
-    from dfgen.store.fingerprint import ContentHash
-
-    first, second = ContentHash(), ContentHash()
-    row = next(Run.open_or_create(root, None).table("prompts").iter_rows())
-    first.update(row)
-    second.update({**row, "source_id": "another"})
-    assert first.hexdigest() != second.hexdigest()
-    third, fourth = ContentHash(), ContentHash()
-    third.update({**row, "source_id": None})
-    fourth.update({name: value for name, value in row.items() if name != "source_id"})
-    assert third.hexdigest() == fourth.hexdigest()  # runs of before the column go on

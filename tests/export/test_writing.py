@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfgen.cli.main import cli
 from dfgen.export.columns import make_images_type
 from dfgen.export.tables import TABLES
 from dfgen.export.writing import list_writer_options, measure_rows, split_tables, write_files
@@ -95,3 +98,14 @@ def test_parquet_is_as_the_hub_wants_it(tmp_path: Path) -> None:
     assert all(column.has_offset_index for column in columns.values())
     assert columns["prompt_id"].has_column_index
     assert list_writer_options(schema)["use_content_defined_chunking"]
+
+
+@pytest.mark.parametrize("inside", ["", "masks", "deep/in"])
+def test_an_export_stands_beside_its_run(run: Path, inside: str) -> None:
+    before = sorted(run.rglob("*"))
+    result = CliRunner().invoke(
+        cli, ["export", str(run), "--to", "sft", "--out", str(run / inside)]
+    )
+    assert result.exit_code == 1
+    assert "the run itself, or in it" in result.output and f"{run}-export" in result.output
+    assert sorted(run.rglob("*")) == before

@@ -42,7 +42,8 @@ def test_csv(folder: Path) -> None:
     ]
     data = "\r\n".join(lines).encode("utf-8-sig", "surrogateescape")
     (folder / "metadata.csv").write_bytes(data)
-    rows = read(source="folder", path=str(folder), columns={"choices": "options"})
+    limits = {"min_per_prompt": 1}
+    rows = read(source="folder", path=str(folder), columns={"choices": "options"}, images=limits)
     assert rows[0].question == "one, two\nor three?"  # type: ignore[union-attr]
     assert rows[0].choices == ["one", "two"]  # type: ignore[union-attr]
     assert rows[0].source == "metadata.csv:2"  # type: ignore[union-attr]
