@@ -62,7 +62,8 @@ class OpenAIConfig(Section):
     """Environment variable that holds the key. The key itself never stands in a file. A server on
     this machine needs none."""
     concurrency: int = Field(default=32, gt=0)
-    """Requests in flight at most. Fewer are sent while the server answers 429 or 503, or not."""
+    """Requests in flight at most. Fewer are sent where the server has no more places; errors that
+    come by chance are only sent again."""
     requests_per_minute: float | None = Field(default=None, gt=0)
     """Limit of the account; unset: none."""
     tokens_per_minute: float | None = Field(default=None, gt=0)

@@ -128,9 +128,8 @@ def list_servers() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def bench_table(concurrency: int, latencies: tuple[float, ...], count: int) -> float:
     """Print the table; return the smallest ratio to the bare loop."""
-    print(
-        f"{count:,} requests, {concurrency} in flight at most; refused: by the limit, of all tries"
-    )
+    print(f"{count:,} requests (half where there is a limit), {concurrency} in flight at most;")
+    print("refused: for want of a place, of all tries")
     print("| server | latency | bare loop s | refused | dfgen s | refused | bare / dfgen |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     ratios = []

@@ -83,6 +83,22 @@ def test_a_window_shrinks_once_for_all_that_was_out() -> None:
     assert server.window == 1.0
 
 
+def test_requests_that_wait_for_a_retry_leave_their_places_to_others() -> None:
+    def answer(received: Received) -> Reply:
+        bad = received.number % 2 == 0
+        return Reply(write_error("sorry"), 500) if bad else Reply(write_completion("x"))
+
+    with LoopbackServer(answer) as server:
+        config = OpenAIConfig(model="m", base_url=server.url, concurrency=4)
+        engine = OpenAIEngine(config, Backoff(max_retries=5, base=300.0, longest=300.0))
+        results = engine.generate(make_request(index, str(index)) for index in range(200))
+        while server.count < 16:
+            next(results)
+        results.close()  # type: ignore[attr-defined]
+        sent = [received.text for received in server.received]
+    assert len(set(sent)) == len(sent), "nothing was sent twice yet"
+
+
 class TurnedClock(asyncio.SelectorEventLoop):
     """An event loop whose clock stands still but for sleeps, which end at once."""
 

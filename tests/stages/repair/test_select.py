@@ -149,6 +149,7 @@ def attempt(index: int, reason: str = "answer_wrong") -> Attempt:
         ([attempt(i) for i in range(4)], ()),
         ([attempt(0, "prompt_too_long"), attempt(1, "prompt_too_long")], ()),
         ([attempt(0, "prompt_too_long"), attempt(1)], (2, 3)),
+        ([attempt(0, "bad_response"), attempt(1, "bad_response")], ()),
     ],
 )
 def test_rounds_are_made_in_full_and_then_decided(
