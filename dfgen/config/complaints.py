@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, ValidationError
 
+from dfgen.config.hiding import hide_secrets
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import guess_name
 
@@ -29,7 +30,8 @@ def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> 
         elif item["type"] == "value_error":  # raised by our own validators, in whole sentences
             lines.append(": ".join(filter(None, [name, str(item["ctx"]["error"])])) + ".")
         else:
-            lines.append(f"{name}: {item['msg']} (it is {item['input']!r:.80}).")
+            given = hide_secrets(item["input"], path[-1] if path else "")
+            lines.append(f"{name}: {item['msg']} (it is {given!r:.80}).")
     rest = error.error_count() - len(lines)
     return "\n".join(lines) + (f"\n... and {rest} more." if rest > 0 else "")
 

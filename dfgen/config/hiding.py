@@ -7,6 +7,7 @@ neither a run directory nor a terminal gets to see it: a run is passed on, an ou
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -37,6 +38,18 @@ def hide_secrets(value: Any, name: str = "") -> Any:
     if isinstance(value, str) and "://" in value:
         return hide_in_url(value)
     return value
+
+
+def list_hidden(value: Any, name: str = "") -> Iterator[str]:
+    """Name the settings in whose place `***` stands, with dots between the parts of a name."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from list_hidden(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from list_hidden(each, name)
+    elif isinstance(value, str) and (value == HIDDEN or f"={HIDDEN}" in value):
+        yield name
 
 
 def hide_in_url(url: str) -> str:

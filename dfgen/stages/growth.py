@@ -93,7 +93,7 @@ class Growth:
 
         Until a prompt of the run is met, rows wait in a temporary file: a source that has none of
         them is most likely not the one that was meant. In a run that is at its beginning, and where
-        `missing` says what is wanted, none has to wait.
+        `missing` is keep, none has to wait.
 
         Raises:
             RunMismatchError: the source has no prompt of the run.
@@ -138,7 +138,7 @@ class Growth:
         return is_new or (found == "changed" and isinstance(row, Reject))
 
     def _is_meant(self) -> bool:
-        return self._known.any_met or not self._known.prompts or self._config.missing is not None
+        return self._known.any_met or not self._known.prompts or self._config.missing == "keep"
 
     def _describe_stranger(self) -> RunMismatchError:
         first = show_prompt(self._run, self._known.first)
@@ -148,9 +148,9 @@ class Growth:
             f"{read or 'this source holds'} none of the {self._known.prompts:,} prompts of this "
             f"run, the first of which is {first}.",
             where=str(self._run.root),
-            hint=f"To add it to the source of the run, name both: {section}.path: [OLD, NEW]. If "
-            "it takes the old one's place, say what becomes of the old prompts: "
-            f"`--set {section}.missing=keep` or `=drop`. Or choose another directory.",
+            hint=f"To add it to the source of the run, name both: {section}.path: [OLD, NEW]. Or "
+            f"keep the old prompts beside the new ones: `--set {section}.missing=keep`. Or choose "
+            "another directory.",
         )
 
 

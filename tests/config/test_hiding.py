@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from dfgen.cli.main import cli
 from dfgen.config.engine import OpenAIConfig
 from dfgen.config.hiding import HIDDEN, hide_in_url, hide_secrets, names_secret
-from dfgen.config.load import load_pipeline
+from dfgen.config.load import check_pipeline, load_pipeline
 from dfgen.config.vllm import VllmConfig
+from dfgen.engines.loading import load_engine
 from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.errors import ConfigError
 from dfgen.store.run import Run
 
 SECRET = "s3cr3t-Value-99"
@@ -132,6 +134,20 @@ def test_no_secret_is_in_the_run_the_lock_or_what_is_shown(
         other = load_pipeline(file, (setting, "prompts.count=3"))
         assert SECRET not in " ".join(map(str, run.find_differences("prompts", other, {})))
     assert SECRET not in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_what_was_not_kept_has_to_be_given_again() -> None:
+    given = OpenAIConfig(model="m", base_url="http://localhost:1/v1", extra_body={"key": SECRET})
+    kept = OpenAIConfig.model_validate(given.model_dump(mode="json"))
+    with pytest.raises(ConfigError, match=r"extra_body\.key is \*\*\*: secrets are not kept"):
+        load_engine(kept)
+
+
+def test_a_wrong_value_is_shown_without_the_secrets_in_it() -> None:
+    tree = {"policy": {"engine": "openai", "model": "m", "timeout": {"api_key": SECRET}}}
+    with pytest.raises(ConfigError) as caught:
+        check_pipeline(tree, "x")
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["a", "e", "it", "the"])

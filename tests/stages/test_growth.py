@@ -172,6 +172,9 @@ def test_a_source_that_has_none_of_the_prompts_is_refused_and_nothing_is_written
     assert "prompts.path: [OLD, NEW]" in message and "prompts.missing=keep" in message
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     changed = other.model_dump(mode="json")
+    changed["prompts"]["missing"] = "drop"
+    with pytest.raises(RunMismatchError, match="none of the 2 prompts"):
+        read_source(root, Pipeline.model_validate(changed))
     changed["prompts"]["missing"] = "keep"
     read_source(root, Pipeline.model_validate(changed))
     assert list_questions(root) == [["x", "0"], ["5", "6", "7"], ["8"]]

@@ -73,7 +73,8 @@ def test_nothing_was_drawn_yet(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("nothing_is_loaded")
 def test_other_sections_are_not_this_commands(root: Path) -> None:
     result = call("value", root, "--set", "sample.temperature=.5", code=1)
-    assert "only the value section can be changed" in result.output
+    assert "only the value section" in result.output
+    assert "sample.temperature: 1.0 -> 0.5" in result.output
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,10 @@ def test_values_of_other_hunks_are_not_taken_over(root: Path) -> None:
     said = {"hunk_values": [{"start": 0, "end": 1}] * 9}
     with pytest.raises(InvalidDataError, match="other hunks"):
         prepare_repaired(trajectory, repair, tokenizer, pipeline.mask, said)
+
+
+def test_other_settings_are_refused_with_the_way_to_do_it_anew(root: Path) -> None:
+    call("value", root, "--set", "value.draws=1", "--set", "value.controls=false", "--no-masks")
+    result = call("value", root, "--set", "value.draws=2", code=1)
+    assert "value.draws: 1 -> 2" in result.output
+    assert "--redo value" in result.output
