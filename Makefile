@@ -153,9 +153,10 @@ trainers-env: $(WITH_DFGEN) ## Those of trainers-test
 trainers-test: $(BIN)/dfgen trainers-env ## Trainers train on stored answers, each in its environment
 	DFGEN_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -m trainers tests/trainers
 
-schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/demo.yaml again from the code
+schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/*.yaml again from the code
 	$(BIN)/python -m dfgen.config.schema
 	cp dfgen/demo/demo.yaml pipelines/demo.yaml
+	$(BIN)/python -c "from dfgen.config.recipes import copy_recipes; copy_recipes('pipelines')"
 
 check: lint types test ## Lint, types, generated files, documented commands, import arrows, tests
 

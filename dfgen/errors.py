@@ -28,21 +28,51 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def guess_name(wrong: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+def guess_name(wrong: str, known: Iterable[str]) -> str | None:
     """Return the name that was probably meant by a misspelt one, for "did you mean ...?".
+
+    Words that only share an ending are no slips of each other (`completion`, `solution`): what
+    counts is how many characters would have to be changed.
 
     Args:
         wrong: what was written.
         known: the names that there are.
-        likeness: of 0 (anything) to 1 (the same): how alike both must be at least, by `difflib`.
 
     Returns:
         None if no name is like it.
     """
-    import difflib
+    wrong = wrong.lower()
+    near = []
+    for name in known:
+        changes = count_changes(wrong, name.lower())
+        if 3 * changes <= max(len(wrong), len(name)) or _is_short_for(wrong, name.lower()):
+            near.append((changes, name))
+    return min(near)[1] if near else None
 
-    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=likeness)
-    return close[0] if close else None
+
+def _is_short_for(wrong: str, name: str) -> bool:
+    """Say whether a word is a name with letters left out, up to half of them (`img`, `image`)."""
+    letters = iter(name)
+    inside = all(letter in letters for letter in wrong)
+    return inside and len(wrong) > 1 and wrong[0] == name[0] and 2 * len(wrong) >= len(name)
+
+
+def count_changes(first: str, second: str) -> int:
+    """Count the characters to replace, insert, remove or exchange with the next one to make one
+    text of the other.
+
+    Optimal string alignment, in Python, because the environments of trainers have no library for
+    it and names are short.
+    """
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first):
+        last, before, row = before, row, [i + 1]
+        for j, b in enumerate(second):
+            row.append(min(before[j] + (a != b), before[j + 1] + 1, row[j] + 1))
+            if i and j and a == second[j - 1] and first[i - 1] == b:
+                row[-1] = min(row[-1], last[j - 1] + 1)
+    return row[-1]
 
 
 class DfgenError(Exception):

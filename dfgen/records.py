@@ -67,8 +67,7 @@ class Prompt(Record):
     precision: Int32 | None = None
     """Decimals to which the answer is stated; null: the source does not say."""
     source_id: str | None = None
-    """The row's own id in the source (`prompts.columns.id`), once in a run; null where no column is
-    named, and in imports and pairs, whose ids are those of answers."""
+    """The user's own id (`prompts.columns.id`), once in a run; null where none is named."""
 
 
 class VerdictInfo(BaseModel):

@@ -57,3 +57,17 @@ def read_json(file: Path, size: int) -> Any:
         return json.loads(content)
     except RecursionError:
         raise ValueError("its lists and objects stand too deep in each other") from None
+
+
+def open_for_arrow(file: Path) -> Any:
+    """Open a file that Arrow is to read: `pyarrow.parquet` takes what this returns.
+
+    Given a path, it would take `~` for a home, an address for a file system and a folder `a=b` for
+    a column, and refuse a name that is no UTF-8.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    import pyarrow as pa
+
+    return pa.OSFile(os.fsencode(file))

@@ -16,18 +16,19 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"arrow_types", "regular_files", "terminal_text"}
+GROUND |= {"arrow_types", "interrupts", "regular_files", "terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
     "terminal_text": set(),
+    "interrupts": set(),
     "dataset_names": set(),
     "regular_files": set(),
     "version": set(),
     "arrow_types": set(),
     "records": {"arrow_types", "errors"},
-    "config": {"records", "errors", "reasons", "version"},
+    "config": {"records", "errors", "reasons", "version", "terminal_text"},
     "tokens": {"errors", "demo"},
     "diff": {"records", "errors", "config", "tokens"},
     "grade": GROUND,
@@ -44,7 +45,7 @@ ARROWS = {
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "dataset_names", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "regular_files", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

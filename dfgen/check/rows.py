@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dfgen.check.finding import Finding, describe_error
+from dfgen.check.finding import Finding, Level, describe_error
 from dfgen.check.scope import Scope
 from dfgen.errors import DfgenError, RowError
 from dfgen.reasons import find_reason
@@ -25,7 +25,7 @@ def check_rows(scope: Scope) -> Iterator[Finding]:
         return
     section = scope.pipeline.kind.replace("sampled", "prompts").replace("imported", "imports")
     if rows.refused.total:
-        yield _judge(rows.refused, rows.read, section, scope)
+        yield _judge(rows.refused, rows.read, section)
     if "sample" not in scope.stages or not rows.prompts:
         return
     try:
@@ -33,19 +33,19 @@ def check_rows(scope: Scope) -> Iterator[Finding]:
     except DfgenError:  # a tokenizer that cannot be loaded has a finding of its own
         return
     if screened.total:
-        yield _judge(screened, len(rows.prompts), "policy", scope)
+        yield _judge(screened, len(rows.prompts), "policy")
 
 
-def _judge(refused: ReasonTally, read: int, section: str, scope: Scope) -> Finding:
-    allowed = scope.pipeline.max_reject_ratio
+def _judge(refused: ReasonTally, read: int, section: str) -> Finding:
+    """Rejects are data, and the rows after these may be others; not one good row is an error."""
     (code, _), *_ = refused.rows.most_common(1)
-    reason = find_reason(code)
-    what = f"{refused.total:,} of the first {read:,} rows would be rejected: {refused.describe()}."
-    if refused.total == read:
-        what = f"none of the first {read:,} rows became a prompt: {refused.describe()}."
+    reason, none = find_reason(code), refused.total == read
+    rows = f"none of the first {read:,} rows became a prompt"
+    if not none:
+        rows = f"{refused.total:,} of the first {read:,} rows would be rejected"
     hint = refused.explain() + (f" {reason.remedy}" if reason else "")
-    is_error = refused.total == read or refused.total > allowed * read
-    return Finding("error" if is_error else "warning", what, section, hint)
+    level: Level = "error" if none else "warning"
+    return Finding(level, f"{rows}: {refused.describe()}.", section, hint)
 
 
 def _screen(scope: Scope) -> ReasonTally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dfgen.config.engine import EngineConfig
 from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.stages.first_rows import FirstRows, read_first_rows
+from dfgen.stages.growth import has_read
 from dfgen.stages.work import is_wanted
 from dfgen.store.layout import MANIFEST, STAGES, Stage, list_inputs
 
@@ -52,6 +53,7 @@ class Scope:
         out: the run directory, there or not; None: nobody knows yet.
         network: whether servers and the Hub may be asked.
         first_rows: rows of the source to look at.
+        redone: stages of which something is set aside first, to be made anew.
     """
 
     def __init__(
@@ -62,11 +64,12 @@ class Scope:
         *,
         network: bool = True,
         first_rows: int = FIRST_ROWS,
+        redone: Collection[Stage] = (),
     ) -> None:
         self.pipeline = pipeline
         self.out = out
         self.network = network
-        self.stages = tuple(_list_open(pipeline, stages, self.run))
+        self.stages = tuple(_list_open(pipeline, stages, self.run, redone))
         self._first_rows = first_rows
 
     @cached_property
@@ -108,14 +111,17 @@ class Scope:
         return uses
 
 
-def _list_open(pipeline: Pipeline, stages: Sequence[Stage], run: Run | None) -> Iterator[Stage]:
+def _list_open(
+    pipeline: Pipeline, stages: Sequence[Stage], run: Run | None, redone: Collection[Stage]
+) -> Iterator[Stage]:
     """The stages that the pipeline has and that have something left to do."""
     fresh = run is None
     for stage in stages:
+        fresh = fresh or stage in redone
         if stage == REGRADE:
             yield stage
         elif stage == "prompts":
-            if run is None or run.manifest.get_stage("prompts").state != "done":
+            if fresh or run is None or not has_read(run, pipeline):
                 fresh = True
                 yield stage
         elif is_wanted(pipeline, stage) and (fresh or _is_open(run, stage)):

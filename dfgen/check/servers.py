@@ -61,7 +61,8 @@ def _judge(listing: Listing, use: EngineUse, *, needed: bool) -> Iterator[Findin
             where,
             f"Start it before the {use.stage} stage begins."
             if not needed
-            else "Start it, or mend the address; `--no-check` begins all the same.",
+            else "Start it, or mend the address or the proxy; the same command then begins. "
+            "`--no-check` begins at once.",
         )
     elif listing.fault is not None:
         yield Finding(

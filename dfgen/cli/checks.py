@@ -34,23 +34,36 @@ def _note_choice(context: click.Context, parameter: click.Parameter, value: bool
     context.meta[_UNCHECKED] = value
 
 
-def refuse_problems(pipeline: Pipeline, stages: Sequence[Stage], out: Path) -> None:
+def is_check_wanted() -> bool:
+    """Say whether the command that runs was not given `--no-check`."""
+    context = click.get_current_context(silent=True)
+    return context is None or not context.meta.get(_UNCHECKED)
+
+
+def refuse_problems(
+    pipeline: Pipeline, stages: Sequence[Stage], out: Path, redone: Sequence[Stage] = ()
+) -> None:
     """Look for what stands in the way of these stages, unless `--no-check` was given.
 
     Warnings are printed on stderr.
+
+    Args:
+        pipeline: the effective settings.
+        stages: to be run.
+        out: the run directory.
+        redone: stages of which something is set aside first (`--redo`).
 
     Raises:
         ConfigError: lists everything that stops the run, all at once.
         StorageError: the run directory cannot be read.
     """
-    context = click.get_current_context(silent=True)
-    if context is not None and context.meta.get(_UNCHECKED):
+    if not is_check_wanted():
         return
     from dfgen.check.checking import find_problems
     from dfgen.check.finding import list_errors, make_error
     from dfgen.check.scope import Scope
 
-    findings = find_problems(Scope(pipeline, stages, out))
+    findings = find_problems(Scope(pipeline, stages, out, redone=redone))
     print_findings([finding for finding in findings if finding.level == "warning"])
     errors = list_errors(findings)
     if errors:

@@ -1,33 +1,168 @@
-"""`--dry-run`: prints what a run would ask and cost."""
+"""`--dry-run`: prints what a run would ask, what it would cost, and what stands in its way."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.checks import is_check_wanted, print_findings
+
 if TYPE_CHECKING:
+    from dfgen.check.as_sent import Sent
+    from dfgen.check.scope import Scope
     from dfgen.config.pipeline import Pipeline
+    from dfgen.store.layout import Stage
+
+SHOWN = 2
+"""Requests of each kind that are shown."""
+
+FIRST_ROWS = 200
+"""Rows of the source on which the forecast stands."""
+
+_COLUMNS = {
+    "requests": "requests",
+    "prompt_tokens": "tokens read",
+    "image_tokens": "of pictures",
+    "completion_tokens": "tokens written",
+    "usd": "dollars",
+}
 
 
-def rehearse(pipeline: Pipeline, *, as_json: bool, run: Path | None = None) -> None:
-    """Print the first prompts and the estimate; no model or server is called.
+def rehearse(
+    pipeline: Pipeline, stages: Sequence[Stage], *, as_json: bool, run: Path | None = None
+) -> None:
+    """Print the first requests, the forecast and the findings; no model or server is called.
+
+    Leaves by SystemExit when something would stop the run.
 
     Args:
         pipeline: the effective settings.
+        stages: that would run.
         as_json: print JSON on stdout.
-        run: a run directory; if its trajectories are there, the repairs are estimated from them.
-    """
-    from dfgen.stages.estimate import estimate_run
+        run: a run directory; what is there is not done again.
 
-    found = estimate_run(pipeline, run)
+    Raises:
+        DfgenError: the source cannot be read, or none of its first rows became a prompt.
+    """
+    from dfgen.check.as_sent import show_prompts, show_repairs
+    from dfgen.check.checking import find_problems
+    from dfgen.check.finding import list_errors
+    from dfgen.check.forecast import forecast
+    from dfgen.check.scope import Scope
+    from dfgen.errors import InputError
+
+    scope = Scope(pipeline, stages, run, network=False, first_rows=FIRST_ROWS)
+    rows = scope.rows
+    if not rows.prompts and rows.read:
+        raise InputError(rows.explain(), hint=rows.refused.explain())
+    findings = find_problems(scope) if is_check_wanted() else []
+    prompts, repairs = show_prompts(scope, SHOWN), show_repairs(scope, SHOWN)
+    growth, grown = rehearse_growth(pipeline, run)
+    estimate = {"first_rows": _describe_rows(scope), **forecast(scope).to_json()}
     if as_json:
-        outcome = {"prompts": found.prompts, "estimate": found.figures}
+        outcome = {
+            "dry_run": True,
+            "prompts": [sent.to_json() for sent in prompts],
+            "repair_prompts": [sent.to_json() for sent in repairs],
+            "estimate": estimate,
+            "growth": growth,
+            "findings": [finding.to_json() for finding in findings],
+        }
         click.echo(json.dumps(outcome, ensure_ascii=False))
+    else:
+        _print_requests("The first prompts, as the policy gets them:", prompts)
+        _print_requests("The first requests to the repairer:", repairs)
+        _print_estimate(estimate)
+        for line in grown:
+            click.echo(line)
+        print_findings(findings)
+    if list_errors(findings):
+        raise SystemExit(1)
+
+
+def _describe_rows(scope: Scope) -> dict[str, Any]:
+    rows = scope.rows
+    images = [image for prompt in rows.prompts for image in prompt.images]
+    count = max(len(rows.prompts), 1)
+    return {
+        "read": rows.read,
+        "prompts": len(rows.prompts),
+        "rejects": rows.refused.total,
+        "reasons": dict(rows.refused.rows.most_common()),
+        "examples": {
+            code: {"row_id": row_id, "detail": detail}
+            for code, (row_id, detail) in rows.refused.examples.items()
+        },
+        "pictures_per_prompt": round(len(images) / count, 2),
+        "picture_bytes_per_prompt": sum(len(image.bytes) for image in images) // count,
+    }
+
+
+def _print_requests(title: str, requests: Sequence[Sent]) -> None:
+    if requests:
+        click.echo(title)
+    for sent in requests:
+        click.echo(f"{sent}\n")
+
+
+def _print_estimate(estimate: Mapping[str, Any]) -> None:
+    first = estimate["first_rows"]
+    known = estimate["source_rows"]
+    about = "" if estimate["source_rows_exact"] else "about "
+    of = (
+        "of a source whose size only reading it can tell"
+        if known is None
+        else (f"of {about}{known:,}, which would give {about}{estimate['prompts']:,} prompts")
+    )
+    click.echo(f"{first['read']:,} rows read {of}; {first['rejects']:,} rejected.")
+    for code, rows in first["reasons"].items():
+        example = first["examples"][code]
+        click.echo(f"  {rows:,} {code}, such as {example['row_id']}: {example['detail']}")
+    if not estimate["stages"]:
+        click.echo("Nothing is left to do.")
         return
-    for text in found.prompts:
-        click.echo(text + "\n")
-    for name, value in found.figures.items():
-        click.echo(f"{name:<28} {value}")
+    lines = [["", *_COLUMNS.values()]]
+    for name, work in {**estimate["stages"], "total": estimate["total"]}.items():
+        lines.append([name, *(_write_amount(work[column]) for column in _COLUMNS)])
+    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
+    for line in lines:
+        cells = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+        click.echo(f"{line[0]:<{widths[0]}}  " + "  ".join(cells))
+    click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")
+
+
+def _write_amount(amount: Mapping[str, float | None]) -> str:
+    least, most = amount["least"], amount["most"]
+    if least == most:
+        return f"{least:,}"
+    return f"{least:,} to {'?' if most is None else f'{most:,}'}"
+
+
+def rehearse_growth(
+    pipeline: Pipeline, root: Path | None
+) -> tuple[dict[str, int] | None, list[str]]:
+    """Say what would become of the prompts of a run, which takes a reading of the whole source.
+
+    Returns:
+        How many prompts are new, missing, ..., and the same in lines; None where there is no run
+        with prompts.
+
+    Raises:
+        RunMismatchError: the source has no prompt of the run.
+    """
+    from dfgen.stages.growth import describe_absent, preview
+    from dfgen.store.run import Run
+
+    config = pipeline.prompts or pipeline.imports
+    if config is None or root is None or not (root / "run.json").exists():
+        return None, []
+    run = Run.open_or_create(root, pipeline)
+    if not run.output("prompts").shards():
+        return None, []
+    found = preview(run, config)
+    said = f"{found.new:,} new prompts would be added to the {found.there:,} that are there"
+    return found.to_json(), [said, *describe_absent(run, found, config)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,13 @@ class LocalPath(click.Path):
                 param,
                 ctx,
             )
-        if "\0" in text:
+        try:
+            os.lstat(text)
+        except ValueError:
             self.fail(f"{text!r} holds a null character.", param, ctx)
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+                self.fail(
+                    f"no file can have the path {text[:60]!r}...: {error.strerror}.", param, ctx
+                )
         return super().convert(value, param, ctx)

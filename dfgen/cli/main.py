@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -36,8 +37,13 @@ COMMANDS = {
     "export": ("export", "Write a table that trainers load."),
     "publish": ("publish", "Put a run on the Hub, checked and verified."),
     "config": ("config", "Show, check or start a pipeline file."),
+    "completion": ("completion", "Print the completion script of a shell."),
     "demo": ("demo", "The whole job on drawn pictures with two small models."),
 }
+
+
+COMPLETION = "_DFGEN_COMPLETE"
+"""Environment variable by which a shell asks for completions (`dfgen completion`)."""
 
 
 class LazyGroup(click.Group):
@@ -76,6 +82,8 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """As click does; whatever is printed meanwhile is shown and not obeyed."""
+        if COMPLETION in os.environ:  # the shell asks, in bytes, for names that stand in the code
+            return super().main(*args, **kwargs)
         with make_output_safe():
             return super().main(*args, **kwargs)
 

@@ -18,7 +18,7 @@ def print_estimate(run: Run, figures: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(map(len, figures)) + 2
     for name, value in figures.items():
-        click.echo(f"{name:<{width}}{value:,}")
+        click.echo(f"{name.replace('_', ' '):<{width}}{value:,}")
     click.echo("Nothing was written.")
 
 

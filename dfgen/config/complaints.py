@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel, ValidationError
 
+from dfgen.config.hiding import hide_secrets
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import guess_name
 
@@ -23,12 +25,29 @@ def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> 
             lines.append(f"{name} is not a field{_suggest(path[-1], section)}.")
         elif item["type"] == "missing":
             lines.append(f"{name} is missing; it has no default.")
+        elif item["type"] in ("union_tag_invalid", "literal_error"):
+            lines.append(_explain_choice(name, item))
         elif item["type"] == "value_error":  # raised by our own validators, in whole sentences
             lines.append(": ".join(filter(None, [name, str(item["ctx"]["error"])])) + ".")
         else:
-            lines.append(f"{name}: {item['msg']} (it is {item['input']!r:.80}).")
+            given = hide_secrets(item["input"], path[-1] if path else "")
+            lines.append(f"{name}: {item['msg']} (it is {given!r:.80}).")
     rest = error.error_count() - len(lines)
     return "\n".join(lines) + (f"\n... and {rest} more." if rest > 0 else "")
+
+
+def _explain_choice(name: str, item: Mapping[str, Any]) -> str:
+    """A value that is none of those there are; an engine's name is a field of its section."""
+    context = item["ctx"]
+    if item["type"] == "union_tag_invalid":
+        name = f"{name}.{str(context['discriminator']).strip(chr(39))}"
+        wrong, listed = str(context["tag"]), str(context["expected_tags"])
+    else:
+        wrong, listed = str(item["input"]), str(context["expected"])
+    known = re.findall(r"'([^']*)'", listed)
+    meant = guess_name(wrong, known)
+    guess = f"; did you mean {meant!r}?" if meant else ""
+    return f"{name} cannot be {wrong[:80]!r}{guess} (there are: {', '.join(known) or listed})."
 
 
 def _suggest(key: str, section: type[BaseModel] | None) -> str:

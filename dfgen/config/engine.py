@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_serializer
 
+from dfgen.config.hiding import hide_secrets
 from dfgen.config.section import Section
 from dfgen.config.vllm import VllmConfig
 
@@ -37,17 +37,16 @@ class TransformersConfig(Section):
     processor_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to the processor when it is loaded (`min_pixels`, `max_pixels`, ...)."""
 
+    @field_serializer("processor_args", when_used="json")
+    def _hide_secrets(self, value: Any) -> Any:
+        return hide_secrets(value)
+
 
 class Price(Section):
     """What a server charges, in US dollars per million tokens."""
 
     prompt: float = Field(default=0.0, ge=0)
     completion: float = Field(default=0.0, ge=0)
-
-
-def _drop_login(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class OpenAIConfig(Section):
@@ -89,12 +88,10 @@ class OpenAIConfig(Section):
     """Further fields of the request, as the server understands them; they win over dfgen's own, and
     null takes a field out (`max_tokens: null` with `max_completion_tokens: 2048`)."""
 
-    @field_serializer("base_url", when_used="json")
-    def _hide_login(self, value: str | list[str] | None) -> str | list[str] | None:
+    @field_serializer("base_url", "extra_body", when_used="json")
+    def _hide_secrets(self, value: Any) -> Any:
         """Manifests and `config show` hold no password: a run directory is passed on."""
-        if isinstance(value, list):
-            return [_drop_login(url) for url in value]
-        return None if value is None else _drop_login(value)
+        return hide_secrets(value)
 
 
 EngineConfig = Annotated[

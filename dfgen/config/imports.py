@@ -42,5 +42,8 @@ class ImportConfig(SourceConfig):
     """Name of the model that wrote the answers, for rows that name none."""
     tokenizer: str
     """Directory or Hub id of the tokenizer that encodes the answers: the trained policy's."""
+    missing: Literal["keep", "drop"] | None = None
+    """What becomes of prompts of a run that the source no longer has, or has with other answers;
+    see `prompts.missing`. More answers to a prompt are other answers."""
     shard_size: int = Field(default=256, gt=0)
     """Prompts per shard file."""

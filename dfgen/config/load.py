@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from dfgen.config.complaints import explain_errors
 from dfgen.config.pipeline import Pipeline
+from dfgen.config.places import find_beside
 from dfgen.config.section import list_sections
 from dfgen.config.yaml_text import parse_yaml
 from dfgen.errors import ConfigError
@@ -34,7 +35,8 @@ def load_pipeline(
     """Read, complete and check a pipeline file.
 
     Args:
-        path: the YAML file.
+        path: the YAML file. Relative paths of data in it are looked for beside it first, those of
+            overrides in the current folder (`dfgen.config.places`).
         overrides: `a.b=value` strings; the value is read as YAML (`[1, 2]`, `true`, `null`).
         environ: environment; `DFGEN_SET_REPAIR__MAX_EDIT_RATIO=0.3` sets
             `repair.max_edit_ratio`. Defaults to the process's own.
@@ -43,6 +45,7 @@ def load_pipeline(
         ConfigError: names the file, the field and, for a misspelt key, the likely one.
     """
     tree = _read_yaml(path)
+    find_beside(tree, path.parent)
     for dotted, value in _read_environment(os.environ if environ is None else environ):
         _assign(tree, dotted, value)
     _override(tree, overrides)
@@ -124,7 +127,12 @@ def make_pairs_pipeline(
             raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
         columns[field] = column
     source = _guess_source(path)
-    pairs = {"source": source, "path": str(path), "columns": columns, "tokenizer": tokenizer}
+    pairs = {
+        "source": source,
+        "path": _name_literally(path),
+        "columns": columns,
+        "tokenizer": tokenizer,
+    }
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
@@ -144,8 +152,13 @@ def make_retokenize_pipeline(path: Path, tokenizer: str) -> Pipeline:
         tokenizer: directory or Hub id of the new one.
     """
     return check_pipeline(
-        {"retokenize": {"path": str(path), "tokenizer": tokenizer}}, "the options"
+        {"retokenize": {"path": _name_literally(path), "tokenizer": tokenizer}}, "the options"
     )
+
+
+def _name_literally(path: Path) -> str:
+    # A path of the command line means what it says, in a pipeline file `~` is somebody's home.
+    return str(path.absolute() if str(path).startswith("~") else path)
 
 
 def check_pipeline(tree: Mapping[str, Any], origin: str) -> Pipeline:

@@ -61,8 +61,9 @@ class ImageLimits(Section):
     max_aspect: float = Field(default=200.0, ge=1)
     """Longer side / shorter side, at most. Qwen's processors refuse more than 200, and some servers
     end when they do."""
-    min_per_prompt: int = Field(default=1, ge=0)
-    """Pictures in one prompt of a source that has a picture column; 0 keeps rows without any."""
+    min_per_prompt: int = Field(default=0, ge=0)
+    """Pictures in one prompt of a source that has a picture column. 0: a question of text alone is
+    none the worse; 1 rejects it."""
     max_per_prompt: int = Field(default=16, ge=0)
     """Pictures in one prompt."""
     stay_inside: bool | None = None
@@ -96,7 +97,7 @@ class SourceConfig(Section):
     images: ImageLimits = ImageLimits()
     limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
-    max_row_bytes: int = Field(default=64_000_000, gt=0)
+    max_row_bytes: int = Field(default=32_000_000, gt=0)
     """Length of one line of a JSONL or CSV file; a longer line of JSONL is rejected unread, one of
     CSV ends the reading. Reading a line takes up to 30 times its length of memory."""
 
@@ -131,8 +132,8 @@ class PromptsConfig(SourceConfig):
     """What becomes of prompts of a run that its source no longer has, or has with another solution,
     metadata, answer type or precision. keep: they stay, with all that was made of them. drop: they
     and all that was made of them are removed, and what the source has in their place is added.
-    Unset: keep, and a source that has no prompt of the run at all is refused. Prompts that
-    `limit` leaves unread are always kept."""
+    Unset: keep. A source that has no prompt of the run at all is refused unless `keep` is set.
+    Prompts that `limit` leaves unread are always kept."""
     count: int = Field(default=200, gt=0)
     """Number of scenes (source: demo only)."""
     seed: int = Field(default=0, ge=0)

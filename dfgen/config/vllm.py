@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
+from dfgen.config.hiding import hide_secrets
 from dfgen.config.section import Section
 
 
@@ -50,3 +51,7 @@ class VllmConfig(Section):
     engine_args: dict[str, Any] = Field(default_factory=dict)
     """Any further argument of vLLM's `EngineArgs`, by its Python name (`block_size: 16`). Counts as
     changing results. On a CPU none is taken by which vLLM would read a prompt in parts."""
+
+    @field_serializer("processor_args", "engine_args", when_used="json")
+    def _hide_secrets(self, value: Any) -> Any:
+        return hide_secrets(value)

@@ -113,6 +113,8 @@ class _Loader(yaml.SafeLoader):
                 node.start_mark,
             )
         try:
+            if isinstance(node, yaml.ScalarNode):
+                node.value.encode()  # half of a surrogate pair can be written, and kept nowhere
             return super().construct_object(node, deep)
         except (yaml.YAMLError, MemoryError):
             raise

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, Protocol, cast
 
 from dfgen.config.sample import Decoding
@@ -39,7 +40,9 @@ __all__ = [
     "ScoreResult",
     "ScoringEngine",
     "Usage",
+    "as_utf8",
     "derive_seed",
+    "is_logprob",
     "require_continuing",
     "require_scoring",
 ]
@@ -195,6 +198,7 @@ class Result:
             temperature and truncation), one per token id; None where not given.
         finish_reason: `stop`, `length`, `content_filter`, or `error` together with `failure`.
         stop_reason: the stop string or token that ended it, if it was not the end of sequence.
+        reasoning: what a server has set apart from the text as reasoning; `token_ids` hold both.
     """
 
     key: str
@@ -205,6 +209,7 @@ class Result:
     stop_reason: str | None = None
     usage: Usage = Usage()
     failure: Failure | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +237,23 @@ class ScoreResult:
     failure: Failure | None = None
     tempered: Sequence[float] | None = None
     contrast_kl: Sequence[float] | None = None
+
+
+LARGEST_FLOAT32 = 3.4028234663852886e38
+LOGPROB_ABOVE_ZERO = 1e-3
+"""How far a logprob may be above 0: rounding in half precision can put it there."""
+
+
+def is_logprob(value: Any) -> bool:
+    """Say whether a value is a logprob that a column of float32 holds: finite and not above 0."""
+    # A boolean is an int to Python. Comparisons with NaN are false.
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and -LARGEST_FLOAT32 <= value <= LOGPROB_ABOVE_ZERO
+
+
+def as_utf8(text: str) -> str:
+    """Replace lone surrogates, which JSON can spell and files, which are UTF-8, cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 PREFIX_IDS = "prefix_ids"

@@ -10,19 +10,29 @@ import importlib
 from typing import assert_never
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig, TransformersConfig
+from dfgen.config.hiding import HIDDEN, list_hidden
 from dfgen.config.vllm import VllmConfig
 from dfgen.demo import resolve_model
 from dfgen.engines.base import Engine
-from dfgen.errors import MissingExtraError
+from dfgen.errors import ConfigError, MissingExtraError
 
 
 def load_engine(config: EngineConfig) -> Engine:
     """Build the engine that a section describes, its model loaded and checked.
 
     Raises:
+        ConfigError: a secret is missing that a run was not told to keep.
         EngineError: the model or the server's settings cannot be used.
         MissingExtraError: the engine's optional packages are not installed.
     """
+    hidden = list(list_hidden(config.model_dump()))
+    if hidden:
+        raise ConfigError(
+            f"{hidden[0]} is {HIDDEN}: secrets are not kept with a run.",
+            where=f"the {config.engine} engine of {config.model}",
+            hint="Give it again: in the file of --pipeline, or with --set; keys of servers belong "
+            "into the environment (`api_key_env`).",
+        )
     if isinstance(config, TransformersConfig):
         require_module("torch", extra="local")
         from dfgen.engines.transformers.engine import TransformersEngine

@@ -66,6 +66,7 @@ def export_tables(
     settled = [settle_choices(table, choices or Choices()) for table in chosen]
     for table in chosen:
         check_sources(finished, table)
+    _check_outside(out, run.root)
     _check_vacant(out, names, run.manifest.created)
     refuse_damage(finished, find_damage(finished.run))
     lost = count_without_prompt(finished)
@@ -132,6 +133,16 @@ def _write_table(
             for file in files
         ],
     )
+
+
+def _check_outside(out: Path, root: Path) -> None:
+    """Whoever copies, validates or deletes a run means its own files."""
+    if out.resolve().is_relative_to(root.resolve()):
+        raise StorageError(
+            "this directory is the run itself, or in it, and an export stands on its own.",
+            where=str(out),
+            hint=f"Choose one beside it, such as {root.with_name(f'{root.name}-export')}.",
+        )
 
 
 def _check_vacant(out: Path, names: Sequence[str], run_created: str) -> None:

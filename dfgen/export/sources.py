@@ -13,6 +13,7 @@ from dfgen.export.columns import RENAMED, merge_chunks
 from dfgen.export.manifest import read_dataset_manifest
 from dfgen.export.tables import TRAJECTORIES
 from dfgen.export.tables.table import ExportTable
+from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +115,7 @@ def open_files(paths: Sequence[Path], table: ExportTable) -> Source:
     hashes = set()
     for path in paths:
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            metadata = pq.read_schema(open_for_arrow(path)).metadata or {}
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
         _check_kind(metadata, table, str(path))
@@ -125,7 +126,7 @@ def open_files(paths: Sequence[Path], table: ExportTable) -> Source:
             where=", ".join(map(str, paths[:_LISTED])),
             hint="Load them one at a time; `dfgen retokenize` brings masks to one tokenizer.",
         )
-    count = sum(int(pq.read_metadata(path).num_rows) for path in paths)
+    count = sum(int(pq.read_metadata(open_for_arrow(path)).num_rows) for path in paths)
     files: list[Callable[[], Path]] = [
         lambda path=path: path  # type: ignore[misc]
         for path in paths
@@ -154,7 +155,7 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(open_for_arrow(path), page_checksum_verification=True) as file:
             _check_kind(file.schema_arrow.metadata or {}, table, str(path))
             wanted: list[str] | None
             raw = _is_raw(file.schema_arrow.metadata or {})

@@ -204,7 +204,10 @@ def _write_file(path: Path, groups: Iterator[pa.Table], schema: pa.Schema) -> in
     import pyarrow.parquet as pq
 
     rows = 0
-    with pq.ParquetWriter(path, schema, **list_writer_options(schema)) as writer:
+    with (
+        path.open("wb") as sink,
+        pq.ParquetWriter(sink, schema, **list_writer_options(schema)) as writer,
+    ):
         for table in groups:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             rows += table.num_rows

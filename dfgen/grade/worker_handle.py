@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.errors import DfgenError
 from dfgen.grade.worker import READY, WorkerSetup
+from dfgen.interrupts import shield_children
 
 if TYPE_CHECKING:
     from dfgen.grade.verdict import GradeItem
@@ -37,7 +38,7 @@ class WorkerHandle:
     def __init__(self, setup: WorkerSetup, start_timeout_s: float, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, shield_children():
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)],
                 stdin=subprocess.DEVNULL,

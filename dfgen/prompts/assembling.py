@@ -95,14 +95,20 @@ class PromptAssembler:
 
     def _check_count(self, cells: list[object], has_column: bool, text: str) -> None:
         least = self._config.images.min_per_prompt
-        if len(cells) >= least or not (has_column or has_placeholder(text)):
-            return
-        raise RowError(
-            "image_missing",
-            f"the row has {len(cells)} pictures, fewer than images.min_per_prompt = {least}; name"
-            " the picture column in columns.images, or set the limit to 0 to keep rows of text",
-            {"images": len(cells)},
-        )
+        if not cells and not has_column and has_placeholder(text):
+            raise RowError(
+                "image_missing",
+                "the question has a placeholder for a picture, and the row has none; name the"
+                " picture column in columns.images",
+                {"images": 0},
+            )
+        if len(cells) < least and has_column:
+            raise RowError(
+                "image_missing",
+                f"the row has {len(cells)} pictures, fewer than images.min_per_prompt = {least};"
+                " set the limit to 0 to keep rows of text",
+                {"images": len(cells)},
+            )
 
     def _read_answer_type(self, row: SourceRow) -> str:
         cell = get_value(row.values, self._columns.answer_type)

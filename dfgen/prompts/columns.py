@@ -107,7 +107,7 @@ def check_columns(config: SourceConfig, available: Iterable[str], where: str) ->
 
 def explain_missing_column(name: str, field: str, available: list[str], where: str) -> InputError:
     """Return the error for a column that is not there."""
-    meant = guess_name(name, available, likeness=0.5)
+    meant = guess_name(name, available)
     shown = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
     guess = f" Did you mean {meant!r}?" if meant else ""
     return InputError(

@@ -10,6 +10,7 @@ from dfgen.errors import InputError
 from dfgen.prompts.files import find_files
 from dfgen.prompts.folder import find_metadata
 from dfgen.prompts.sources import ENDINGS
+from dfgen.regular_files import open_for_arrow
 
 _COUNTED = 32 << 20
 """Bytes of text files that are read to count their lines; of larger ones the rest is estimated."""
@@ -61,7 +62,7 @@ def _read_footer(file: Path) -> int:
     import pyarrow.parquet as pq
 
     try:
-        return int(pq.read_metadata(file).num_rows)
+        return int(pq.read_metadata(open_for_arrow(file)).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"the file cannot be read: {error}", where=str(file)) from error
 

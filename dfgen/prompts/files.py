@@ -56,9 +56,17 @@ def _expand(part: str, endings: Sequence[str]) -> list[Path]:
         matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
         files = [file for file in matches if file.is_file()]
         if not files:
-            raise InputError("no file matches this pattern.", where=part)
+            raise InputError("no file matches this pattern.", where=part, hint=_say_places(path))
         return files
-    raise InputError("there is no such file.", where=part, hint=_suggest(path))
+    hint = " ".join(filter(None, [_suggest(path), _say_places(path)]))
+    raise InputError("there is no such file.", where=part, hint=hint)
+
+
+def _say_places(path: Path) -> str:
+    """Where a relative path of a pipeline file was looked for; see `dfgen.config.places`."""
+    if path.is_absolute():
+        return ""
+    return f"Looked for beside the pipeline file, then in the current folder, {Path.cwd()}."
 
 
 def _suggest(path: Path) -> str:

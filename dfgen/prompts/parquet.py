@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
 from dfgen.prompts.columns import NAMED_LEVELS, check_columns
 from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
+from dfgen.regular_files import open_for_arrow
 
 ENDINGS = (".parquet",)
 
@@ -34,7 +36,7 @@ def _check_file(file: Path, config: SourceConfig) -> list[str]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(file)
+        schema = pq.read_schema(open_for_arrow(file))
     except (OSError, pa.ArrowException) as error:
         raise explain_unreadable_file(file, error) from error
     return check_columns(config, _list_names(schema), str(file))
@@ -57,7 +59,7 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
 
     number = 0
     try:
-        with pq.ParquetFile(file, memory_map=True) as table:
+        with pq.ParquetFile(pa.memory_map(os.fsencode(file))) as table:
             for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 for values in to_rows(batch):
                     if isinstance(values, str):

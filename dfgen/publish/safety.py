@@ -6,7 +6,6 @@ file, manifest, card, and every picture.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections import Counter
@@ -16,36 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import UnsafeDataError
+from dfgen.publish.patterns import PATTERNS
+from dfgen.publish.positions import has_gps
 from dfgen.publish.release import Release
+from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PATTERNS: dict[str, str] = {
-    "hf-token": r"\bhf_[A-Za-z0-9]{30,}",
-    "api-key": r"\bsk-[A-Za-z0-9_-]{20,}",
-    "github-token": r"\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{40,}",
-    "gitlab-token": r"\bglpat-[A-Za-z0-9_-]{20,}",
-    "aws-key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "google-key": r"\bAIza[0-9A-Za-z_-]{35}",
-    "slack-token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
-    "private-key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
-    "json-web-token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
-    "bearer-token": r"(?i:authorization:? *bearer +[a-z0-9._~+/-]{16,})",
-    "url-password": r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"]+:[^\s/@\"]+@",
-    # A folder that people and machines have, after a character that can stand before a path.
-    "local-path": (
-        r"(?:^|[\s\"'`=(,:\[{<>|])"
-        r"(?:/(?:home|Users|root|mnt|media|tmp|private|scratch|workspace|work|srv|nfs|gpfs|lustre"
-        r"|data[0-9]?|export|storage|Volumes|content/drive|kaggle|dbfs)/[^\s\"'`,;:)\]}<>|]+"
-        r"|[A-Za-z]:\\{1,2}[A-Za-z0-9._-]+\\{1,2}[^\s\"']+"
-        r"|file:///?[^\s\"']+)"
-    ),
-}
-"""Name of the check (what `--allow` takes) and what it looks for.
-
-Written for RE2 (Arrow's engine) and Python's `re` alike: no look-around, no back references.
-"""
 
 OWN_SECRET = "own-secret"
 _SECRET_NAMES = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY)", re.IGNORECASE)
@@ -59,13 +35,6 @@ CHECKS = (*PATTERNS, OWN_SECRET, GPS, NO_LICENSE, UNFINISHED, FOREIGN_REPO)
 """What `--allow` takes."""
 
 SHOWN = 12
-
-# Where EXIF begins in JPEG, PNG, WebP and TIFF, and the spelling of old PNG writers.
-_EXIF_SIGNS = (b"Exif", b"eXIf", b"EXIF", b"Raw profile type")
-_TIFF_SIGNS = (b"II*\0", b"MM\0*")
-_XMP_GPS = b"GPSLatitude"
-_GPS_IFD = 0x8825
-_LATITUDE, _LONGITUDE = 2, 4
 
 
 @dataclass(frozen=True)
@@ -168,7 +137,7 @@ class Scanner:
         """Look through every string, picture and metadata entry of a file."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(open_for_arrow(path)) as file:
             for key, value in (file.schema_arrow.metadata or {}).items():
                 self.scan_text(value.decode(errors="replace"), f"{name} metadata", key.decode())
             for batch in file.iter_batches(512):
@@ -247,23 +216,3 @@ def mask_secret(text: str) -> str:
     """Enough of a finding to know it again, not enough to use it."""
     shown = text.strip()
     return f"{shown[:6]}…" if len(shown) > 8 else "…"
-
-
-def has_gps(data: bytes) -> bool:
-    """Look for a position in the EXIF or XMP data of an encoded picture.
-
-    Most pictures have neither and are answered from their bytes alone. EXIF that cannot be read
-    counts as having one: it is published as it is, and another reader may read it.
-    """
-    if _XMP_GPS in data:
-        return True
-    if not data.startswith(_TIFF_SIGNS) and not any(sign in data for sign in _EXIF_SIGNS):
-        return False
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(io.BytesIO(data)) as picture:
-            position = picture.getexif().get_ifd(_GPS_IFD)
-    except Exception:  # Pillow raises anything on damaged EXIF data
-        return True
-    return _LATITUDE in position or _LONGITUDE in position

@@ -109,6 +109,25 @@ REASONS: tuple[Reason, ...] = (
         "Update the server; dfgen does not guess which token a logprob belongs to.",
     ),
     Reason(
+        "logprobs_invalid",
+        (*SAMPLE, *SCORE),
+        "A logprob is not finite, above 0, or no number.",
+        "Look at the model's weights and number format: NaN and infinity come from an overflow.",
+    ),
+    Reason(
+        "ids_mismatch",
+        SAMPLE,
+        "The server's text is not what its token ids stand for.",
+        "Name the tokenizer of the served model in `policy.tokenizer`, or update the server.",
+    ),
+    Reason(
+        "reasoning_apart",
+        SAMPLE,
+        "The server set a part of the answer apart as reasoning, and gave no token ids: its text "
+        "is not what was sampled.",
+        "Start the server without a reasoning parser, or with token ids (`return_token_ids`).",
+    ),
+    Reason(
         "token_out_of_vocabulary",
         (*ENGINES, *MASK),
         "A token id is beyond the tokenizer's vocabulary.",

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from dfgen.report.samples import Sample
 
 SNIPPET = 40
+LONGEST_TEXT = 20_000
+"""Characters of one text on the page; of answers see `dfgen.report.view`."""
 
 
 def describe_prompt(sample: Sample) -> dict[str, Any]:
     """Describe a question; `pictures` is left to be filled."""
     prompt = sample.prompt
     return {
-        "question": prompt["question"],
-        "answer": prompt["answer"],
-        "choices": prompt.get("choices", []),
+        "question": _cut(prompt["question"]),
+        "answer": _cut(prompt["answer"]),
+        "choices": [_cut(choice) for choice in prompt.get("choices", [])],
         "source": prompt.get("source", ""),
         "pictures": [],
         "group": sorted([index, is_right(reward)] for index, reward in sample.group.items()),
@@ -85,7 +87,7 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
         },
         "reject": None
         if sample.reject is None
-        else {"reason": sample.reject["reason"], "detail": sample.reject["detail"]},
+        else {"reason": sample.reject["reason"], "detail": _cut(sample.reject["detail"])},
         "attempts": [_describe_attempt(attempt) for attempt in sample.attempts],
     }
 
@@ -113,6 +115,8 @@ def _describe_step(step: Step) -> dict[str, Any]:
     return {
         "role": step.role,
         "first": step.tokens[0].index if step.tokens else 0,
+        # Of a long answer some tokens are left out; then the numbers of the others have gaps.
+        **({} if _is_gapless(step) else {"places": [token.index for token in step.tokens]}),
         "tokens": [token.text for token in step.tokens],
         "ops": "".join(str(token.op) for token in step.tokens),
         "mask": "".join("01"[token.masked] for token in step.tokens),
@@ -127,12 +131,16 @@ def _describe_step(step: Step) -> dict[str, Any]:
     }
 
 
+def _is_gapless(step: Step) -> bool:
+    return not step.tokens or (step.tokens[-1].index - step.tokens[0].index + 1 == len(step.tokens))
+
+
 def _describe_hunk(hunk: dict[str, Any]) -> dict[str, Any]:
     return {
         "kind": hunk["kind"],
         "step": hunk["wrong_step"],
-        "wrong": hunk["wrong_text"],
-        "right": hunk["right_text"],
+        "wrong": _cut(hunk["wrong_text"]),
+        "right": _cut(hunk["right_text"]),
         "inMask": hunk["in_mask"],
         "role": hunk.get("role"),
         "reason": hunk.get("reason"),
@@ -145,8 +153,8 @@ def _describe_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
     return {
         "accepted": attempt["accepted"],
         "reason": attempt["reason"],
-        "detail": attempt["detail"],
-        "text": attempt["text"],
+        "detail": _cut(attempt["detail"]),
+        "text": _cut(attempt["text"]),
         "finish": attempt["finish_reason"],
         "read": attempt["prompt_tokens"],
         "written": attempt["completion_tokens"],
@@ -162,7 +170,16 @@ def name_model(model: str) -> str:
 
 def _describe_verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | None:
     names = ("correct", "extracted", "expected", "grader", "method", "detail")
-    return None if verdict is None else {name: verdict[name] for name in names}
+    if verdict is None:
+        return None
+    values = ((name, verdict[name]) for name in names)
+    return {name: _cut(value) if isinstance(value, str) else value for name, value in values}
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more characters)"
 
 
 def _clip(text: str) -> str:

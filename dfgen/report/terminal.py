@@ -17,7 +17,7 @@ from dfgen.report.marking import GAP
 from dfgen.report.samples import gather_samples
 from dfgen.report.selecting import iter_rejects, select_first, select_own, select_row
 from dfgen.report.stats_table import tabulate_counts
-from dfgen.report.trajectory import SampleView
+from dfgen.report.trajectory import LONGEST_TEXT, SampleView
 from dfgen.terminal_text import show_text
 
 if TYPE_CHECKING:
@@ -158,5 +158,7 @@ def _tabulate_rejects(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         own = [row["source_id"] or ""] if named else []
         cells = (row["row_id"], *own, row["detail"])
-        table.add_row(row["stage"], row["reason"], *(Text(show_text(cell)) for cell in cells))
+        table.add_row(
+            row["stage"], row["reason"], *(Text(show_text(cell, LONGEST_TEXT)) for cell in cells)
+        )
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 # Below this both sides stand under each other.
 WIDE = 100
 PICTURE_COLUMNS = 28
+LONGEST = 1500
+"""Tokens of an answer that are drawn at most: some hundred lines."""
+LONGEST_TEXT = 4000
+"""Characters shown of a question, a choice, an answer or a detail."""
+MOST_ROWS = 200
+"""Edits and choices that are listed."""
 
 SOURCES = {
     "repair": ("wrong, repaired", "red"),
@@ -47,7 +54,7 @@ class SampleView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the trajectory out for the console's width and colours."""
         sample = self.sample
-        view = build_view(sample.mask)
+        view = build_view(sample.mask, LONGEST)
         marker = Marker(plain=console.color_system is None)
         yield Rule(self._write_title(), align="left", style="dim")
         question = self._write_question()
@@ -91,13 +98,15 @@ class SampleView:
 
     def _write_question(self) -> Text:
         prompt = self.sample.prompt
-        text = Text(show_text(prompt["question"]), style="bold")
-        for number, choice in enumerate(prompt.get("choices") or ()):
-            text.append(f"\n  {chr(65 + number)}  {show_text(choice)}", style="not bold")
+        text = Text(show_text(prompt["question"], LONGEST_TEXT), style="bold")
+        for number, choice in enumerate((prompt.get("choices") or ())[:MOST_ROWS]):
+            text.append(
+                f"\n  {chr(65 + number)}  {show_text(choice, LONGEST_TEXT)}", style="not bold"
+            )
         if prompt["answer"]:
             text.append("\n" if text else "", style="not bold dim")
             text.append("reference answer: ", style="not bold dim")
-            text.append(show_text(prompt["answer"]))
+            text.append(show_text(prompt["answer"], LONGEST_TEXT))
         return text
 
     def _draw_picture(self, console: Console) -> Text | None:
@@ -170,9 +179,11 @@ class SampleView:
         yield " · ".join(facts)
         if sample.verdict is not None:
             verdict = sample.verdict
-            yield show_text(f"grader {verdict['grader']}, {verdict['method']}: {verdict['detail']}")
+            said = f"grader {verdict['grader']}, {verdict['method']}: {verdict['detail']}"
+            yield show_text(said, LONGEST_TEXT)
         if sample.reject is not None:
-            yield show_text(f"no repair: {sample.reject['reason']}, {sample.reject['detail']}")
+            said = f"no repair: {sample.reject['reason']}, {sample.reject['detail']}"
+            yield show_text(said, LONGEST_TEXT)
 
     def _tabulate_hunks(self, view: View) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
@@ -182,7 +193,7 @@ class SampleView:
         told = any(errors)
         for name in [*names, *(["error of"] if told else []), *(["reason"] if reasons else [])]:
             table.add_column(name)
-        for hunk, error in zip(view.hunks, errors, strict=True):
+        for hunk, error in islice(zip(view.hunks, errors, strict=True), MOST_ROWS):
             table.add_row(
                 str(hunk["wrong_step"] + 1),
                 _quote(hunk["wrong_text"], "red"),
@@ -191,7 +202,7 @@ class SampleView:
                 hunk.get("role") or "",
                 "yes" if hunk["in_mask"] else "no",
                 *([error or ""] if told else []),
-                *([Text(show_text(hunk.get("reason") or ""))] if reasons else []),
+                *([Text(show_text(hunk.get("reason") or "", LONGEST_TEXT))] if reasons else []),
             )
         return table
 
@@ -202,7 +213,7 @@ class SampleView:
                 text.append("✓ accepted", style="green")
             else:
                 text.append(f"✗ {attempt['reason']}", style="red")
-                text.append(f" {show_text(attempt['detail'])}")
+                text.append(f" {show_text(attempt['detail'], LONGEST_TEXT)}")
             text.append(_write_price(attempt), style="dim")
             yield text
 
@@ -211,7 +222,7 @@ def _write_head(side: str, right: bool, said: str | None) -> Text:
     text = Text(side, style="bold")
     text.append(" ✓ right" if right else " ✗ wrong", style="green" if right else "red")
     if said is not None:
-        text.append(f" · {show_text(said)}", style="not bold dim")
+        text.append(f" · {show_text(said, LONGEST_TEXT)}", style="not bold dim")
     return text
 
 
@@ -223,5 +234,5 @@ def _write_price(attempt: Mapping[str, Any]) -> str:
 def _quote(text: str, style: str) -> Text:
     if not text:
         return Text("nothing", style="dim italic")
-    shown = show_text(text).replace("\n", "⏎")
+    shown = show_text(text, LONGEST_TEXT).replace("\n", "⏎")
     return Text(shown if shown.strip() else shown.replace(" ", "␣"), style=style)

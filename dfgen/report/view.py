@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dfgen.report.shortening import shorten
+
 EQUAL = 0
 
 
@@ -67,25 +69,29 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A trajectory laid out for reading; `hunks` as stored in the mask row."""
+    """A trajectory laid out for reading.
+
+    Attributes:
+        hunks: as stored in the mask row.
+        length: T: how many tokens the completion has, special ones included.
+        masked: how many of them carry gradient.
+    """
 
     steps: tuple[Step, ...]
     hunks: tuple[dict[str, Any], ...]
-
-    @property
-    def length(self) -> int:
-        """T: how many tokens the completion has, special ones included."""
-        return sum(len(step.tokens) for step in self.steps)
-
-    @property
-    def masked(self) -> int:
-        """How many tokens carry gradient."""
-        return sum(token.masked for step in self.steps for token in step.tokens)
+    length: int
+    masked: int
 
 
-def build_view(row: Mapping[str, Any]) -> View:
-    """Lay out a row of the masks table."""
-    hunks: list[dict[str, Any]] = json.loads(row["hunks"]) if row["hunks"] else []
+LONGEST = 4000
+"""Tokens of an answer that are laid out at most; of a longer one, what stands around its edits."""
+
+
+def build_view(whole: Mapping[str, Any], budget: int = LONGEST) -> View:
+    """Lay out a row of the masks table, cut to about `budget` tokens (dfgen.report.shortening)."""
+    stored: list[dict[str, Any]] = json.loads(whole["hunks"]) if whole["hunks"] else []
+    row, places = shorten(whole, stored, budget)
+    hunks = [(number, hunk) for number, hunk in enumerate(places) if hunk is not None]
     tokens = _read_tokens(row, hunks)
     gaps = _find_gaps(row, hunks)
     starts = [
@@ -107,15 +113,19 @@ def build_view(row: Mapping[str, Any]) -> View:
         roles = row["step_roles"]
         role = roles[rows[number]] if roles and rows[number] < len(roles) else None
         steps.append(Step(role, tuple(tokens[start:end]), inside, sides[number]))
-    return View(tuple(steps), tuple(hunks))
+    return View(tuple(steps), tuple(stored), len(whole["completion_ids"]), sum(whole["loss_mask"]))
 
 
-def _read_tokens(row: Mapping[str, Any], hunks: Sequence[Mapping[str, Any]]) -> list[Token]:
+Places = Sequence[tuple[int, Mapping[str, Any]]]
+"""Number and places of each edit that is shown."""
+
+
+def _read_tokens(row: Mapping[str, Any], hunks: Places) -> list[Token]:
     data = row["completion"].encode()
     edges = [_to_character(data, offset) for offset in row["token_bytes"]]
     ops = list(row["token_ops"] or [EQUAL] * len(row["completion_ids"]))
     owners: dict[int, int] = {}
-    for number, hunk in enumerate(hunks):
+    for number, hunk in hunks:
         for index in range(*hunk["wrong_tokens"]):
             owners.setdefault(index, number)
     for index in range(len(ops) - 1, 0, -1):
@@ -125,7 +135,7 @@ def _read_tokens(row: Mapping[str, Any], hunks: Sequence[Mapping[str, Any]]) -> 
     logprobs = row["logprobs"]
     return [
         Token(
-            index=index,
+            index=row["indices"][index],
             text=data[edges[index] : edges[index + 1]].decode(),
             op=ops[index],
             masked=row["loss_mask"][index],
@@ -150,14 +160,12 @@ def _to_probability(logprob: float | None) -> float | None:
     return min(1.0, math.exp(logprob))
 
 
-def _find_gaps(
-    row: Mapping[str, Any], hunks: Sequence[Mapping[str, Any]]
-) -> dict[int, tuple[int, ...]]:
+def _find_gaps(row: Mapping[str, Any], hunks: Places) -> dict[int, tuple[int, ...]]:
     """Token index -> the edits that insert before it."""
     found: dict[int, list[int]] = {
         index: [] for index, gap in enumerate(row["gap_mask"] or ()) if gap
     }
-    for number, hunk in enumerate(hunks):
+    for number, hunk in hunks:
         start, end = hunk["wrong_bytes"]
         if start != end or not found:
             continue
@@ -168,7 +176,7 @@ def _find_gaps(
 
 
 def _split_repair(
-    row: Mapping[str, Any], hunks: Sequence[Mapping[str, Any]], steps: Sequence[tuple[int, int]]
+    row: Mapping[str, Any], hunks: Places, steps: Sequence[tuple[int, int]]
 ) -> list[tuple[Piece, ...]]:
     """The repaired text of each step; `steps` gives its id and its first token."""
     if row["repair"] is None:
@@ -178,7 +186,7 @@ def _split_repair(
     for step, first in steps:
         at = row["token_bytes"][first] if first else 0
         shift, reached = 0, 0
-        for hunk in hunks:
+        for _, hunk in hunks:
             if hunk["wrong_step"] < step:
                 (w0, w1), (r0, r1) = hunk["wrong_bytes"], hunk["right_bytes"]
                 shift += (r1 - r0) - (w1 - w0)
@@ -190,12 +198,10 @@ def _split_repair(
     return [_cut_pieces(data, hunks, span) for span in zip(starts, ends, strict=True)]
 
 
-def _cut_pieces(
-    data: bytes, hunks: Sequence[Mapping[str, Any]], span: tuple[int, int]
-) -> tuple[Piece, ...]:
+def _cut_pieces(data: bytes, hunks: Places, span: tuple[int, int]) -> tuple[Piece, ...]:
     pieces = []
     at, end = span
-    for number, hunk in enumerate(hunks):
+    for number, hunk in hunks:
         begin, stop = max(at, hunk["right_bytes"][0]), min(end, hunk["right_bytes"][1])
         if begin >= stop:
             continue

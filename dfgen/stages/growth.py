@@ -7,13 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
 
+from dfgen.config.imports import ImportConfig
+from dfgen.config.pipeline import Pipeline
 from dfgen.config.prompts import PromptsConfig
-from dfgen.errors import RunMismatchError
+from dfgen.errors import InputError, RunMismatchError
+from dfgen.prompts.importing import ImportedGroup, ImportedResponse
+from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
+from dfgen.store.layout import Stage
 from dfgen.store.run import Run
+
+Row = Prompt | Reject | ImportedGroup
+"""What a row of a source becomes; an imported prompt comes with its answers."""
+
+Source = PromptsConfig | ImportConfig
+
+_SHOWN = 5
+"""Prompts that are named one by one in a message; the manifest names some more."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +39,9 @@ class Findings:
         there: prompts of the run.
         new: prompts that the run lacks.
         missing: prompts of the run that the source does not have.
-        changed: prompts of the run that the source has with another solution, metadata, ...
-        unread: prompts of the run among which nobody knows, because `prompts.limit` cut the source.
+        changed: prompts of the run that the source has with another solution, metadata, ..., or
+            with other answers.
+        unread: prompts of the run among which nobody knows, because a limit cut the source.
         stale_rejects: rejects that no longer hold.
     """
 
@@ -35,6 +51,16 @@ class Findings:
     changed: list[Place]
     unread: int
     stale_rejects: list[Place]
+
+    def to_json(self) -> dict[str, int]:
+        """Return how many prompts there are of each kind."""
+        return {
+            "there": self.there,
+            "new": self.new,
+            "missing": len(self.missing),
+            "changed": len(self.changed),
+            "unread": self.unread,
+        }
 
 
 class Growth:
@@ -51,36 +77,36 @@ class Growth:
         StorageError: a file of the run cannot be read.
     """
 
-    def __init__(self, run: Run, config: PromptsConfig) -> None:
+    def __init__(self, run: Run, config: Source) -> None:
         self._run = run
         self._config = config
-        self._known = KnownRows(run, list_finished(run))
+        self._imports = isinstance(config, ImportConfig)
+        stages = list_written(config)
+        self._known = KnownRows(run, list_finished(run, stages), with_answers=self._imports)
         self.there = self._known.prompts
         self._read = self._new = 0
 
     def sift(
-        self, rows: Iterable[Prompt | Reject], stopped: Callable[[], bool] = lambda: False
-    ) -> Iterator[Prompt | Reject]:
+        self, rows: Iterable[Row], stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Row]:
         """Pass on the rows that the run lacks, in order.
 
         Until a prompt of the run is met, rows wait in a temporary file: a source that has none of
         them is most likely not the one that was meant. In a run that is at its beginning, and where
-        `prompts.missing` says what is wanted, none has to wait.
+        `missing` is keep, none has to wait.
 
         Raises:
             RunMismatchError: the source has no prompt of the run.
         """
-        with TempRecords() as waiting:
-            places: list[tuple[int, type[Prompt] | type[Reject]]] = []
+        with WaitingRows() as waiting:
             for row in rows:
                 self._read += 1
                 is_new = self._is_new(row)
                 if not self._is_meant():
                     if is_new:
-                        places.append((waiting.append(row), type(row)))
+                        waiting.add(row)
                     continue
-                yield from (waiting.load(*place) for place in places)
-                places.clear()
+                yield from waiting.take_out()
                 if is_new:
                     yield row
         if not self._is_meant() and not stopped():
@@ -89,7 +115,8 @@ class Growth:
     def conclude(self) -> Findings:
         """Say how the source stands to the run, now that it was read to its end or its limit."""
         known, limit = self._known, self._config.limit
-        complete = limit is None or self._read < limit
+        # Of imported answers, how many rows a prompt was made of nobody has counted.
+        complete = limit is None or (not self._imports and self._read < limit)
         unmet = known.list_missing()
         return Findings(
             there=known.prompts,
@@ -100,24 +127,185 @@ class Growth:
             stale_rejects=known.list_stale_rejects(complete=complete),
         )
 
-    def _is_new(self, row: Prompt | Reject) -> bool:
-        found = self._known.meet(row)
+    def _is_new(self, row: Row) -> bool:
+        if isinstance(row, tuple):
+            found = self._known.meet(row[0], [answer.text for answer in row[1]])
+        else:
+            found = self._known.meet(row)
         # In the place of one that is to be dropped comes what the source says now.
         is_new = found == "new" or (found == "changed" and self._config.missing == "drop")
-        self._new += is_new and isinstance(row, Prompt)
+        self._new += is_new and not isinstance(row, Reject)
         return is_new or (found == "changed" and isinstance(row, Reject))
 
     def _is_meant(self) -> bool:
-        return self._known.any_met or not self._known.prompts or self._config.missing is not None
+        return self._known.any_met or not self._known.prompts or self._config.missing == "keep"
 
     def _describe_stranger(self) -> RunMismatchError:
         first = show_prompt(self._run, self._known.first)
         read = f"the first {self._read:,} rows of this source hold" if self._config.limit else ""
+        section = name_section(self._config)
         return RunMismatchError(
             f"{read or 'this source holds'} none of the {self._known.prompts:,} prompts of this "
             f"run, the first of which is {first}.",
             where=str(self._run.root),
-            hint="To add it to the source of the run, name both: prompts.path: [OLD, NEW]. If it "
-            "takes the old one's place, say what becomes of the old prompts: "
-            "`--set prompts.missing=keep` or `=drop`. Or choose another directory.",
+            hint=f"To add it to the source of the run, name both: {section}.path: [OLD, NEW]. Or "
+            f"keep the old prompts beside the new ones: `--set {section}.missing=keep`. Or choose "
+            "another directory.",
         )
+
+
+class WaitingRows:
+    """Keeps rows in a temporary file until it is known whether they are wanted."""
+
+    def __init__(self) -> None:
+        self._records = TempRecords()
+        self._places: list[tuple[int, type[Prompt] | type[Reject], list[int]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._records.__exit__(kind, error, trace)
+
+    def add(self, row: Row) -> None:
+        """Take a row in. Raises `StorageError`."""
+        first, answers = row if isinstance(row, tuple) else (row, [])
+        place = self._records.append(first)
+        self._places.append((place, type(first), [self._records.append(each) for each in answers]))
+
+    def take_out(self) -> Iterator[Row]:
+        """Yield the rows in order and forget them."""
+        for place, kind, answers in self._places:
+            row = self._records.load(place, kind)
+            if isinstance(row, Prompt) and answers:
+                yield row, [self._records.load(each, ImportedResponse) for each in answers]
+            else:
+                yield row
+        self._places.clear()
+
+
+def name_section(config: Source) -> str:
+    """Name the section of the pipeline file that says how a source is read."""
+    return "imports" if isinstance(config, ImportConfig) else "prompts"
+
+
+def list_written(config: Source) -> tuple[Stage, ...]:
+    """List the stages that are written from the rows of a source."""
+    return ("prompts", "sample") if isinstance(config, ImportConfig) else ("prompts",)
+
+
+def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
+    """Say whether all of a source is in the run, which needs no look at its rows.
+
+    Args:
+        source: what identifies it (`dfgen.prompts.sources.describe_rows`).
+    """
+    facts = run.manifest.get_stage("prompts").facts
+    # A run of an earlier dfgen was made with the pipeline on record, and could not grow.
+    settings = facts.get("settings") or run.manifest.pipeline.get(name_section(config)) or {}
+    known = type(config).model_fields
+    before = {name: value for name, value in settings.items() if name in known}
+    return (
+        run.manifest.get_stage("prompts").state == "done"
+        and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
+        and type(config).model_validate(before) == config
+        and all(
+            run.output(stage).exists(shard)
+            for stage in list_written(config)
+            for shard in run.list_noted(stage)
+        )
+    )
+
+
+def has_read(run: Run, pipeline: Pipeline) -> bool:
+    """Say whether the run has all of the source that a pipeline names, as it is now."""
+    config = pipeline.prompts or pipeline.imports
+    if config is None:
+        return run.manifest.get_stage("prompts").state == "done"
+    try:
+        return is_read(run, config, describe_rows(config))
+    except InputError:
+        return False  # whoever reads it says what is wrong with it
+
+
+def preview(run: Run, config: Source) -> Findings:
+    """Find out what a reading of the source would add to a run, without writing anything.
+
+    Args:
+        run: with prompts.
+        config: how the source is read.
+
+    Raises:
+        RunMismatchError: the source has no prompt of the run.
+        InputError: the source cannot be read.
+        StorageError: a file of the run cannot be read.
+    """
+    if is_read(run, config, describe_rows(config)):
+        there = sum(map(run.output("prompts").num_rows, run.output("prompts").shards()))
+        return Findings(there, 0, [], [], 0, [])
+    growth = Growth(run, config)
+    for _ in growth.sift(read_source(config)):
+        pass
+    return growth.conclude()
+
+
+def read_source(config: Source) -> Iterator[Row]:
+    """Read the rows of a source, in order."""
+    from dfgen.prompts.importing import read_trajectories
+    from dfgen.prompts.reading import read_prompts
+
+    if isinstance(config, ImportConfig):
+        return read_trajectories(config)
+    return read_prompts(config)
+
+
+def describe_growth(prompts: int, shards: int, before: int) -> str:
+    """Say what a reading has added to the prompts of a run."""
+    if not prompts:
+        return f"no new prompts; {before:,} were there"
+    return f"{_count(prompts, 'new prompt')} in {_count(shards, 'shard')}; {before:,} were there"
+
+
+def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
+    """Name the prompts of a run that its source does not have, or has otherwise."""
+    section = name_section(config)
+    fate = f"kept; `--set {section}.missing=drop` takes what the source has instead"
+    if config.missing == "drop":
+        fate = "dropped"
+    other = "other answers, " if section == "imports" else ""
+    for places, what in (
+        (found.missing, "not in the source any more"),
+        (
+            found.changed,
+            f"in the source with {other}another solution, metadata, answer type, precision or id",
+        ),
+    ):
+        if places:
+            verb = "is" if len(places) == 1 else "are"
+            yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
+            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
+            if len(places) > _SHOWN:
+                yield f"  and {len(places) - _SHOWN:,} more"
+    if found.unread:
+        yield (
+            f"{_count(found.unread, 'prompt')} of the run not met: {section}.limit ended the "
+            "reading before, so nobody knows whether the source still has them (kept)"
+        )
+
+
+def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:
+    """What identifies a source, without when its files were touched where their hash is known."""
+    files = [
+        {name: value for name, value in file.items() if name != "mtime" or not file["sha256"]}
+        for file in source.get("files", ())
+    ]
+    return {**source, "files": files}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,18 +10,30 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from dfgen.config.prompts import PromptsConfig
 from dfgen.errors import InputError
+from dfgen.prompts.sources import describe_rows
 from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
-from dfgen.stages.growth import Findings, Growth
+from dfgen.stages.growth import (
+    Findings,
+    Growth,
+    Row,
+    Source,
+    describe_absent,
+    describe_growth,
+    is_read,
+    list_written,
+    read_source,
+)
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
 from dfgen.store.entries import SourceRows
-from dfgen.store.growing import describe_places, iter_free, list_finished, show_prompt
+from dfgen.store.expected_rows import CELLS_FACT
+from dfgen.store.growing import describe_places, iter_free, list_finished
+from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
 GROWING = "growing"
@@ -30,9 +42,6 @@ GROWING = "growing"
 
 REWRITING = "rewriting"
 """Fact of `prompts` in the manifest while prompts or rejects are dropped: from which shards."""
-
-_SHOWN = 5
-"""Prompts that are named one by one in a message; the manifest names some more."""
 
 
 def run_prompts(session: Session) -> None:
@@ -46,33 +55,10 @@ def run_prompts(session: Session) -> None:
         RunMismatchError: the source has no prompt of the run.
         InputError: the source cannot be read, or no row became a prompt.
     """
-    from dfgen.prompts.reading import describe_source
-
-    run, config = session.run, session.pipeline.prompts
+    config = session.pipeline.prompts
     if config is None:
         raise InputError("the pipeline has no prompts section.")
-    source = describe_source(config)
-    if not is_read(run, config, source):
-        Ingest(session, config, source).execute()
-
-
-def is_read(run: Run, config: PromptsConfig, source: dict[str, Any]) -> bool:
-    """Say whether all of a source is in the run, which needs no look at its rows.
-
-    Args:
-        source: what identifies it (`dfgen.prompts.reading.describe_source`).
-    """
-    record = run.manifest.get_stage("prompts")
-    # A run of an earlier dfgen was made with the pipeline on record, and could not grow.
-    settings = record.facts.get("settings") or run.manifest.pipeline.get("prompts") or {}
-    known = PromptsConfig.model_fields
-    before = {name: value for name, value in settings.items() if name in known}
-    return (
-        record.state == "done"
-        and _leave_times_out(record.facts.get("source") or {}) == _leave_times_out(source)
-        and PromptsConfig.model_validate(before) == config
-        and all(run.output("prompts").exists(shard) for shard in run.list_noted("prompts"))
-    )
+    Ingest(session, config).execute()
 
 
 class Ingest:
@@ -81,42 +67,50 @@ class Ingest:
     Args:
         session: of the run.
         config: how the source is read.
-        source: what identifies it.
     """
 
-    def __init__(self, session: Session, config: PromptsConfig, source: dict[str, Any]) -> None:
+    def __init__(self, session: Session, config: Source) -> None:
         self.session = session
         self.run = session.run
         self.config = config
-        self.facts = {"source": source, "settings": config.model_dump(mode="json")}
+        self.stages = list_written(config)
+        self._facts: dict[str, Any] = {}
         self._begun = False
         self._refused = ReasonTally()
 
     def execute(self) -> None:
         """Read, write what is new, and say how the source stands to what was there."""
-        from dfgen.prompts.reading import read_prompts
-
         session, config = self.session, self.config
+        source = describe_rows(config)
+        if is_read(self.run, config, source):
+            return
+        self._facts = {"source": source, "settings": config.model_dump(mode="json")}
         self._mend()
         growth = Growth(self.run, config)
         if not growth.there:
             self._begin()
-        session.progress.tell("reading the questions and decoding every picture once")
-        session.progress.start("prompts", config.limit, 0)
-        rows = self._report(session.until_stopped(read_prompts(config)))
+        session.progress.start(self.stages[0], config.limit, 0)
+        rows = self._report(session.until_stopped(read_source(config)))
         self._write(growth.sift(rows, lambda: session.stop.requested))
         if session.stop.requested:
             return
         messages = self._conclude(growth.conclude())
-        session.progress.finish("prompts")
+        session.progress.finish(self.stages[0])
         for message in messages:
             session.progress.tell(message)
 
-    def _report(self, rows: Iterable[Prompt | Reject]) -> Iterator[Prompt | Reject]:
+    def write_shard(self, shard: int, rows: list[Row]) -> None:
+        """Write what was made of some rows of the source as a shard."""
+        prompts = [row for row in rows if isinstance(row, Prompt)]
+        rejects = [row for row in rows if isinstance(row, Reject)]
+        source = describe_chunk(rows)
+        self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+
+    def _report(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Tell the progress of each row that is read."""
         for row in rows:
-            accepted = isinstance(row, Prompt)
-            self.session.progress.advance(1, accepted=accepted, rejected=not accepted)
+            refused = isinstance(row, Reject)
+            self.session.progress.advance(1, accepted=not refused, rejected=refused)
             if isinstance(row, Reject):
                 self._refused.add(row.reason, row.row_id, row.detail)
             yield row
@@ -126,9 +120,11 @@ class Ingest:
         record = self.run.manifest.get_stage("prompts")
         for shard in record.facts.get(REWRITING) or ():
             note_files(self.run, shard, {})
-        if record.state == "done" and len(list_finished(self.run)) < len(self._shards):
+        if record.state == "done" and len(list_finished(self.run, self.stages)) < len(self._shards):
             # Shards that an earlier dfgen wrote get their notes.
-            self.run.set_stage("prompts", state="done", counts=record.counts)
+            for stage in self.stages:
+                counts = self.run.manifest.get_stage(stage).counts
+                self.run.set_stage(stage, state="done", counts=counts)
 
     def _begin(self) -> None:
         """Say in the manifest that shards are being added, and to what."""
@@ -145,23 +141,24 @@ class Ingest:
             if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
                 run.set_stage(stage, state="running", counts={})
         growing = growing or {"prompts": 0, "first_shard": 0}
-        run.set_stage("prompts", state="running", counts={}, **self.facts, **{GROWING: growing})
-        run.check_stage("prompts", self.session.pipeline, {})
+        run.set_stage("prompts", state="running", counts={}, **self._facts, **{GROWING: growing})
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
+        if "sample" in self.stages:
+            # How many cells there are is known at the end; the fact says that rows are imported.
+            run.set_stage("sample", state="running", counts={}, **{CELLS_FACT: 0})
 
-    def _write(self, rows: Iterator[Prompt | Reject]) -> None:
+    def _write(self, rows: Iterator[Row]) -> None:
         """Cut rows into shards and write them. A part of a shard is dropped after a stop."""
-        for shard, known in iter_free(self.run):
+        for shard, known in iter_free(self.run, self.stages):
             if known is None:
-                chunk = list(take_rows(rows, self.config.shard_size, is_prompt))
+                chunk = list(take_rows(rows, self.config.shard_size, is_accepted))
             else:
                 chunk = list(islice(rows, known.rows))
             if not chunk or self.session.stop.requested:
                 return
             self._begin()
-            prompts = [row for row in chunk if isinstance(row, Prompt)]
-            rejects = [row for row in chunk if isinstance(row, Reject)]
-            source = SourceRows(rows=len(chunk), sha256=hash_rows(chunk))
-            self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+            self.write_shard(shard, chunk)
 
     def _conclude(self, found: Findings) -> list[str]:
         """Drop what is to be dropped, and note that the source is read; returns what to say."""
@@ -173,17 +170,20 @@ class Ingest:
         }
         messages = list(self._describe(found))
         self._drop(found)
-        counts = count_stage(run, "prompts")
-        counts = {**counts, "input": counts["output"] + counts["rejects"]}
+        counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(
                 f"none of the {counts['input']} rows became a prompt.",
                 where=self.config.source,
                 hint=f"{self._refused.explain()} {name_command(run)}",
             )
-        run.check_stage("prompts", self.session.pipeline, {})
+        for stage in self.stages:
+            run.check_stage(stage, self.session.pipeline, {})
         reached = {GROWING: None, REWRITING: None, "absent": absent}
-        run.set_stage("prompts", state="done", counts=counts, **self.facts, **reached)
+        run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
+        if "sample" in self.stages:
+            cells = count_written(run, "sample")
+            run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
         return messages
 
     def _drop(self, found: Findings) -> None:
@@ -211,59 +211,31 @@ class Ingest:
             new = [n for n in self._shards if growing and n >= growing["first_shard"]]
             prompts = sum(map(self.run.output("prompts").num_rows, new))
             yield describe_growth(prompts, len(new), before)
-        yield from describe_absent(self.run, found, self.config.missing == "drop")
+        yield from describe_absent(self.run, found, self.config)
 
     @property
     def _shards(self) -> list[int]:
         return self.run.output("prompts").shards()
 
 
-def describe_growth(prompts: int, shards: int, before: int) -> str:
-    """Say what a reading has added to the prompts of a run."""
-    if not prompts:
-        return f"no new prompts; {before:,} were there"
-    return f"{_count(prompts, 'new prompt')} in {_count(shards, 'shard')}; {before:,} were there"
-
-
-def describe_absent(run: Run, found: Findings, dropped: bool) -> Iterator[str]:
-    """Name the prompts of a run that its source does not have, or has otherwise."""
-    fate = "dropped" if dropped else "kept; `--set prompts.missing=drop` removes them"
-    for places, what in (
-        (found.missing, "not in the source any more"),
-        (found.changed, "in the source with another solution, metadata, answer type or precision"),
-    ):
-        if places:
-            verb = "is" if len(places) == 1 else "are"
-            yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
-            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
-            if len(places) > _SHOWN:
-                yield f"  and {len(places) - _SHOWN:,} more"
-    if found.unread:
-        yield (
-            f"{_count(found.unread, 'prompt')} of the run not met: prompts.limit ended the reading "
-            "before, so nobody knows whether the source still has them (kept)"
-        )
-
-
-def is_prompt(row: Prompt | Reject) -> bool:
+def is_accepted(row: Row) -> bool:
     """Say whether a row of the source counts for the size of a shard."""
-    return isinstance(row, Prompt)
+    return not isinstance(row, Reject)
+
+
+def count_written(run: Run, stage: Stage) -> dict[str, int]:
+    """Count the rows that a stage has made of a source that was read to its end."""
+    counts = count_stage(run, stage)
+    output, rejects = counts["output"], counts["rejects"]
+    return {"input": output + rejects, "output": output, "rejects": rejects}
+
+
+def describe_chunk(rows: list[Row]) -> SourceRows:
+    """Say of which rows of the source a shard was made."""
+    return SourceRows(rows=len(rows), sha256=hash_rows(rows))
 
 
 def read_shard(session: Session, shard: int) -> Iterator[Prompt]:
     """Read the prompts of a shard, pictures included."""
     for row in session.run.table("prompts").iter_rows(shard):
         yield Prompt.model_validate(row)
-
-
-def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a source, without when its files were touched where their hash is known."""
-    files = [
-        {name: value for name, value in file.items() if name != "mtime" or not file["sha256"]}
-        for file in source.get("files", ())
-    ]
-    return {**source, "files": files}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

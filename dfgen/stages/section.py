@@ -11,7 +11,7 @@ from pathlib import Path
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import InputError, RunMismatchError
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
-from dfgen.store.fields import CUT_FIELDS, NEUTRAL_FIELDS
+from dfgen.store.fields import NEUTRAL_FIELDS
 from dfgen.store.fingerprint import compare_pipelines
 from dfgen.store.run import Run
 
@@ -62,8 +62,7 @@ def refuse_others(run: Run, section: str, new: Pipeline) -> None:
     differences = [
         difference
         for difference in compare_pipelines(run.manifest.pipeline, new.model_dump(mode="json"))
-        if not difference.field.startswith(f"{section}.")
-        and difference.field not in (*NEUTRAL_FIELDS, *CUT_FIELDS)
+        if not difference.field.startswith(f"{section}.") and difference.field not in NEUTRAL_FIELDS
     ]
     if differences:
         raise RunMismatchError(

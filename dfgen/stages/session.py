@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.engine import EngineConfig
@@ -17,6 +17,8 @@ from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import Stage, Table, find_writer, list_inputs
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from dfgen.engines.base import Engine
     from dfgen.store.entries import SourceRows
     from dfgen.store.journal import Journal
@@ -35,6 +37,7 @@ class Session:
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
     _journals: dict[tuple[str, int], Journal] = field(default_factory=dict)
+    _told: set[tuple[str, int]] = field(default_factory=set)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -73,12 +76,27 @@ class Session:
             )
         return [shard for shard in ready if not self.run.is_done(stage, shard)]
 
-    def journal(self, stage: Stage, shard: int) -> Journal:
-        """Return the journal of a shard in work, kept open between writes."""
+    def journal(self, stage: Stage, shard: int, record: type[BaseModel]) -> Journal:
+        """Return the journal of a shard in work, kept open between writes.
+
+        Args:
+            record: what a stage keeps there; the same at every call.
+        """
         key = (stage, shard)
         if key not in self._journals:
-            self._journals[key] = self.run.journal(stage, shard)
+            tell = partial(self._tell_passed_over, stage, shard)
+            self._journals[key] = self.run.journal(stage, shard, record, tell)
         return self._journals[key]
+
+    def _tell_passed_over(self, stage: Stage, shard: int, count: int, problem: str) -> None:
+        """Say, once of a journal, that some of what it holds is of no use."""
+        if (stage, shard) in self._told:
+            return
+        self._told.add((stage, shard))
+        self.progress.tell(
+            f"{stage} shard {shard}: {count} of the answers on record hold what no file of the run "
+            f"can, and are asked for again (the first: {problem})."
+        )
 
     def finish_shard(
         self,

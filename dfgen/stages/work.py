@@ -114,8 +114,12 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
 def open_engine(config: EngineConfig) -> Iterator[Engine]:
     """Load an engine and close it again."""
     from dfgen.engines.loading import load_engine
+    from dfgen.interrupts import shield_children
 
-    with closing(load_engine(config)) as engine:
+    # Engines have processes of their own, which end when what they compute is journalled.
+    with shield_children():
+        loaded = load_engine(config)
+    with closing(loaded) as engine:
         yield engine
 
 

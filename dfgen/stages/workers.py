@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
 
 from dfgen.errors import DfgenError
+from dfgen.interrupts import shield_children
 
 START_SECONDS = 1.0
 """Processor time until a worker is up: Python, dfgen, Arrow, the tokenizer (measured: .6 to .8)."""
@@ -72,6 +74,19 @@ class Pace:
         return max(1, min(most, int(seconds / START_SECONDS)))
 
 
+class _ShieldedProcess(SpawnProcess):
+    """A new process that never sees a Ctrl-C, not even while it imports."""
+
+    def start(self) -> None:
+        """Start it."""
+        with shield_children():
+            super().start()
+
+
+class _ShieldedContext(SpawnContext):
+    Process = _ShieldedProcess
+
+
 def open_processes(
     workers: int, initializer: Callable[..., None], *arguments: object
 ) -> ProcessPoolExecutor:
@@ -81,7 +96,7 @@ def open_processes(
     """
     return ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=_ShieldedContext(),
         initializer=_start_worker,
         initargs=(initializer, arguments),
     )

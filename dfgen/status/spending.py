@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import StorageError
+from dfgen.regular_files import open_for_arrow
 from dfgen.stages.repair.spending import iter_journalled
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _read_costs(table: ShardTable, shard: int) -> list[float]:
 
     path = table.path(shard)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(open_for_arrow(path)) as file:
             leaves = [file.schema.column(i).path for i in range(len(file.schema))]
             wanted = [name for name in leaves if "." in name and name.endswith(".cost_usd")]
             if not wanted:

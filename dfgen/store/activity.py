@@ -16,8 +16,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dfgen.regular_files import read_json
 from dfgen.store.layout import ACTIVITY, LOCK, TEMPORARY_PREFIX
 from dfgen.store.lock import read_token
+
+_MOST_BYTES = 1 << 20
 
 INTERVAL_S = 2.0
 """Seconds between two writes, at least."""
@@ -116,7 +119,7 @@ class ActivityFile:
 def read_activity(root: Path, token: str) -> Activity | None:
     """Return what the holder of a lock does; None if it has not said it, or cannot be read."""
     try:
-        data: Any = json.loads((root / ACTIVITY).read_bytes())
+        data: Any = read_json(root / ACTIVITY, _MOST_BYTES)
         found = Activity(**{field.name: data[field.name] for field in fields(Activity)})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -77,9 +77,54 @@ def replace_file(path: Path) -> Iterator[Path]:
 def create_file(path: Path, content: bytes) -> None:
     """Create a file with its content in one step, or raise `FileExistsError`.
 
-    A hard link to a finished temporary file is atomic on NFS as well; where links do not exist, the
-    file is opened with O_EXCL, and a reader may meet it empty for a moment. Raises `OSError`.
+    Where the file system can, the file is written without a name and then gets its own, so that a
+    process that is killed leaves nothing. Elsewhere a hard link to a finished temporary file is
+    atomic, on NFS as well; where links do not exist, the file is opened with O_EXCL, and a reader
+    may meet it empty for a moment. Raises `OSError`.
     """
+    if not _create_from_unnamed(path, content):
+        _create_from_temporary(path, content)
+    sync_directory(path.parent)
+
+
+def open_unnamed(directory: Path) -> int | None:
+    """Open a new file that has no name and is gone when it is closed; None where there are none.
+
+    Raises `OSError`: the disk is full, read-only, ...
+    """
+    flag = getattr(os, "O_TMPFILE", None)  # of Linux
+    if flag is None:
+        return None
+    try:
+        return os.open(directory, os.O_RDWR | os.O_CLOEXEC | flag, 0o666)
+    except OSError as error:
+        # A kernel or file system that knows no such flag sees a directory opened for writing.
+        if error.errno in (errno.EISDIR, errno.ENOTSUP, errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+
+
+def _create_from_unnamed(path: Path, content: bytes) -> bool:
+    """Try to create a file without a temporary name; return whether that was possible here."""
+    descriptor = open_unnamed(path.parent)
+    if descriptor is None:
+        return False
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(descriptor)
+        try:
+            os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:  # no /proc, or no links
+            return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _create_from_temporary(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -98,7 +143,6 @@ def create_file(path: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
 
 
 def remove_temporary_files(directory: Path, *, older_than_s: float = 0.0) -> None:

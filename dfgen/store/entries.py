@@ -21,7 +21,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
-from dfgen.regular_files import read_at_most
+from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
@@ -85,10 +85,9 @@ def read_entry(folder: Path, stage: Stage, shard: int) -> ShardEntry | None:
     path = find_entry_file(folder, stage, shard)
     if not path.exists():
         return None
-    with explain_os_errors(path, "read"):
-        content = read_at_most(path, MOST_BYTES)
     try:
-        data = json.loads(content)
+        with explain_os_errors(path, "read"):
+            data = read_json(path, MOST_BYTES)
         whole = is_whole(data)
         data.pop(SEAL, None)
         entry = ShardEntry.model_validate(data)

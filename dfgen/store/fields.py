@@ -68,7 +68,6 @@ _SOURCE_RESULT = (
     "images.max_bytes",
     "images.max_per_prompt",
     "images.max_pixels",
-    "images.min_per_prompt",
     "images.min_side",
     "images.stay_inside",
     "limit",
@@ -87,7 +86,7 @@ def _under(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
-    "prompts": _under("imports", _SOURCE_RESULT),
+    "prompts": (),
     "sample": (
         "grade.absolute_tolerance",
         "grade.approximate",
@@ -218,11 +217,16 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     "grade.memory_mb",
     "grade.recycle_after",
     "grade.start_timeout_s",
+    # Which rows become prompts. The rows themselves are compared where they are read again; a run
+    # whose prompts are all there keeps those it has.
+    *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
     "grade.timeout_s",
     "max_reject_ratio",  # an exit code
     "name",
     # They say where prompts come from; the prompts themselves are compared, one by one
     # (dfgen.store.growing): new ones are added, and those that are missing are named.
+    *_under("imports", _SOURCE_RESULT),
+    "imports.missing",
     *_under("prompts", _SOURCE_RESULT),
     "prompts.columns.id",
     "prompts.count",
@@ -254,11 +258,3 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
 GROWING_FIELD = "sample.num_samples"
 """May grow: seeds and keys of the samples there are do not depend on how many there are, so they
 are kept and only the new ones are drawn. It may not shrink: paid rows would be thrown away."""
-
-CUT_FIELDS = ("imports.shard_size",)
-"""How rows are cut into files. Counts until the prompts stage is done, because a start in between
-that cut otherwise would lose rows and double others; after that the run keeps the cut it has."""
-
-LIMIT_FIELDS = ("imports.limit",)
-"""How much of the source is read. Counts for the stage that reads it; the others take the rows that
-are there, so `--limit` need not be said again to each of them."""

@@ -23,13 +23,7 @@ from pydantic_core import PydanticUndefined
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.config.section import list_sections
-from dfgen.store.fields import (
-    CUT_FIELDS,
-    GROWING_FIELD,
-    LIMIT_FIELDS,
-    NEUTRAL_FIELDS,
-    RESULT_FIELDS,
-)
+from dfgen.store.fields import GROWING_FIELD, NEUTRAL_FIELDS, RESULT_FIELDS
 from dfgen.store.layout import Stage, list_stages, list_upstream
 from dfgen.store.manifest import ChangedField, Manifest, PipelineChange, format_now
 from dfgen.version import VERSION
@@ -258,10 +252,6 @@ def list_differences(
         begun: stages that have rows; the others have nothing to differ from.
     """
     found: dict[str, Difference] = {}
-    passed = {
-        *(CUT_FIELDS if manifest.get_stage("prompts").state == "done" else ()),
-        *(LIMIT_FIELDS if stage != "prompts" else ()),
-    }
     for each in (*list_upstream(stage), stage):
         recorded = manifest.get_stage(each).fingerprint
         if each not in begun or not recorded:
@@ -269,8 +259,7 @@ def list_differences(
         given = facts if each == stage else extract_facts(each, recorded)
         old, new = extract_own(each, recorded), compute_own(each, pipeline, given)
         for difference in compare(old, new):
-            if difference.field not in passed:
-                found.setdefault(difference.field, difference)
+            found.setdefault(difference.field, difference)
     recorded = manifest.get_stage(stage).fingerprint
     if stage in begun and recorded:
         current = _join(manifest, stage, pipeline, facts, begun)

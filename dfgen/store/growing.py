@@ -11,14 +11,18 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dfgen.records import Prompt, Reject
+from dfgen.records import Prompt, Reject, make_trajectory_id, split_trajectory_id
 from dfgen.store.entries import SourceRows
+from dfgen.store.layout import Stage
 from dfgen.store.row_index import DIGEST_BYTES, KEY_BYTES, Found, RowIndex
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 from dfgen.terminal_text import show_line
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 SHOWN = 20
 """Prompts that the manifest names one by one."""
@@ -45,15 +49,21 @@ class KnownRows:
     Args:
         run: as it is.
         shards: of prompts, finished ones.
+        with_answers: the prompts came with their answers, which are compared, too.
 
     Raises:
         StorageError: a file cannot be read.
     """
 
-    def __init__(self, run: Run, shards: Sequence[int]) -> None:
+    def __init__(self, run: Run, shards: Sequence[int], *, with_answers: bool = False) -> None:
+        self._refused_answers = _list_refused(run, shards) if with_answers else set()
         self._prompts = _Indexed(run.table("prompts"), shards)
-        for row in self._prompts.iter_rows(("prompt_id", *_SAID)):
-            self._prompts.index.add(bytes.fromhex(row["prompt_id"]), _hash_said(row))
+        for shard in self._prompts.shards:
+            answers = _hash_answers(run, shard) if with_answers else {}
+            for row in run.table("prompts").iter_rows(shard, ("prompt_id", *_SAID)):
+                name = row["prompt_id"]
+                said = _hash_said(row, answers.get(name))
+                self._prompts.index.add(bytes.fromhex(name), said)
         self._rejects = _Indexed(run.rejects("prompts"), shards)
         for row in self._rejects.iter_rows(("row_id", "reason", "prompt_id")):
             self._rejects.index.add(_hash_place(row["row_id"]), _hash_refusal(row))
@@ -73,18 +83,28 @@ class KnownRows:
         """The first prompt of the run; there must be one."""
         return self._prompts.locate([0])[0]
 
-    def meet(self, row: Prompt | Reject) -> Found:
+    def meet(self, row: Prompt | Reject, answers: Sequence[str] | None = None) -> Found:
         """Note that a row stands in the source, and say whether the run has it.
 
-        A prompt is changed if the run has it with another solution, metadata, ...; a reject, if its
-        row was refused for another reason.
+        A prompt is changed if the run has it with another solution, metadata, ..., or with other
+        answers; a reject, if its row was refused for another reason.
+
+        Args:
+            answers: that the prompt came with, if it came with any.
         """
         if isinstance(row, Reject):
             values = {"reason": row.reason, "prompt_id": row.prompt_id}
             return self._rejects.index.meet(_hash_place(row.row_id), _hash_refusal(values))
         self._rejects.index.meet(_hash_place(row.source), None)  # once a reject, now a prompt
         said = {name: getattr(row, name) for name in _SAID}
-        return self._prompts.index.meet(bytes.fromhex(row.prompt_id), _hash_said(said))
+        key, hashed = bytes.fromhex(row.prompt_id), None
+        if answers is not None:
+            hashed = _start_hash()
+            for index, text in enumerate(answers):
+                name = make_trajectory_id(row.prompt_id, index)
+                # Of an answer that was refused only its place is known.
+                _add_answer(hashed, index, None if name in self._refused_answers else text)
+        return self._prompts.index.meet(key, _hash_said(said, hashed))
 
     def list_changed(self) -> list[Place]:
         """Return the prompts that the source has with another solution, metadata, ..."""
@@ -110,40 +130,53 @@ class _Indexed:
 
     def __init__(self, table: ShardTable, shards: Sequence[int]) -> None:
         self._table = table
-        self._shards = [shard for shard in shards if table.exists(shard)]
+        self.shards = [shard for shard in shards if table.exists(shard)]
         self._starts = [0]
-        for shard in self._shards:
+        for shard in self.shards:
             self._starts.append(self._starts[-1] + table.num_rows(shard))
         self.index = RowIndex(self._starts[-1])
 
     def iter_rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for shard in self._shards:
+        for shard in self.shards:
             yield from self._table.iter_rows(shard, columns)
 
     def locate(self, places: Iterable[int]) -> list[Place]:
         found = []
         for place in places:
             i = bisect_right(self._starts, place) - 1
-            found.append(Place(self._shards[i], place - self._starts[i]))
+            found.append(Place(self.shards[i], place - self._starts[i]))
         return found
 
 
-def list_finished(run: Run) -> list[int]:
+def list_finished(run: Run, stages: Sequence[Stage] = ("prompts",)) -> list[int]:
     """Return the shards of prompts that are finished: there, and noted so.
 
     A crash between a shard and its note leaves one that is written again. Shards of an earlier
     dfgen, which kept no notes, get theirs when the stage is done.
+
+    Args:
+        stages: that are written from the rows of the source.
     """
-    shards = run.output("prompts").shards()
-    return [shard for shard in shards if run.entry("prompts", shard) is not None]
+    return [
+        shard
+        for shard in run.output("prompts").shards()
+        if all(
+            run.output(each).exists(shard) and run.entry(each, shard) is not None for each in stages
+        )
+    ]
 
 
-def iter_free(run: Run) -> Iterator[tuple[int, SourceRows | None]]:
+def iter_free(
+    run: Run, stages: Sequence[Stage] = ("prompts",)
+) -> Iterator[tuple[int, SourceRows | None]]:
     """Yield the numbers of the next shards of prompts, for ever.
 
     Shards whose files somebody took away come first, with how many rows they were made of.
+
+    Args:
+        stages: that are written from the rows of the source.
     """
-    finished = set(list_finished(run))
+    finished = set(list_finished(run, stages))
     number = 0
     while True:
         if number not in finished:
@@ -174,10 +207,44 @@ def show_prompt(run: Run, place: Place) -> str:
     return f"{show_line(values['source'], 200)}{name}: {question}"
 
 
-def _hash_said(row: Mapping[str, Any]) -> bytes:
+def _list_refused(run: Run, shards: Sequence[int]) -> set[str]:
+    """Answers that were refused, by trajectory_id."""
+    ledger = run.rejects("sample")
+    return {
+        row["row_id"]
+        for shard in shards
+        if ledger.exists(shard)
+        for row in ledger.iter_rows(shard, ["row_id"])
+    }
+
+
+def _hash_answers(run: Run, shard: int) -> dict[str, Hash]:
+    """Hash the answers of each prompt of a shard, those that were refused by their place alone."""
+    cells: list[tuple[str, int, str | None]] = [
+        (*split_trajectory_id(name), None) for name in _list_refused(run, [shard])
+    ]
+    columns = ["prompt_id", "sample_index", "completion"]
+    for row in run.table("trajectories").iter_rows(shard, columns):
+        cells.append((row["prompt_id"], row["sample_index"], row["completion"]))
+    hashes: dict[str, Hash] = {}
+    for name, index, text in sorted(cells, key=lambda cell: cell[:2]):
+        _add_answer(hashes.setdefault(name, _start_hash()), index, text)
+    return hashes
+
+
+def _start_hash() -> Hash:
+    return hashlib.sha256()
+
+
+def _add_answer(hashed: Hash, index: int, text: str | None) -> None:
+    hashed.update(json.dumps([index, text]).encode() + b"\n")
+
+
+def _hash_said(row: Mapping[str, Any], answers: Hash | None = None) -> bytes:
     # Nulls do not count, so that a column which a later dfgen adds changes no prompt.
     said = {name: row[name] for name in _SAID if row[name] is not None}
-    return _hash(json.dumps(said, sort_keys=True), DIGEST_BYTES)
+    text = json.dumps(said, sort_keys=True) + (answers.hexdigest() if answers else "")
+    return _hash(text, DIGEST_BYTES)
 
 
 def _hash_refusal(row: Mapping[str, Any]) -> bytes:

@@ -14,11 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.store.atomic_files import make_directory, sync_directory
 from dfgen.store.fsync_thread import Syncer
 from dfgen.store.journal_lines import Scan, decode_record, encode_records, read_lines, scan
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.writable import find_unreadable, find_unwritable
 
 FORMAT = "dfgen.journal/1"
 
@@ -32,6 +35,10 @@ class Journal:
         sync: "always": a record is on the disk when `append` returns; or the seconds after which
             it is at the latest. kill -9 loses nothing either way, only a power loss can.
         guard: called before each append; raises when this process may not write any more.
+        record: what a record is; None: anything. Nothing is appended that the columns of such a
+            record cannot hold, or a shard could not be written after it was paid for, at this start
+            and every later one. What stands in the file nevertheless is not replayed.
+        passed_over: told after a replay how many records were not, and why the first was not.
     """
 
     def __init__(
@@ -42,6 +49,8 @@ class Journal:
         shard: int,
         sync: Literal["always"] | float = 0.2,
         guard: Callable[[], None] | None = None,
+        record: type[BaseModel] | None = None,
+        passed_over: Callable[[int, str], None] | None = None,
     ) -> None:
         self.path = path
         self.torn_bytes = 0
@@ -49,6 +58,8 @@ class Journal:
         self._header = {"format": FORMAT, "stage": stage, "shard": shard}
         self._interval_s = 0.0 if sync == "always" else float(sync)
         self._guard = guard
+        self._record = record
+        self._passed_over = passed_over
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._syncer: Syncer | None = None
@@ -64,11 +75,14 @@ class Journal:
         Values are what JSON knows, and numpy arrays and numbers; float32 comes back exactly.
 
         Raises:
-            StorageError: the disk is full, ...; the journal is as it was before.
+            StorageError: the disk is full, ...; the journal is as it was before. Or a record holds
+                what its shard could not.
             DamagedFileError: the file holds something that no interrupted write explains.
         """
         if not records:
             return
+        for record in records:
+            self._check_record(record)
         with self._lock:
             if self._guard:
                 self._guard()
@@ -86,7 +100,8 @@ class Journal:
         """Yield every record of every complete list, in the order they were appended.
 
         An interrupted write at the end is left out, counted in `torn_bytes`, and cut off by the
-        next `append`.
+        next `append`. A record that no shard could hold is left out, too: it counts as not there,
+        and what it was about is done again.
 
         Raises:
             DamagedFileError: before the first record; names the file and the offset.
@@ -100,12 +115,17 @@ class Journal:
             with file:
                 end = self._check(scan(file)).end
                 file.seek(0)
+                problems: list[str] = []
                 for number, line in enumerate(read_lines(file, end)):
                     record = decode_record(line)
                     if number == 0:
                         self._check_header(record)
+                    elif problem := self._find_unreadable(record):
+                        problems.append(problem)
                     else:
                         yield record
+                if problems and self._passed_over is not None:
+                    self._passed_over(len(problems), problems[0])
 
     def sync(self) -> None:
         """Return when every appended record is on the disk. Raises `StorageError`."""
@@ -141,6 +161,19 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _check_record(self, record: Mapping[str, Any]) -> None:
+        problem = None if self._record is None else find_unwritable(record, self._record)
+        if problem is not None:
+            raise StorageError(
+                f"a record cannot be kept, because no shard could hold it: {problem}.",
+                where=str(self.path),
+                hint="The engine gave a value that dfgen did not expect. Please report it; "
+                "everything else is kept.",
+            )
+
+    def _find_unreadable(self, record: Any) -> str | None:
+        return None if self._record is None else find_unreadable(record, self._record)
 
     def _open(self) -> tuple[int, Syncer]:
         """The open file, with any torn end cut off."""

@@ -18,13 +18,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
 from dfgen.regular_files import check_regular, read_at_most
-from dfgen.store.atomic_files import create_file
+from dfgen.store.atomic_files import create_file, open_unnamed
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.manifest import format_now
 from dfgen.store.os_errors import explain_os_errors
@@ -130,6 +132,13 @@ class FileLock:
 
     def _measure_age(self, modified: float) -> float:
         """Seconds since the last renewal by the clock of the file system, not of this host."""
+        descriptor = open_unnamed(self.path.parent)
+        if descriptor is not None:
+            try:
+                now = os.fstat(descriptor).st_mtime
+            finally:
+                os.close(descriptor)
+            return max(0.0, now - modified)
         probe = self.path.with_name(f"{TEMPORARY_PREFIX}clock.{secrets.token_hex(4)}.tmp")
         try:
             probe.touch(exist_ok=False)
@@ -198,8 +207,22 @@ def describe_this_process() -> Holder:
         boot_id=read_boot_id(),
         pid_namespace=read_pid_namespace(),
         since=format_now(),
-        command=shlex.join(sys.argv),
+        command=shlex.join(_hide_values(sys.argv)),
     )
+
+
+def _hide_values(words: Sequence[str]) -> Iterator[str]:
+    """The words of a command without the values of `--set`, which may be secrets."""
+    before = ""
+    for word in words:
+        option, equals, setting = word.partition("=")
+        if before == "--set":
+            yield f"{option}=…" if equals else option
+        elif option == "--set" and equals:
+            yield f"--set={setting.partition('=')[0]}=…"
+        else:
+            yield hide_in_url(word) if "://" in word else word
+        before = word
 
 
 def is_dead(holder: Holder, age: float) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import DamagedFileError
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.entries import write_entry
 from dfgen.store.layout import BESIDE, JOURNAL, MANIFEST, Stage
 from dfgen.store.manifest import seal_manifest
@@ -72,7 +73,7 @@ def _migrate_shard(run: Run, stage: Stage, table: ShardTable, shard: int) -> boo
 
     path, wanted = table.path(shard), make_file_schema(table.model)
     with explain_os_errors(path, "read"):
-        found = pq.read_schema(path)
+        found = pq.read_schema(open_for_arrow(path))
     version = (found.metadata or {}).get(b"dfgen.schema", b"").decode(errors="replace")
     if version == table.model.SCHEMA and found.equals(wanted):
         return False
@@ -103,7 +104,7 @@ def _read_older(table: ShardTable, shard: int, version: str) -> Iterator[dict[st
         steps.append(MIGRATIONS[at])
         record, _, number = at.rpartition("/")
         at = f"{record}/{int(number) + 1}"
-    for row in pq.read_table(path).to_pylist():
+    for row in pq.ParquetFile(open_for_arrow(path)).read().to_pylist():
         for step in steps:
             row = step(row)  # noqa: PLW2901 - a row on its way through the versions
         yield row

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dfgen.errors import DamagedFileError
 from dfgen.store.atomic_files import make_directory, sync_directory
 from dfgen.store.entries import ShardEntry, find_entry_file, write_entry
 from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage, list_downstream, list_inputs
@@ -116,7 +117,7 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
     Where later stages keep what they have made of it, the entry stays: the shard made anew is then
     the same generation if it has the same bytes, and the next one if not.
     """
-    folder = run.root / JOURNAL
+    folder, known = run.root / JOURNAL, _read_entry(run, stage, shard)
     staying = [
         each
         for each in list_downstream(stage)
@@ -125,7 +126,6 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
     if not staying:
         with explain_os_errors(folder, "clean up"):
             find_entry_file(folder, stage, shard).unlink(missing_ok=True)
-        known = run.entry(stage, shard)
         source = None if known is None or _is_whole(run, order, stage) else known.source
 
         def forget(manifest: Manifest) -> None:
@@ -136,9 +136,17 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
         else:  # the rows of the user's source that it is to be cut from again
             write_entry(folder, stage, shard, ShardEntry(source=source))
         return
-    entry = (run.entry(stage, shard) or ShardEntry()).model_copy(deep=True)
+    entry = (known or ShardEntry()).model_copy(deep=True)
     entry.made_from = dict.fromkeys(list_inputs(stage), -1)
     write_entry(folder, stage, shard, entry)
+
+
+def _read_entry(run: Run, stage: Stage, shard: int) -> ShardEntry | None:
+    """What is remembered of a shard; None also where that is damaged, which is no way back."""
+    try:
+        return run.entry(stage, shard)
+    except DamagedFileError:
+        return None
 
 
 def _is_whole(run: Run, order: RedoOrder, stage: Stage) -> bool:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
@@ -192,10 +194,27 @@ class Run:
         """Return the rejects of a stage. A shard without rejects has no file."""
         return ShardTable(self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock)
 
-    def journal(self, stage: Stage, shard: int) -> Journal:
-        """Return the journal of a shard in work."""
+    def journal(
+        self,
+        stage: Stage,
+        shard: int,
+        record: type[BaseModel] | None = None,
+        passed_over: Callable[[int, str], None] | None = None,
+    ) -> Journal:
+        """Return the journal of a shard in work.
+
+        Args:
+            record, passed_over: see `Journal`.
+        """
         path = self.root / JOURNAL / f"{stage}-{shard:05d}.jsonl"
-        return Journal(path, stage=stage, shard=shard, guard=self._check_lock)
+        return Journal(
+            path,
+            stage=stage,
+            shard=shard,
+            guard=self._check_lock,
+            record=record,
+            passed_over=passed_over,
+        )
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -236,13 +255,13 @@ class Run:
         """Say whether a shard was made from the inputs that there are now."""
         return is_current(self.entry(stage, shard), self.generations(stage, shard))
 
-    def retry_journal(self, shard: int) -> Journal:
+    def retry_journal(self, shard: int, record: type[BaseModel] | None = None) -> Journal:
         """Return the journal of a shard whose truncated samples are being drawn again.
 
         It is none of a stage's, because the shard is finished meanwhile, and is not cleared away.
         """
         path = self.root / JOURNAL / f"retry-{shard:05d}.jsonl"
-        return Journal(path, stage="retry", shard=shard, guard=self._check_lock)
+        return Journal(path, stage="retry", shard=shard, guard=self._check_lock, record=record)
 
     def regrade_journal(self, shard: int) -> Journal:
         """Return the journal of a shard that is being graded anew; none of a stage's either."""

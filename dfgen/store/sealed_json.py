@@ -23,7 +23,10 @@ def seal(data: Mapping[str, Any]) -> dict[str, Any]:
 def is_whole(data: Mapping[str, Any]) -> bool | None:
     """Say whether data is what it was when it was sealed; None if it never was."""
     noted = data.get(SEAL)
-    return None if noted is None else noted == compute_seal(data)
+    try:
+        return None if noted is None else noted == compute_seal(data)
+    except RecursionError:  # deeper than anything that was sealed
+        return False
 
 
 def compute_seal(data: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.atomic_files import replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
@@ -108,7 +109,7 @@ class ShardTable:
         with explain_os_errors(path, "write"), replace_file(path) as temporary:
             written, sha256 = self._write_rows(temporary, rows)
             # The journal of the shard is deleted next, so look once whether the file is readable.
-            if pq.read_metadata(temporary).num_rows != written:
+            if pq.read_metadata(open_for_arrow(temporary)).num_rows != written:
                 raise DamagedFileError(
                     f"the file system kept something else than the {written} rows written.",
                     where=str(path),

@@ -99,6 +99,11 @@ def choose_logprobs(temperature: float) -> tuple[tuple[str, ...], tuple[str, ...
     return ("tempered_logprobs",), ("repair_tempered_logprobs",)
 
 
+def _advise_temperature(stored: float) -> str:
+    other = "" if float(stored) == 1 else ", or to 1"
+    return f"Set the trainer's temperature to {float(stored):g}{other}."
+
+
 def check_stored(source: Source, recipe: Recipe, temperature: float, stored: set[str]) -> None:
     """Refuse a recipe whose columns were never computed, and a temperature that does not fit.
 
@@ -128,14 +133,14 @@ def check_stored(source: Source, recipe: Recipe, temperature: float, stored: set
             f"the trainer's temperature is {temperature}, and the answers were sampled at "
             f"{sampled_at}.",
             where=source.name,
-            hint=f"Set the trainer's temperature to {sampled_at}, or to 1.",
+            hint=_advise_temperature(sampled_at),
         )
     scored_at = (source.origin.get("scores") or {}).get("temperature")
     if scored_at is not None and float(scored_at) != float(temperature):
         raise InputError(
             f"the trainer's temperature is {temperature}, and log-probs are stored at {scored_at}.",
             where=source.name,
-            hint=f"Set the trainer's temperature to {scored_at}, or to 1.",
+            hint=_advise_temperature(scored_at),
         )
     answers, repairs = recipe.uses_ratio
     needed = ["tempered_logprobs"] * answers + ["repair_tempered_logprobs"] * repairs

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.errors import InputError
+from dfgen.regular_files import open_for_arrow
 
 COLUMNS = ("trajectory_id", "teacher_prompt", "teacher_images")
 
@@ -24,15 +25,17 @@ def read_contexts(data: str | Path) -> dict[str, dict[str, Any]]:
     files = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
     found: dict[str, dict[str, Any]] = {}
     for file in files:
-        if not file.is_file() or not set(COLUMNS) <= set(pq.read_schema(file).names):
+        if not file.is_file() or not set(COLUMNS) <= set(
+            pq.read_schema(open_for_arrow(file)).names
+        ):
             raise InputError(
                 "this holds no teacher's prompts.",
                 where=str(file),
                 hint="Write them with: dfgen export RUN --to privileged --out DIR",
             )
-        for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(
-            1024, columns=list(COLUMNS)
-        ):
+        for batch in pq.ParquetFile(
+            open_for_arrow(file), page_checksum_verification=True
+        ).iter_batches(1024, columns=list(COLUMNS)):
             for row in batch.to_pylist():
                 found[row.pop("trajectory_id")] = row
     if not found:

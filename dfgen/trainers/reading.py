@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
+from dfgen.regular_files import open_for_arrow
 from dfgen.version import UPDATE_HINT, VERSION
 
 if TYPE_CHECKING:
@@ -337,7 +338,7 @@ def _read_tokenizer(path: Path) -> str | None:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(open_for_arrow(path)).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
     _check_label(metadata, path)
@@ -369,7 +370,7 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(open_for_arrow(path), page_checksum_verification=True) as file:
             _check_label(file.schema_arrow.metadata or {}, path)
             leaves = _choose_leaves(file, columns, nested)
             size = _choose_batch_size(file.metadata, leaves)
@@ -424,7 +425,7 @@ def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:
     """
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(path)
+    metadata = pq.read_metadata(open_for_arrow(path))
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for index in range(group.num_columns):

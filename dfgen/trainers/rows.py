@@ -87,7 +87,10 @@ def write_rows(examples: Iterable[Example], path: str | Path, *, temperature: fl
     unfinished = path.with_name(f".{path.name}.part")
     try:
         # Room for the pictures of a whole row group: beyond it each would be stored again.
-        with pq.ParquetWriter(unfinished, schema, dictionary_pagesize_limit=1 << 28) as writer:
+        with (
+            unfinished.open("wb") as sink,
+            pq.ParquetWriter(sink, schema, dictionary_pagesize_limit=1 << 28) as writer,
+        ):
             for rows in _take(_make_rows(examples, shared), ROWS_PER_GROUP):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 count += len(rows)

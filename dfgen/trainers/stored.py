@@ -138,9 +138,9 @@ def store_examples(examples: Examples, extras: dict[str, dict[str, Any]]) -> dat
     atexit.register(_remove, folder, os.getpid())
     prompt_file, row_file = str(folder / "prompts.arrow"), str(folder / "rows.arrow")
     with (
-        pa.OSFile(prompt_file, "wb") as prompt_sink,
+        pa.OSFile(os.fsencode(prompt_file), "wb") as prompt_sink,
         pa.ipc.new_stream(prompt_sink, make_prompt_schema()) as prompts,
-        pa.OSFile(row_file, "wb") as row_sink,
+        pa.OSFile(os.fsencode(row_file), "wb") as row_sink,
         pa.ipc.new_stream(row_sink, make_row_schema()) as rows,
     ):
         groups = map(carry_divisors, examples.keep_zero().iter_groups())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 EQUAL, SUBSTITUTED, DELETED, MOVED, FORMAT = range(5)
+ABOVE_ZERO = 1e-3
+"""How far a logprob may be above 0: half precision rounds it there."""
 SCORED = ("scored_logprobs", "tempered_logprobs")
 REPAIR_SCORED = ("repair_logprobs", "repair_tempered_logprobs")
 VISUAL = ("visual_kl", "visual_log_ratio")
@@ -112,10 +114,10 @@ def _check_undecided(row: Row) -> Iterator[str]:
 def _check_values(row: Row) -> Iterator[str]:
     for column in ("logprobs", *SCORED, *REPAIR_SCORED):
         values = row.get(column) or ()
-        if any(value is not None and value > 0 for value in values):
+        if any(value is not None and value > ABOVE_ZERO for value in values):
             yield f"a value of {column} is above 0."
-        if any(value is None or math.isnan(value) for value in values):
-            yield f"a value of {column} is null or not a number."
+        if any(value is None or not math.isfinite(value) for value in values):
+            yield f"a value of {column} is null or not a finite number."
     for value in row.get("hunk_values") or ():
         for name in ("value_before", "value_wrong", "value_repaired"):
             if value[name] is not None and not 0 <= value[name] <= 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError, StorageError
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
 from dfgen.store.manifest import is_manifest_whole
@@ -18,6 +19,7 @@ from dfgen.validate.export import check_export
 from dfgen.validate.files import Damage, advise_repair, count_unknown_files, find_damage
 from dfgen.validate.masks import check_masks
 from dfgen.validate.scores import check_scores
+from dfgen.validate.trajectories import check_trajectories
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -131,6 +133,9 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     if finished.has_answers_of_its_own and not damage:
         findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
         findings.checked.append("every row: the own id and the metadata of what it was made from")
+    if not damage and finished.has_answers_of_its_own:
+        findings.problems.extend(islice(check_trajectories(finished.run), MAX_PROBLEMS))
+        findings.checked.append("every answer: the range of its token ids, logprobs and counts")
     if not damage and finished.run.table("scores").shards():
         findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
         findings.checked.append("every score: its length, its range, and whose token ids it is of")
@@ -230,7 +235,7 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
     absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
-            source = pq.ParquetFile(file, page_checksum_verification=True)
+            source = pq.ParquetFile(open_for_arrow(file), page_checksum_verification=True)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
         missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dfgen.validate.masks import ABOVE_ZERO
+
 if TYPE_CHECKING:
     from dfgen.store.run import Run
 
@@ -59,9 +61,9 @@ def check_score(score: Row, row: Row) -> Iterator[str]:
                 continue
             if len(values) != length:
                 yield f"{column} has length {len(values)}, not {length}."
-            elif any(value is None or math.isnan(value) for value in values):
-                yield f"a value of {column} is null or not a number."
-            elif column.endswith("logprobs") and any(value > 0 for value in values):
+            elif any(value is None or not math.isfinite(value) for value in values):
+                yield f"a value of {column} is null or not a finite number."
+            elif column.endswith("logprobs") and any(value > ABOVE_ZERO for value in values):
                 yield f"a value of {column} is above 0."
     if any(value is not None and value < 0 for value in score["visual_kl"] or ()):
         yield "a value of visual_kl is below 0."

@@ -1,6 +1,9 @@
-"""A loopback chat server for benchmarks: a fixed latency, and 429 above so many in flight.
+"""A loopback chat server for benchmarks: a fixed latency, 429 above so many in flight, and errors.
 
-    python tests/benchmarks/repair_server.py --latency 0.05 --places 20
+    python tests/benchmarks/repair_server.py --latency 0.05 --places 20 --chance 0.05 --error 503
+
+A share `--chance` of all requests is refused at once, whatever the load: with the status `--error`,
+or by breaking the connection (`reset`). Above `--places` the status is `--busy`.
 
 `--answers FILE` names a JSON object of texts by the requests' seeds; others get `--text`. Prints
 its port, serves until its standard input ends, then prints what it counted as JSON. One asyncio
@@ -12,11 +15,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import sys
 import time
 from pathlib import Path
 
-BUSY = b'{"error": {"message": "too many requests", "code": null}}'
+BUSY = b'{"error": {"message": "try again", "code": null}}'
+RESET = "reset"
 
 
 def write_body(text: str) -> bytes:
@@ -33,8 +38,22 @@ def write_body(text: str) -> bytes:
 class Counter:
     """What the server has seen."""
 
-    def __init__(self, latency: float, places: int, text: str, answers: dict[str, str]) -> None:
+    def __init__(
+        self,
+        latency: float,
+        places: int,
+        text: str,
+        answers: dict[str, str],
+        chance: float = 0.0,
+        error: str = "503",
+        busy: int = 429,
+    ) -> None:
         self.latency = latency
+        self.chance = chance
+        self.error = error
+        self.busy = b"%d Busy" % busy
+        self.draw = random.Random(0)
+        self.failed = 0
         self.places = places
         self.body = write_body(text)
         # Written now: what the server does while it is driven is taken from the client's share.
@@ -73,7 +92,14 @@ class Connection(asyncio.Protocol):
         del self.buffer[: end + 4 + length]
         if counter.in_flight >= counter.places:
             counter.refused.append(time.monotonic())
-            self.answer(b"429 Too Many Requests", BUSY)
+            self.answer(counter.busy, BUSY)
+            return
+        if counter.chance and counter.draw.random() < counter.chance:
+            counter.failed += 1
+            if counter.error == RESET:
+                self.transport.abort()  # type: ignore[attr-defined]
+            else:
+                self.answer(counter.error.encode() + b" Error", BUSY)
             return
         counter.in_flight += 1
         counter.peak = max(counter.peak, counter.in_flight)
@@ -102,6 +128,7 @@ async def serve(counter: Counter) -> None:
         json.dumps(
             {
                 "peak": counter.peak,
+                "failed": counter.failed,
                 "done": [round(at - first, 4) for at in counter.done],
                 "refused": [round(at - first, 4) for at in counter.refused],
             }
@@ -115,6 +142,18 @@ if __name__ == "__main__":
     parser.add_argument("--places", type=int, default=1_000_000)
     parser.add_argument("--text", default='{"edits": []}')
     parser.add_argument("--answers", type=Path)
+    parser.add_argument("--chance", type=float, default=0.0)
+    parser.add_argument("--error", default="503")
+    parser.add_argument("--busy", type=int, default=429)
     arguments = parser.parse_args()
     answers = json.loads(arguments.answers.read_text()) if arguments.answers else {}
-    asyncio.run(serve(Counter(arguments.latency, arguments.places, arguments.text, answers)))
+    counted = Counter(
+        arguments.latency,
+        arguments.places,
+        arguments.text,
+        answers,
+        arguments.chance,
+        arguments.error,
+        arguments.busy,
+    )
+    asyncio.run(serve(counted))

@@ -123,15 +123,13 @@ def test_only_the_stages_to_run_are_looked_at(tmp_path: Path) -> None:
     assert len(find(pipeline, ("repair",))) == 1
 
 
-def test_some_bad_rows_are_a_warning_and_more_than_allowed_an_error(tmp_path: Path) -> None:
+def test_some_bad_rows_are_a_warning(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path)
     (tmp_path / "1.png").unlink()
     (found,) = find(pipeline)
     assert found.level == "warning"
     assert "1 of the first 3 rows would be rejected: 1 image_missing" in found.what
     assert "rows.jsonl:2" in str(found.hint)
-    (found,) = find(pipeline.model_copy(update={"max_reject_ratio": 0.1}))
-    assert found.level == "error"
 
 
 def test_references_that_are_no_choice(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def root(tmp_path: Path, made: Path) -> Path:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models(answer_by_index(WORDS), REPAIRS)
     models.replace_engines(monkeypatch)
+    monkeypatch.setenv("OPENAI_API_KEY", "that-of-nobody")
     return models
 
 
@@ -78,6 +79,8 @@ def test_what_was_paid_for_goes_only_with_a_clear_yes(root: Path, models: Models
     refusal = invoke("run", root, "-q", "--redo", "repair", code=1).output
     assert "14 repairs of 14 paid requests, $1.4000" in refusal and "--yes" in refusal
     assert "mask, shards 0, 1, 2: 28 masks, which cost nothing" in refusal
+    shown = invoke("run", root, "--redo", "repair", "--dry-run").stdout
+    assert "14 repairs of 14 paid requests" in shown
     assert hash_files(root) == before and not (root / "history").exists()
     invoke("run", root, "-q", "--redo", "repair", "--yes")
     assert hash_files(root) == before
@@ -108,6 +111,15 @@ def test_a_damaged_shard_is_made_anew_and_the_others_stay(root: Path, models: Mo
     assert models.asked.total() == 6
     assert (root / "history/0001/repairs/part-00001.parquet.damaged").exists()
     assert audit(Run.open_or_create(root, None)) == []
+
+
+def test_a_damaged_note_of_a_shard_is_no_hindrance(root: Path, models: Models) -> None:
+    before = hash_files(root)
+    (root / "journal").mkdir(exist_ok=True)
+    (root / "journal/mask-00001.done.json").write_text("{")
+    assert "--redo mask:1" in invoke("run", root, code=1).output
+    invoke("run", root, "-q", "--redo", "mask:1")
+    assert hash_files(root) == before and audit(Run.open_or_create(root, None)) == []
 
 
 @pytest.mark.parametrize("stage", ["sample", "prompts"])
@@ -179,6 +191,7 @@ def test_killed_anywhere_the_same_command_goes_on(
         models = Models(answer_by_index(WORDS), REPAIRS)
         with monkeypatch.context() as patch:
             models.replace_engines(patch)
+            patch.setenv("OPENAI_API_KEY", "that-of-nobody")
             left = [step]
 
             def count_down(real: Any, left: list[int] = left) -> Any:

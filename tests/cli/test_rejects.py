@@ -56,12 +56,14 @@ def test_a_stage_names_reasons_and_command(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     show = f"`dfgen inspect {run} --rejects` shows them."
     lines = result.stderr.splitlines()
+    assert "3 of the first 5 rows would be rejected" in result.stderr  # said before, too
     assert f"prompts: 3 of 5 rows rejected: 2 image_missing, 1 answer_missing. {show}" in lines
     assert f"sample: 3 of 6 rows rejected: 3 control_token (of 1 prompt). {show}" in lines
     again = invoke("run", pipeline, "--out", run)
     assert again.exit_code == 0
-    assert "rejected" not in again.stderr.replace("rejected)", "")
-    assert "rejected" not in invoke("sample", pipeline, "--out", tmp_path / "quiet", "-q").output
+    assert "rows rejected" not in again.stderr
+    quiet = invoke("sample", pipeline, "--out", tmp_path / "quiet", "-q", "--no-check")
+    assert quiet.output == ""
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--quiet",)])
@@ -91,12 +93,14 @@ def test_the_sample_stage_refuses_too(tmp_path: Path) -> None:
 
 
 def test_pairs_and_imports_refuse_too(tmp_path: Path) -> None:
-    (tmp_path / "pairs.jsonl").write_text('{"wrong": "a", "right": null}\n' * 3)
+    (tmp_path / "pairs.jsonl").write_text(
+        '{"wrong": "a", "right": null}\n{"wrong": "a", "right": "b"}\n'
+    )
     arguments = ["--pairs", tmp_path / "pairs.jsonl", "--tokenizer", "demo:policy"]
     limit = ["--set", "max_reject_ratio=0.1"]
     result = invoke("mask", *arguments, "--out", tmp_path / "masks", *limit)
     assert result.exit_code == 3, result.output
-    assert "the prompts stage rejected 3 of 3 rows" in result.stderr
+    assert "the prompts stage rejected 1 of 2 rows" in result.stderr
     (tmp_path / "answers.jsonl").write_text(
         '{"question": "q", "answer": "1", "response": "Answer: 1"}\n'
         '{"question": "q", "answer": null, "response": "Answer: 1"}\n'
@@ -110,7 +114,7 @@ def test_pairs_and_imports_refuse_too(tmp_path: Path) -> None:
 
 def test_none_of_the_rows_says_why(tmp_path: Path) -> None:
     pipeline = write_pipeline(tmp_path, [{"image": "gone.png"}, {"image": "away.png"}])
-    result = invoke("run", pipeline, "--out", tmp_path / "run")
+    result = invoke("run", pipeline, "--out", tmp_path / "run", "--no-check")
     assert result.exit_code == 1, result.output
     assert "none of the 2 rows became a prompt" in result.output
     assert "All image_missing, such as rows.jsonl:1:" in result.output
@@ -126,7 +130,7 @@ def graders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_grader_that_fails_on_every_answer_is_no_success(tmp_path: Path, graders: str) -> None:
     pipeline, run = write_pipeline(tmp_path, [{}]), tmp_path / "run"
-    own = ["--set", f"grade.grader={graders}:never"]
+    own = ["--set", f"grade.grader={graders}:never", "--no-check"]
     result = invoke("run", pipeline, "--out", run, *own)
     assert result.exit_code == 3, result.output
     assert "failed on every one of 3 answers" in result.stderr
@@ -134,7 +138,7 @@ def test_a_grader_that_fails_on_every_answer_is_no_success(tmp_path: Path, grade
     assert f"dfgen regrade {run}" in result.stderr
     assert not (run / "masks").exists()
     assert invoke("regrade", run, "--set", "grade.grader=auto").exit_code == 0
-    result = invoke("regrade", run, "--set", f"grade.grader={graders}:never")
+    result = invoke("regrade", run, *own)
     assert result.exit_code == 3, result.output
 
 

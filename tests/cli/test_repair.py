@@ -79,16 +79,21 @@ def test_limits_are_documented_where_they_work() -> None:
 @pytest.mark.parametrize("command", ["run", "repair"])
 def test_a_dry_run_counts_the_rows_there_are(command: str, ready: Any, tmp_path: Path) -> None:
     arguments = prepare(ready, tmp_path, NOWHERE, necessity="model", necessity_tests=3)
-    estimate = json.loads(invoke(command, *arguments, "--dry-run", "--json"))["estimate"]
-    repairs = estimate["repairs to make"]
+    told = json.loads(invoke(command, *arguments, "--dry-run", "--json"))
+    stages = told["estimate"]["stages"]
+    assert list(stages) == ["repair", "necessity"]
+    repairs = stages["repair"]["requests"]["least"]
     assert repairs > 0
-    assert estimate["necessity tests open"] == 0
-    assert estimate["necessity tests to come <="] == 3 * repairs
-    assert estimate["next requests"] == repairs
-    assert estimate["requests <="] == repairs * (2 + 3)
-    assert estimate["repair requests per prompt <="] == 4 * (2 + 3)
-    assert estimate["prompt tokens, next requests"] > estimate["of them image tokens"] > 0
-    assert 0 < estimate["dollars, next requests"] < estimate["dollars <="]
+    assert stages["repair"]["requests"]["most"] == 2 * repairs
+    assert stages["necessity"]["requests"] == {"least": 0, "most": 3 * repairs}
+    tokens, pictures = (stages["repair"][name] for name in ("prompt_tokens", "image_tokens"))
+    assert tokens["least"] > pictures["least"] > 0
+    assert 0 < stages["repair"]["usd"]["least"] < stages["repair"]["usd"]["most"]
+    total = told["estimate"]["total"]["usd"]
+    assert total["most"] > stages["repair"]["usd"]["most"]
+    # What is repaired first is shown as it would be sent.
+    assert told["repair_prompts"][0]["templated"] is False
+    assert "<picture 1>" in told["repair_prompts"][0]["text"]
 
 
 def test_the_last_table_tells_what_was_paid_for(ready: Any, tmp_path: Path) -> None:

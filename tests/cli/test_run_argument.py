@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from dfgen.cli.main import cli
+from dfgen.config.engine import OpenAIConfig, TransformersConfig
+from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
+from tests.stages.test_imports import make_recipe
+from tests.store.examples import make_pipeline as make_bare_pipeline
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 
 WORDS = ["fine", "fair", "poor", "bad", "bad"]
@@ -48,6 +54,7 @@ def root(tmp_path: Path, made: Path) -> Path:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models(answer_by_index(WORDS), REPAIRS)
     models.replace_engines(monkeypatch)
+    monkeypatch.setenv("OPENAI_API_KEY", "that-of-nobody")
     return models
 
 
@@ -138,3 +145,59 @@ def test_a_mask_run_of_pairs_goes_on_by_its_name(tmp_path: Path) -> None:
     with pairs.open("a") as file:
         file.write(json.dumps({"id": "b", "wrong": "1 + 1 = 3", "right": "1 + 1 = 2"}) + "\n")
     assert "2 masks" in invoke("mask", root).stdout
+
+
+def test_imported_answers_are_scored_without_a_whole_file(tmp_path: Path) -> None:
+    recipe, root = make_recipe(tmp_path), tmp_path / "imported"
+    invoke("import", recipe, "--out", root, "-q")
+    engine = {"engine": "transformers", "model": "demo:policy"}
+    by_set = [f"score.engine.{name}={value}" for name, value in engine.items()]
+    settings = [part for item in by_set for part in ("--set", item)]
+    file = write_file(tmp_path / "score.yaml", {"score": {"engine": engine}})
+    shown = invoke("score", root, "--dry-run", *settings).stdout
+    assert shown == invoke("score", root, "--dry-run", "--pipeline", file).stdout
+    assert "answers" in shown
+    invoke("score", root, "-q", "--pipeline", file)
+    # What it took is on record, and need not be said again.
+    invoke("score", root, "-q")
+    (change,) = Run.open_or_create(root, None).manifest.changes
+    assert change.fields["score.engine.model"].new == "demo:policy"
+
+
+def test_a_file_names_as_little_as_it_likes() -> None:
+    repair = {"engine": {"engine": "openai", "model": "m", "timeout": 9.0}, "max_attempts": 5}
+    old = make_bare_pipeline(repair=repair).model_dump(mode="json")
+    assert lay(old, {"repair": {"engine": {"model": "n"}}}).repair.engine == OpenAIConfig(
+        model="n", timeout=9.0
+    )
+    other = lay(old, {"repair": {"engine": {"engine": "transformers", "model": "n"}}}).repair
+    assert other.engine == TransformersConfig(model="n") and other.max_attempts == 5
+    # A mapping that is no section stands as a whole.
+    old["repair"]["chat_template_args"] = {"a": 1}
+    assert lay(old, {"repair": {"chat_template_args": {"b": 2}}}).repair.chat_template_args == {
+        "b": 2
+    }
+    assert lay(old, {"repair": {"engine": None}}).repair.engine is None
+
+
+def lay(old: dict[str, Any], new: dict[str, Any]) -> Pipeline:
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(new, file)
+        file.flush()
+        return change_pipeline(old, (), "run.json", file=Path(file.name), environ={})
+
+
+def test_the_environment_lies_between_record_and_options(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFGEN_SET_WORKERS", "2")
+    run = Run.open_or_create(root, None)
+    assert run.read_pipeline().workers == 2
+    assert run.read_pipeline(["workers=3"]).workers == 3
+
+
+def test_no_secret_of_an_address_is_in_the_record_of_changes(root: Path, models: Models) -> None:
+    address = "https://me:hunter2@example.org/v1"
+    invoke("mask", root, "-q", "--set", f"repair.engine.base_url={address}")
+    text = (root / "run.json").read_text()
+    assert "example.org" in text and "hunter2" not in text

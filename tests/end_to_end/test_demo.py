@@ -131,6 +131,6 @@ def test_growing_a_group_keeps_what_is_there(tmp_path: Path) -> None:
 
 def test_dry_run_shows_prompts_and_writes_nothing(tmp_path: Path) -> None:
     result = run_dfgen("run", RECIPE, "--out", tmp_path / "run", "--dry-run")
-    assert "<picture image/png" in result.stdout
+    assert "[picture 1: PNG, 64 x 64, " in result.stdout
     assert "reference answer" in result.stdout
     assert not (tmp_path / "run").exists()

@@ -244,7 +244,7 @@ def test_killed_growth_ends_like_an_undisturbed_one(
     runs = iter_runs(tmp_path)
     while killed.total() < kills:
         data, moments = next(runs)
-        killed += kill_while_it_grows(data, moments, each=3 if kills == 10 else 9)
+        killed += kill_while_it_grows(data, moments, each=3 if kills == 10 else 5)
         assert data.read_files() == grown.read_files()
         call("validate", data.root)
     print(f"killed {dict(killed)}")

@@ -104,7 +104,9 @@ def test_retry_after_is_honoured(form: str, monkeypatch: pytest.MonkeyPatch) -> 
     }[form]
     asked = []
 
-    def compute_wait(self: Backoff, retries_done: int, retry_after: float | None) -> float:
+    def compute_wait(
+        self: Backoff, retries_done: int, retry_after: float | None, *, by_chance: bool = False
+    ) -> float:
         asked.append(retry_after)
         return 0.0
 
@@ -116,12 +118,15 @@ def test_retry_after_is_honoured(form: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert asked == [pytest.approx(100, abs=30 if form == "date" else 0.001)]
 
 
-@given(st.integers(0, 100), st.none() | st.floats(0, 1e6))
-def test_waits_are_what_their_description_says(retries: int, asked: float | None) -> None:
+@given(st.integers(0, 100), st.none() | st.floats(0, 1e6), st.booleans())
+def test_waits_are_what_their_description_says(
+    retries: int, asked: float | None, by_chance: bool
+) -> None:
     backoff = Backoff()
-    wait = backoff.compute_wait(retries, asked)
+    wait = backoff.compute_wait(retries, asked, by_chance=by_chance)
     if asked is None:
         length = min(2.0**retries, backoff.longest)
+        length /= 4 if by_chance and retries < 2 else 1
         assert length * (1 - backoff.spread) <= wait <= length * (1 + backoff.spread)
     else:
         least = min(asked, backoff.longest_asked)

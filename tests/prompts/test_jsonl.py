@@ -73,7 +73,9 @@ def test_which_column_holds_the_pictures(tmp_path: Path) -> None:
         {"question": "e", "answer": 1, "image": None, "images": None},
     ]
     file = write_lines(tmp_path / "rows.jsonl", rows)
-    found = read(source="jsonl", path=str(file))
+    found = read(source="jsonl", path=str(file))  # a question without a picture is fine
+    assert [len(row.images) for row in found] == [2, 1, 1, 0, 0]  # type: ignore[union-attr]
+    found = read(source="jsonl", path=str(file), images={"min_per_prompt": 1})
     assert [len(row.images) for row in found[:4]] == [2, 1, 1, 0]  # type: ignore[union-attr]
     assert found[4].reason == "image_missing"  # type: ignore[union-attr]
     found = read(source="jsonl", path=str(file), columns={"images": []})

@@ -64,7 +64,7 @@ def test_bad_rows_are_rejects(folder: Path, change: dict[str, Any], reason: str)
         source="jsonl",
         path=str(file),
         columns={"choices": "options", "solution": "solution"},
-        images={"max_per_prompt": 4},
+        images={"max_per_prompt": 4, "min_per_prompt": 1},
     )
     assert isinstance(rows[0], Reject)
     assert (rows[0].stage, rows[0].reason, rows[0].row_id) == ("prompts", reason, "rows.jsonl:1")

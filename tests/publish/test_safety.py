@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import PIL.Image
@@ -13,8 +14,10 @@ from dfgen.errors import UnsafeDataError
 from dfgen.export.manifest import DatasetManifest
 from dfgen.export.tables import TABLES
 from dfgen.export.writing import write_files
+from dfgen.publish.patterns import PATTERNS
+from dfgen.publish.positions import has_gps
 from dfgen.publish.release import Release, collect_release
-from dfgen.publish.safety import CHECKS, PATTERNS, check_release, has_gps
+from dfgen.publish.safety import CHECKS, check_release
 
 BAD = {
     "hf-token": "use hf_" + "Ab3" * 12,
@@ -23,10 +26,22 @@ BAD = {
     "gitlab-token": "glpat-" + "x" * 20,
     "aws-key": "AKIA" + "ABCD" * 4,
     "google-key": "AIza" + "x" * 35,
+    "aws-secret": 'aws_secret_access_key = "' + "wJalrXUtnFEMI/K7MDENG+bPx" + "a" * 15,
     "slack-token": "xoxb-" + "1" * 12,
+    "stripe-key": "sk_live_" + "4eC39Hq" * 4,
+    "npm-token": "npm_" + "aB3" * 12,
+    "pypi-token": "pypi-AgEIcHlwaS5vcmc" + "x" * 60,
+    "wandb-key": "WANDB_API_KEY=" + "0a1b" * 10,
+    "groq-key": "gsk_" + "aB3" * 17,
+    "xai-key": "xai-" + "aB3" * 26,
+    "nvidia-key": "nvapi-" + "aB-3" * 16,
+    "replicate-token": "r8_" + "a" * 37,
+    "telegram-token": "bot 123456789:AA" + "x" * 33,
     "private-key": "-----BEGIN RSA PRIVATE KEY-----",
     "json-web-token": "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSMeKKF2QT4",
     "bearer-token": "Authorization: Bearer abcdefghijklmnop1234",
+    "basic-login": "'Authorization': 'Basic dXNlcjpwYXNzd29yZA=='",
+    "url-key": "GET https://api.org/v1?alt=json&key=AbCdEf0123456789",
     "url-password": "postgres://me:secret@db/x",
     "local-path": "see /home/ann/pictures/1.png",
 }
@@ -36,6 +51,11 @@ GOOD = (
     "Step 1: 3 + 4 = 7. Answer: 7",
     "risk-free sk-8 task-based, mailto:a@b.org, time 12:30@noon",
     "and/or, /, //, either/home or work",
+    r"\\ \\hline x \\ y & \\frac{1}{2} \\\\ \\alpha\\beta\\gamma and \\mathbb{R}\\setminus\\{0\\}",
+    r"\begin{array}{cc} 1 & 2 \\ 3 & 4 \end{array} \\text{cm}^2\\quad\\Rightarrow",
+    "Basic geometry: authorization is not needed. The key=3 of a ?key in the map, about ~5/6 of it",
+    "rate ~/hour, approx ~ 3/4, a~b/c~d, 12:00:AA, npm_config, sk_learn, r8_small, xai-model",
+    "The ratio is ~2/3, see ~3/min, or ~x/y of https://a.org/projects/home?token=short&page=2",
 )
 
 
@@ -66,7 +86,7 @@ def test_every_pattern_has_an_example() -> None:
 
 @pytest.mark.parametrize("name", BAD)
 def test_finds_it_in_any_text_column_and_says_how_to_allow_it(name: str, tmp_path: Path) -> None:
-    release = stage(tmp_path, completion_text=f"I think so. {BAD[name]}")
+    release = stage(tmp_path, completion_text=f"I think so. {BAD[name]} It is.")
     with pytest.raises(UnsafeDataError) as caught:
         check(release)
     assert f"--allow {name}" in str(caught.value)
@@ -103,6 +123,18 @@ def test_ordinary_text_is_left_alone(text: str, tmp_path: Path) -> None:
         "(/data/x/y.jpg)",
         "/Users/ann/x",
         "path=/scratch/j/1",
+        "/fsx/ann/run",
+        "/raid/data/x.png",
+        "/projects/vlm/a",
+        "/data/imgs/1.png",
+        "~/models/qwen",
+        "~/.cache/huggingface",
+        "~ann/data/x",
+        r"\\fileserver\share\x.png",
+        r"\\srv-01.corp.org\vlm\runs",
+        "s3://my-bucket/runs/1.png",
+        "gs://bucket/x",
+        "hdfs://node/x",
     ],
 )
 def test_local_paths(path: str, tmp_path: Path) -> None:
@@ -154,6 +186,60 @@ def test_gps_in_xmp_and_unreadable_exif() -> None:
     plain = make_picture("JPEG", position=False, camera=False)
     assert has_gps(plain + b"<rdf:Description exif:GPSLatitude='52,31N'/>")
     assert has_gps(b"\xff\xd8\xff\xe1Exif\0\0 broken")
+
+
+XMP = "<x:xmpmeta><rdf:Description {}/></x:xmpmeta>"
+
+
+def make_png(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG with some chunks before its end."""
+    plain = make_picture("PNG", position=False, camera=False)
+    body, end = plain[:-12], plain[-12:]
+    for kind, content in chunks:
+        checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+        body += len(content).to_bytes(4, "big") + kind + content + checksum
+    return body + end
+
+
+@pytest.mark.parametrize(
+    "said", ["exif:GPSLatitude='52'", "geo:lat='52.5'", "exif:GPSLongitude='3'", "geo:long='1'"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-be"])
+def test_a_position_in_xmp_of_any_encoding(said: str, encoding: str) -> None:
+    plain = make_picture("JPEG", position=False, camera=False)
+    assert has_gps(plain + XMP.format(said).encode(encoding))
+    assert not has_gps(plain + XMP.format("dc:title='a'").encode(encoding))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"Comment\0lat", b"GPSLatitude\0 52.5", b"XML:com.adobe.xmp\0geo:lat='5'", b"a\0latitude 5"],
+)
+def test_texts_of_a_png(text: bytes) -> None:
+    keyword, _, said = text.partition(b"\0")
+    chunks = [
+        (b"tEXt", text),
+        (b"zTXt", keyword + b"\0\0" + zlib.compress(said)),
+        (b"iTXt", keyword + b"\0\0\0\0\0" + said),
+        (b"iTXt", keyword + b"\0\1\0\0\0" + zlib.compress(said)),
+    ]
+    for chunk in chunks:
+        assert has_gps(make_png([chunk])) == (text != b"Comment\0lat")
+    assert not has_gps(make_png([(b"zTXt", b"Software\0\0" + zlib.compress(b"gimp"))]))
+
+
+def test_texts_that_cannot_be_read_count_as_a_position() -> None:
+    assert has_gps(make_png([(b"zTXt", b"Comment\0\0broken")]))
+    assert has_gps(make_png([(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 25)))]))
+
+
+@pytest.mark.parametrize(("record", "found"), [(90, True), (92, True), (101, True), (5, False)])
+def test_places_of_iptc(record: int, found: bool) -> None:
+    data = b"\x1c\x02" + bytes([record]) + b"\0\6Berlin"
+    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(data).to_bytes(4, "big") + data
+    plain = make_picture("JPEG", position=False, camera=False)
+    segment = b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
+    assert has_gps(plain[:2] + segment + plain[2:]) == found
 
 
 def test_picture_with_gps_stops_publication(tmp_path: Path) -> None:

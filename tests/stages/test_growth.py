@@ -99,7 +99,7 @@ def test_a_higher_limit_and_new_rows_become_new_shards(tmp_path: Path) -> None:
     os.utime(tmp_path / "questions.jsonl", (0, 0))
     assert read_source(root, again) == [], "nothing to read"
     counts = Run.open_or_create(root, None).manifest.get_stage("prompts").counts
-    assert counts == {"input": 11, "output": 11, "rejects": 0, "pending": 0}
+    assert counts == {"input": 11, "output": 11, "rejects": 0}
 
 
 def test_a_lower_limit_takes_nothing_away(tmp_path: Path) -> None:
@@ -172,6 +172,9 @@ def test_a_source_that_has_none_of_the_prompts_is_refused_and_nothing_is_written
     assert "prompts.path: [OLD, NEW]" in message and "prompts.missing=keep" in message
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     changed = other.model_dump(mode="json")
+    changed["prompts"]["missing"] = "drop"
+    with pytest.raises(RunMismatchError, match="none of the 2 prompts"):
+        read_source(root, Pipeline.model_validate(changed))
     changed["prompts"]["missing"] = "keep"
     read_source(root, Pipeline.model_validate(changed))
     assert list_questions(root) == [["x", "0"], ["5", "6", "7"], ["8"]]

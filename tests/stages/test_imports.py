@@ -69,7 +69,7 @@ def test_answers_are_encoded_graded_and_accounted_for(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["validate", str(run)]).exit_code == 0
 
 
-def test_importing_again_changes_nothing_and_other_answers_are_refused(tmp_path: Path) -> None:
+def test_importing_again_changes_nothing_and_other_answers_are_named(tmp_path: Path) -> None:
     recipe, run = make_recipe(tmp_path), tmp_path / "run"
     arguments = ["import", str(recipe), "--out", str(run)]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
@@ -77,10 +77,47 @@ def test_importing_again_changes_nothing_and_other_answers_are_refused(tmp_path:
     assert CliRunner().invoke(cli, arguments).exit_code == 0
     assert (run / "trajectories" / "part-00000.parquet").read_bytes() == before
     source = tmp_path / "answers.jsonl"
-    source.write_text(source.read_text().replace("closely", "briefly"))
+    source.write_text(source.read_text().replace("closely", "briefly", 1))
     result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 1
-    assert "other settings" in result.output
+    assert result.exit_code == 0, result.output
+    assert "1 prompt of the run is in the source with other answers" in result.output
+    assert "answers.jsonl:1: " in result.output
+    assert (run / "trajectories" / "part-00000.parquet").read_bytes() == before
+    result = CliRunner().invoke(cli, [*arguments, "--set", "imports.missing=drop"])
+    assert result.exit_code == 0, result.output
+    rows = pq.read_table(run / "trajectories").to_pylist()
+    assert len(rows) == 6 and sum("briefly" in row["completion"] for row in rows) == 1
+    assert CliRunner().invoke(cli, ["validate", str(run)]).exit_code == 0
+
+
+def test_new_prompts_are_graded_and_the_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken row that comes later changes no shard that is there."""
+    graded, root = tmp_path / "graded", tmp_path / "run"
+    monkeypatch.setenv(COUNT, str(graded))
+    import_answers(root, make_sharded_recipe(tmp_path, SHARDED[:12]))
+    before = hash_tables(root)
+    graded.write_text("")
+    broken = {"question": "?", "answer": "fine", "response": ""}
+    run = import_answers(root, make_sharded_recipe(tmp_path, [*SHARDED, broken]))
+    assert len(graded.read_text().splitlines()) == 9
+    assert {name: hash_tables(root)[name] for name in before} == before
+    assert run.manifest.get_stage("sample").counts["output"] == 21
+    assert [row["reason"] for row in run.rejects("prompts").iter_rows()] == ["response_missing"]
+    assert audit(run) == []
+
+
+def test_answers_that_were_refused_are_not_taken_for_others(tmp_path: Path) -> None:
+    strange = {"question": "What is 1?", "answer": "fine", "response": "a <|image|> fine"}
+    rows = [*SHARDED[:6], strange]
+    root = tmp_path / "run"
+    run = import_answers(root, make_sharded_recipe(tmp_path, rows))
+    before = hash_tables(root)
+    run = import_answers(root, make_sharded_recipe(tmp_path, [*rows, *SHARDED[6:]]))
+    assert {name: hash_tables(root)[name] for name in before} == before
+    assert run.manifest.get_stage("prompts").facts["absent"]["changed"]["count"] == 0
+    assert audit(run) == []
 
 
 def test_a_pipeline_without_answers_is_refused(tmp_path: Path) -> None:

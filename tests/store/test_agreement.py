@@ -135,19 +135,6 @@ def test_where_prompts_come_from_is_never_compared(run: Run) -> None:
     assert run.manifest.pipeline["prompts"]["limit"] == 50
 
 
-def test_the_cut_of_an_import_counts_until_all_are_written(tmp_path: Path) -> None:
-    def make(size: int) -> Pipeline:
-        rows = {"path": "answers.jsonl", "tokenizer": "demo:policy", "shard_size": size}
-        return Pipeline.model_validate({"imports": rows})
-
-    run = Run.open_or_create(tmp_path / "run", make(256))
-    run.check_stage("prompts", make(256), {})
-    finish_shard(run, "prompts", 0, [make_prompt("p")])
-    assert "imports.shard_size: 256 -> 7" in refuse(run, "prompts", make(7), {})
-    run.set_stage("prompts", state="done", counts={})
-    run.check_stage("prompts", make(7), {})
-
-
 def test_a_stage_without_files_takes_new_settings(run: Run) -> None:
     changed = make_pipeline(sample={"num_samples": 1, "temperature": 0.5})
     run.table("trajectories").remove(0)

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from dfgen.errors import RunLockedError
+from dfgen.store import atomic_files
 from dfgen.store import lock as lock_module
+from dfgen.store.atomic_files import open_unnamed
 from dfgen.store.lock import FileLock, read_start_time
 from tests.support.waiting import wait_until
 
@@ -217,7 +219,7 @@ def test_without_hard_links(
 ) -> None:
     if linkless:
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
         monkeypatch.setattr(os, "link", refuse)
@@ -227,3 +229,43 @@ def test_without_hard_links(
         FileLock(tmp_path / "run.lock").acquire()
     lock.release()
     assert list(tmp_path.iterdir()) == []
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from dfgen.store.lock import FileLock
+die = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "fstat":
+    kept, calls = os.fstat, []
+    os.fstat = lambda descriptor: calls.append(1) or (die() if len(calls) > 1 else kept(descriptor))
+else:
+    setattr(os, sys.argv[2], die)
+FileLock(Path(sys.argv[1])).acquire()
+"""
+
+
+@pytest.mark.parametrize("step", ["fsync", "link", "fstat"])
+def test_a_process_that_is_killed_as_it_locks_leaves_nothing(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "run.lock"
+    descriptor = open_unnamed(tmp_path)
+    if descriptor is None:
+        pytest.skip("this file system has no files without a name")
+    os.close(descriptor)
+    if step == "fstat":  # only a lock that is there has an age, which is measured before it is kept
+        write_holder(path, host="elsewhere")
+    command = [sys.executable, "-c", KILL, str(path), step]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == ([path] if step == "fstat" else [])
+
+
+def test_without_unnamed_files_a_lock_is_made_and_refused_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_files, "open_unnamed", lambda _: None)
+    monkeypatch.setattr(lock_module, "open_unnamed", lambda _: None)
+    path = tmp_path / "run.lock"
+    with pytest.raises(RunLockedError):
+        write_holder(path, host="elsewhere")
+        FileLock(path).acquire()
+    assert list(tmp_path.iterdir()) == [path]

@@ -93,6 +93,7 @@ def make_value(repair: dict[str, Any], rows: list[dict[str, Any]]) -> Value:
         value_points=[],
         hunk_values=[],
         blame=[],
+        prefix=None,
     )
 
 

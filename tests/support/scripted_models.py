@@ -110,6 +110,8 @@ class Models:
 
         monkeypatch.setattr("dfgen.stages.sample.stage.open_engine", open_policy)
         monkeypatch.setattr("dfgen.stages.repair.stage.open_engine", open_repairer)
+        # Nor is the server looked for that the pipeline names and nobody asks.
+        monkeypatch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
 
     def _draw(self, request: Request) -> Any:
         self.drawn[request.key] += 1

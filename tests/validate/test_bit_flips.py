@@ -52,7 +52,7 @@ def test_the_run_has_every_kind_of_file_and_is_sound(root: Path) -> None:
     assert is_sound(root)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True, width=32), st.integers(0, 7))
 def test_any_one_bit_anywhere_is_found(root: Path, number: int, place: float, bit: int) -> None:
     files = list_files(root)

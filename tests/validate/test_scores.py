@@ -53,7 +53,10 @@ def put(column: str, value: Any, at: int | None = None) -> Callable[[dict[str, A
     [
         (put("ids_sha256", hash_ids([3, 1])), "of other token ids"),
         (put("scored_logprobs", [-0.5]), "scored_logprobs has length 1, not 3"),
-        (put("tempered_logprobs", float("nan"), 1), "tempered_logprobs is null or not a number"),
+        (
+            put("tempered_logprobs", float("nan"), 1),
+            "tempered_logprobs is null or not a finite",
+        ),
         (put("repair_logprobs", [-0.5] * 3), "repair_logprobs has length 3, not 2"),
         (put("repair_ids", None), "repair_logprobs has length 2, not None"),
         (put("repair_tempered_logprobs", 0.5, 0), "repair_tempered_logprobs is above 0"),

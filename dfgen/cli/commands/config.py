@@ -10,7 +10,6 @@ import click
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
-from dfgen.terminal_text import show_text
 
 
 @click.group(
@@ -31,19 +30,20 @@ def command() -> None:
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Print the effective pipeline: defaults, file or run, environment and --set together."""
+    """Print the effective pipeline: defaults, file or run, environment and --set together.
+
+    Behind every value that is not the default stands the default.
+    """
     from dfgen.cli.options import read_pipeline
 
-    tree = read_pipeline(pipeline, settings, None).model_dump(mode="json")
+    effective = read_pipeline(pipeline, settings, None)
     if as_json:
-        click.echo(json.dumps(tree, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(effective.model_dump(mode="json"), indent=2, ensure_ascii=False))
         return
-    import yaml
+    from dfgen.config.showing import write_marked
 
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    if show_text(text) != text:  # with its own escapes the file stays what it is
-        text = yaml.safe_dump(tree, sort_keys=False)
-    click.echo(text, nl=False)
+    for line in write_marked(effective):
+        click.echo(line)
 
 
 @command.command(epilog=examples("dfgen config schema > pipeline.schema.json"))
@@ -54,21 +54,43 @@ def schema() -> None:
     click.echo(json.dumps(make_pipeline_schema(), indent=2, ensure_ascii=False))
 
 
-@command.command(epilog=examples("dfgen config init my.yaml"))
-@click.argument("path", type=LocalPath(dir_okay=False))
+@command.command(
+    epilog=examples(
+        "dfgen config init my.yaml",
+        "dfgen config init my.yaml --recipe hosted-api",
+        "dfgen config init --list",
+    )
+)
+@click.argument("path", type=LocalPath(dir_okay=False), required=False)
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Which one; see --list.  [default: vllm-7b where vLLM and a GPU are found, else starter]",
+)
+@click.option("--list", "list_them", is_flag=True, help="List the recipes and end.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def init(path: Path, force: bool) -> None:
+def init(path: Path | None, recipe: str | None, list_them: bool, force: bool) -> None:
     """Write a commented pipeline file to start from."""
-    from importlib import resources
+    from dfgen.config.recipes import RECIPES, propose_recipe, read_recipe
 
+    proposed = propose_recipe()
+    if list_them:
+        for name in RECIPES:
+            mark = "  (proposed here)" if name == proposed else ""
+            click.echo(f"{name:<18}{read_recipe(name).description}{mark}")
+        return
+    if path is None:
+        raise click.UsageError("Missing argument 'PATH': the file to write.")
+    found = read_recipe(recipe or proposed)
     if path.exists() and not force:
         raise ConfigError("exists already.", where=str(path), hint="--force overwrites it.")
-    text = resources.files("dfgen.config").joinpath("starter.yaml").read_text("utf-8")
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(found.write_for(str(path)), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}.", where=str(path)) from None
     click.echo(str(path))
+    if recipe is None:
+        click.echo(f"The recipe {found.name}; `dfgen config init --list` shows all.", err=True)
     click.echo(
-        "Edit the lines marked EDIT, then: dfgen run FILE --out runs/first --dry-run", err=True
+        f"Edit the lines marked EDIT, then: dfgen run {path} --out runs/first --dry-run", err=True
     )

@@ -44,6 +44,7 @@ def command(
             hint="`dfgen run` draws answers from a policy.",
         )
     if dry_run:
-        rehearse(pipeline, as_json=as_json)
+        # Taking the answers in costs nothing; repairing them, which comes next, does.
+        rehearse(pipeline, ("prompts", "repair"), as_json=as_json, run=out)
     else:
         work(pipeline, out, ("prompts",), quiet=quiet, as_json=as_json, redo=redo)

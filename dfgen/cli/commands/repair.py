@@ -10,6 +10,7 @@ import click
 from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, spending_options
 from dfgen.cli.run_command import work
+from dfgen.cli.side_table import print_estimate
 
 if TYPE_CHECKING:
     from dfgen.cli.options import RedoWish
@@ -49,8 +50,12 @@ def command(
     necessity, max_attempts), --rejudge makes use of the answers there are: they are judged anew
     without a request, and the repairer is asked where none passes and attempts are left.
     """
+    if dry_run and rejudge:
+        preview(out, as_json=as_json)
+        return
     if dry_run:
-        rehearse(pipeline, as_json=as_json, run=out)
+        # A run whose answers are not all there yet says what they cost, too.
+        rehearse(pipeline, ("prompts", "sample", "repair"), as_json=as_json, run=out)
         return
 
     def judge_anew(session: Session) -> None:
@@ -72,6 +77,16 @@ def command(
     )
     if not quiet and not as_json:
         print_outcome(out)
+
+
+def preview(out: Path, *, as_json: bool) -> None:
+    """Say how many answers there are to judge; what is asked after that, only judging can tell."""
+    from dfgen.stages.repair.spending import SpentCount
+    from dfgen.store.run import Run
+
+    run = Run.open_or_create(out, None)
+    requests, _ = SpentCount().count(run)
+    print_estimate(run, {"stored answers, no request": requests}, as_json=as_json)
 
 
 def print_outcome(out: Path) -> None:

@@ -9,7 +9,7 @@ import click
 
 from dfgen.cli.dry_run import rehearse
 from dfgen.cli.options import examples, pipeline_options, spending_options
-from dfgen.cli.run_command import work
+from dfgen.cli.run_command import ALL_STAGES, work
 
 if TYPE_CHECKING:
     from dfgen.cli.options import RedoWish
@@ -40,12 +40,12 @@ def command(
     finishes what is in flight and stops; a second Ctrl-C stops at once.
     """
     if dry_run:
-        rehearse(pipeline, as_json=as_json, run=out)
+        rehearse(pipeline, ALL_STAGES, as_json=as_json, run=out)
     else:
         work(
             pipeline,
             out,
-            ("prompts", "sample", "repair", "score", "value", "mask"),
+            ALL_STAGES,
             quiet=quiet,
             as_json=as_json,
             redo=redo,

@@ -56,7 +56,7 @@ def command(
     if retry_max_tokens is not None and retry is None:
         raise click.UsageError("--retry-max-tokens needs --retry length.")
     if dry_run:
-        rehearse(pipeline, as_json=as_json)
+        rehearse(pipeline, ("prompts", "sample"), as_json=as_json, run=out)
         return
 
     def draw_again(session: Session) -> bool:

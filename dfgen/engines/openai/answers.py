@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-from dfgen.engines.base import Failure, FinishReason, Request, Result, Usage
+from dfgen.engines.base import Failure, FinishReason, Request, Result, Usage, as_utf8, is_logprob
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "content_filter": "content_filter",
-    # Words of other servers for the same thing.
+    # Words of other servers for the same things, in lower case and without their prefix.
     "eos": "stop",
     "eos_token": "stop",
     "stop_sequence": "stop",
     "end_turn": "stop",
+    "complete": "stop",
+    "completed": "stop",
     "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "safety": "content_filter",
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
 }
+_REASONING = ("reasoning_content", "reasoning")
+_THOUGHTS = ("thinking", "reasoning")
+_LARGEST_INT32 = 2**31 - 1
 # More than is shown in the end: what the server says is cut short after its secrets are taken out,
 # or half a key could stand at the cut.
 _SHOWN = 4000
@@ -28,15 +37,19 @@ class BadAnswerError(Exception):
     """A 200 answer that is not a chat completion; the message says what is wrong with it."""
 
 
-def read_answer(request: Request, body: bytes) -> Result:
+def read_answer(request: Request, body: bytes, max_tokens: int | None = None) -> Result:
     """Turn the body of a 200 answer into a result.
 
     Token ids are those of the server, unchanged; None where it gave none. Logprobs count only
-    beside token ids.
+    beside token ids. A count of tokens that is none is taken as not given. Where the text is empty
+    and there is reasoning, the server has put the answer into the wrong field, and that is read.
+
+    Args:
+        max_tokens: that were asked for; None if nobody knows.
 
     Raises:
-        BadAnswerError: not JSON, another shape, no choices, no text, ids and logprobs of different
-            lengths.
+        BadAnswerError: not JSON, another shape, no choices, no text, more ids than were asked for,
+            numbers out of their range, ids and logprobs of different lengths.
     """
     answer = _load_json(body)
     choices = answer.get("choices")
@@ -46,19 +59,19 @@ def read_answer(request: Request, body: bytes) -> Result:
     message = choice.get("message")
     if not isinstance(message, dict):
         raise BadAnswerError(f"no message in the answer: {_show(choice)}")
-    finish_reason = _FINISH_REASONS.get(str(choice.get("finish_reason")))
-    if finish_reason is None:
-        raise BadAnswerError(f"unknown finish_reason {choice.get('finish_reason')!r}")
-    text = message.get("content")
+    finish_reason = _read_finish_reason(choice.get("finish_reason"))
+    text, reasoning = _read_texts(message)
+    if not text and finish_reason == "stop":
+        text, reasoning = reasoning or text, ""
     if text is None and finish_reason != "stop":
         # Cut or filtered before the first visible character.
         text = ""
-    if not isinstance(text, str):
+    if text is None:
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:
             return fail(request, "refused", f"the model refused: {refusal[:_SHOWN]}")
         raise BadAnswerError(f"no text in the answer: {_show(message)}")
-    token_ids = _read_ids(choice.get("token_ids"))
+    token_ids = _read_ids(choice.get("token_ids"), max_tokens)
     stop_reason = choice.get("stop_reason")
     return Result(
         key=request.key,
@@ -66,14 +79,15 @@ def read_answer(request: Request, body: bytes) -> Result:
         token_ids=token_ids,
         logprobs=None if token_ids is None else _read_logprobs(choice, len(token_ids)),
         finish_reason=finish_reason,
-        stop_reason=None if stop_reason is None else str(stop_reason),
+        stop_reason=None if stop_reason is None else as_utf8(str(stop_reason)[:_SHOWN]),
         usage=_read_usage(answer, token_ids),
+        reasoning=reasoning or "",
     )
 
 
 def fail(request: Request, reason: str, detail: str) -> Result:
     """Make the result of a request that gave no completion."""
-    return Result(request.key, "", None, None, "error", failure=Failure(reason, detail))
+    return Result(request.key, "", None, None, "error", failure=Failure(reason, as_utf8(detail)))
 
 
 def _load_json(body: bytes) -> dict[str, Any]:
@@ -88,11 +102,52 @@ def _load_json(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _read_ids(value: Any) -> list[int] | None:
+def _read_finish_reason(value: Any) -> FinishReason:
+    # Some servers write the whole name of the constant: "FinishReason.STOP".
+    found = _FINISH_REASONS.get(str(value).rpartition(".")[2].lower())
+    if found is None:
+        raise BadAnswerError(f"unknown finish_reason {_show(value)}")
+    return found
+
+
+def _read_texts(message: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the text of a message and what stands beside it as reasoning."""
+    text, thought = _join_parts(message.get("content"))
+    for name in _REASONING:
+        value = message.get(name)
+        if isinstance(value, str) and value and thought is None:
+            thought = as_utf8(value)
+    return text, thought
+
+
+def _join_parts(content: Any) -> tuple[str | None, str | None]:
+    """Read `content`: a text, or the list of parts that the protocol allows as well."""
+    if content is None or isinstance(content, str):
+        return None if content is None else as_utf8(content), None
+    if not isinstance(content, list):
+        raise BadAnswerError(f"content is neither text nor a list of parts: {_show(content)}")
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        value = part.get(str(kind), part.get("text")) if isinstance(part, dict) else part
+        if isinstance(value, list):
+            value = _join_parts(value)[0]
+        if not isinstance(value, str) or kind not in (None, "text", "output_text", *_THOUGHTS):
+            raise BadAnswerError(f"content holds a part that is no text: {_show(part)}")
+        (thoughts if kind in _THOUGHTS else texts).append(as_utf8(value))
+    return "".join(texts), "".join(thoughts) or None
+
+
+def _read_ids(value: Any, max_tokens: int | None) -> list[int] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or not all(type(token) is int and token >= 0 for token in value):
+    if not isinstance(value, list) or not all(
+        type(token) is int and 0 <= token <= _LARGEST_INT32 for token in value
+    ):
         raise BadAnswerError(f"token_ids are not a list of ids: {_show(value)}")
+    if max_tokens is not None and len(value) > max_tokens:
+        raise BadAnswerError(f"{len(value)} token_ids, and max_tokens is {max_tokens}")
     return value
 
 
@@ -104,12 +159,12 @@ def _read_logprobs(choice: dict[str, Any], length: int) -> list[float] | None:
     if not isinstance(content, list):
         raise BadAnswerError(f"logprobs are not a list: {_show(content)}")
     values = [entry.get("logprob") if isinstance(entry, dict) else None for entry in content]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    if len(numbers) != len(values) or not all(map(math.isfinite, numbers)):
-        raise BadAnswerError(f"logprobs are not numbers: {_show(values)}")
-    if len(numbers) != length:
-        raise BadAnswerError(f"{len(numbers)} logprobs for {length} token ids")
-    return numbers
+    for value in values:
+        if not is_logprob(value):
+            raise BadAnswerError(f"{_show(value)} is no logprob, in {_show(values)}")
+    if len(values) != length:
+        raise BadAnswerError(f"{len(values)} logprobs for {length} token ids")
+    return [float(value) for value in values if value is not None]
 
 
 def _read_usage(answer: dict[str, Any], token_ids: list[int] | None) -> Usage:
@@ -128,7 +183,7 @@ def _read_usage(answer: dict[str, Any], token_ids: list[int] | None) -> Usage:
 
 
 def _read_count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _LARGEST_INT32 else None
 
 
 def _show(value: Any) -> str:

@@ -39,6 +39,7 @@ _TOO_LONG = (
 _FILTERED = ("content_filter", "content management policy", "content_policy")
 _BROKEN_IMAGE = ("cannot identify image", "failed to load image", "invalid image", "decode image")
 _SCHEMA = ("response_format", "json_schema", "structured output", "structured_output", "guided")
+_QUICK_RETRIES = 2
 _SHOWN = 500
 # Before secrets are taken out: half a key could stand at a cut.
 _READ = 8000
@@ -202,11 +203,15 @@ class Backoff:
     longest_asked: float = 3600.0
     spread: float = 0.25
 
-    def compute_wait(self, retries_done: int, retry_after: float | None) -> float:
+    def compute_wait(
+        self, retries_done: int, retry_after: float | None, *, by_chance: bool = False
+    ) -> float:
         """Return the seconds to wait before the next try.
 
         Args:
             retries_done: 0 before the first retry.
+            by_chance: the error says nothing of the server's load: the first two waits are a
+                quarter as long, and whoever fails three times waits as if it were not so.
             retry_after: seconds that the server asked for, if it did. Up to `longest_asked` the
                 wait is never shorter.
         """
@@ -214,4 +219,6 @@ class Backoff:
             asked = min(retry_after, self.longest_asked)
             return asked * (1 + random.random() * self.spread / 2)
         wait = min(self.base * 2.0 ** min(retries_done, 30), self.longest)
+        if by_chance and retries_done < _QUICK_RETRIES:
+            wait /= 4
         return wait * (1 + random.uniform(-self.spread, self.spread))

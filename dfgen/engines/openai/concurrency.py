@@ -90,18 +90,21 @@ class Server:
                 # It bears what it was thought not to: that was chance, or is over.
                 self._slow_start, self._refused_at = True, float("inf")
 
-    def note_refusal(self, tried: Try, *, connected: bool, said_so: bool) -> None:
+    def note_refusal(self, tried: Try, *, connected: bool, said_so: bool) -> bool:
         """Note that the server had no place, or did not answer in time, or a connection broke.
 
         Args:
             connected: whether there was an answer.
             said_so: whether that answer says that it is the number of requests (429), or when to
                 come back.
+
+        Returns:
+            Whether it means that less is to be asked of the server.
         """
         self.trouble += not connected
         if id(tried) not in self._out:
             # It went out before the window shrank.
-            return
+            return True
         # Servers refuse faster than they answer. What went out earlier and is out still has not
         # been refused; if only answers counted for it, every refusal would seem to be the first
         # thing that happens.
@@ -112,6 +115,8 @@ class Server:
         del self._out[id(tried)]
         if said_so or self._test.note_try(tried.level, refused=True):
             self._shrink(tried.level, said_so=said_so)
+            return True
+        return False
 
     def _pass(self, tried: Try) -> None:
         if tried.told:

@@ -7,15 +7,22 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from dfgen.config.engine import OpenAIConfig
+from dfgen.config.hiding import names_secret
 from dfgen.errors import EngineError
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 # What local servers without authentication are customarily sent: the client wants some key.
 NO_KEY = "EMPTY"
+SHORTEST_SECRET = 4
+"""Characters. A shorter key protects nothing, and to take it out would eat letters of every
+word."""
+SHORTEST_REPLACED_ANYWHERE = 8
+"""Characters. A shorter one is taken out where it stands alone, not inside of words."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,13 @@ class Endpoint:
         secrets = [self.key, parts.password or "", unquote(parts.password or "")]
         if parts.password:
             secrets.append(write_login(parts) or "")
+        secrets += [value for name, value in parse_qsl(parts.query) if names_secret(name)]
         for secret in secrets:
-            if secret and secret != NO_KEY:
+            if secret == NO_KEY or len(secret) < SHORTEST_SECRET:
+                continue
+            if len(secret) < SHORTEST_REPLACED_ANYWHERE:
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+            else:
                 text = text.replace(secret, "***")
         return text
 

@@ -15,6 +15,13 @@ def wants_tokens(config: OpenAIConfig, request: Request) -> bool:
     return config.return_token_ids and request.with_logprobs
 
 
+def find_max_tokens(config: OpenAIConfig, request: Request) -> int | None:
+    """Return how many tokens an answer may have; None where `extra_body` leaves that open."""
+    limits = {"max_tokens": request.decoding.max_tokens, **config.extra_body}
+    given = [limits[name] for name in ("max_tokens", "max_completion_tokens") if name in limits]
+    return max((each for each in given if isinstance(each, int)), default=None)
+
+
 def build_payload(
     config: OpenAIConfig, request: Request, *, with_schema: bool = True
 ) -> dict[str, Any]:

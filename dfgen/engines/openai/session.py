@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import aiohttp
 
@@ -30,7 +31,7 @@ from dfgen.engines.openai.classify import (
 from dfgen.engines.openai.concurrency import Server, ServerPool
 from dfgen.engines.openai.continuing import build_questions, does_continue, refuse_server
 from dfgen.engines.openai.endpoint import Endpoint
-from dfgen.engines.openai.payload import build_payload
+from dfgen.engines.openai.payload import build_payload, find_max_tokens
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
 from dfgen.errors import EngineError
@@ -52,6 +53,20 @@ class Waiting:
 
 Outcome = Answer | Exception
 """What one try brought: an answer of whatever status, or the error of a connection."""
+
+
+class Sent(NamedTuple):
+    """What one try brought.
+
+    Attributes:
+        with_schema: whether the request's schema was sent along.
+        by_chance: an error, if it is one, says nothing of the server's load.
+    """
+
+    outcome: Outcome
+    server: Server
+    with_schema: bool
+    by_chance: bool
 
 
 class Session:
@@ -101,7 +116,7 @@ class Session:
         failures = waits = 0
         guess = _guess(request)
         while True:
-            outcome, server, with_schema = await self._send(request, guess)
+            outcome, server, with_schema, by_chance = await self._send(request, guess)
             if not isinstance(outcome, Answer):
                 # Judged outside the except block: an error raised there would carry the client's
                 # own, with the addresses in it, into a traceback.
@@ -126,7 +141,8 @@ class Session:
             done = failures + waits - 1
             self._waiting.count += 1
             try:
-                await asyncio.sleep(self._backoff.compute_wait(done, fault.retry_after))
+                asked = fault.retry_after
+                await asyncio.sleep(self._backoff.compute_wait(done, asked, by_chance=by_chance))
             finally:
                 self._waiting.count -= 1
 
@@ -163,7 +179,7 @@ class Session:
         self, request: Request, body: bytes, endpoint: Endpoint, guess: float
     ) -> Result:
         try:
-            result = read_answer(request, body)
+            result = read_answer(request, body, find_max_tokens(self._config, request))
         except BadAnswerError as error:
             detail = endpoint.redact(str(error))[:_SHOWN]
             self._breaker.note_failure(request.key, answered=True)
@@ -182,10 +198,10 @@ class Session:
         request = make_probe(failed)
         # Twice at most: the rows themselves have waited long enough.
         for tries in range(2):
-            outcome, server, _ = await self._send(request, _guess(request))
+            outcome, server, _, _ = await self._send(request, _guess(request))
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
                 try:
-                    read_answer(request, outcome.body)
+                    read_answer(request, outcome.body, None)
                 except BadAnswerError:
                     return False
                 return True
@@ -198,12 +214,8 @@ class Session:
             await asyncio.sleep(self._backoff.compute_wait(tries, fault.retry_after))
         return False
 
-    async def _send(self, request: Request, guess: float) -> tuple[Outcome, Server, bool]:
-        """Send one try when there is a place for it, and tell its server how it went.
-
-        Returns:
-            What came back, from where, and whether the schema was sent along.
-        """
+    async def _send(self, request: Request, guess: float) -> Sent:
+        """Send one try when there is a place for it, and tell its server how it went."""
         server = await self._pool.enter()
         try:
             await self._rate_limit.wait(guess)
@@ -213,7 +225,7 @@ class Session:
             with_schema = self._with_schema
             payload = build_payload(self._config, request, with_schema=with_schema)
             body = json.dumps(payload).encode()
-            tried = server.note_sent()
+            tried, by_chance = server.note_sent(), True
             outcome: Outcome
             try:
                 outcome = await self._transport.post(server.endpoint, body)
@@ -221,12 +233,13 @@ class Session:
                 outcome = error
             if _may_be_overload(outcome):
                 answered = isinstance(outcome, Answer)
-                server.note_refusal(tried, connected=answered, said_so=_says_so(outcome))
+                said_so = _says_so(outcome)
+                by_chance = not server.note_refusal(tried, connected=answered, said_so=said_so)
             else:
                 server.note_success(tried)
         finally:
             self._pool.leave(server)
-        return outcome, server, with_schema
+        return Sent(outcome, server, with_schema, by_chance)
 
 
 def _may_be_overload(outcome: Outcome) -> bool:

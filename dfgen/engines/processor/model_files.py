@@ -7,12 +7,12 @@ for a model to load. The engines themselves ask the loaded processor.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dfgen.errors import EngineError
+from dfgen.pictures.tokens import estimate_tokens
 
 NAMES = (
     "config.json",
@@ -23,10 +23,6 @@ NAMES = (
     "chat_template.json",
 )
 """The files that are read, as far as a model has them."""
-
-PIXELS_PER_TOKEN = 28 * 28
-"""Of a picture where nothing better is known: one token per 28 x 28 pixels, as Qwen2-VL and its
-successors count (https://arxiv.org/abs/2409.12191); hosted models are of the same order."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,8 @@ class ModelFiles:
         """Estimate how many tokens of a prompt stand for one picture.
 
         A fixed number where the model has one; by patches between the smallest and the largest
-        number of pixels, as Qwen2-VL and its successors resize; else by `PIXELS_PER_TOKEN`.
+        number of pixels, as Qwen2-VL and its successors resize; else as `dfgen.pictures.tokens`
+        says.
 
         Args:
             width, height: in pixels.
@@ -72,15 +69,10 @@ class ModelFiles:
         settings = {**self.pictures, **(processor_args or {})}
         patch, merge = settings.get("patch_size"), settings.get("merge_size")
         if not isinstance(patch, int) or not isinstance(merge, int):
-            return math.ceil(width * height / PIXELS_PER_TOKEN)
+            return estimate_tokens(width, height)
         least, most = _read_pixel_limits(settings)
         pixels = min(max(width * height, least), most)
         return max(1, round(pixels / (patch * merge) ** 2))
-
-
-def estimate_image_tokens(files: ModelFiles | None, width: int, height: int) -> int:
-    """As `ModelFiles.estimate_image_tokens`, also of a model whose files nobody has."""
-    return (files or ModelFiles()).estimate_image_tokens(width, height)
 
 
 def read_model_files(directory: Path) -> ModelFiles:

@@ -13,7 +13,7 @@ function describeToken(node) {
   const hunk = step.hunks[place] >= 0 ? details.hunks[step.hunks[place]] : null;
   const lines = [];
   if (step.permille) lines.push(["Probability", formatPermille(step.permille[place])]);
-  lines.push(["Token", `${formatCount(step.first + place)}, step ${number + 1}`]);
+  lines.push(["Token", `${formatCount(step.places ? step.places[place] : step.first + place)}, step ${number + 1}`]);
   if (details.hunks.length) lines.push(["Repair", describeOperation(operation, hunk)]);
   lines.push(["In the mask", step.mask[place] === "1" ? "yes" : "no"]);
   if (step.weights) lines.push(["Weight", step.weights[place].toFixed(2)]);

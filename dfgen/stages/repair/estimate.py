@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
+from dfgen.pictures.tokens import estimate_tokens
 from dfgen.stages.prompting import build_messages
-from dfgen.stages.repair.plan import Undecided, count_later
+from dfgen.stages.repair.plan import Plan, Undecided, count_later
 from dfgen.stages.repair.prompt import fill_fields, load_template
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
 
-PIXELS_PER_TOKEN = 28 * 28
-"""Of a picture where nothing better is known: one token per 28 x 28 pixels, as Qwen2-VL and its
-successors count (https://arxiv.org/abs/2409.12191); hosted models are of the same order."""
-
 _EDIT_TOKENS = 60
 """Assumed of one JSON edit with its reason, and two of them per repair."""
-_FRAME_TOKENS = 12
+FRAME_TOKENS = 12
 """Of a chat template and the tags around a text."""
+
+
+@dataclass
+class Load:
+    """Requests, and the tokens that they read and write; `image_tokens` are among those read."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    image_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, requests: int, *, read: int, pictures: int, written: int) -> None:
+        """Add requests that are alike; the tokens are those of each."""
+        self.requests += requests
+        self.prompt_tokens += requests * read
+        self.image_tokens += requests * pictures
+        self.completion_tokens += requests * written
 
 
 @dataclass
@@ -32,30 +44,35 @@ class Estimate:
 
     Attributes:
         repairs, controls, tests: first requests by purpose; tests are of repairs already accepted.
-        requests, prompt_tokens, image_tokens, completion_tokens: of the first requests, with
-            answers of the length to be expected.
-        most_requests, most_prompt_tokens: if all attempts were refused but the last, and its repair
-            tested at as many hunks as may be. Every answer then has `max_tokens` at most.
+        next_repairs, next_tests: the first requests, with answers of the length to be expected;
+            controls are among the repairs.
+        all_repairs, all_tests: if all attempts were refused but the last, its repair tested at as
+            many hunks as may be, and every answer as long as `max_tokens`. Feedback to refused
+            attempts is not counted.
     """
 
     repairs: int = 0
     controls: int = 0
     tests: int = 0
-    requests: int = 0
-    prompt_tokens: int = 0
-    image_tokens: int = 0
-    completion_tokens: int = 0
-    most_requests: int = 0
-    most_prompt_tokens: int = 0
+    next_repairs: Load = field(default_factory=Load)
+    next_tests: Load = field(default_factory=Load)
+    all_repairs: Load = field(default_factory=Load)
+    all_tests: Load = field(default_factory=Load)
 
-    def price(self, price: Price) -> float:
-        """Dollars of the first requests."""
-        return (self.prompt_tokens * price.prompt + self.completion_tokens * price.completion) / 1e6
+    @property
+    def requests(self) -> int:
+        """First requests of every purpose."""
+        return self.next_repairs.requests + self.next_tests.requests
 
-    def price_most(self, price: Price, max_tokens: int) -> float:
-        """Dollars that will not be exceeded, feedback to refused attempts apart."""
-        completion = self.most_requests * max_tokens
-        return (self.most_prompt_tokens * price.prompt + completion * price.completion) / 1e6
+    @property
+    def most_requests(self) -> int:
+        """Requests of every purpose that will not be exceeded."""
+        return self.all_repairs.requests + self.all_tests.requests
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that the first requests read."""
+        return self.next_repairs.prompt_tokens + self.next_tests.prompt_tokens
 
 
 def estimate_repairs(
@@ -63,7 +80,7 @@ def estimate_repairs(
 ) -> Estimate:
     """Count tokens of the next requests, text by the policy's tokenizer."""
     template = load_template(config)
-    total = Estimate()
+    total, longest = Estimate(), config.decoding.max_tokens
     for row in rows:
         trajectory, prompt, plan = row.trajectory, row.prompt, row.plan
         # A test sends the repair with a hunk taken back: about as long as the trajectory.
@@ -72,23 +89,27 @@ def estimate_repairs(
         text = "".join(p for m in messages for p in m.content if isinstance(p, str))
         pictures = trajectory.image_tokens
         if pictures is None:
-            pictures = sum(
-                math.ceil(image.width * image.height / PIXELS_PER_TOKEN)
-                for image in prompt.image_info
-            )
-        read = len(tokenizer.encode(text)) + pictures + _FRAME_TOKENS
-        answer = len(trajectory.completion_ids) + _FRAME_TOKENS
-        if config.protocol == "hunks":
-            answer = 2 * _EDIT_TOKENS
-        first = len(plan.indices)
+            pictures = sum(estimate_tokens(i.width, i.height) for i in prompt.image_info)
+        read = len(tokenizer.encode(text)) + pictures + FRAME_TOKENS
+        written = min(guess_answer(len(trajectory.completion_ids), config), longest)
+        first, tests = len(plan.indices), _count_tests(plan, config)
+        is_test = plan.purpose == "necessity"
         total.repairs += plan.purpose == "repair"
         total.controls += plan.purpose == "control"
-        total.tests += first * (plan.purpose == "necessity")
-        total.requests += first
-        total.image_tokens += first * pictures
-        total.prompt_tokens += first * read
-        total.completion_tokens += first * min(answer, config.decoding.max_tokens)
-        most = first + count_later(plan, config)
-        total.most_requests += most
-        total.most_prompt_tokens += most * read
+        total.tests += first * is_test
+        each = {"read": read, "pictures": pictures}
+        (total.next_tests if is_test else total.next_repairs).add(first, **each, written=written)
+        most = total.all_tests if is_test else total.all_repairs
+        most.add(first + count_later(plan, config) - tests, **each, written=longest)
+        total.all_tests.add(tests, **each, written=longest)
     return total
+
+
+def guess_answer(completion_tokens: int, config: RepairConfig) -> int:
+    """Guess how many tokens a repairer writes about a completion of so many."""
+    return 2 * _EDIT_TOKENS if config.protocol == "hunks" else completion_tokens + FRAME_TOKENS
+
+
+def _count_tests(plan: Plan, config: RepairConfig) -> int:
+    """Tests that may follow the attempts of a plan."""
+    return config.necessity_tests * (plan.purpose == "repair" and config.necessity == "model")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.diff.spans import Span
-from dfgen.engines.base import Result, Usage
+from dfgen.engines.base import Result, Usage, as_utf8
 from dfgen.errors import RowError
 from dfgen.records import Attempt, Control, Trajectory
 from dfgen.stages.repair.checks import find_flaw, judge_candidate
@@ -209,9 +209,8 @@ class Judge:
             index=pending.index,
             accepted=reason == "accepted",
             reason=reason,
-            detail=detail.encode("utf-8", "replace").decode(),
-            # Files hold UTF-8; a lone surrogate, which JSON can spell, is none.
-            text=result.text[:KEPT].encode("utf-8", "replace").decode(),
+            detail=as_utf8(detail),
+            text=as_utf8(result.text[:KEPT]),
             finish_reason=result.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,

@@ -14,9 +14,16 @@ Purpose = Literal["repair", "control", "necessity"]
 one, or whether it puts a hunk back that was taken out of a repair."""
 
 HOPELESS = frozenset(
-    {"prompt_too_long", "request_too_large", "image_corrupt", "content_filter", "bad_request"}
+    {
+        "prompt_too_long",
+        "request_too_large",
+        "image_corrupt",
+        "content_filter",
+        "bad_request",
+        "bad_response",
+    }
 )
-"""Failures that the same request would meet again."""
+"""Failures that the same request would meet again; that of `bad_response` would be paid again."""
 
 
 @dataclass(slots=True)

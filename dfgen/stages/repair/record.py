@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dfgen.engines.base import Failure, Result, Usage
+from pydantic import BaseModel
+
+from dfgen.engines.base import Failure, Result, Usage, as_utf8
 from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.judge import KEPT, Outcome, Pending
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
 # Nothing in this stage looks at logprobs, and they are half of a row.
 _LOOKED_AT = tuple(name for name in Trajectory.model_fields if name != "logprobs")
+
+
+class Entry(BaseModel):
+    """A request as the journal keeps it: an answer that nobody has judged, or an outcome."""
+
+    trajectory_id: str
+    purpose: Purpose
+    about: str | None = None
+    judged: bool = True
+    attempt: Attempt
+    accepted: Accepted | None = None
+    control: Control | None = None
+
 
 Entries = dict[str, list[dict[str, Any]]]
 """Journal entries of a shard by trajectory, in order."""
@@ -97,7 +112,7 @@ def read_named(session: Session, shard: int, keys: Collection[str]) -> Iterator[
 def read_latest(session: Session, shard: int) -> dict[str, dict[Name, dict[str, Any]]]:
     """Read the latest entry of each request of a shard, by trajectory and name, in order."""
     latest: dict[str, dict[Name, dict[str, Any]]] = {}
-    for entry in session.journal("repair", shard).replay():
+    for entry in session.journal("repair", shard, Entry).replay():
         entries = latest.setdefault(entry["trajectory_id"], {})
         name = name_entry(entry)
         # An earlier dfgen did not say of which text a test was.
@@ -179,8 +194,8 @@ def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[s
             "index": pending.index,
             "accepted": False,
             "reason": "unjudged" if failure is None else failure.reason,
-            "detail": "" if failure is None else failure.detail,
-            "text": result.text[:KEPT],
+            "detail": "" if failure is None else as_utf8(failure.detail),
+            "text": as_utf8(result.text[:KEPT]),
             "finish_reason": result.finish_reason,
             "prompt_tokens": result.usage.prompt_tokens,
             "completion_tokens": result.usage.completion_tokens,

@@ -23,6 +23,7 @@ from dfgen.records import Control, Reject, Repair
 from dfgen.stages.repair.judge import name_text
 from dfgen.stages.repair.necessity import take_back as put_back
 from dfgen.stages.repair.record import (
+    Entry,
     is_judged,
     read_controls,
     read_latest,
@@ -124,13 +125,15 @@ def reopen_shard(session: Session, shard: int, keys: Collection[str] | None = No
         *_recall_controls(controls[key] for key in controls if key in wanted),
     ]
     for path in unused:
-        entries += Journal(path, stage="repair", shard=shard).replay()
+        entries += Journal(path, stage="repair", shard=shard, record=Entry).replay()
     known = read_latest(session, shard)
     chosen = known if keys is None else {key: known[key] for key in keys if key in known}
     entries += [e for of_one in chosen.values() for e in of_one.values() if is_judged(e)]
     if entries:
-        session.journal("repair", shard).append([_forget_verdict(entry) for entry in entries])
-        session.journal("repair", shard).close()
+        session.journal("repair", shard, Entry).append(
+            [_forget_verdict(entry) for entry in entries]
+        )
+        session.journal("repair", shard, Entry).close()
     take_back(run, "repair", shard, wanted)
     for path in unused:
         with explain_os_errors(path, "remove"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DfgenError
 from dfgen.records import Control, Reject, Repair
+from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
 from dfgen.store.os_errors import explain_os_errors
@@ -144,7 +145,7 @@ class RepairFiles:
     def journal(self, shard: int) -> Journal:
         """Return the journal of a shard."""
         path = self.root / JOURNAL / f"repair-{shard:05d}.jsonl"
-        return Journal(path, stage="repair", shard=shard)
+        return Journal(path, stage="repair", shard=shard, record=Entry)
 
 
 _State = frozenset[tuple[str, int, int, int]]

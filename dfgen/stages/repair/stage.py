@@ -30,6 +30,7 @@ from dfgen.stages.repair.plan import (
 from dfgen.stages.repair.prompt import hash_template
 from dfgen.stages.repair.record import (
     Entries,
+    Entry,
     read_controls,
     read_history,
     read_journal,
@@ -196,10 +197,12 @@ class Repairing:
                 if purposes == ("necessity",):
                     tasks = list(self._make_tasks(trajectory, prompt, history, plan))
                 else:
+                    # What was wrong before may be right now, and the other way round.
+                    wanted = "repair" if needs_repair(trajectory) else "control"
                     tasks = [
                         Task(trajectory, prompt, purpose, index)
                         for purpose, index, _ in answers
-                        if purpose in purposes
+                        if purpose == wanted
                     ]
                 found = []
                 for task in tasks:
@@ -257,7 +260,7 @@ class Repairing:
             shard = self.in_flight[pending.trajectory.trajectory_id].shard
             by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))
         for shard, entries in by_shard.items():
-            self.session.journal("repair", shard).append(entries)
+            self.session.journal("repair", shard, Entry).append(entries)
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         by_shard: dict[int, list[Outcome]] = {}
@@ -266,7 +269,7 @@ class Repairing:
             if outcome.by_schema is not None:
                 self.by_schema[outcome.by_schema] += 1
         for shard, fresh in by_shard.items():
-            self.session.journal("repair", shard).append([to_entry(item) for item in fresh])
+            self.session.journal("repair", shard, Entry).append([to_entry(item) for item in fresh])
             for outcome in fresh:
                 self._count(outcome)
             if not self.open[shard]:

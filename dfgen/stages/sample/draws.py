@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from dfgen.arrow_types import Float32, Int32, Int64
 from dfgen.config.sample import SampleConfig
-from dfgen.engines.base import Engine, Message, Request, Result, derive_seed
+from dfgen.engines.base import Engine, Message, Request, Result, derive_seed, is_logprob
 from dfgen.errors import EngineError, RowError
 from dfgen.records import (
     Prompt,
@@ -23,6 +24,7 @@ from dfgen.records import (
     split_trajectory_id,
 )
 from dfgen.stages.prompting import Template, build_messages
+from dfgen.stages.sample.agreement import Agreement
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
@@ -37,15 +39,15 @@ class Draw(BaseModel):
 
     trajectory_id: str
     prompt_id: str
-    sample_index: int
-    completion_ids: list[int] = []
+    sample_index: Int32
+    completion_ids: list[Int32] = []
     ids_source: Literal["sampled", "encoded"] = "sampled"
-    logprobs: list[float] | None = None
+    logprobs: list[Float32] | None = None
     finish_reason: str
     stop_reason: str | None = None
-    prompt_tokens: int | None = None
-    image_tokens: int | None = None
-    seed: int
+    prompt_tokens: Int32 | None = None
+    image_tokens: Int32 | None = None
+    seed: Int64
     reason: str | None = None
     detail: str | None = None
 
@@ -128,7 +130,10 @@ def refuse_cells(
 
 
 def draw_samples(
-    engine: Engine, requests: Iterable[Request], retokenizer: TextTokenizer | None = None
+    engine: Engine,
+    requests: Iterable[Request],
+    retokenizer: TextTokenizer | None = None,
+    agreement: Agreement[Draw] | None = None,
 ) -> Iterator[list[Draw]]:
     """Draw every requested cell; what finished together comes in one list.
 
@@ -137,22 +142,35 @@ def draw_samples(
         requests: from `make_requests`.
         retokenizer: encodes texts that come without token ids. Such ids may not be the sampled
             ones, so the draw is marked and has no logprobs.
+        agreement: compares texts with their ids, where both come from elsewhere.
 
     Raises:
         EngineError: there is no retokenizer and the engine gives no token ids.
+        ConfigError: no text is what the tokenizer makes of its ids.
     """
-    seeds: dict[str, int] = {}
+    asked: dict[str, tuple[int, bool]] = {}
 
     def watch(items: Iterable[Request]) -> Iterator[Request]:
         for request in items:
-            seeds[request.key] = request.seed
+            asked[request.key] = request.seed, bool(request.decoding.stop)
             yield request
 
     for results in engine.generate(watch(requests)):
-        yield [_to_draw(result, seeds.pop(result.key), retokenizer) for result in results]
+        draws = [
+            _to_draw(result, *asked.pop(result.key), retokenizer, agreement) for result in results
+        ]
+        yield draws if agreement is None else agreement.sift(draws)
+    if agreement is not None:
+        yield agreement.release()
 
 
-def _to_draw(result: Result, seed: int, retokenizer: TextTokenizer | None) -> Draw:
+def _to_draw(
+    result: Result,
+    seed: int,
+    stops: bool,
+    retokenizer: TextTokenizer | None,
+    agreement: Agreement[Draw] | None,
+) -> Draw:
     prompt_id, index = split_trajectory_id(result.key)
     cell: dict[str, Any] = {
         "trajectory_id": result.key,
@@ -165,12 +183,12 @@ def _to_draw(result: Result, seed: int, retokenizer: TextTokenizer | None) -> Dr
         return Draw(**cell, reason=result.failure.reason, detail=result.failure.detail)
     cell |= {
         "stop_reason": result.stop_reason,
-        "prompt_tokens": result.usage.prompt_tokens,
+        # No prompt has none: nobody has counted them.
+        "prompt_tokens": result.usage.prompt_tokens or None,
         "image_tokens": result.usage.image_tokens,
     }
     if result.token_ids is not None:
-        logprobs = None if result.logprobs is None else list(result.logprobs)
-        return Draw(**cell, completion_ids=list(result.token_ids), logprobs=logprobs)
+        return _keep_ids(cell, result, stops, agreement)
     if retokenizer is None:
         raise EngineError(
             "the policy's server returned text without token ids.",
@@ -178,11 +196,37 @@ def _to_draw(result: Result, seed: int, retokenizer: TextTokenizer | None) -> Dr
             "`policy.retokenize: true` encodes the text again; such rows are marked, their ids "
             "may differ from the sampled ones, and they have no logprobs.",
         )
+    if result.reasoning:
+        detail = f"{len(result.reasoning):,} characters of reasoning are not in the text."
+        return Draw(**cell, reason="reasoning_apart", detail=detail)
     ids = retokenizer.encode(result.text)
     if retokenizer.decode(ids) != result.text:
         detail = f"the tokenizer {retokenizer.name} does not give the text back from its own ids"
         return Draw(**cell, reason="not_encodable", detail=detail)
     return Draw(**cell, completion_ids=ids, ids_source="encoded")
+
+
+def _keep_ids(
+    cell: dict[str, Any], result: Result, stops: bool, agreement: Agreement[Draw] | None
+) -> Draw:
+    """Make the draw of an answer that came with its ids, if these can be believed."""
+    ids, logprobs = list(result.token_ids or ()), result.logprobs
+    flaw = None if logprobs is None else find_bad_logprob(logprobs)
+    if flaw is not None:
+        return Draw(**cell, reason="logprobs_invalid", detail=flaw)
+    differs = agreement and agreement.find_difference(result, stops=stops)
+    if differs:
+        return Draw(**cell, reason=differs.reason, detail=differs.detail)
+    kept = None if logprobs is None else list(logprobs)
+    return Draw(**cell, completion_ids=ids, logprobs=kept)
+
+
+def find_bad_logprob(values: Sequence[float]) -> str | None:
+    """Name the first value that is no logprob as a column of float32 holds it; None if all are."""
+    for index, value in enumerate(values):
+        if not is_logprob(value):
+            return f"{value!r} at token {index} of {len(values)} is no logprob."
+    return None
 
 
 def grade_draws(

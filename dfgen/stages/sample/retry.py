@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
+from dfgen.arrow_types import Int32
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Reject, Trajectory
@@ -25,7 +28,7 @@ from dfgen.stages.sample.draws import (
 )
 from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
-from dfgen.stages.sample.stage import choose_retokenizer
+from dfgen.stages.sample.stage import choose_agreement, choose_retokenizer
 from dfgen.stages.session import Session, list_engine_facts
 from dfgen.stages.work import open_engine, open_graders
 from dfgen.store.finishing import finish_shard, take_back
@@ -87,6 +90,13 @@ def list_truncated(session: Session, shard: int, limit: int) -> set[str]:
     return {row.trajectory_id for row in select_truncated(rows, limit)}
 
 
+class RetriedDraw(BaseModel):
+    """A draw as the journal of a retry keeps it."""
+
+    limit: Int32
+    draw: Draw
+
+
 class Retrying:
     """One pass over the shards that hold truncated rows.
 
@@ -117,9 +127,10 @@ class Retrying:
         total = sum(len(list_truncated(self.session, shard, self.limit)) for shard in todo)
         self.session.progress.start("retry", total, 0)
         retokenizer = choose_retokenizer(self.session)
+        agreement = choose_agreement(self.session, self.engine)
         try:
             requests = self.session.until_stopped(self._feed(todo))
-            for draws in draw_samples(self.engine, requests, retokenizer):
+            for draws in draw_samples(self.engine, requests, retokenizer, agreement):
                 self._keep(draws)
                 self.session.progress.advance(len(draws))
                 self.grading.check()
@@ -138,7 +149,7 @@ class Retrying:
         for shard in todo:
             self.grading.wait()
             wanted = list_truncated(self.session, shard, self.limit)
-            journal = self.journals[shard] = self.session.run.retry_journal(shard)
+            journal = self.journals[shard] = self.session.run.retry_journal(shard, RetriedDraw)
             draws = [
                 Draw.model_validate(entry["draw"])
                 for entry in journal.replay()

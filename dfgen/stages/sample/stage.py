@@ -22,6 +22,7 @@ from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError, RowError
 from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.sample.agreement import Agreement
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
@@ -115,6 +116,13 @@ def check_token_ids(policy: EngineConfig | None) -> None:
         )
 
 
+def choose_agreement(session: Session, engine: Engine) -> Agreement[Draw] | None:
+    """Return what compares texts with ids; None where both come from this process."""
+    if not isinstance(session.pipeline.policy, OpenAIConfig):
+        return None
+    return Agreement(session.tokenizer, engine.info.model)
+
+
 class Sampling:
     """One pass over the unfinished shards.
 
@@ -136,6 +144,7 @@ class Sampling:
         self.engine = engine
         self.grading = grading
         self.retokenizer = retokenizer
+        self.agreement = choose_agreement(session, engine)
         self.config = session.pipeline.sample
         self.seed = session.pipeline.seed
         self.screening = Screening(
@@ -176,7 +185,7 @@ class Sampling:
 
     def _draw(self) -> None:
         requests = self.session.until_stopped(self._feed())
-        for draws in draw_samples(self.engine, requests, self.retokenizer):
+        for draws in draw_samples(self.engine, requests, self.retokenizer, self.agreement):
             for shard in self._keep(draws):
                 self._complete(shard)
             self.session.progress.advance(
@@ -225,7 +234,7 @@ class Sampling:
             done=written.cells,
             graded=written,
         )
-        journal = self.session.journal("sample", shard)
+        journal = self.session.journal("sample", shard, Draw)
         draws = [Draw.model_validate(record) for record in journal.replay()]
         # The prompt of a draw may have been dropped since (`prompts.missing`).
         state.add([draw for draw in draws if draw.prompt_id in state.keys])
@@ -266,7 +275,7 @@ class Sampling:
             self.drawn["tokens"] += len(draw.completion_ids)
         complete = []
         for shard, fresh in by_shard.items():
-            self.session.journal("sample", shard).append(
+            self.session.journal("sample", shard, Draw).append(
                 [draw.model_dump(exclude_defaults=True) for draw in fresh]
             )
             state = self.open[shard]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel
 
+from dfgen.arrow_types import Float32
 from dfgen.errors import RowError
 from dfgen.records import Reject, Score
 from dfgen.stages.score.gap import measure_gaps
@@ -40,13 +42,29 @@ class Reading:
     detail: str | None = None
 
 
+class ReadingRecord(BaseModel):
+    """A reading as the journal keeps it, under its key."""
+
+    key: str
+    logprobs: list[Float32] | None = None
+    tempered: list[Float32] | None = None
+    contrast_kl: list[Float32] | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
 def make_reading(result: ScoreResult) -> Reading:
     """Take what is kept of an engine's answer."""
     if result.failure is not None:
         return Reading(None, reason=result.failure.reason, detail=result.failure.detail)
-    return Reading(
-        _to_array(result.logprobs), _to_array(result.tempered), _to_array(result.contrast_kl)
-    )
+    names = ("logprobs", "tempered", "contrast_kl")
+    arrays = {name: _to_array(getattr(result, name)) for name in names}
+    for name, array in arrays.items():
+        if array is not None and not np.isfinite(array).all():
+            first = int(np.flatnonzero(~np.isfinite(array))[0])
+            detail = f"{name}: {array[first]} at token {first} of {len(array)}."
+            return Reading(None, reason="logprobs_invalid", detail=detail)
+    return Reading(arrays["logprobs"], arrays["tempered"], arrays["contrast_kl"])
 
 
 def is_enough(reading: Reading, *, tempered: bool, contrast: bool) -> bool:

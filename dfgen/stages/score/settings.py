@@ -42,10 +42,10 @@ def estimate_scores(session: Session) -> dict[str, Any]:
         InputError: there are no answers yet.
     """
     counts = dict.fromkeys(
-        ("answers", "repairs", "rejects", "texts to read", "of them once more with black pictures"),
+        ("answers", "repairs", "rejects", "texts_to_read", "texts_read_again_without_pictures"),
         0,
     )
-    tokens = dict.fromkeys(("tokens of these", "tokens of their prompts"), 0)
+    tokens = dict.fromkeys(("text_tokens", "prompt_tokens"), 0)
     with closing(session):
         for shard in session.list_unfinished("score"):
             state = take_stock(session, shard)
@@ -61,10 +61,10 @@ def estimate_scores(session: Session) -> dict[str, Any]:
                     for key in left
                     if session.pipeline.score.visual and key in state.plan.answers
                 ]
-                counts["texts to read"] += len(left)
-                counts["of them once more with black pictures"] += len(again)
-                tokens["tokens of these"] += sum(len(state.plan.ids[key]) for key in left + again)
-                tokens["tokens of their prompts"] += lengths.get(prompt_id, 0) * len(left + again)
+                counts["texts_to_read"] += len(left)
+                counts["texts_read_again_without_pictures"] += len(again)
+                tokens["text_tokens"] += sum(len(state.plan.ids[key]) for key in left + again)
+                tokens["prompt_tokens"] += lengths.get(prompt_id, 0) * len(left + again)
     return {**counts, **tokens}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dfgen.stages.score.planning import LOOKED_AT, STAGE, Plan, Planned, plan_shard
-from dfgen.stages.score.rows import BLACK, Reading, from_record, recall_readings
+from dfgen.stages.score.rows import BLACK, Reading, ReadingRecord, from_record, recall_readings
 from dfgen.stages.session import Session
 
 
@@ -34,7 +34,7 @@ def take_stock(session: Session, shard: int) -> OpenShard:
     for row in state.plan.rows:
         if isinstance(row, Planned):
             state.asking.setdefault(row.key, []).append(row)
-    scores, journal = run.table("scores"), session.journal(STAGE, shard)
+    scores, journal = run.table("scores"), session.journal(STAGE, shard, ReadingRecord)
     written = recall_readings(scores.iter_rows(shard)) if scores.exists(shard) else ()
     for key, reading in (*written, *map(from_record, journal.replay())):
         known = state.readings.get(key)

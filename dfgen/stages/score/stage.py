@@ -27,6 +27,7 @@ from dfgen.stages.score.policy import check_policy, tell_engines
 from dfgen.stages.score.rows import (
     BLACK,
     Reading,
+    ReadingRecord,
     is_enough,
     make_reading,
     make_score,
@@ -193,7 +194,7 @@ class Scoring:
         for shard, fresh in by_shard.items():
             state = self.open[shard]
             records = [to_record(key, reading) for key, reading in fresh]
-            self.session.journal(STAGE, shard).append(records)
+            self.session.journal(STAGE, shard, ReadingRecord).append(records)
             for key, reading in fresh:
                 state.readings[key] = reading
                 self._take(state, key, reading)
@@ -231,7 +232,7 @@ class Scoring:
         if not self.watch.is_too_far():
             return
         for shard in self.open:
-            self.session.journal(STAGE, shard).delete()
+            self.session.journal(STAGE, shard, ReadingRecord).delete()
         run = self.session.run
         found, hint = self.watch.explain(*tell_engines(run, self.engine.info))
         raise RunMismatchError(found, where=str(run.root), hint=hint)

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel
+
+from dfgen.arrow_types import Int32
 from dfgen.errors import RowError
 from dfgen.records import HunkValue, MaskBlame, Reject, Value, ValuePoint
 from dfgen.stages.sifting import sift_rows
@@ -37,6 +40,16 @@ class Tally:
     def value(self) -> float:
         """The share that ended right."""
         return sum(self.right.values()) / len(self.right)
+
+
+class DrawRecord(BaseModel):
+    """A continuation as the journal keeps it: graded, or why none can be drawn."""
+
+    key: str
+    draw: Int32 = 0
+    right: bool | None = None
+    reason: str | None = None
+    detail: str | None = None
 
 
 def note_record(tallies: dict[str, Tally], record: Mapping[str, Any]) -> None:

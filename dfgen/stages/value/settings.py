@@ -43,8 +43,8 @@ def estimate_values(session: Session) -> dict[str, Any]:
     """
     counts = dict.fromkeys(
         (
-            *("wrong answers", "rejects", "prefixes", "continuations"),
-            *("tokens of these, if as long as the answers", "tokens of their prompts and prefixes"),
+            *("wrong_answers", "rejects", "prefixes", "continuations"),
+            *("continuation_tokens", "prompt_and_prefix_tokens"),
         ),
         0,
     )
@@ -54,7 +54,7 @@ def estimate_values(session: Session) -> dict[str, Any]:
         for shard in session.list_unfinished("value"):
             state = take_stock(session, shard, chosen)
             refused = sum(isinstance(row, Reject) for row in state.plan.rows)
-            counts["wrong answers"] += len(state.plan.rows) - refused
+            counts["wrong_answers"] += len(state.plan.rows) - refused
             counts["rejects"] += refused
             prompts, answers = _read_lengths(session.run, shard)
             for prompt_id, keys in state.plan.keys.items():
@@ -66,9 +66,9 @@ def estimate_values(session: Session) -> dict[str, Any]:
                     counts["prefixes"] += 1
                     counts["continuations"] += left
                     rest = max(1, round(answers[prompt_id]) - given)
-                    counts["tokens of these, if as long as the answers"] += left * rest
+                    counts["continuation_tokens"] += left * rest
                     read = prompts[prompt_id] + given
-                    counts["tokens of their prompts and prefixes"] += left * read
+                    counts["prompt_and_prefix_tokens"] += left * read
     return counts | _price(session, counts)
 
 
@@ -76,9 +76,9 @@ def _price(session: Session, counts: Mapping[str, int]) -> dict[str, float]:
     price = find_price(session.pipeline.continuer)
     if price == Price():
         return {}
-    written = counts["tokens of these, if as long as the answers"] * price.completion
-    read = counts["tokens of their prompts and prefixes"] * price.prompt
-    return {"dollars of these": round((written + read) / 1e6, 4)}
+    written = counts["continuation_tokens"] * price.completion
+    read = counts["prompt_and_prefix_tokens"] * price.prompt
+    return {"usd": round((written + read) / 1e6, 4)}
 
 
 def _read_lengths(run: Run, shard: int) -> tuple[dict[str, int], dict[str, float]]:

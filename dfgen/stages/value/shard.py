@@ -12,7 +12,7 @@ from dfgen.diff.pair import encode_repair
 from dfgen.records import Repair
 from dfgen.stages.score.planning import hash_ids
 from dfgen.stages.value.planning import LOOKED_AT, STAGE, Plan, Planned, choose_rows, plan_shard
-from dfgen.stages.value.rows import Tally, note_record, recall_tallies
+from dfgen.stages.value.rows import DrawRecord, Tally, note_record, recall_tallies
 
 if TYPE_CHECKING:
     from dfgen.stages.sample.draws import AnswerKey
@@ -71,7 +71,7 @@ def take_stock(session: Session, shard: int, chosen: set[str]) -> OpenShard:
     known: dict[str, Tally] = {}
     for key, tally in _recall(session, shard, rows, repairs):
         known.setdefault(key, tally)
-    for record in session.journal(STAGE, shard).replay():
+    for record in session.journal(STAGE, shard, DrawRecord).replay():
         note_record(known, record)
     state = OpenShard(plan, {key: known.get(key, Tally()) for key in plan.prefixes})
     draws = pipeline.value.draws

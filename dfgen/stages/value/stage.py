@@ -29,7 +29,7 @@ from dfgen.stages.score.policy import check_policy
 from dfgen.stages.section import require_answers
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.value.planning import STAGE, find_unwritten
-from dfgen.stages.value.rows import make_values, note_record, split_rows
+from dfgen.stages.value.rows import DrawRecord, make_values, note_record, split_rows
 from dfgen.stages.value.shard import (
     OpenShard,
     choose_trajectories,
@@ -183,7 +183,7 @@ class Valuing:
             for row in state.asking.pop(str(record["key"])):
                 state.waiting[row].discard(str(record["key"]))
         if records:
-            self.session.journal(STAGE, shard).append(records)
+            self.session.journal(STAGE, shard, DrawRecord).append(records)
 
     def _make_requests(self, shard: int, state: OpenShard) -> Iterator[Request]:
         """Ask for what is not known of a shard, the like lengths of some prompts together."""
@@ -254,7 +254,7 @@ class Valuing:
         for (record, truncated, _), verdict in zip(texts, verdicts, strict=True):
             record["right"] = is_right(settle_verdict(verdict, truncated=truncated)[1])
         for shard, records in by_shard.items():
-            self.session.journal(STAGE, shard).append(records)
+            self.session.journal(STAGE, shard, DrawRecord).append(records)
             self._take(shard, records)
 
     def _join(self, prefix: tuple[int, ...], result: Result) -> str:

@@ -57,6 +57,7 @@ def root(tmp_path: Path, made: Path) -> Path:
 def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models(answer_by_index(WORDS), REPAIRS)
     models.replace_engines(monkeypatch)
+    monkeypatch.setenv("OPENAI_API_KEY", "that-of-nobody")
     return models
 
 
@@ -84,6 +85,8 @@ def test_a_larger_budget_takes_what_was_paid_for(root: Path, models: Models) -> 
     wider = ("--set", "repair.max_edit_ratio=0.9")
     refusal = invoke("repair", root, "-q", *wider, code=1).output
     assert "--rejudge" in refusal and "delete" not in refusal
+    shown = invoke("repair", root, "--rejudge", "--dry-run", *wider).stdout
+    assert "28" in shown and hash_files(root) == before
     assert "28 stored answers" in invoke("repair", root, "--rejudge", *wider).stderr
     run = Run.open_or_create(root, None)
     assert run.table("repairs").num_rows(0) == 6 and models.asked.total() == 0
@@ -162,6 +165,7 @@ def test_killed_anywhere_it_goes_on(
     shutil.copytree(made, calm)
     models = Models(answer_by_index(WORDS), REPAIRS)
     models.replace_engines(monkeypatch)
+    monkeypatch.setenv("OPENAI_API_KEY", "that-of-nobody")
     invoke("repair", calm, "-q", "--rejudge", *wider)
     step, killed = 0, True
     while killed:

@@ -112,7 +112,7 @@ def test_a_dry_run_counts_and_writes_nothing(root: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     repairs = read(root, "repairs")
     assert told["answers"] == 48 and told["repairs"] == len(repairs)
-    assert 0 < told["texts to read"] <= 48 + len(repairs)
+    assert 0 < told["texts_to_read"] <= 48 + len(repairs)
     call("score", root, "-q")
     again = json.loads(call("score", root, "--dry-run", "--json").output)["estimate"]
     assert set(again.values()) == {0}

@@ -63,9 +63,9 @@ def test_a_server_is_given_text_and_rows_say_so(root: Path) -> None:
         told = json.loads(call("value", root, *options, "--dry-run", "--json").output)["estimate"]
         assert server.count == 0
         call("value", root, *options)
-    written = told["tokens of these, if as long as the answers"]
-    given = told["tokens of their prompts and prefixes"]
-    assert told["dollars of these"] == pytest.approx((2 * written + given) / 1e6, abs=1e-4)
+    written = told["continuation_tokens"]
+    given = told["prompt_and_prefix_tokens"]
+    assert told["usd"] == pytest.approx((2 * written + given) / 1e6, abs=1e-4)
     values = read(root, "values")
     assert values and {row["prefix"] for row in values.values()} == {"text"}
     answers, repairs = read(root, "trajectories"), read(root, "repairs")

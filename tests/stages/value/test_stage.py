@@ -164,7 +164,7 @@ def test_a_dry_run_counts_and_writes_nothing(root: Path, policy: Engine) -> None
     options = ("--set", "value.draws=2")
     told = json.loads(call("value", root, *options, "--dry-run", "--json").output)["estimate"]
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
-    assert told["wrong answers"] == len(list_mixed(root))
+    assert told["wrong_answers"] == len(list_mixed(root))
     engine = Counting(policy)
     value_all(root, engine)
     assert told["continuations"] == len(engine.asked) == told["prefixes"] * 2

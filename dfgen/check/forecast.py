@@ -1,0 +1,249 @@
+"""Forecasts what each stage of a run will ask and cost, from the first rows and what is on disk.
+
+What is on disk is counted row by row. What is still to come is the least and the most that the
+settings allow: nobody knows which answers will be wrong, nor how long they will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dfgen.check.amounts import Amount, Work, add_up
+from dfgen.check.as_sent import find_files
+from dfgen.check.scope import Scope
+from dfgen.config.engine import EngineConfig, OpenAIConfig, find_price
+from dfgen.engines.base import Message
+from dfgen.engines.processor.model_files import ModelFiles
+from dfgen.errors import DfgenError
+from dfgen.prompts.counting import RowCount, count_source_rows
+from dfgen.records import Prompt, Trajectory
+from dfgen.stages.prompting import build_messages
+from dfgen.stages.repair.estimate import FRAME_TOKENS, Estimate, Load
+from dfgen.stages.repair.prompt import fill_fields, load_template
+from dfgen.stages.sample.draws import write_chats
+from dfgen.stages.session import Session
+from dfgen.store.counts import count_stage
+from dfgen.store.layout import Stage
+
+_CHARACTERS_PER_TOKEN = 4
+"""Of English text, where the tokenizer cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would do.
+
+    Attributes:
+        rows: of the source, all of them; None: only reading it can tell.
+        prompts: that these give if they are like the first ones.
+        stages: work of each stage, by name; `necessity` is a part of the repair stage.
+    """
+
+    rows: RowCount | None
+    prompts: int | None
+    stages: dict[str, Work]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures, the sum over the stages as `total`."""
+        return {
+            "source_rows": None if self.rows is None else self.rows.rows,
+            "source_rows_exact": self.rows is not None and self.rows.exact,
+            "prompts": self.prompts,
+            "stages": {name: work.to_json() for name, work in self.stages.items()},
+            "total": add_up(self.stages.values()).to_json(),
+        }
+
+
+def forecast(scope: Scope) -> Forecast:
+    """Forecast all stages that are about to run; nothing is loaded but the tokenizer.
+
+    Raises:
+        DfgenError: the source or the run cannot be read, or a template cannot be filled.
+    """
+    rows, prompts = _count_prompts(scope)
+    cells = _count_cells(scope, prompts)
+    works: dict[str, Work] = {}
+    if "sample" in scope.stages:
+        works["sample"] = _forecast_sample(scope, cells)
+    if "repair" in scope.stages:
+        works["repair"], necessity = _forecast_repair(scope, cells)
+        if scope.pipeline.repair.necessity == "model":
+            works["necessity"] = necessity
+    works |= {
+        stage: _forecast_side(scope, stage, cells)
+        for stage in ("score", "value")
+        if stage in scope.stages
+    }
+    return Forecast(rows, prompts, works)
+
+
+def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
+    """Rows of the source and the prompts that they give."""
+    run, pipeline = scope.run, scope.pipeline
+    if run is not None and run.manifest.get_stage("prompts").state == "done":
+        counts = count_stage(run, "prompts")
+        return RowCount(counts["input"], exact=True), counts["output"]
+    source = pipeline.prompts or pipeline.imports or pipeline.pairs
+    rows = None if source is None else count_source_rows(source)
+    if rows is None or not scope.rows.read:
+        return rows, None
+    return rows, round(rows.rows * len(scope.rows.prompts) / scope.rows.read)
+
+
+def _count_cells(scope: Scope, prompts: int | None) -> Amount:
+    """Answers that are still to come."""
+    run, sample = scope.run, scope.pipeline.sample
+    if scope.pipeline.kind == "imported":
+        known = run is not None and run.manifest.get_stage("sample").state == "done"
+        return Amount() if known else Amount(prompts or len(scope.rows.answers), prompts)
+    if "sample" not in scope.stages:
+        return Amount()
+    if run is not None and "prompts" not in scope.stages:
+        pending = count_stage(run, "sample")["pending"]
+        return Amount(pending, pending)
+    first = min(sample.stop_early_after or sample.num_samples, sample.num_samples)
+    seen = len(scope.rows.prompts)
+    return Amount(
+        first * (seen if prompts is None else prompts),
+        None if prompts is None else prompts * sample.num_samples,
+    )
+
+
+def _forecast_sample(scope: Scope, cells: Amount) -> Work:
+    chats = write_chats(scope.rows.prompts, scope.pipeline.sample)
+    read, pictures = _measure(scope, scope.pipeline.policy, list(chats))
+    longest = scope.pipeline.sample.max_tokens
+    work = Work(cells, cells.times(read), cells.times(pictures), _between(cells, 1, longest))
+    return work.priced(find_price(scope.pipeline.policy))
+
+
+def _forecast_repair(scope: Scope, cells: Amount) -> tuple[Work, Work]:
+    """Repairs of answers that are there, and of those to come; and the tests of both."""
+    config = scope.pipeline.repair
+    found, longest = _estimate_there(scope), config.decoding.max_tokens
+    each, tests = config.max_attempts * config.candidates, 0
+    if config.necessity == "model":
+        tests = config.necessity_tests
+    template = load_template(config)
+    # Nothing but its text is told to the repairer; how long that is, is added.
+    empty = Trajectory.model_construct(completion="")
+    chats = [
+        (prompt, build_messages(prompt, template, config.system, fields))
+        for prompt in scope.rows.prompts
+        for fields in [fill_fields(empty, prompt, (), config)]
+    ]
+    read, pictures = _measure(scope, config.engine, chats)
+    answer = _measure_answers(scope)
+    works = []
+    for times, (first, most) in (
+        (each, (found.next_repairs, found.all_repairs)),
+        (tests, (found.next_tests, found.all_tests)),
+    ):
+        later = Amount(0, cells.times(times).most)
+        to_come = Work(
+            later,
+            _between(later, read, read + answer),
+            later.times(pictures),
+            _between(later, 1, longest),
+        )
+        there = _join(first, most)
+        works.append((there + to_come).priced(find_price(config.engine)))
+    return works[0], works[1]
+
+
+def _estimate_there(scope: Scope) -> Estimate:
+    """What is left to repair of the answers that are on disk, counted row by row."""
+    from dfgen.stages.repair.estimate import estimate_repairs
+    from dfgen.stages.repair.remaining import iter_undecided
+
+    run, config = scope.run, scope.pipeline.repair
+    if run is None or not run.table("trajectories").shards():
+        return Estimate()
+    session = Session(run, scope.pipeline)
+    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
+
+
+def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
+    """Scores and continuations: counted where the answers are there, bounded where they are not."""
+    work = Work()
+    run = scope.run
+    if run is not None and run.table("trajectories").shards():
+        work = _count_side(Session(run, scope.pipeline), stage)
+    if not cells.least and cells.most == 0:
+        return work
+    if stage == "value":  # how many prefixes there are, the masks say
+        unknown = Amount(0, None)
+        return work + Work(unknown, unknown, unknown, unknown)
+    chats = list(write_chats(scope.rows.prompts, scope.pipeline.sample))
+    read, pictures = _measure(scope, scope.pipeline.scorer, chats)
+    texts = Amount(0, cells.times(2 + scope.pipeline.score.visual).most)
+    longest = scope.pipeline.sample.max_tokens
+    return work + Work(texts, _between(texts, read, read + longest), texts.times(pictures))
+
+
+def _count_side(session: Session, stage: Stage) -> Work:
+    if stage == "score":
+        from dfgen.stages.score.settings import estimate_scores
+
+        found = estimate_scores(session)
+        texts = found["texts_to_read"] + found["texts_read_again_without_pictures"]
+        read = found["text_tokens"] + found["prompt_tokens"]
+        return Work(Amount(texts, texts), Amount(read, read))
+    from dfgen.stages.value.settings import estimate_values
+
+    found = estimate_values(session)
+    draws, read = found["continuations"], found["prompt_and_prefix_tokens"]
+    longest = draws * session.pipeline.sample.max_tokens
+    work = Work(Amount(draws, draws), Amount(read, read), Amount(), Amount(draws, longest))
+    return work.priced(find_price(session.pipeline.continuer))
+
+
+def _measure(
+    scope: Scope, config: EngineConfig | None, chats: Sequence[tuple[Prompt, Sequence[Message]]]
+) -> tuple[float, float]:
+    """Tokens of a chat, pictures included, and of its pictures: the mean of these."""
+    files = find_files(config) or ModelFiles()
+    arguments = (
+        None if config is None or isinstance(config, OpenAIConfig) else config.processor_args
+    )
+    read = pictures = 0
+    for prompt, messages in chats:
+        text = "".join(p for m in messages for p in m.content if isinstance(p, str))
+        images = sum(
+            files.estimate_image_tokens(info.width, info.height, arguments)
+            for info in prompt.image_info
+        )
+        read += _count_tokens(scope, text) + images + FRAME_TOKENS
+        pictures += images
+    return read / max(len(chats), 1), pictures / max(len(chats), 1)
+
+
+def _measure_answers(scope: Scope) -> float:
+    """Tokens of an answer at most; of imported ones the mean of the first."""
+    answers = scope.rows.answers
+    if scope.pipeline.kind != "imported" or not answers:
+        return scope.pipeline.sample.max_tokens
+    return sum(_count_tokens(scope, answer) for answer in answers) / len(answers)
+
+
+def _count_tokens(scope: Scope, text: str) -> int:
+    try:
+        return len(scope.tokenizer.encode(text))
+    except DfgenError:  # it has a finding of its own
+        return len(text) // _CHARACTERS_PER_TOKEN + 1
+
+
+def _join(first: Load, most: Load) -> Work:
+    return Work(
+        Amount(first.requests, most.requests),
+        Amount(first.prompt_tokens, most.prompt_tokens),
+        Amount(first.image_tokens, most.image_tokens),
+        Amount(first.completion_tokens, most.completion_tokens),
+    )
+
+
+def _between(count: Amount, least: float, most: float) -> Amount:
+    """As much for each: `least` of it at least, `most` at most."""
+    return Amount(count.least * least, None if count.most is None else count.most * most)

@@ -1,0 +1,197 @@
+"""`--dry-run` shows what it promises, under names that stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from dfgen.check.amounts import Amount, Work, add_up
+from dfgen.cli.main import cli
+from dfgen.config.engine import Price
+from tests.check.making import write_pipeline, write_source
+
+AMOUNT = {"least": "number", "most": "number"}
+WORK = dict.fromkeys(
+    ("requests", "prompt_tokens", "image_tokens", "completion_tokens", "usd"), AMOUNT
+)
+SENT = [
+    {"answer": "text", "pictures": ["text"], "source": "text", "templated": "bool", "text": "text"}
+]
+STAGES = ("sample", "repair", "necessity", "score", "value")
+GOLDEN = {
+    "dry_run": "bool",
+    "prompts": SENT,
+    "repair_prompts": SENT,
+    "estimate": {
+        "first_rows": {
+            "read": "number",
+            "prompts": "number",
+            "rejects": "number",
+            "reasons": {"image_missing": "number"},
+            "examples": {"image_missing": {"row_id": "text", "detail": "text"}},
+            "pictures_per_prompt": "number",
+            "picture_bytes_per_prompt": "number",
+        },
+        "source_rows": "number",
+        "source_rows_exact": "bool",
+        "prompts": "number",
+        "stages": dict.fromkeys(STAGES, WORK),
+        "total": WORK,
+    },
+    "findings": [{"level": "text", "what": "text", "where": "text", "hint": "text"}],
+}
+"""The shape of `dfgen run --dry-run --json`. Names are the contract: none is renamed."""
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "for-tests")
+
+
+SERVER = {
+    "engine": "openai",
+    "model": "large",
+    "base_url": "http://127.0.0.1:1/v1",
+    "price": {"prompt": 1.0, "completion": 2.0},
+}
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def rehearse(pipeline: Path, *arguments: str) -> dict[str, Any]:
+    result = invoke("run", pipeline, "--dry-run", "--json", *arguments)
+    assert result.exit_code == 0, result.output
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def outline(value: Any) -> Any:
+    """The shape of a JSON value: its names, and the kind of what stands under them."""
+    if isinstance(value, dict):
+        return {name: outline(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [outline(value[0])] if value else []
+    if value is None:
+        return "number"  # of amounts that nobody knows
+    kinds = {bool: "bool", str: "text"}
+    return kinds.get(type(value), "number")
+
+
+def test_names_of_the_json(tmp_path: Path) -> None:
+    pipeline = write_pipeline(
+        tmp_path,
+        repair__engine=SERVER,
+        repair__necessity="model",
+        score__enabled=True,
+        value__enabled=True,
+        repair__decoding={"max_tokens": 40},
+    )
+    (tmp_path / "2.png").unlink()
+    assert outline(rehearse(pipeline)) == GOLDEN
+    assert list(tmp_path.glob("run*")) == []
+
+
+def test_figures_follow_from_the_settings(tmp_path: Path) -> None:
+    pipeline = write_pipeline(
+        tmp_path, repair__engine=SERVER, repair__max_attempts=3, repair__candidates=2
+    )
+    told = rehearse(pipeline)["estimate"]
+    assert (told["source_rows"], told["source_rows_exact"], told["prompts"]) == (3, True, 3)
+    sample, repair = told["stages"]["sample"], told["stages"]["repair"]
+    assert sample["requests"] == {"least": 6, "most": 6}
+    assert sample["image_tokens"] == {"least": 96, "most": 96}
+    assert sample["completion_tokens"] == {"least": 6, "most": 6 * 48}
+    assert sample["usd"] == {"least": 0, "most": 0}
+    assert repair["requests"] == {"least": 0, "most": 6 * 3 * 2}
+    assert repair["completion_tokens"]["most"] == 36 * 2048
+    dollars = (repair["prompt_tokens"]["most"] + 2 * repair["completion_tokens"]["most"]) / 1e6
+    assert repair["usd"]["most"] == pytest.approx(dollars, abs=1e-4)
+    assert told["total"]["usd"]["most"] == repair["usd"]["most"]
+    limited = rehearse(pipeline, "--limit", "1", "--set", "sample.num_samples=5")["estimate"]
+    assert limited["stages"]["sample"]["requests"] == {"least": 5, "most": 5}
+    early = rehearse(pipeline, "--set", "sample.stop_early_after=1")["estimate"]
+    assert early["stages"]["sample"]["requests"] == {"least": 3, "most": 6}
+
+
+def test_prompts_are_shown_as_the_chat_template_writes_them(tmp_path: Path) -> None:
+    told = rehearse(write_pipeline(tmp_path))
+    (first, _) = told["prompts"]
+    assert first["templated"] and first["text"].startswith("<|user|><image>")
+    assert first["text"].endswith("<|assistant|>")
+    assert first["pictures"][0].startswith("picture 1: PNG, 64 x 64, ")
+    assert told["repair_prompts"][0]["text"].endswith("<|assistant|>")
+    told = rehearse(write_pipeline(tmp_path, repair__engine=SERVER))
+    text = told["repair_prompts"][0]["text"]
+    assert text.startswith("[user] ") and "<picture 1>" in text
+    assert "(the policy's wrong answer)" in text and "Reference answer:" in text
+
+
+def test_text_of_rows_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    pipeline = write_pipeline(tmp_path)
+    rows = [{"question": "\x1b]0;owned\x07 how\u202e many?", "answer": "\x1b[2J3"}] * 2
+    rows.append({**rows[0], "answer": None})
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = invoke("run", pipeline, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "how" in result.stdout and "1 duplicate" in result.stdout
+    assert "1 answer_missing, such as rows.jsonl:3" in result.stdout
+    for sign in ("\x1b", "\x07", "\u202e"):
+        assert sign not in result.output
+
+
+def test_rejects_are_explained_and_none_left_is_an_error(tmp_path: Path) -> None:
+    pipeline = write_pipeline(tmp_path)
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    result = invoke("run", pipeline, "--dry-run")
+    assert result.exit_code == 1
+    assert "none of the first 3 rows became a prompt: 3 image_missing." in result.stderr
+    assert "rows.jsonl:1" in result.stderr
+
+
+def test_what_check_finds_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    hosted = {**SERVER, "base_url": "https://api.example.com/v1"}
+    pipeline = write_pipeline(tmp_path, repair__engine=hosted)
+    result = invoke("run", pipeline, "--dry-run")
+    assert result.exit_code == 1
+    assert "OPENAI_API_KEY" in result.stderr and "<|user|>" in result.stdout
+    assert invoke("run", pipeline, "--dry-run", "--no-check").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "sample", "repair"])
+def test_out_is_needed_for_work_alone(command: str, tmp_path: Path) -> None:
+    pipeline = write_pipeline(tmp_path)
+    assert invoke(command, pipeline, "--dry-run").exit_code == 0
+    result = invoke(command, pipeline)
+    assert result.exit_code == 2 and "--out" in result.output
+
+
+def test_imported_answers_are_shown_in_the_repair_prompt(tmp_path: Path) -> None:
+    path = write_source(tmp_path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [{**row, "response": f"I say {number}."} for number, row in enumerate(rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    imports = {"source": "jsonl", "path": str(path), "tokenizer": "demo:policy"}
+    pipeline = tmp_path / "imports.yaml"
+    pipeline.write_text(yaml.safe_dump({"imports": imports, "repair": {"engine": SERVER}}))
+    result = invoke("import", pipeline, "--dry-run", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert "I say 0." in told["repair_prompts"][0]["text"]
+    assert told["estimate"]["stages"]["repair"]["requests"] == {"least": 0, "most": 6}
+
+
+def test_amounts_add_up() -> None:
+    unknown = Amount(1, None) + Amount(2, 3)
+    assert (unknown.least, unknown.most) == (3, None)
+    work = Work(Amount(1, 2), Amount(10, 20), Amount(), Amount(100, 200))
+    priced = add_up([work, work]).priced(Price(prompt=1, completion=10))
+    assert priced.usd.to_json(6) == {"least": 0.00202, "most": 0.00404}

@@ -1,0 +1,87 @@
+"""Ctrl-C goes to the parent alone: children that are just starting never see it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from dfgen.interrupts import shield_children
+from tests.support.waiting import wait_until
+
+CHILD = "import sys, time; print('up', flush=True); time.sleep(float(sys.argv[1])); print('whole')"
+
+
+def test_a_child_that_is_starting_lives_through_an_interrupt() -> None:
+    with shield_children():
+        started = subprocess.Popen([sys.executable, "-c", CHILD, "0.5"], stdout=subprocess.PIPE)
+    with started as child:
+        child.send_signal(signal.SIGINT)  # before it has imported anything
+        assert child.stdout is not None
+        assert child.stdout.read() == b"up\nwhole\n"
+    assert child.returncode == 0
+
+
+def test_an_unshielded_child_dies_of_it() -> None:
+    command = [sys.executable, "-c", CHILD, "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+    assert child.returncode != 0
+
+
+def test_the_parent_is_told_meanwhile() -> None:
+    told: list[float] = []
+    before = signal.signal(signal.SIGINT, lambda *_: told.append(time.monotonic()))
+    try:
+        with shield_children():
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_until(lambda: told)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from dfgen.config.grade import GradeConfig
+from dfgen.grade.pool import GradePool
+from dfgen.grade.verdict import GradeItem
+from dfgen.stages.workers import open_processes
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with open_processes(2, int) as pool:
+        futures = [pool.submit(abs, -number) for number in range(4)]
+        os.killpg(0, signal.SIGINT)  # as a terminal does, while they import
+        print(sum(future.result() for future in futures))
+    items = [GradeItem(completion="Answer: 4", answer="4", answer_type="math", choices=())] * 3
+    with GradePool(GradeConfig()) as graders:
+        os.killpg(0, signal.SIGINT)
+        print([verdict.reward for verdict in graders.grade_batch(items)])
+"""
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_workers_survive_a_ctrl_c_while_they_import(tmp_path: Path, attempt: int) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["6", "[1.0, 1.0, 1.0]"]
+    assert "Traceback" not in done.stderr
