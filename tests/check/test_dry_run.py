@@ -25,7 +25,6 @@ SENT = [
 STAGES = ("sample", "repair", "necessity", "score", "value")
 GOLDEN = {
     "dry_run": "bool",
-    "growth": "number",  # null: there is no run yet
     "prompts": SENT,
     "repair_prompts": SENT,
     "estimate": {
