@@ -383,16 +383,9 @@ class Run:
         return table.path(shard).relative_to(self.root).as_posix()
 
     def take_in_entries(self, stage: Stage) -> int:
-        """Move the entries of a stage's finished shards from their files into run.json.
+        """Move the entries of a stage's finished shards into run.json; return how many.
 
-        A shard without an entry, of an earlier dfgen, is read through and gets one.
-
-        Returns:
-            How many entries run.json has taken in.
-
-        Raises:
-            DamagedFileError: a file that no entry knows is damaged.
-            StorageError: something cannot be read or written.
+        A shard of an earlier dfgen is read through and gets one. Raises `StorageError`.
         """
         folder = self.root / JOURNAL
         fresh = {}
@@ -421,8 +414,7 @@ class Run:
         """The entry of a shard that has none: of an earlier dfgen, or a crash came before it."""
         entry = ShardEntry(made_from=self.generations(stage, shard))
         output, rejects = self.output(stage), self.rejects(stage)
-        beside = [self.table(name) for name in BESIDE.get(stage, ())]
-        for table in (output, rejects, *beside):
+        for table in (output, rejects, *map(self.table, BESIDE.get(stage, ()))):
             if table.exists(shard):
                 table.verify(shard)  # damage must not become what a file is compared with
                 entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))

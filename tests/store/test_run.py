@@ -266,10 +266,10 @@ def test_opening_a_run_imports_no_pyarrow(tmp_path: Path) -> None:
 def test_two_processes_may_begin_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = os.link
 
-    def lose(source: Path, target: Path) -> None:
+    def lose(source: str | Path, target: Path, **options: bool) -> None:
         if target.name == "run.json" and not target.exists():
-            target.write_bytes(source.read_bytes().replace(b'"run"', b'"theirs"'))
-        link(source, target)
+            target.write_bytes(Path(source).read_bytes().replace(b'"run"', b'"theirs"'))
+        link(source, target, **options)
 
     monkeypatch.setattr(os, "link", lose)
     run = Run.open_or_create(tmp_path / "run", make_pipeline())
