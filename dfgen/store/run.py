@@ -199,20 +199,12 @@ class Run:
         record: type[BaseModel] | None = None,
         passed_over: Callable[[int, str], None] | None = None,
     ) -> Journal:
-        """Return the journal of a shard in work.
+        """Return the journal of a shard in work; see `Journal` for the rest."""
+        return self._open_journal(stage, shard, record=record, passed_over=passed_over)
 
-        Args:
-            record, passed_over: see `Journal`.
-        """
-        path = self.root / JOURNAL / f"{stage}-{shard:05d}.jsonl"
-        return Journal(
-            path,
-            stage=stage,
-            shard=shard,
-            guard=self._check_lock,
-            record=record,
-            passed_over=passed_over,
-        )
+    def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
+        path = self.root / JOURNAL / f"{name}-{shard:05d}.jsonl"
+        return Journal(path, stage=name, shard=shard, guard=self._check_lock, **watch)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -258,13 +250,11 @@ class Run:
 
         It is none of a stage's, because the shard is finished meanwhile, and is not cleared away.
         """
-        path = self.root / JOURNAL / f"retry-{shard:05d}.jsonl"
-        return Journal(path, stage="retry", shard=shard, guard=self._check_lock, record=record)
+        return self._open_journal("retry", shard, record=record)
 
     def regrade_journal(self, shard: int) -> Journal:
         """Return the journal of a shard that is being graded anew; none of a stage's either."""
-        path = self.root / JOURNAL / f"regrade-{shard:05d}.jsonl"
-        return Journal(path, stage="regrade", shard=shard, guard=self._check_lock)
+        return self._open_journal("regrade", shard)
 
     def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
         """Return where the journals of a shard are or would be, with those of later additions."""
