@@ -159,8 +159,9 @@ class Killed(BaseException):
     """The end of a process, as far as a test can say so from within."""
 
 
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_goes_on(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stride: int, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wider = ("--set", "repair.max_edit_ratio=0.9")
     calm = tmp_path / "calm"
@@ -201,8 +202,8 @@ def test_killed_anywhere_it_goes_on(
         assert {n: h for n, h in hash_files(root).items() if "repair" in n} == {
             n: h for n, h in hash_files(calm).items() if "repair" in n
         }
-        step += 5
-    assert step > 20 and models.asked.total() == 0
+        step += stride
+    assert step > 17 and models.asked.total() == 0
 
 
 def test_killed_while_it_opens_shards_a_plain_start_goes_on(
