@@ -47,7 +47,7 @@ def _explain_choice(name: str, item: Mapping[str, Any]) -> str:
     known = re.findall(r"'([^']*)'", listed)
     meant = guess_name(wrong, known)
     guess = f"; did you mean {meant!r}?" if meant else ""
-    return f"{name} cannot be {wrong[:80]!r}{guess} (there are: {', '.join(known) or listed})."
+    return f"{name} cannot be {wrong[:80]!r}{guess} (there are: {listed})."
 
 
 def _suggest(key: str, section: type[BaseModel] | None) -> str:
