@@ -90,13 +90,17 @@ def command(
         else:
             work(pipeline, root, ("mask",), quiet=quiet, as_json=as_json, redo=redo)
         return
-    if tokenizer is None or out is None or file is not None:
+    assert pairs is not None
+    if file is not None:
+        raise click.UsageError("--pairs has no pipeline file; --set changes single settings.")
+    if out is None:
+        raise click.UsageError("--pairs needs --out: the run directory for the masks.")
+    if tokenizer is None:
         raise click.UsageError(
-            "--pairs needs --out and --tokenizer: the policy's, as a directory or Hub id. Masks "
-            "are made in its tokens. --pipeline is for a RUN."
+            "--pairs needs --tokenizer: the policy's, as a directory or Hub id. Masks are made in "
+            "its tokens."
         )
 
-    assert pairs is not None
     effective = make_pairs_pipeline(pairs, tokenizer, mapping, limit, settings, workers)
     redo = read_order(redone, yes)
     make_masks(effective, out, quiet=quiet, as_json=as_json, redo=redo)

@@ -296,7 +296,7 @@ def test_a_wrong_tokenizer_leaves_no_run_behind(tmp_path: Path) -> None:
 def test_pairs_or_pipeline_but_not_both(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["mask", "--out", str(tmp_path)])
     assert result.exit_code == 2
-    assert "either PIPELINE" in result.output
+    assert "either a run (RUN, or PIPELINE --out RUN) or --pairs" in result.output
 
 
 def test_retokenize_needs_masks(tmp_path: Path) -> None:
