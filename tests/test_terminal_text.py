@@ -173,6 +173,7 @@ def test_a_dry_run_shows_hostile_questions_harmlessly(tmp_path: Path) -> None:
     pipeline = {
         "prompts": {"source": "jsonl", "path": str(rows)},
         "policy": {"engine": "transformers", "model": "demo:policy"},
+        "sample": {"max_tokens": 64},
     }
     config.write_text(json.dumps(pipeline))
     result = run("run", config, "--out", tmp_path / "run", "--dry-run")

@@ -88,7 +88,6 @@ def test_another_batch_size_is_the_same_run(finished_run: Path) -> None:
         ("sample.temperature=0.5", "sample.temperature"),
         ("seed=9", "seed"),
         ("repair.max_edit_ratio=0.2", "repair.max_edit_ratio"),
-        ("prompts.count=15", "prompts"),
         ("mask.crumbs=false", "mask.crumbs"),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_same_command_finds_nothing_to_do_and_keeps_every_byte(root: Path) -
     assert {path: path.read_bytes() for path in root.rglob("*.parquet")} == before
     shards = json.loads((root / "run.json").read_text())["shards"]
     assert {stage: set(entries) for stage, entries in shards.items()} == {
-        stage: {"0"} for stage in STAGES if stage != "prompts"
+        stage: {"0"} for stage in STAGES
     }
     assert all(entry["0"]["generation"] == 1 for entry in shards.values())
     assert CliRunner().invoke(cli, ["validate", str(root)]).exit_code == 0

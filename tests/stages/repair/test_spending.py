@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.stages.repair import spending
-from dfgen.stages.repair.spending import SpentCount, iter_attempts
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.store.run import Run
 from tests.support.sample_run import make_run
 
@@ -25,15 +25,17 @@ def copy_shard(run: Run, target: int) -> None:
             table.path(target).write_bytes(table.path(0).read_bytes())
 
 
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[int | None]:
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     """How often each shard is read."""
-    reads: Counter[int | None] = Counter()
+    reads: Counter[Path] = Counter()
 
-    def watch(run: Run, shard: int | None = None) -> object:
-        reads[shard] += 1
-        return iter_attempts(run, shard)
+    iter_shard = spending._iter_shard
 
-    monkeypatch.setattr(spending, "iter_attempts", watch)
+    def watch(files: spending.RepairFiles, shard: int) -> object:
+        reads[files.root / str(shard)] += 1
+        return iter_shard(files, shard)
+
+    monkeypatch.setattr(spending, "_iter_shard", watch)
     return reads
 
 
