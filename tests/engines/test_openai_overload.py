@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,26 +12,30 @@ from dfgen.engines.openai.overload import OverloadTest
 from tests.support.simulated_server import Simulated, simulate
 
 MOST = 64
+#: The same ones each time: a bound on chance is broken by some seed in a thousand.
 SEEDS = st.integers(0, 10_000)
 # A refusal that is known at once, and one that takes as long as an answer.
-QUICKNESS = st.sampled_from([0.02, 1.0])
+QUICKNESS = (0.02, 1.0)
 
 
-@settings(max_examples=20)
-@given(
-    SEEDS, st.sampled_from([0.0, 0.001, 0.01, 0.03, 0.05]), QUICKNESS, st.sampled_from([0.05, 0.5])
-)
-def test_chance_costs_no_concurrency(
-    seed: int, chance: float, quickness: float, latency: float
-) -> None:
+@pytest.mark.parametrize("chance", [0.0, 0.001, 0.01, 0.03, 0.05])
+@pytest.mark.parametrize("quickness", QUICKNESS)
+def test_chance_costs_no_concurrency(chance: float, quickness: float) -> None:
+    """Of twelve servers; one in some tens is taken for a limit for a while, which no test of a few
+    hundred tries can tell."""
+    latency = 0.05
     simulated = Simulated(chance=chance, latency=latency, refusal=quickness * latency)
-    outcome = simulate(simulated, 2000, MOST, seed)
     # What is refused takes its place for as long as that takes.
     best = MOST / latency / (1 + quickness * chance / (1 - chance))
-    assert outcome.measure_rate(after=4 * latency) >= 0.8 * best
+    rates = [
+        simulate(simulated, 2000, MOST, seed).measure_rate(after=4 * latency) / best
+        for seed in range(12)
+    ]
+    assert statistics.mean(rates) >= 0.95
+    assert min(rates) >= 0.5
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, derandomize=True)
 @given(SEEDS, st.integers(5, 60), st.sampled_from([0.0, 0.01, 0.05]), st.booleans())
 def test_a_limit_is_found_and_kept(seed: int, places: int, chance: float, says_so: bool) -> None:
     simulated = Simulated(lambda _: places, chance, says_so=says_so)
@@ -41,7 +47,7 @@ def test_a_limit_is_found_and_kept(seed: int, places: int, chance: float, says_s
     assert share <= (0.02 if says_so or not chance else 0.08) + 0.6 / places
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, derandomize=True)
 @given(SEEDS, st.sampled_from([10, 20, 40]))
 def test_refusals_as_slow_as_answers_are_bounded(seed: int, places: int) -> None:
     simulated = Simulated(lambda _: places, latency=0.5, refusal=0.5)
@@ -50,7 +56,7 @@ def test_refusals_as_slow_as_answers_are_bounded(seed: int, places: int) -> None
     assert outcome.refused_by_limit <= 0.45 * 3000
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, derandomize=True)
 @given(SEEDS, st.sampled_from([0.0, 0.01, 0.05]))
 def test_places_that_are_lost_and_come_back_are_noticed(seed: int, chance: float) -> None:
     """20 places from the fourth second on, 64 before and from the tenth."""
@@ -66,7 +72,7 @@ def test_places_that_are_lost_and_come_back_are_noticed(seed: int, chance: float
     assert mean["after"] >= 40
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, derandomize=True)
 @given(SEEDS, st.sampled_from([0.0, 0.05]))
 def test_a_server_that_was_away_is_used_again(seed: int, chance: float) -> None:
     simulated = Simulated(lambda now: 0 if 3 <= now < 6 else 1_000_000, chance)
