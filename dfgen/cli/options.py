@@ -118,7 +118,7 @@ def redo_options() -> list[Callable[[Any], Any]]:
             multiple=True,
             metavar="STAGE[:SHARD,...]",
             help="Make a stage, or shards of it, anew, and what was made of them. May be given "
-            "often. Their files go to history/ in the run.",
+            "often. What was drawn or paid for goes to history/ in the run.",
         ),
         click.option(
             "--yes", is_flag=True, help="With --redo: also where that was paid for or drawn."
@@ -206,6 +206,8 @@ def choose_root(
     if file is not None:
         raise click.UsageError("--pipeline changes the settings of a RUN; here the file is given.")
     if out is None and not optional:
+        if not source.exists():
+            raise click.UsageError(f"{source} is no run and no pipeline file: it is not there.")
         raise click.UsageError("PIPELINE needs --out RUN: the run directory.")
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfgen.reasons.reason import ENGINES, MASK, NOTHING, PROMPTS, Reason
+from dfgen.reasons.reason import ENGINES, MASK, PROMPTS, Reason
 
 REASONS: tuple[Reason, ...] = (
     # Reading prompts, imported answers and pairs.
@@ -84,7 +84,7 @@ REASONS: tuple[Reason, ...] = (
         "duplicate",
         PROMPTS,
         "An earlier row asks the same, with the same pictures and answer.",
-        NOTHING,
+        "Nothing, if it stands twice by mistake: the earlier row counts.",
     ),
     Reason(
         "id_missing",

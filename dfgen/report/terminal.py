@@ -45,7 +45,10 @@ def print_examples(
     console = open_console()
     ids = select_first(finished.run, count, sources, one_per_prompt=one_per_prompt)
     if not ids:
-        console.print(f"no mask with source {' or '.join(sources)} yet")
+        console.print(
+            f"no mask has the source {' or '.join(sources)}; --wrong shows wrong answers, "
+            "--rejects what went no further"
+        )
     _print_samples(console, finished, ids, details=details)
 
 

@@ -44,18 +44,21 @@ def command(
 
     Looks at models and packages, servers and keys, the first rows and their pictures, graders and
     reference answers, chat template and context length, limits and disk. Nothing is loaded, written
-    or paid for. Of a run, or with --out, only what is left to do is looked at. `dfgen run` does the
-    same first. Exit code 1 if something stops the run; warnings
-    alone are 0.
+    or paid for. Of a run, or with --out, only what is left to do is looked at, and whether the run
+    was made with these settings. `dfgen run` does the same first. Exit code 1 if something stops
+    the run; warnings alone are 0.
     """
     from dfgen.check.checking import find_problems
     from dfgen.check.finding import list_errors
+    from dfgen.check.recorded import check_recorded
     from dfgen.check.scope import Scope
     from dfgen.cli.run_command import ALL_STAGES
 
     root = choose_root(source, out, file, optional=True)
     pipeline = read_pipeline(source, settings, limit, file)
-    findings = find_problems(Scope(pipeline, ALL_STAGES, root, network=not offline))
+    scope = Scope(pipeline, ALL_STAGES, root, network=not offline)
+    recorded = [] if scope.run is None else [*check_recorded(scope.run, pipeline, scope.run.root)]
+    findings = [*recorded, *find_problems(scope)]
     errors = len(list_errors(findings))
     if as_json:
         listed = [finding.to_json() for finding in findings]
@@ -69,6 +72,10 @@ def command(
 
 def _summarise(errors: int, warnings: int, source: Path) -> str:
     if errors:
-        return f"{source}: {errors} error{'s' * (errors > 1)}, {warnings} warnings"
-    said = f"{warnings} warning{'s' * (warnings > 1)}" if warnings else "nothing in the way"
+        return f"{source}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    said = _count(warnings, "warning") if warnings else "nothing in the way"
     return f"{source}: ready, {said}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

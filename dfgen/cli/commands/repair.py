@@ -86,7 +86,12 @@ def preview(out: Path, *, as_json: bool) -> None:
 
     run = Run.open_or_create(out, None)
     requests, _ = SpentCount().count(run)
-    print_estimate(run, {"stored answers, no request": requests}, as_json=as_json)
+    print_estimate(run, {"stored_answers_to_judge": requests}, as_json=as_json)
+    if not as_json:
+        click.echo(
+            "Judging them needs no request. Where none of them passes and attempts are left "
+            "(repair.max_attempts), the repairer is asked anew; how often, only judging can tell."
+        )
 
 
 def print_outcome(out: Path) -> None:
