@@ -68,7 +68,8 @@ def command(
 
 
 def _summarise(errors: int, warnings: int, source: Path) -> str:
+    said = f"{warnings} warning{'s' * (warnings > 1)}"
     if errors:
-        return f"{source}: {errors} error{'s' * (errors > 1)}, {warnings} warnings"
-    said = f"{warnings} warning{'s' * (warnings > 1)}" if warnings else "nothing in the way"
-    return f"{source}: ready, {said}"
+        said = f", {said}" if warnings else ""
+        return f"{source}: {errors} error{'s' * (errors > 1)}{said}"
+    return f"{source}: ready, {said if warnings else 'nothing in the way'}"
