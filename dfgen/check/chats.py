@@ -39,8 +39,13 @@ def check_chats(use: EngineUse, scope: Scope) -> Iterator[Finding]:
     if isinstance(use.config, OpenAIConfig) or use.stage != "sample":
         return
     try:
+        if not scope.rows.prompts:
+            return
+    except DfgenError:
+        return  # of the source, which is looked at by itself
+    try:
         files = find_model_files(use.config)
-        if files is None or not scope.rows.prompts:
+        if files is None:
             return
         rendered = render_prompts(use.config, scope, files)
     except ConfigError:

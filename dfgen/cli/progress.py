@@ -39,8 +39,8 @@ class LineProgress:
         self.stage, self.total, self.rows = stage, total, done
         self.accepted = self.rejected = 0
         self.began = self.spoke = time.monotonic()
-        of = "" if total is None else f" {total:,} rows"
-        click.echo(f"{stage}:{of}{f', {done:,} done before' if done else ''}", err=True)
+        of = "begun" if total is None else f"{total:,} rows"
+        click.echo(f"{stage}: {of}{f', {done:,} done before' if done else ''}", err=True)
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
         """Note finished rows."""

@@ -22,7 +22,7 @@ def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> 
         path, section = _walk(root, item["loc"])
         name = ".".join(path)
         if item["type"] == "extra_forbidden":
-            lines.append(f"{name} is not a field{_suggest(path[-1], section)}.")
+            lines.append(f"{name} is not a field{_suggest(path[-1], section)}")
         elif item["type"] == "missing":
             lines.append(f"{name} is missing; it has no default.")
         elif item["type"] in ("union_tag_invalid", "literal_error"):
@@ -51,13 +51,14 @@ def _explain_choice(name: str, item: Mapping[str, Any]) -> str:
 
 
 def _suggest(key: str, section: type[BaseModel] | None) -> str:
+    """End the sentence that a key is not a field."""
     if section is None:
-        return ""
+        return "."
     names = list(section.model_fields)
     meant = guess_name(key, names)
     if meant:
         return f"; did you mean {meant!r}?"
-    return f" (this section has: {', '.join(names)})"
+    return f" (this section has: {', '.join(names)})."
 
 
 def _walk(

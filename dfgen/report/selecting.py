@@ -84,7 +84,12 @@ def select_own(finished: FinishedRun, source_id: str) -> tuple[list[str], list[d
             hint="Name the column that holds them in `prompts.columns.id` (of imported answers in "
             "`imports.columns.id`) when you start a run.",
         )
-    raise InputError(f"no row has the own id {source_id!r}.", where=str(run.root))
+    raise InputError(
+        f"no row has the own id {source_id!r}.",
+        where=str(run.root),
+        hint=f"`dfgen inspect {run.root} --first 3` shows what ids look like here; rows that were "
+        "added to the source since are read by the next `dfgen run`.",
+    )
 
 
 def iter_rejects(run: Run, wanted: Wanted = lambda _: True) -> Iterator[dict[str, Any]]:

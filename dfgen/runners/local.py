@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
+from dfgen.stages.growth import has_read
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
 from dfgen.stages.repair.rejudge import complete_rejudge
@@ -85,7 +86,7 @@ def read_source(session: Session) -> bool:
     It does the work of the stages in `READ`.
     """
     kind = session.pipeline.kind
-    before = session.run.manifest.get_stage(READ[kind][-1]).state
+    before = is_source_read(session)
     if kind == "imported":
         from dfgen.stages.imports import run_import
 
@@ -102,7 +103,15 @@ def read_source(session: Session) -> bool:
         from dfgen.stages.ingest import run_prompts
 
         run_prompts(session)
-    return before != "done"
+    return not before
+
+
+def is_source_read(session: Session) -> bool:
+    """Say whether the run has all that the user gave, as it is now."""
+    kind = session.pipeline.kind
+    if kind in ("sampled", "imported"):
+        return has_read(session.run, session.pipeline)
+    return session.run.manifest.get_stage(READ[kind][-1]).state == "done"
 
 
 def run_stage(session: Session, work: StageWork) -> bool:

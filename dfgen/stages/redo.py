@@ -120,8 +120,9 @@ def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
             "--rejudge` and `dfgen regrade RUN` throw nothing away.",
         )
     order = begin_redo(run, plan.asked, plan.shards, plan.damaged)
-    kept = "" if plan.shards.keys() <= {*FREE} else f" Set aside in {run.root / order.folder}."
-    return [f"To be made anew: {line}" for line in lines[:-1]] + [f"{lines[-1]}{kept}"]
+    said = [f"To be made anew: {line}" for line in lines]
+    kept = [] if plan.shards.keys() <= {*FREE} else [f"Set aside in {run.root / order.folder}."]
+    return [*said, *kept]
 
 
 def plan_redo(run: Run, wanted: Sequence[Redo]) -> RedoPlan:

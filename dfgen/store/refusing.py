@@ -40,17 +40,17 @@ def _advise(path: Path, stage: Stage, differences: Sequence[Difference]) -> str:
     root = shlex.quote(str(path))
     if all(field.startswith("grade.") for field in fields):
         return (
-            f"{advice} `dfgen regrade {root}` with the same `--set` grades the answers there are "
-            "anew."
+            f"{advice} `dfgen regrade {root}`, with the new values given again (--set, --pipeline "
+            "FILE), grades the answers there are anew."
         )
     if fields <= {*JUDGING_FIELDS}:
         return (
-            f"{advice} `dfgen repair {root} --rejudge` with the same `--set` judges the answers of "
-            "the repairer that are there by the new values, without a request, and asks only where "
-            "it must."
+            f"{advice} `dfgen repair {root} --rejudge`, with the new values given again (--set, "
+            "--pipeline FILE), judges the answers of the repairer that are there by them, without "
+            "a request, and asks only where it must."
         )
     return (
-        f"{advice} To make {first} and what comes after it anew with the new values: "
-        f"`dfgen run {root} --redo {first}` with the same `--set`, which first says what that "
+        f"{advice} To make {first} and what comes after it anew: `dfgen run {root} --redo {first}`"
+        ", with the new values given again (--set, --pipeline FILE); it first says what that "
         "throws away."
     )

@@ -23,4 +23,6 @@ def test_settings_of_other_rows_are_named(tmp_path: Path, setting: str, named: s
         assert result.exit_code == 0, result.output
     else:
         assert result.exit_code == 1
-        assert named in result.output and "--redo sample` with the same `--set`" in result.output
+        assert (
+            named in result.output and "--redo sample`, with the new values given" in result.output
+        )

@@ -71,11 +71,8 @@ def command(
 
 
 def _summarise(errors: int, warnings: int, source: Path) -> str:
+    said = f"{warnings} warning{'s' * (warnings > 1)}"
     if errors:
-        return f"{source}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
-    said = _count(warnings, "warning") if warnings else "nothing in the way"
-    return f"{source}: ready, {said}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+        said = f", {said}" if warnings else ""
+        return f"{source}: {errors} error{'s' * (errors > 1)}{said}"
+    return f"{source}: ready, {said if warnings else 'nothing in the way'}"

@@ -91,6 +91,4 @@ def init(path: Path | None, recipe: str | None, list_them: bool, force: bool) ->
     click.echo(str(path))
     if recipe is None:
         click.echo(f"The recipe {found.name}; `dfgen config init --list` shows all.", err=True)
-    click.echo(
-        f"Edit the lines marked EDIT, then: dfgen run {path} --out runs/first --dry-run", err=True
-    )
+    click.echo(f"Edit the lines marked EDIT, then: dfgen check {path}", err=True)
