@@ -32,6 +32,9 @@ from tests.support.waiting import wait_until
 
 ORDER = ("prompts", "sample", "repair", "score", "value", "mask")
 
+KILLS = 50
+"""At least, over all stages and all growths."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -236,16 +239,13 @@ def test_a_run_that_grew_has_the_rows_of_one_that_did_not(grown: DataSet, fresh:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [10, 50])
-def test_killed_growth_ends_like_an_undisturbed_one(
-    kills: int, grown: DataSet, tmp_path: Path
-) -> None:
+def test_killed_growth_ends_like_an_undisturbed_one(grown: DataSet, tmp_path: Path) -> None:
     killed: Counter[str] = Counter()
     runs = iter_runs(tmp_path)
-    while killed.total() < kills:
+    while killed.total() < KILLS:
         data, moments = next(runs)
-        killed += kill_while_it_grows(data, moments, each=3 if kills == 10 else 5)
+        killed += kill_while_it_grows(data, moments, each=5)
         assert data.read_files() == grown.read_files()
         call("validate", data.root)
     print(f"killed {dict(killed)}")
-    assert kills < 50 or all(killed[stage] for stage in ORDER), f"killed in {dict(killed)}"
+    assert all(killed[stage] for stage in ORDER), f"killed in {dict(killed)}"
