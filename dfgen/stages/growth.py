@@ -132,10 +132,10 @@ class Growth:
             found = self._known.meet(row[0], [answer.text for answer in row[1]])
         else:
             found = self._known.meet(row)
-        # In the place of one that is to be dropped comes what the source says now.
-        is_new = found == "new" or (found == "changed" and self._config.missing == "drop")
-        self._new += is_new and not isinstance(row, Reject)
-        return is_new or (found == "changed" and isinstance(row, Reject))
+        if isinstance(row, Reject):
+            return found != "same"
+        self._new += found == "new"
+        return found == "new"
 
     def _is_meant(self) -> bool:
         return self._known.any_met or not self._known.prompts or self._config.missing == "keep"
@@ -274,15 +274,17 @@ def describe_growth(prompts: int, shards: int, before: int) -> str:
 def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
     """Name the prompts of a run that its source does not have, or has otherwise."""
     section = name_section(config)
-    fate = f"kept; `--set {section}.missing=drop` takes what the source has instead"
+    gone = f"kept; `--set {section}.missing=drop` removes what is missing"
     if config.missing == "drop":
-        fate = "dropped"
+        gone = "dropped"
     other = "other answers, " if section == "imports" else ""
-    for places, what in (
-        (found.missing, "not in the source any more"),
+    shards = ",".join(map(str, sorted({place.shard for place in found.changed})))
+    for places, what, fate in (
+        (found.missing, "not in the source any more", gone),
         (
             found.changed,
             f"in the source with {other}another solution, metadata, answer type, precision or id",
+            f"kept as it was; `--redo prompts:{shards}` makes such shards anew",
         ),
     ):
         if places:

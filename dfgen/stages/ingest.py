@@ -32,7 +32,7 @@ from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
 from dfgen.store.entries import SourceRows
 from dfgen.store.expected_rows import CELLS_FACT
-from dfgen.store.growing import describe_places, iter_free, list_finished
+from dfgen.store.growing import Place, describe_places, iter_free, list_finished
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
@@ -163,13 +163,15 @@ class Ingest:
     def _conclude(self, found: Findings) -> list[str]:
         """Drop what is to be dropped, and note that the source is read; returns what to say."""
         run = self.run
+        dropped = found.missing if self.config.missing == "drop" else []
         absent = {
-            "missing": describe_places(run, found.missing),
+            "missing": describe_places(run, [] if dropped else found.missing),
             "changed": describe_places(run, found.changed),
-            "kept": self.config.missing != "drop",
+            "kept": True,
+            "dropped": describe_places(run, dropped),
         }
         messages = list(self._describe(found))
-        self._drop(found)
+        self._drop(dropped, found.stale_rejects)
         counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(
@@ -186,10 +188,9 @@ class Ingest:
             run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
         return messages
 
-    def _drop(self, found: Findings) -> None:
+    def _drop(self, prompts: Iterable[Place], rejects: Iterable[Place]) -> None:
         run = self.run
-        prompts = [] if self.config.missing != "drop" else [*found.missing, *found.changed]
-        gone, stale = group_by_shard(prompts), group_by_shard(found.stale_rejects)
+        gone, stale = group_by_shard(prompts), group_by_shard(rejects)
         if not gone and not stale:
             return
         record = run.manifest.get_stage("prompts")

@@ -248,13 +248,26 @@ def test_dropped_prompts_leave_nothing_behind_and_cost_nothing(
 ) -> None:
     root, rows = tmp_path / "run", [ask(i, solution="old") for i in range(6)]
     draw(root, make(tmp_path, rows), monkeypatch)
-    now = [*rows[1:3], ask(4, solution="new"), ask(9)]
+    now = [*rows[1:3], ask(9)]
     models = draw(root, make(tmp_path, now, missing="drop"), monkeypatch)
-    assert len(models.drawn) == 2 * 4, "those of the new prompt and of the changed one"
-    assert list_questions(root) == [["x", "1"], ["2"], [], ["4", "9"]]
+    assert len(models.drawn) == 4, "those of the new prompt"
+    assert list_questions(root) == [["x", "1"], ["2"], [], ["9"]]
     draw(tmp_path / "calm", make(tmp_path, now), monkeypatch)
     assert read_rows(root) == read_rows(tmp_path / "calm")
     assert not draw(root, make(tmp_path, now, missing="drop"), monkeypatch).drawn
+
+
+def test_changed_prompts_are_named_and_never_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, rows = tmp_path / "run", [ask(i, solution="old") for i in range(4)]
+    draw(root, make(tmp_path, rows), monkeypatch)
+    before = read_all(root)
+    now = [ask(i, solution="new") for i in range(4)]
+    said = read_source(root, make(tmp_path, now, missing="drop"))
+    assert said[1].startswith("4 prompts of the run are in the source with another solution")
+    assert "kept as it was; `--redo prompts:0,1`" in said[1]
+    assert read_all(root) == before
 
 
 class KilledError(Exception):
