@@ -16,12 +16,14 @@ from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
 from dfgen.stages.growth import (
+    DOUBTED_FROM,
     Findings,
     Growth,
     Row,
     Source,
     describe_absent,
     describe_growth,
+    is_doubtful,
     is_read,
     list_written,
     read_source,
@@ -158,12 +160,19 @@ class Ingest:
             if not chunk or self.session.stop.requested:
                 return
             self._begin()
+            self._note_doubts(shard, chunk)
             self.write_shard(shard, chunk)
+
+    def _note_doubts(self, shard: int, rows: Iterable[Row]) -> None:
+        """Note refused rows before they are on record, so that a later reading tells them apart."""
+        first = self.run.manifest.get_stage("prompts").facts.get(DOUBTED_FROM)
+        if any(map(is_doubtful, rows)) and (first is None or shard < first):
+            self.run.set_stage("prompts", state="running", counts={}, **{DOUBTED_FROM: shard})
 
     def _conclude(self, found: Findings) -> list[str]:
         """Drop what is to be dropped, and note that the source is read; returns what to say."""
         run = self.run
-        dropped = found.missing if self.config.missing == "drop" else []
+        dropped = found.list_dropped(self.config)
         absent = {
             "missing": describe_places(run, [] if dropped else found.missing),
             "changed": describe_places(run, found.changed),
@@ -182,6 +191,8 @@ class Ingest:
         for stage in self.stages:
             run.check_stage(stage, self.session.pipeline, {})
         reached = {GROWING: None, REWRITING: None, "absent": absent}
+        if len(dropped) == len(found.missing) and not found.unread:
+            reached[DOUBTED_FROM] = None
         run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
         if "sample" in self.stages:
             cells = count_written(run, "sample")
