@@ -76,7 +76,7 @@ def drive(
     ):
         session = Session(run, pipeline, progress, StopSignal(announce))
         if redo is not None:
-            set_aside(run, redo, stages)
+            set_aside(session, redo, stages)
         if before is not None:
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
@@ -110,7 +110,7 @@ def refuse_damage(run: Run, stages: tuple[Stage, ...]) -> None:
         )
 
 
-def set_aside(run: Run, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
+def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
     """Set aside what `--redo` names and say what that was.
 
     Raises:
@@ -118,14 +118,16 @@ def set_aside(run: Run, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
         DfgenError: see `dfgen.stages.redo.redo`.
     """
     from dfgen.runners.local import list_made
-    from dfgen.stages.redo import redo
+    from dfgen.stages.redo import check_source, redo
 
+    run = session.run
     made = list_made(run, stages)
     others = [each.stage for each in wish.wanted if each.stage not in made]
     if others:
         raise click.UsageError(
             f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
         )
+    check_source(session.pipeline, wish.wanted)
     for line in redo(run, wish.wanted, agreed=wish.agreed):
         click.echo(line, err=True)
 

@@ -43,7 +43,7 @@ class ImportConfig(SourceConfig):
     tokenizer: str
     """Directory or Hub id of the tokenizer that encodes the answers: the trained policy's."""
     missing: Literal["keep", "drop"] | None = None
-    """What becomes of prompts of a run that the source no longer has, or has with other answers;
-    see `prompts.missing`. More answers to a prompt are other answers."""
+    """What becomes of prompts of a run that the source no longer has; see `prompts.missing`. Those
+    that it has with other answers, more of them included, always stay."""
     shard_size: int = Field(default=256, gt=0)
     """Prompts per shard file."""

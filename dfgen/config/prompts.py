@@ -129,11 +129,12 @@ class PromptsConfig(SourceConfig):
     on_duplicate: Literal["reject", "error"] = "reject"
     """A row equal to an earlier one: goes to the rejects, or stops the run."""
     missing: Literal["keep", "drop"] | None = None
-    """What becomes of prompts of a run that its source no longer has, or has with another solution,
-    metadata, answer type or precision. keep: they stay, with all that was made of them. drop: they
-    and all that was made of them are removed, and what the source has in their place is added.
-    Unset: keep. A source that has no prompt of the run at all is refused unless `keep` is set.
-    Prompts that `limit` leaves unread are always kept."""
+    """What becomes of prompts of a run that its source no longer has. keep: they stay, with all
+    that was made of them. drop: they and all that was made of them are removed. Unset: keep. Those
+    that it has with another solution, metadata, answer type or precision always stay. A source that
+    has no prompt of the run at all is refused unless `keep` is set. Prompts that `limit` leaves
+    unread are always kept.
+    """
     count: int = Field(default=200, gt=0)
     """Number of scenes (source: demo only)."""
     seed: int = Field(default=0, ge=0)

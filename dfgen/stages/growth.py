@@ -27,6 +27,10 @@ Row = Prompt | Reject | ImportedGroup
 
 Source = PromptsConfig | ImportConfig
 
+DOUBTED_FROM = "doubted_from"
+"""Fact of `prompts` in the manifest: the first shard whose rejects may be prompts that the source
+seemed to lack when it was read; null once nothing is missing."""
+
 _SHOWN = 5
 """Prompts that are named one by one in a message; the manifest names some more."""
 
@@ -43,6 +47,8 @@ class Findings:
             with other answers.
         unread: prompts of the run among which nobody knows, because a limit cut the source.
         stale_rejects: rejects that no longer hold.
+        doubts: rows that were refused and may be missing prompts: those that were refused before
+            anything was missing are not.
     """
 
     there: int
@@ -51,6 +57,11 @@ class Findings:
     changed: list[Place]
     unread: int
     stale_rejects: list[Place]
+    doubts: int = 0
+
+    def list_dropped(self, config: Source) -> list[Place]:
+        """Return the prompts that are to go: none while a row that cannot be read may be one."""
+        return self.missing if config.missing == "drop" and not self.doubts else []
 
     def to_json(self) -> dict[str, int]:
         """Return how many prompts there are of each kind."""
@@ -82,9 +93,14 @@ class Growth:
         self._config = config
         self._imports = isinstance(config, ImportConfig)
         stages = list_written(config)
-        self._known = KnownRows(run, list_finished(run, stages), with_answers=self._imports)
+        self._known = KnownRows(
+            run,
+            list_finished(run, stages),
+            with_answers=self._imports,
+            doubted_from=run.manifest.get_stage("prompts").facts.get(DOUBTED_FROM),
+        )
         self.there = self._known.prompts
-        self._read = self._new = 0
+        self._read = self._new = self._doubts = 0
 
     def sift(
         self, rows: Iterable[Row], stopped: Callable[[], bool] = lambda: False
@@ -125,6 +141,7 @@ class Growth:
             changed=known.list_changed(),
             unread=0 if complete else len(unmet),
             stale_rejects=known.list_stale_rejects(complete=complete),
+            doubts=self._doubts,
         )
 
     def _is_new(self, row: Row) -> bool:
@@ -132,10 +149,12 @@ class Growth:
             found = self._known.meet(row[0], [answer.text for answer in row[1]])
         else:
             found = self._known.meet(row)
-        # In the place of one that is to be dropped comes what the source says now.
-        is_new = found == "new" or (found == "changed" and self._config.missing == "drop")
-        self._new += is_new and not isinstance(row, Reject)
-        return is_new or (found == "changed" and isinstance(row, Reject))
+        if isinstance(row, Reject):
+            known = found == "same" and not self._known.is_doubted(row)
+            self._doubts += is_doubtful(row) and not known
+            return found != "same"
+        self._new += found == "new"
+        return found == "new"
 
     def _is_meant(self) -> bool:
         return self._known.any_met or not self._known.prompts or self._config.missing == "keep"
@@ -187,6 +206,11 @@ class WaitingRows:
             else:
                 yield row
         self._places.clear()
+
+
+def is_doubtful(row: Row) -> bool:
+    """Say whether a row was refused and may be a prompt; a duplicate is one that was met."""
+    return isinstance(row, Reject) and row.reason != "duplicate"
 
 
 def name_section(config: Source) -> str:
@@ -274,15 +298,22 @@ def describe_growth(prompts: int, shards: int, before: int) -> str:
 def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
     """Name the prompts of a run that its source does not have, or has otherwise."""
     section = name_section(config)
-    fate = f"kept; `--set {section}.missing=drop` takes what the source has instead"
+    gone = f"kept; `--set {section}.missing=drop` removes what is missing"
     if config.missing == "drop":
-        fate = "dropped"
+        gone = "dropped"
+    if config.missing == "drop" and found.doubts:
+        gone = (
+            f"kept: {_count(found.doubts, 'refused row')} of the source may be among them. Mend or "
+            f"remove what `dfgen rejects` shows of the prompts, or set {section}.missing=keep"
+        )
     other = "other answers, " if section == "imports" else ""
-    for places, what in (
-        (found.missing, "not in the source any more"),
+    shards = ",".join(map(str, sorted({place.shard for place in found.changed})))
+    for places, what, fate in (
+        (found.missing, "not in the source any more", gone),
         (
             found.changed,
             f"in the source with {other}another solution, metadata, answer type, precision or id",
+            f"kept as it was; `--redo prompts:{shards}` makes such shards anew",
         ),
     ):
         if places:

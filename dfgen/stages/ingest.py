@@ -16,12 +16,14 @@ from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
 from dfgen.stages.growth import (
+    DOUBTED_FROM,
     Findings,
     Growth,
     Row,
     Source,
     describe_absent,
     describe_growth,
+    is_doubtful,
     is_read,
     list_written,
     read_source,
@@ -32,7 +34,7 @@ from dfgen.store.counts import count_stage
 from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
 from dfgen.store.entries import SourceRows
 from dfgen.store.expected_rows import CELLS_FACT
-from dfgen.store.growing import describe_places, iter_free, list_finished
+from dfgen.store.growing import Place, describe_places, iter_free, list_finished
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
@@ -158,18 +160,27 @@ class Ingest:
             if not chunk or self.session.stop.requested:
                 return
             self._begin()
+            self._note_doubts(shard, chunk)
             self.write_shard(shard, chunk)
+
+    def _note_doubts(self, shard: int, rows: Iterable[Row]) -> None:
+        """Note refused rows before they are on record, so that a later reading tells them apart."""
+        first = self.run.manifest.get_stage("prompts").facts.get(DOUBTED_FROM)
+        if any(map(is_doubtful, rows)) and (first is None or shard < first):
+            self.run.set_stage("prompts", state="running", counts={}, **{DOUBTED_FROM: shard})
 
     def _conclude(self, found: Findings) -> list[str]:
         """Drop what is to be dropped, and note that the source is read; returns what to say."""
         run = self.run
+        dropped = found.list_dropped(self.config)
         absent = {
-            "missing": describe_places(run, found.missing),
+            "missing": describe_places(run, [] if dropped else found.missing),
             "changed": describe_places(run, found.changed),
-            "kept": self.config.missing != "drop",
+            "kept": True,
+            "dropped": describe_places(run, dropped),
         }
         messages = list(self._describe(found))
-        self._drop(found)
+        self._drop(dropped, found.stale_rejects)
         counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(
@@ -180,16 +191,17 @@ class Ingest:
         for stage in self.stages:
             run.check_stage(stage, self.session.pipeline, {})
         reached = {GROWING: None, REWRITING: None, "absent": absent}
+        if len(dropped) == len(found.missing) and not found.unread:
+            reached[DOUBTED_FROM] = None
         run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
         if "sample" in self.stages:
             cells = count_written(run, "sample")
             run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
         return messages
 
-    def _drop(self, found: Findings) -> None:
+    def _drop(self, prompts: Iterable[Place], rejects: Iterable[Place]) -> None:
         run = self.run
-        prompts = [] if self.config.missing != "drop" else [*found.missing, *found.changed]
-        gone, stale = group_by_shard(prompts), group_by_shard(found.stale_rejects)
+        gone, stale = group_by_shard(prompts), group_by_shard(rejects)
         if not gone and not stale:
             return
         record = run.manifest.get_stage("prompts")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
+from dfgen.prompts.sources import describe_rows
 from dfgen.stages.repair.spending import iter_attempts
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
@@ -20,6 +21,7 @@ from dfgen.store.redoing import FREE, begin_redo, complete_redo
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dfgen.config.pipeline import Pipeline
     from dfgen.store.run import Run
 
 _ROWS = {
@@ -87,6 +89,18 @@ def read_redo(text: str) -> Redo:
             hint=f"Such as --redo {stage}:3 or --redo {stage}:3,7; part-00003.parquet is shard 3.",
         )
     return Redo(stage, tuple(sorted(map(int, parts))) if colon else None)
+
+
+def check_source(pipeline: Pipeline, wanted: Sequence[Redo]) -> None:
+    """Open the source of the prompts, if they are to be read anew, before anything is set aside.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+    """
+    config = pipeline.prompts or pipeline.imports
+    read = ("prompts", "sample") if pipeline.imports else ("prompts",)
+    if config is not None and any(each.stage in read for each in wanted):
+        describe_rows(config)
 
 
 def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:

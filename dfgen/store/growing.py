@@ -50,12 +50,20 @@ class KnownRows:
         run: as it is.
         shards: of prompts, finished ones.
         with_answers: the prompts came with their answers, which are compared, too.
+        doubted_from: the first shard whose rejects may be prompts of the run; None: none has any.
 
     Raises:
         StorageError: a file cannot be read.
     """
 
-    def __init__(self, run: Run, shards: Sequence[int], *, with_answers: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        shards: Sequence[int],
+        *,
+        with_answers: bool = False,
+        doubted_from: int | None = None,
+    ) -> None:
         self._refused_answers = _list_refused(run, shards) if with_answers else set()
         self._prompts = _Indexed(run.table("prompts"), shards)
         for shard in self._prompts.shards:
@@ -67,6 +75,12 @@ class KnownRows:
         self._rejects = _Indexed(run.rejects("prompts"), shards)
         for row in self._rejects.iter_rows(("row_id", "reason", "prompt_id")):
             self._rejects.index.add(_hash_place(row["row_id"]), _hash_refusal(row))
+        self._doubted = {
+            _hash_place(row["row_id"])
+            for shard in self._rejects.shards
+            if doubted_from is not None and shard >= doubted_from
+            for row in run.rejects("prompts").iter_rows(shard, ["row_id"])
+        }
 
     @property
     def prompts(self) -> int:
@@ -105,6 +119,10 @@ class KnownRows:
                 # Of an answer that was refused only its place is known.
                 _add_answer(hashed, index, None if name in self._refused_answers else text)
         return self._prompts.index.meet(key, _hash_said(said, hashed))
+
+    def is_doubted(self, row: Reject) -> bool:
+        """Say whether a reject on record may be a prompt of the run that its source lacks."""
+        return _hash_place(row.row_id) in self._doubted
 
     def list_changed(self) -> list[Place]:
         """Return the prompts that the source has with another solution, metadata, ..."""

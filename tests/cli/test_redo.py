@@ -171,6 +171,17 @@ def test_another_source_takes_the_place_of_the_first(
     assert run.table("masks").num_rows(0) == 4
 
 
+def test_nothing_is_set_aside_where_the_source_is_gone(
+    root: Path, models: Models, tmp_path: Path
+) -> None:
+    before = hash_files(root)
+    gone = ("--set", f"prompts.path={tmp_path / 'gone.jsonl'}")
+    refusal = invoke("run", root, "-q", *gone, "--redo", "prompts:1", "--yes", code=1).output
+    assert "gone.jsonl" in refusal
+    assert hash_files(root) == before and not (root / "history").exists()
+    assert Run.open_or_create(root, None).manifest.redoing is None
+
+
 class Killed(BaseException):
     """The end of a process, as far as a test can say so from within."""
 
