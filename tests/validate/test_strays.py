@@ -13,6 +13,7 @@ from dfgen.cli.main import cli
 from dfgen.errors import StorageError
 from dfgen.store.entries import hash_file
 from dfgen.store.layout import TABLES
+from dfgen.store.manifest import Manifest
 from dfgen.store.run import Run
 from dfgen.validate.path import validate_path
 from tests.support.full_run import make_full_run
@@ -49,11 +50,15 @@ def test_a_folder_beside_the_shards_is_named_and_a_file_being_written_is_not(roo
     assert str(root / "masks" / "more") in problem
 
 
+def forget_scores(manifest: Manifest) -> None:
+    del manifest.stages["score"]
+    manifest.tables.remove("scores")
+
+
 def test_the_table_of_a_stage_that_the_run_does_not_have_is_named(root: Path) -> None:
     run = Run.open_or_create(root, None)
     with run.lock():
-        run.update(lambda manifest: manifest.stages.pop("score") and None)
-        run.update(lambda manifest: manifest.tables.remove("scores"))
+        run.update(forget_scores)
     found = validate_path(root, None).problems
     assert any("scores/part-00000.parquet: is no file of this run" in each for each in found)
 
