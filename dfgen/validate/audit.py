@@ -12,6 +12,7 @@ from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
 from dfgen.store.layout import MANIFEST, OUTPUTS, Stage
 from dfgen.store.manifest import is_manifest_whole
 from dfgen.validate.files import Damage, find_damage, find_strays
+from dfgen.validate.history import check_history
 from dfgen.validate.keys import KeyChecker
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def audit(run: Run, damage: Sequence[Damage] | None = None) -> list[str]:
     run.refresh()
     damage = find_damage(run) if damage is None else damage
     found = _check_manifest(run) + [str(each) for each in damage] + _check_strays(run)
+    found += check_history(run)
     broken = {each.shard for each in damage if not each.readable}
     violations = KeyChecker(run, skipped=broken).check() + _check_journals(run)
     if violations or broken:  # counts that do not add up would only say it again
