@@ -66,8 +66,9 @@ def open_for_arrow(file: Path) -> Any:
     a column, and refuse a name that is no UTF-8.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is no regular file.
     """
     import pyarrow as pa
 
+    check_regular(file)
     return pa.OSFile(os.fsencode(file))

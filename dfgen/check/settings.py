@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from dfgen.check.finding import Finding, describe_error
 from dfgen.check.scope import Scope
-from dfgen.errors import DfgenError
+from dfgen.errors import DfgenError, StorageError
 from dfgen.stages.prompting import Template
 from dfgen.stages.repair.prompt import load_template
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.sample.draws import PROMPT_FIELDS
 from dfgen.stages.sample.stage import check_token_ids
 
@@ -19,6 +20,17 @@ def check_settings(scope: Scope) -> Iterator[Finding]:
         yield from _check_sampling(scope)
     if "repair" in scope.stages:
         yield from _check_repair(scope)
+        yield from _check_spent(scope)
+
+
+def _check_spent(scope: Scope) -> Iterator[Finding]:
+    """Count what the run has spent: the stage does so first, and stops where it cannot."""
+    if scope.run is None:
+        return
+    try:
+        SpentCount().count(scope.run)
+    except StorageError as error:
+        yield describe_error(error)
 
 
 def _check_sampling(scope: Scope) -> Iterator[Finding]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import StorageError
 from dfgen.regular_files import open_for_arrow
-from dfgen.stages.repair.spending import iter_journalled
+from dfgen.stages.repair.spending import (
+    RepairFiles,
+    explain_history,
+    iter_journalled_in,
+    list_journalled,
+)
+from dfgen.store.redoing import list_history
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +40,8 @@ class Spending:
 def measure_spending(run: Run) -> Spending:
     """Measure what is on record: of repairs, refused answers, controls, and open shards' journals.
 
+    What was set aside to be made anew counts, too, as it does towards the limits.
+
     Raises:
         StorageError: a file cannot be read.
     """
@@ -41,19 +49,24 @@ def measure_spending(run: Run) -> Spending:
     found = Spending(
         max_requests=limits.get("max_requests"), max_cost_usd=limits.get("max_cost_usd")
     )
-    for name in ("repairs", "controls"):
-        table = run.table(name)
+    _add_files(found, RepairFiles(run.root))
+    for root in list_history(run):
+        with explain_history(root):
+            _add_files(found, RepairFiles(root))
+    return found
+
+
+def _add_files(found: Spending, files: RepairFiles) -> None:
+    repairs, rejects, controls = files.tables
+    for table in (repairs, controls):
         for shard in table.shards():
             _add(found, _read_costs(table, shard))
-    ledger = run.rejects("repair")
-    for shard in ledger.shards():
-        for row in ledger.iter_rows(shard, ["evidence"]):
+    for shard in rejects.shards():
+        for row in rejects.iter_rows(shard, ["evidence"]):
             attempts = json.loads(row["evidence"]).get("attempts", ())
             _add(found, [attempt["cost_usd"] for attempt in attempts])
-    for stage, shard in run.list_journals():
-        if stage == "repair":
-            _add(found, [attempt["cost_usd"] for attempt in iter_journalled(run, shard)])
-    return found
+    for shard in list_journalled(files):
+        _add(found, [attempt["cost_usd"] for attempt in iter_journalled_in(files, shard)])
 
 
 def _add(found: Spending, costs: list[float]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import StorageError
+from dfgen.regular_files import check_regular
 from dfgen.store.expected_rows import count_inputs, read_num_samples
 from dfgen.store.layout import STAGES, Stage
 
@@ -147,6 +148,7 @@ def _count_journalled(run: Run, stage: Stage) -> int:
 
 def _count_lines(path: Path) -> int:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except OSError:  # finished and deleted since it was listed

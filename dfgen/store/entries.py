@@ -21,7 +21,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
-from dfgen.regular_files import read_json
+from dfgen.regular_files import check_regular, read_json
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
@@ -173,6 +173,8 @@ class HashingFile:
 
 
 def hash_file(path: Path) -> str:
-    """Compute the sha256 of a file, 64 hex digits. Raises `StorageError`."""
-    with explain_os_errors(path, "read"), path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
+    """Compute the sha256 of a regular file, 64 hex digits. Raises `StorageError`."""
+    with explain_os_errors(path, "read"):
+        check_regular(path)
+        with path.open("rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from dfgen.errors import DamagedFileError, StorageError
+from dfgen.regular_files import check_regular
 from dfgen.store.atomic_files import make_directory, sync_directory
 from dfgen.store.fsync_thread import Syncer
 from dfgen.store.journal_lines import Scan, decode_record, encode_records, read_lines, scan
@@ -109,6 +110,7 @@ class Journal:
         """
         with explain_os_errors(self.path, "read"):
             try:
+                check_regular(self.path)
                 file = self.path.open("rb")
             except FileNotFoundError:
                 return

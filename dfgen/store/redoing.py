@@ -106,6 +106,14 @@ def list_history(run: Run) -> list[Path]:
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
+def advise_history(folder: Path) -> str:
+    """Say what may be done about a folder of `list_history` in which a file cannot be read."""
+    return (
+        f"Restore it from a backup; or delete {folder}: the run needs nothing in it, but then its "
+        "requests and their cost are missing in every count and limit of what this run has spent."
+    )
+
+
 def _choose_folder(run: Run) -> str:
     last = max((int(each.name) for each in list_history(run) if each.name.isdigit()), default=0)
     return f"{HISTORY}/{last + 1:04d}"

@@ -77,8 +77,10 @@ class ShardTable:
         if not self.directory.is_dir():
             return []
         with explain_os_errors(self.directory, "list"):
-            matches = [pattern.fullmatch(path.name) for path in self.directory.iterdir()]
-        return sorted(int(match[1]) for match in matches if match)
+            names = [path.name for path in self.directory.iterdir()]
+        numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
+        # Another way to write a number (part-000001) is no shard: nothing would read it.
+        return sorted(number for number in numbers if self.path(number).name in names)
 
     def num_rows(self, shard: int) -> int:
         """Return the number of rows of a shard, from the footer alone.

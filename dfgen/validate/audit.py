@@ -11,7 +11,8 @@ from dfgen.store.counts import WITHOUT_TRAJECTORIES, count_stage
 from dfgen.store.expected_rows import find_unused_repairs, read_num_samples
 from dfgen.store.layout import MANIFEST, OUTPUTS, Stage
 from dfgen.store.manifest import is_manifest_whole
-from dfgen.validate.files import Damage, find_damage
+from dfgen.validate.files import Damage, find_damage, find_strays
+from dfgen.validate.history import check_history
 from dfgen.validate.keys import KeyChecker
 
 if TYPE_CHECKING:
@@ -25,16 +26,17 @@ def audit(run: Run, damage: Sequence[Damage] | None = None) -> list[str]:
     Keys are compared, not only numbers: every key of every stage's input is once in its output or
     its rejects, or pending; no shard that is written lacks a key (except samples that
     `sample.num_samples` has been raised to); rows have their one order; every file has its checksum
-    and can be read to its end; stages that say they are done have nothing pending, hold as many
-    rows as they reported, and were made from the shards that are there now. An empty list means
-    that all of this holds.
+    and can be read to its end, and none lies beside them; stages that say they are done have
+    nothing pending, hold as many rows as they reported, and were made from the shards that are
+    there now. An empty list means that all of this holds.
 
     Args:
         damage: what `find_damage` has found, where that is known.
     """
     run.refresh()
     damage = find_damage(run) if damage is None else damage
-    found = _check_manifest(run) + [str(each) for each in damage]
+    found = _check_manifest(run) + [str(each) for each in damage] + _check_strays(run)
+    found += check_history(run)
     broken = {each.shard for each in damage if not each.readable}
     violations = KeyChecker(run, skipped=broken).check() + _check_journals(run)
     if violations or broken:  # counts that do not add up would only say it again
@@ -52,6 +54,14 @@ def _check_manifest(run: Run) -> list[str]:
         f"{run.root / MANIFEST}: it is not the file that dfgen wrote (its checksum differs). "
         "Restore it from a backup; if you changed it yourself and mean it, `dfgen migrate` takes "
         "it as it is"
+    ]
+
+
+def _check_strays(run: Run) -> list[str]:
+    return [
+        f"{path}: is no file of this run, and who reads {path.parent.name}/*.parquet reads it, "
+        "too. Move it out of the run directory"
+        for path in find_strays(run)
     ]
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from dfgen.errors import StorageError
 from dfgen.store.entries import hash_file
-from dfgen.store.layout import BESIDE, Stage
+from dfgen.store.layout import BESIDE, REJECTS, TABLES, TEMPORARY_PREFIX, Stage
+from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
     from dfgen.store.shards import ShardTable
+
+_NO_FILE = "is a folder, a device, a pipe or a socket, not a file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,27 @@ def find_missing(run: Run) -> list[Damage]:
     return found
 
 
+def find_strays(run: Run) -> list[Path]:
+    """Return what lies in the folders of tables and is no shard of the run.
+
+    Whoever reads such a folder by a pattern (`masks/*.parquet`) reads it as rows of the run; dfgen
+    itself reads shards alone. Files that are being written are not named.
+
+    Raises:
+        StorageError: a folder cannot be listed.
+    """
+    own = {run.rejects(stage).path(n) for stage in run.stages for n in run.rejects(stage).shards()}
+    for stage in run.stages:
+        for table in (run.output(stage), *map(run.table, BESIDE.get(stage, ()))):
+            own |= set(map(table.path, table.shards()))
+    found: list[Path] = []
+    for folder in (run.root / name for name in (*TABLES, REJECTS)):
+        if folder.is_dir():
+            with explain_os_errors(folder, "list"):
+                found += sorted(set(folder.iterdir()) - own)
+    return [path for path in found if not path.name.startswith(TEMPORARY_PREFIX)]
+
+
 def advise_repair(run: Run, damage: Iterable[Damage]) -> str:
     """Say how a run gets back what was damaged: the command that makes those shards anew."""
     shards: dict[Stage, set[int]] = {}
@@ -103,6 +127,9 @@ def _look_at_shard(run: Run, stage: Stage, shard: int) -> Iterator[Damage]:
         if not path.exists():
             if sha256 is not None:
                 yield Damage(path, stage, shard, "is gone")
+            continue
+        if not path.is_file():
+            yield Damage(path, stage, shard, _NO_FILE, readable=False)
             continue
         complaint, what = _read_through(table, shard), []
         if sha256 is not None and hash_file(path) != sha256:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ ABOVE_ZERO = 1e-3
 SCORED = ("scored_logprobs", "tempered_logprobs")
 REPAIR_SCORED = ("repair_logprobs", "repair_tempered_logprobs")
 VISUAL = ("visual_kl", "visual_log_ratio")
+UNMARKED = {"format", "move"}
+"""Kinds of hunks whose tokens are not in loss_mask."""
 ROLES = {"unchanged", "first", "consequence", "independent"}
 
 
@@ -173,6 +176,28 @@ def _check_marks(row: Row) -> Iterator[str]:
             break
 
 
+def _check_changed(row: Row) -> Iterator[str]:
+    """Tokens of changed text are in loss_mask, unless only form or place changed.
+
+    A hunk may leave out tokens of which it holds nothing but white space, if it marks another.
+    """
+    text, offsets, mask = row["completion"].encode(), row["token_bytes"], row["loss_mask"]
+    for index, hunk in enumerate(json.loads(row["hunks"])):
+        start, end = hunk["wrong_bytes"]
+        if hunk["kind"] in UNMARKED or start == end:
+            continue
+        reached = range(bisect_right(offsets, start) - 1, bisect_left(offsets, end))
+        touched = [i for i in reached if offsets[i] < offsets[i + 1]]
+        if not any(mask[i] for i in touched):
+            yield f"hunk {index} is a {hunk['kind']} and none of its tokens is in loss_mask."
+            continue
+        for i in touched:
+            held = text[max(start, offsets[i]) : min(end, offsets[i + 1])]
+            if held.strip() and not mask[i]:
+                yield f"token {i} is changed by hunk {index}, but is not in loss_mask."
+                break
+
+
 def _find_anchor_runs(mask: list[bool], operations: list[int]) -> Iterator[tuple[int, int]]:
     """Runs [start, end) of masked equal tokens: one token, or its pieces after retokenizing."""
     start = None
@@ -249,6 +274,7 @@ _CHECKS: tuple[Check, ...] = (_check_source, _check_undecided, _check_values)
 _REPAIR_CHECKS: tuple[Check, ...] = (
     _check_hunks,
     _check_marks,
+    _check_changed,
     _check_equal_tokens,
     _check_steps,
 )

@@ -97,8 +97,11 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
     masks = finished.run.table("masks")
     broken = {each.path for each in findings.damaged if not each.readable}
     intact = [shard for shard in masks.shards() if masks.path(shard) not in broken]
+    tokenizer = (_load(tokenizer_name) or finished.tokenizer) if intact else None
+    if not findings.damaged:
+        findings.problems.extend(islice(_find_others(finished.run, tokenizer), MAX_PROBLEMS))
+        findings.checked.append("every row: that tables, pictures and their notes say the same")
     if intact:
-        tokenizer = _load(tokenizer_name) or finished.tokenizer
         rows = chain.from_iterable(map(masks.iter_rows, intact))
         _check_rows(rows, tokenizer, findings)
     elif not masks.shards():
@@ -173,6 +176,14 @@ def _find_other_ids(run: Run) -> Iterator[str]:
 
     with suppress(StorageError):
         yield from check_source_ids(run)
+
+
+def _find_others(run: Run, tokenizer: TextTokenizer | None) -> Iterator[str]:
+    """Yield where tables differ; a file that cannot be read is among the findings already."""
+    from dfgen.validate.agreement import check_agreement
+
+    with suppress(StorageError):
+        yield from check_agreement(run, tokenizer)
 
 
 def _list_absent(run: Run) -> Iterator[str]:

@@ -14,8 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from dfgen.cli.main import cli
+from dfgen.errors import DamagedFileError
 from dfgen.report.stats import collect_numbers
 from dfgen.stages.progress import NotedProgress, Silence
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.status.lines import write_duration, write_size
 from dfgen.status.run_status import measure_run
 from dfgen.status.spending import measure_spending
@@ -27,6 +29,7 @@ from dfgen.store.finished import open_finished
 from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import ACTIVITY, LOCK
 from dfgen.store.lock import describe_this_process, encode_holder
+from dfgen.store.redoing import begin_redo
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 from tests.store.examples import make_prompt
@@ -202,3 +205,31 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 )
 def test_sizes_are_short(size: int, text: str) -> None:
     assert write_size(size) == text
+
+
+def test_money_that_was_set_aside_counts(root: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(root, tmp_path / "copy"))
+    before = measure_spending(Run.open_or_create(copy, None))
+    run = Run.open_or_create(copy, None)
+    with run.lock():
+        begin_redo(run, {"repair": [0]}, {"repair": [0], "mask": [0]})
+    found = measure_spending(Run.open_or_create(copy, None))
+    assert (found.requests, found.cost_usd) == SpentCount().count(run)
+    assert found.requests == before.requests
+    assert found.cost_usd == pytest.approx(before.cost_usd)
+
+
+def test_what_was_set_aside_and_is_damaged_is_named_with_the_way_out(
+    root: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(root, tmp_path / "copy"))
+    run = Run.open_or_create(copy, None)
+    with run.lock():
+        begin_redo(run, {"repair": [0]}, {"repair": [0], "mask": [0]})
+    path = copy / "history/0001/repairs/part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    for count in (measure_spending, SpentCount().count):
+        with pytest.raises(DamagedFileError) as caught:
+            count(run)
+        assert caught.value.where == str(path)
+        assert f"delete {copy / 'history/0001'}" in str(caught.value)

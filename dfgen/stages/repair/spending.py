@@ -6,18 +6,19 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
-from dfgen.errors import DfgenError
+from dfgen.errors import DamagedFileError, DfgenError, StorageError
 from dfgen.records import Control, Reject, Repair
 from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.redoing import list_history
+from dfgen.store.redoing import advise_history, list_history
 from dfgen.store.shards import ShardTable
 
 if TYPE_CHECKING:
@@ -113,18 +114,48 @@ class SpentCount:
         self._known: dict[tuple[Path, int], tuple[_State, int, float]] = {}
 
     def count(self, run: Run) -> tuple[int, float]:
-        """Requests and dollars, with those of answers set aside since. Raises `StorageError`."""
-        requests, total = 0, 0.0
-        for root in (run.root, *list_history(run)):
-            files = RepairFiles(root)
-            for shard, state in _look_at_shards(files).items():
-                known = self._known.get((root, shard))
-                if known is None or known[0] != state:
-                    costs = [attempt["cost_usd"] for attempt in _iter_shard(files, shard)]
-                    known = self._known[root, shard] = (state, len(costs), sum(costs))
-                requests += known[1]
-                total += known[2]
+        """Requests and dollars, with those of answers set aside since.
+
+        Raises:
+            StorageError: a file cannot be read; of what was set aside, with the way out.
+        """
+        requests, total = self._count_in(RepairFiles(run.root))
+        for root in list_history(run):
+            with explain_history(root):
+                more, cost = self._count_in(RepairFiles(root))
+            requests += more
+            total += cost
         return requests, total
+
+    def _count_in(self, files: RepairFiles) -> tuple[int, float]:
+        requests, total = 0, 0.0
+        for shard, state in _look_at_shards(files).items():
+            known = self._known.get((files.root, shard))
+            if known is None or known[0] != state:
+                costs = [attempt["cost_usd"] for attempt in _iter_shard(files, shard)]
+                known = self._known[files.root, shard] = (state, len(costs), sum(costs))
+            requests += known[1]
+            total += known[2]
+        return requests, total
+
+
+@contextmanager
+def explain_history(root: Path) -> Iterator[None]:
+    """Say of a file in a folder of `history/` that cannot be read what may be done about it.
+
+    Raises:
+        DamagedFileError: instead of any other error about such a file.
+    """
+    try:
+        yield
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = error.what if isinstance(error, StorageError) else f"its evidence: {error}."
+        where = (error.where if isinstance(error, StorageError) else None) or str(root)
+        raise DamagedFileError(
+            f"what was paid for and set aside cannot be counted: {what}",
+            where=where,
+            hint=advise_history(root),
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +206,11 @@ def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
     return {shard: frozenset(states) for shard, states in sorted(found.items())}
 
 
+def list_journalled(files: RepairFiles) -> list[int]:
+    """Return the shards that have a journal."""
+    return [shard for shard in _look_at_shards(files) if files.journal(shard).path.exists()]
+
+
 def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
     """Yield every request on record of one shard, or of all: of repairs and their hunks, refused
     trajectories, controls, and those that only a journal has."""
@@ -196,16 +232,17 @@ def _iter_shard(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
     if controls.exists(shard):
         for row in controls.iter_rows(shard, ["attempt"]):
             yield row["attempt"]
-    yield from _iter_journalled(files, shard)
+    yield from iter_journalled_in(files, shard)
 
 
 def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
-    yield from _iter_journalled(RepairFiles(run.root), shard)
+    yield from iter_journalled_in(RepairFiles(run.root), shard)
 
 
-def _iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+def iter_journalled_in(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the same of a folder that is laid out as a run."""
     journal = files.journal(shard)
     if not journal.path.exists():
         return
