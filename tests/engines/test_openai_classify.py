@@ -338,6 +338,30 @@ def test_the_key_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None
     assert "you sent Bearer ***" in repr(results)
 
 
+def test_the_key_is_kept_in_no_part_of_an_answer() -> None:
+    told = write_completion(
+        f"Bearer {KEY}!", token_ids=[5, 6], logprobs=[-1.0, -1.0], stop_reason=KEY
+    )
+    told["choices"][0]["message"]["reasoning"] = f"is it {KEY}?"
+    [result], _ = run(lambda _: Reply(told))
+    assert (result.text, result.reasoning) == ("Bearer ***!", "is it ***?")
+    assert KEY not in repr(result)
+    # They spell the key.
+    assert result.token_ids is None and result.logprobs is None
+
+
+@pytest.mark.parametrize("key", [None, "EMPTY", "red", "example"])
+def test_without_a_long_key_answers_stay_as_they_are(
+    key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY") if key is None else monkeypatch.setenv(
+        "OPENAI_API_KEY", key
+    )
+    text = "an example of EMPTY red boxes: example"
+    [result], _ = run(lambda _: Reply(write_completion(text, token_ids=[5])))
+    assert (result.text, result.token_ids) == (text, [5])
+
+
 def test_a_key_is_asked_for_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTHER_KEY", raising=False)
     with pytest.raises(EngineError, match="OTHER_KEY is not set"):

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from dfgen.engines.openai.classify import (
 )
 from dfgen.engines.openai.concurrency import Server, ServerPool
 from dfgen.engines.openai.continuing import build_questions, does_continue, refuse_server
-from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.endpoint import SHORTEST_REPLACED_ANYWHERE, Endpoint
 from dfgen.engines.openai.payload import build_payload, find_max_tokens
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
@@ -186,6 +186,7 @@ class Session:
             await self._breaker.check_given_up(detail, partial(self._probe, request))
             return fail(request, "bad_response", detail)
         self._breaker.note_success()
+        result = _hide_secrets(result, endpoint)
         if result.failure is not None:
             said = endpoint.redact(result.failure.detail)[:_SHOWN]
             result = fail(request, result.failure.reason, said)
@@ -240,6 +241,23 @@ class Session:
         finally:
             self._pool.leave(server)
         return Sent(outcome, server, with_schema, by_chance)
+
+
+def _hide_secrets(result: Result, endpoint: Endpoint) -> Result:
+    """Take key and passwords out of a completion, which is kept in files that are passed on.
+
+    Short ones may be words of any answer, and stay. Where something was taken out, token ids would
+    still spell it, and are dropped with their logprobs.
+    """
+
+    def hide(text: str) -> str:
+        return endpoint.redact(text, SHORTEST_REPLACED_ANYWHERE)
+
+    stop = None if result.stop_reason is None else hide(result.stop_reason)
+    hidden = replace(
+        result, text=hide(result.text), reasoning=hide(result.reasoning), stop_reason=stop
+    )
+    return result if hidden == result else replace(hidden, token_ids=None, logprobs=None)
 
 
 def _may_be_overload(outcome: Outcome) -> bool:
