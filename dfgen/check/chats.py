@@ -39,8 +39,12 @@ def check_chats(use: EngineUse, scope: Scope) -> Iterator[Finding]:
     if isinstance(use.config, OpenAIConfig) or use.stage != "sample":
         return
     try:
+        prompts = scope.rows.prompts
+    except DfgenError:
+        return  # of the source; said elsewhere
+    try:
         files = find_model_files(use.config)
-        if files is None or not scope.rows.prompts:
+        if files is None or not prompts:
             return
         rendered = render_prompts(use.config, scope, files)
     except ConfigError:
