@@ -135,6 +135,10 @@ def test_waits_are_what_their_description_says(
         assert least <= wait <= least * (1 + backoff.spread / 2)
 
 
+def test_no_server_makes_a_run_wait_longer_than_ten_minutes_and_an_eighth() -> None:
+    assert Backoff().compute_wait(0, float("9" * 20)) <= 600 * 1.125
+
+
 REFUSED = [
     (400, "This model's maximum context length is 1024 tokens.", None, "prompt_too_long"),
     (400, "too much", "context_length_exceeded", "prompt_too_long"),

@@ -223,7 +223,7 @@ class Backoff:
     max_retries: int = 5
     base: float = 1.0
     longest: float = 60.0
-    longest_asked: float = 3600.0
+    longest_asked: float = 600.0
     spread: float = 0.25
 
     def compute_wait(
