@@ -39,13 +39,12 @@ def check_chats(use: EngineUse, scope: Scope) -> Iterator[Finding]:
     if isinstance(use.config, OpenAIConfig) or use.stage != "sample":
         return
     try:
-        if not scope.rows.prompts:
-            return
+        prompts = scope.rows.prompts
     except DfgenError:
-        return  # of the source, which is looked at by itself
+        return  # of the source; said elsewhere
     try:
         files = find_model_files(use.config)
-        if files is None:
+        if files is None or not prompts:
             return
         rendered = render_prompts(use.config, scope, files)
     except ConfigError:

@@ -18,12 +18,12 @@ from dfgen.stages.screening import Screening
 
 def check_rows(scope: Scope) -> Iterator[Finding]:
     """Find what is wrong with the first rows."""
+    section = scope.pipeline.kind.replace("sampled", "prompts").replace("imported", "imports")
     try:
         rows = scope.rows
     except DfgenError as error:
-        yield describe_error(error)
+        yield describe_error(error, _find_setting(error, section, scope))
         return
-    section = scope.pipeline.kind.replace("sampled", "prompts").replace("imported", "imports")
     if rows.refused.total:
         yield _judge(rows.refused, rows.read, section)
     if "sample" not in scope.stages or not rows.prompts:
@@ -34,6 +34,13 @@ def check_rows(scope: Scope) -> Iterator[Finding]:
         return
     if screened.total:
         yield _judge(screened, len(rows.prompts), "policy")
+
+
+def _find_setting(error: DfgenError, section: str, scope: Scope) -> str | None:
+    """The setting that names the file which an error is about; None: it is about no whole file."""
+    path = getattr(getattr(scope.pipeline, section, None), "path", None)
+    named = path if isinstance(path, list) else [path]
+    return f"{section}.path" if error.where is not None and error.where in named else None
 
 
 def _judge(refused: ReasonTally, read: int, section: str) -> Finding:

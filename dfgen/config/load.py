@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -174,6 +175,9 @@ _HINT = "`dfgen config schema` prints every field; `dfgen config show FILE` the 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        # A pipe that nobody writes to would never begin; the shell's own inputs do.
+        if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
+            raise OSError(errno.EINVAL, "it is a pipe, not a file")
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:

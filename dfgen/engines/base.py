@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from dfgen.config.sample import Decoding
 from dfgen.errors import EngineError
@@ -309,6 +309,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the model or the server; the engine is not used afterwards."""
+
+
+@runtime_checkable
+class PatientEngine(Protocol):
+    """An engine whose requests may wait a long time without being in flight."""
+
+    def cut_waits(self) -> None:
+        """Let go of such requests, which get no result; what is in flight still finishes.
+
+        A signal handler calls it, after which no further requests are given.
+        """
 
 
 class ScoringEngine(Engine, Protocol):

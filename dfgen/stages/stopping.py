@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 # SIGUSR1 is what Slurm is usually told to send before it takes a node away.
@@ -21,6 +22,7 @@ class StopSignal:
     def __init__(self, announce: Callable[[], None] | None = None) -> None:
         self.requested = False
         self._announce = announce
+        self._calls: list[Callable[[], None]] = []
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> StopSignal:
@@ -39,9 +41,22 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._previous.clear()
 
+    @contextmanager
+    def calling(self, call: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile, call something when a stop is first asked for; at once if it has been."""
+        self._calls.append(call)
+        try:
+            if self.requested:
+                call()
+            yield
+        finally:
+            self._calls.remove(call)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         if self._announce is not None:
             self._announce()
+        for call in tuple(self._calls):
+            call()

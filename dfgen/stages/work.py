@@ -8,14 +8,14 @@ closes it when all are done. A runner that has many shards at hand gives them to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dfgen.config.engine import EngineConfig
 from dfgen.config.grade import GradeConfig
 from dfgen.config.pipeline import Pipeline
-from dfgen.engines.base import Engine
+from dfgen.engines.base import Engine, PatientEngine
 from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.session import Session
 from dfgen.stages.stopping import StopSignal
@@ -106,7 +106,7 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
     session = Session(run, tools.pipeline, tools.progress, tools.stop)
     if tools.tokenizer is not None:
         session.tokenizer = tools.tokenizer
-    with closing(session):
+    with closing(session), cutting_waits(tools.engine, tools.stop):
         work.run_shards(session, tools, list(shards))
 
 
@@ -121,6 +121,11 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         loaded = load_engine(config)
     with closing(loaded) as engine:
         yield engine
+
+
+def cutting_waits(engine: Engine | None, stop: StopSignal) -> AbstractContextManager[None]:
+    """While entered, a stop cuts the waits of the engine's requests that are not in flight."""
+    return stop.calling(engine.cut_waits) if isinstance(engine, PatientEngine) else nullcontext()
 
 
 @contextmanager

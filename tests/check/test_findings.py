@@ -117,6 +117,14 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert "things stand in the way, and nothing was begun" in text
 
 
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_missing_source_is_told_once_and_by_its_setting(tmp_path: Path, as_list: bool) -> None:
+    gone = str(tmp_path / "gone.jsonl")
+    (found,) = find(make_pipeline(tmp_path, prompts__path=[gone] if as_list else gone))
+    assert (found.level, found.where) == ("error", f"prompts.path: {gone}")
+    assert "no such file" in found.what
+
+
 def test_only_the_stages_to_run_are_looked_at(tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path, repair__engine={**SERVER, "api_key_env": "MY_KEY"})
     assert find(pipeline, ("prompts", "sample")) == []

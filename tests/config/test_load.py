@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -166,3 +167,20 @@ def test_any_file_is_read_or_is_one_error(content: bytes) -> None:
         path.write_bytes(content)
         with suppress(ConfigError):
             load_pipeline(path, environ={})
+
+
+def test_a_pipe_that_nobody_writes_to_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="it is a pipe, not a file"):
+        load_pipeline(tmp_path / "pipe.yaml")
+
+
+def test_what_the_shell_pipes_in_is_read() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"prompst: {}")
+    os.close(writer)
+    try:
+        with pytest.raises(ConfigError, match="prompst"):
+            load_pipeline(Path(f"/dev/fd/{reader}"))
+    finally:
+        os.close(reader)

@@ -150,3 +150,8 @@ def test_a_setting_that_the_server_refuses_ends_even_a_short_run() -> None:
     results, error, _ = generate(answer, make_rows(3), extra_body={"top_q": 1})
     assert error is not None and "top_q" in str(error)
     assert results == []
+
+
+def test_one_failure_is_told_as_one() -> None:
+    _, error, _ = generate(lambda _: TROUBLES["400"], make_rows(1))
+    assert error is not None and "has failed once: " in str(error)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Failure, Result
-from dfgen.engines.openai.classify import Backoff
+from dfgen.engines.openai.classify import Backoff, find_redirect
+from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.engine import OpenAIEngine
+from dfgen.engines.openai.transport import Answer as ServerAnswer
 from dfgen.errors import EngineError
 from tests.engines.making import make_request
 from tests.support.loopback import (
@@ -133,6 +135,10 @@ def test_waits_are_what_their_description_says(
         assert least <= wait <= least * (1 + backoff.spread / 2)
 
 
+def test_no_server_makes_a_run_wait_longer_than_ten_minutes_and_an_eighth() -> None:
+    assert Backoff().compute_wait(0, float("9" * 20)) <= 600 * 1.125
+
+
 REFUSED = [
     (400, "This model's maximum context length is 1024 tokens.", None, "prompt_too_long"),
     (400, "too much", "context_length_exceeded", "prompt_too_long"),
@@ -217,6 +223,36 @@ def test_what_no_request_can_survive_stops_at_once(status: int, message: str, co
     assert f"HTTP {status}" in str(caught.value)
     assert server.url in str(caught.value)
     assert "same command" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_its_target_is_named(status: int) -> None:
+    with LoopbackServer(lambda _: Reply(GOOD)) as other:
+        target = other.url.replace("//", f"//user:{KEY}@") + f"/chat/completions?key={KEY}"
+        reply = Reply({}, status, headers={"location": target})
+        with LoopbackServer(lambda _: reply) as server:
+            with pytest.raises(EngineError, match="redirects are not followed") as caught:
+                list(open_engine(server.url).generate([make_request("a", "Hi")]))
+            assert server.count == 1
+        assert other.count == 0
+        assert f"to {other.url}/chat/completions (HTTP {status})" in str(caught.value)
+    assert "base_url" in str(caught.value.hint)
+    assert KEY not in str(caught.value) and "user" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/v2/chat", "http://127.0.0.1:8000/v2/chat"),
+        ("http://[", "an address that is none"),
+        (f"http://h/{KEY}\x1b[2J", "http://h/***"),
+    ],
+)
+def test_targets_of_redirects_are_shown_safely(target: str, shown: str) -> None:
+    endpoint = Endpoint("http://127.0.0.1:8000/v1", KEY)
+    found = find_redirect(ServerAnswer(302, {"location": target}, b""), endpoint)
+    assert found is not None and found.startswith(shown)
+    assert KEY not in found and "\x1b" not in found
 
 
 def test_results_that_finished_before_the_end_are_yielded() -> None:
@@ -304,6 +340,30 @@ def test_the_key_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None
     ]
     assert [text for text in texts if KEY in text] == []
     assert "you sent Bearer ***" in repr(results)
+
+
+def test_the_key_is_kept_in_no_part_of_an_answer() -> None:
+    told = write_completion(
+        f"Bearer {KEY}!", token_ids=[5, 6], logprobs=[-1.0, -1.0], stop_reason=KEY
+    )
+    told["choices"][0]["message"]["reasoning"] = f"is it {KEY}?"
+    [result], _ = run(lambda _: Reply(told))
+    assert (result.text, result.reasoning) == ("Bearer ***!", "is it ***?")
+    assert KEY not in repr(result)
+    # They spell the key.
+    assert result.token_ids is None and result.logprobs is None
+
+
+@pytest.mark.parametrize("key", [None, "EMPTY", "red", "example"])
+def test_without_a_long_key_answers_stay_as_they_are(
+    key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY") if key is None else monkeypatch.setenv(
+        "OPENAI_API_KEY", key
+    )
+    text = "an example of EMPTY red boxes: example"
+    [result], _ = run(lambda _: Reply(write_completion(text, token_ids=[5])))
+    assert (result.text, result.token_ids) == (text, [5])
 
 
 def test_a_key_is_asked_for_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from dfgen.engines.base import Request, Result, require_scoring
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import EngineError
+from dfgen.stages.stopping import StopSignal
 from tests.engines.making import draw_image, make_request
 from tests.support.loopback import (
     Answer,
@@ -254,6 +256,60 @@ def test_ctrl_c_ends_the_process_at_once() -> None:
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert "ResourceWarning" not in said
     assert "never retrieved" not in said
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize(
+    ("reply", "settings"),
+    [
+        (Reply(write_error("later"), 429, {"retry-after": "9" * 20}), {}),
+        (Reply(write_error("down"), 500), {}),
+        (Reply(write_completion("fine")), {"requests_per_minute": 0.1}),
+    ],
+)
+def test_a_stop_cuts_waits_and_lets_what_is_in_flight_finish(
+    name: str, reply: Reply, settings: dict[str, Any]
+) -> None:
+    """The first request is answered only after the stop; the others wait, for minutes."""
+    told = threading.Event()
+
+    def answer(received: Received) -> Reply:
+        if received.number == 0:
+            told.wait()
+            return Reply(write_completion("in flight"))
+        return reply
+
+    def interrupt() -> None:
+        wait_until(lambda: server.count >= (1 if settings else 2))
+        os.kill(os.getpid(), signal.Signals[name])
+        wait_until(lambda: stop.requested)
+        told.set()
+
+    def feed() -> Iterator[Request]:
+        for index in range(9):
+            if stop.requested:
+                return
+            yield make_request(index, "Hi")
+
+    with LoopbackServer(answer) as server, StopSignal() as stop:
+        engine = open_engine(server, Backoff(base=3600.0, longest=3600.0), **settings)
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with stop.calling(engine.cut_waits):
+            results = [result for batch in engine.generate(feed()) for result in batch]
+        interrupting.join()
+    assert [(result.text, result.failure) for result in results] == [("in flight", None)]
+
+
+def test_a_stop_before_the_start_cuts_waits_too() -> None:
+    later = Reply(write_error("later"), 429, {"retry-after": "600"})
+    with LoopbackServer(lambda _: later) as server, StopSignal() as stop:
+        engine = open_engine(server)
+        signal.raise_signal(signal.SIGINT)
+        with stop.calling(engine.cut_waits):
+            assert [
+                result for batch in engine.generate([make_request(0, "")]) for result in batch
+            ] == []
 
 
 def test_nothing_to_do_sends_nothing() -> None:

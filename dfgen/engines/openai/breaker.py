@@ -103,9 +103,9 @@ class Breaker:
                 self.note_success()
                 self._excused = known_bad
                 return
+        often = f"{failures} times in a row; the last time" if failures > 1 else "once"
         raise EngineError(
-            f"the server at {self._shown_url} has failed {failures} times in "
-            f"a row; the last time: {detail}",
+            f"the server at {self._shown_url} has failed {often}: {detail}",
             hint="What is finished is kept. Start the same command again when the server "
             "works, or check `model` and `extra_body` if it refuses every request.",
         )

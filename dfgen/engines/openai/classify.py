@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 
@@ -18,6 +19,7 @@ from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.transport import Answer
 from dfgen.errors import EngineError
 from dfgen.retry_after import read_retry_after
+from dfgen.terminal_text import show_text
 
 RETRIED_STATUSES = frozenset({408, 409, 425, 429})
 BUSY_STATUSES = frozenset({429, 503, 529})
@@ -97,8 +99,17 @@ def classify_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
     """Tell what an answer means that is no completion.
 
     Raises:
-        EngineError: no request can succeed: key refused, model or path unknown, no credit left.
+        EngineError: no request can succeed: key refused, model or path unknown, no credit left, or
+            the server redirects.
     """
+    if target := find_redirect(answer, endpoint):
+        raise EngineError(
+            f"the server at {endpoint.shown_url} sends requests on to {target} (HTTP "
+            f"{answer.status}), and redirects are not followed: prompts, pictures and the key go "
+            "to no other address than `base_url`.",
+            hint="If that server is the right one, set `base_url` to its address (it usually ends "
+            "in /v1). What is finished is kept; the same command goes on from there.",
+        )
     status, error = answer.status, _read_error(answer.body)
     code = error.get("code")
     said = endpoint.redact(_read_message(error, answer.body))[:_SHOWN]
@@ -114,6 +125,18 @@ def classify_answer(answer: Answer, endpoint: Endpoint, model: str) -> Fault:
             retry_after=read_retry_after(answer.headers),
         )
     return Fault(False, _name_refusal(status, f"{code} {said}".lower()), detail)
+
+
+def find_redirect(answer: Answer, endpoint: Endpoint) -> str | None:
+    """Return where an answer redirects to, without secrets, for messages; None if it does not."""
+    target = answer.headers.get("location", "")
+    if not 300 <= answer.status < 400 or not target:
+        return None
+    try:
+        shown = Endpoint(urljoin(f"{endpoint.shown_url.rstrip('/')}/", target), "").shown_url
+    except ValueError:
+        shown = "an address that is none"
+    return show_text(endpoint.redact(shown), _SHOWN)
 
 
 def refuses_schema(fault: Fault) -> bool:
@@ -200,7 +223,7 @@ class Backoff:
     max_retries: int = 5
     base: float = 1.0
     longest: float = 60.0
-    longest_asked: float = 3600.0
+    longest_asked: float = 600.0
     spread: float = 0.25
 
     def compute_wait(

@@ -44,15 +44,19 @@ class Endpoint:
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
-    def redact(self, text: str) -> str:
-        """Replace the key and any password of the URL in a text that came from elsewhere."""
+    def redact(self, text: str, shortest: int = SHORTEST_SECRET) -> str:
+        """Replace the key and any password of the URL in a text that came from elsewhere.
+
+        Args:
+            shortest: characters; what is shorter stays.
+        """
         parts = urlsplit(self.base_url)
         secrets = [self.key, parts.password or "", unquote(parts.password or "")]
         if parts.password:
             secrets.append(write_login(parts) or "")
         secrets += [value for name, value in parse_qsl(parts.query) if names_secret(name)]
         for secret in secrets:
-            if secret == NO_KEY or len(secret) < SHORTEST_SECRET:
+            if secret == NO_KEY or len(secret) < shortest:
                 continue
             if len(secret) < SHORTEST_REPLACED_ANYWHERE:
                 text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)

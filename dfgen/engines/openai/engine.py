@@ -61,6 +61,9 @@ class OpenAIEngine:
     def __init__(self, config: OpenAIConfig, backoff: Backoff | None = None):
         self._config = config
         self._endpoints = resolve_endpoints(config)
+        self._waiting: Waiting | None = None
+        self._thread: LoopThread[Request, Result | None] | None = None
+        self._is_cut = False
         self._backoff = backoff or Backoff(max_retries=config.max_retries)
 
     @property
@@ -95,8 +98,11 @@ class OpenAIEngine:
         # and is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
         in_flight, more = 0, True
-        waiting = Waiting()
+        waiting = self._waiting = Waiting()
         with LoopThread(partial(self._open_work, waiting)) as thread:
+            self._thread = thread
+            if self._is_cut:
+                self.cut_waits()
             while more or in_flight:
                 while more and not thread.has_done():
                     # Those that wait for a retry leave their places to others.
@@ -113,7 +119,17 @@ class OpenAIEngine:
                 if in_flight or thread.has_done():
                     finished = thread.take()
                     in_flight -= len(finished)
-                    yield finished
+                    yield [result for result in finished if result is not None]
+
+    def cut_waits(self) -> None:
+        """Let go of requests that wait for a retry or for their turn; they get no result.
+
+        What is in flight is still answered. Called from any thread or a signal handler, and for
+        good: whoever calls it gives no further requests.
+        """
+        self._is_cut = True
+        if self._thread is not None and self._waiting is not None:
+            self._thread.call(self._waiting.cut.set)
 
     def close(self) -> None:
         """Nothing to do: connections live as long as the iterator of `generate`."""
@@ -121,6 +137,6 @@ class OpenAIEngine:
     @asynccontextmanager
     async def _open_work(
         self, waiting: Waiting
-    ) -> AsyncIterator[Callable[[Request], Awaitable[Result]]]:
+    ) -> AsyncIterator[Callable[[Request], Awaitable[Result | None]]]:
         async with open_session(self._config, self._endpoints, self._backoff, waiting) as session:
             yield session.complete

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from dfgen.engines.openai.classify import classify_answer, classify_error
+from dfgen.engines.openai.classify import classify_answer, classify_error, find_redirect
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
 from dfgen.errors import EngineError
@@ -94,6 +94,9 @@ async def _get(transport: Transport, endpoint: Endpoint, path: str, model: str) 
         return Listing(endpoint, fault=fault.detail, reached=False)
     if answer.status in _UNKNOWN_PATH:
         return Listing(endpoint)
+    if target := find_redirect(answer, endpoint):
+        # Of the list alone, maybe: a completion that is redirected ends the run.
+        return Listing(endpoint, fault=f"it redirects to {target}, which is not followed")
     if not 200 <= answer.status < 300:
         fault = classify_answer(answer, endpoint, model)
         return Listing(endpoint, fault=fault.detail)

@@ -14,6 +14,10 @@ Job = TypeVar("Job")
 Done = TypeVar("Done")
 Work = Callable[[Job], Awaitable[Done]]
 
+_LOOK_S = 0.5
+"""Seconds after which a wait looks up: the handler of a signal that came in the moment before the
+wait began, or to another thread, runs only then."""
+
 
 class LoopThread(Generic[Job, Done]):
     """Runs jobs concurrently in a thread of its own.
@@ -54,6 +58,10 @@ class LoopThread(Generic[Job, Done]):
         if jobs:
             self._tell(self._start, jobs)
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Have a function called in the loop, soon; from any thread or signal handler."""
+        self._tell(function)
+
     def has_done(self) -> bool:
         """Tell whether `take` would return at once."""
         return not self._done.empty() or self._error is not None
@@ -68,7 +76,10 @@ class LoopThread(Generic[Job, Done]):
             raise self._error
         finished: list[Done] = []
         while not finished or not self._done.empty():
-            item = self._done.get()
+            try:
+                item = self._done.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
             if isinstance(item, BaseException):
                 self._error = item
                 if not finished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 _PICTURE_TOKENS = 1000
 """Assumed of a picture until answers say more."""
@@ -21,11 +22,14 @@ class RateLimit:
         self._next_request = self._next_token = 0.0
         self._ratio = 1.0
 
-    async def wait(self, guess: float) -> None:
+    async def wait(
+        self, guess: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         """Wait for the next turn.
 
         Args:
             guess: tokens that the request may take, pictures and answer included.
+            sleep: waits for so many seconds.
         """
         if not self._request_gap and not self._token_gap:
             return
@@ -33,7 +37,7 @@ class RateLimit:
         turn = max(now, self._next_request, self._next_token)
         self._next_request = turn + self._request_gap
         self._next_token = max(self._next_token, turn) + guess * self._ratio * self._token_gap
-        await asyncio.sleep(turn - now)
+        await sleep(turn - now)
 
     def note_usage(self, guess: float, tokens: int) -> None:
         """Learn what a request really took, so that the next guesses are better."""

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from dfgen.engines.openai.classify import (
 )
 from dfgen.engines.openai.concurrency import Server, ServerPool
 from dfgen.engines.openai.continuing import build_questions, does_continue, refuse_server
-from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.endpoint import SHORTEST_REPLACED_ANYWHERE, Endpoint
 from dfgen.engines.openai.payload import build_payload, find_max_tokens
 from dfgen.engines.openai.rate_limit import RateLimit, guess_tokens
 from dfgen.engines.openai.transport import Answer, Transport, open_transport
@@ -46,9 +46,19 @@ _SHOWN = 300
 
 @dataclass(slots=True)
 class Waiting:
-    """How many requests wait for their retry; read from another thread."""
+    """Requests that wait and are not in flight.
+
+    Attributes:
+        count: those that wait for their retry; read from another thread.
+        cut: nobody waits any more once it is set, and nothing more is sent.
+    """
 
     count: int = 0
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class WaitCutError(Exception):
+    """A request is let go of, unsent, because a stop was asked for."""
 
 
 Outcome = Answer | Exception
@@ -96,8 +106,10 @@ class Session:
         self._asking = asyncio.Lock()
         self._ended: EngineError | None = None
 
-    async def complete(self, request: Request) -> Result:
+    async def complete(self, request: Request) -> Result | None:
         """Complete one request; what fails for good is a result with a failure.
+
+        None: waits were cut before the server had an answer to it.
 
         A request that waits for its retry gives its place in flight to others.
 
@@ -108,6 +120,8 @@ class Session:
             if request.prefix_text and not self._continues:
                 await self._ask_servers(request)
             return await self._complete(request)
+        except WaitCutError:
+            return None
         except EngineError as error:
             self._ended = error
             raise
@@ -142,7 +156,7 @@ class Session:
             self._waiting.count += 1
             try:
                 asked = fault.retry_after
-                await asyncio.sleep(self._backoff.compute_wait(done, asked, by_chance=by_chance))
+                await self._sleep(self._backoff.compute_wait(done, asked, by_chance=by_chance))
             finally:
                 self._waiting.count -= 1
 
@@ -186,6 +200,7 @@ class Session:
             await self._breaker.check_given_up(detail, partial(self._probe, request))
             return fail(request, "bad_response", detail)
         self._breaker.note_success()
+        result = _hide_secrets(result, endpoint)
         if result.failure is not None:
             said = endpoint.redact(result.failure.detail)[:_SHOWN]
             result = fail(request, result.failure.reason, said)
@@ -211,14 +226,25 @@ class Session:
                 fault = classify_error(outcome, server.endpoint, self._config.model)
             if not fault.retry or fault.refused:
                 return False
-            await asyncio.sleep(self._backoff.compute_wait(tries, fault.retry_after))
+            await self._sleep(self._backoff.compute_wait(tries, fault.retry_after))
         return False
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait. Raises `WaitCutError` when waits are cut meanwhile, or were before."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._waiting.cut.wait()
+        except TimeoutError:
+            return
+        raise WaitCutError
 
     async def _send(self, request: Request, guess: float) -> Sent:
         """Send one try when there is a place for it, and tell its server how it went."""
         server = await self._pool.enter()
         try:
-            await self._rate_limit.wait(guess)
+            await self._rate_limit.wait(guess, self._sleep)
+            if self._waiting.cut.is_set():
+                raise WaitCutError
             # Built here and not before: a picture's base64 is not kept while a request waits.
             if self._ended is not None:
                 raise self._ended
@@ -240,6 +266,23 @@ class Session:
         finally:
             self._pool.leave(server)
         return Sent(outcome, server, with_schema, by_chance)
+
+
+def _hide_secrets(result: Result, endpoint: Endpoint) -> Result:
+    """Take key and passwords out of a completion, which is kept in files that are passed on.
+
+    Short ones may be words of any answer, and stay. Where something was taken out, token ids would
+    still spell it, and are dropped with their logprobs.
+    """
+
+    def hide(text: str) -> str:
+        return endpoint.redact(text, SHORTEST_REPLACED_ANYWHERE)
+
+    stop = None if result.stop_reason is None else hide(result.stop_reason)
+    hidden = replace(
+        result, text=hide(result.text), reasoning=hide(result.reasoning), stop_reason=stop
+    )
+    return result if hidden == result else replace(hidden, token_ids=None, logprobs=None)
 
 
 def _may_be_overload(outcome: Outcome) -> bool:

@@ -62,6 +62,8 @@ class Transport:
     async def post(self, endpoint: Endpoint, body: bytes) -> Answer:
         """Send one request and read its answer, of whatever status, to the end.
 
+        A redirect is not followed: it is the answer.
+
         Raises:
             aiohttp.ClientError: no connection, or it broke.
             TimeoutError: no complete answer in time.
@@ -74,6 +76,8 @@ class Transport:
             headers=route.headers,
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
+            # Pictures and key were given to this address and to no other.
+            allow_redirects=False,
         ) as response:
             return Answer(response.status, response.headers, await _read(response))
 

@@ -30,7 +30,7 @@ from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
 from dfgen.stages.sample.stage import choose_agreement, choose_retokenizer
 from dfgen.stages.session import Session, list_engine_facts
-from dfgen.stages.work import open_engine, open_graders
+from dfgen.stages.work import cutting_waits, open_engine, open_graders
 from dfgen.store.finishing import finish_shard, take_back
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
         with (
+            cutting_waits(engine, session.stop),
             open_graders(session.pipeline.grade) as pool,
             Grading(session, pool, engine.info.model) as grading,
         ):
