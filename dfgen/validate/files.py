@@ -69,6 +69,23 @@ def find_missing(run: Run) -> list[Damage]:
     return found
 
 
+def find_taken(run: Run) -> list[Path]:
+    """Return the noted files that are gone of stages that are not done, but for those set aside.
+
+    No damage: the stage makes them anew, which may cost what they have cost.
+    """
+    found = []
+    for stage in run.stages:
+        if run.manifest.get_stage(stage).state == "done":
+            continue
+        for shard in run.list_noted(stage):
+            entry = run.entry(stage, shard)
+            if entry is not None and -1 not in entry.made_from.values():
+                paths = [run.root / name for name in entry.sha256]
+                found += [path for path in paths if not path.exists()]
+    return found
+
+
 def find_strays(run: Run) -> list[Path]:
     """Return what lies in the folders of tables and is no shard of the run.
 

@@ -16,7 +16,7 @@ from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
 from dfgen.store.manifest import is_manifest_whole
 from dfgen.validate.export import check_export
-from dfgen.validate.files import Damage, advise_repair, count_unknown_files, find_damage
+from dfgen.validate.files import Damage, advise_repair, count_unknown_files, find_damage, find_taken
 from dfgen.validate.masks import check_masks
 from dfgen.validate.scores import check_scores
 from dfgen.validate.trajectories import check_trajectories
@@ -149,6 +149,11 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     else:
         findings.checked.append("every mask: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
+    findings.skipped += [
+        f"{path}: is gone; its stage is not done and makes it anew, which may cost what it has "
+        "cost. Restore it from a backup first, if there is one"
+        for path in ([] if damage else find_taken(finished.run))
+    ]
     findings.skipped.extend(_list_absent(finished.run))
     for stage in finished.run.stages:
         stale = finished.list_stale(stage)

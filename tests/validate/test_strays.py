@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.errors import StorageError
 from dfgen.store.entries import hash_file
-from dfgen.store.layout import TABLES
+from dfgen.store.layout import TABLES, find_writer
 from dfgen.store.manifest import Manifest
 from dfgen.store.run import Run
 from dfgen.validate.path import validate_path
@@ -97,3 +97,17 @@ def test_no_checksum_of_a_device_is_taken(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
         with pytest.raises(StorageError):
             hash_file(path)
+
+
+@pytest.mark.parametrize("table", ["repairs", "masks"])
+def test_a_shard_that_was_taken_from_a_run_at_work_is_named(root: Path, table: str) -> None:
+    run = Run.open_or_create(root, None)
+    with run.lock():
+        run.set_stage(find_writer(table), state="running", counts={})
+    path = root / table / "part-00000.parquet"
+    assert not any(str(path) in line for line in validate_path(root, None).skipped)
+    for other in (root / "rejects").glob(f"{find_writer(table)}-*.parquet"):
+        other.unlink()
+    path.unlink()
+    findings = validate_path(root, None)
+    assert any(str(path) in line for line in [*findings.skipped, *findings.problems])
