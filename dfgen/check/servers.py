@@ -69,8 +69,9 @@ def _judge(listing: Listing, use: EngineUse, *, needed: bool) -> Iterator[Findin
             "warning", f"the server at {address} does not list its models: {listing.fault}", where
         )
     elif listing.models is not None and not listing.knows:
-        # SGLang answers by whatever name it is asked.
+        # SGLang answers by whatever name it is asked; others know names that no list has.
         lenient = {str(entry.get("owned_by")) for entry in listing.models.values()} == {"sglang"}
+        lenient = lenient or listing.knows is None or f"models/{model}" in listing.models
         yield _explain_unknown(listing, use, "warning" if lenient else "error", model, address)
 
 
@@ -81,9 +82,10 @@ def _explain_unknown(
     meant = guess_name(model, names)
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     guess = f" Did you mean {meant!r}?" if meant else ""
+    verb = "lists" if level == "warning" else "serves"
     return Finding(
         "warning" if level == "warning" else "error",
-        f"the server at {address} serves no model {model!r}.",
+        f"the server at {address} {verb} no model {model!r}.",
         f"{use.section}.model",
         f"It serves: {shown or 'none'}.{guess}",
     )

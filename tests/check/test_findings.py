@@ -237,6 +237,27 @@ def test_a_server_that_answers_by_any_name_is_only_warned_of(tmp_path: Path) -> 
     assert found.level == "warning"
 
 
+@pytest.mark.parametrize("status", [200, 400, 405, 500])
+def test_a_server_that_does_not_say_that_it_lacks_a_model_is_only_warned_of(
+    tmp_path: Path, status: int
+) -> None:
+    from tests.support.loopback import LoopbackServer, Reply
+
+    listed = Reply({"object": "list", "data": [{"id": "other"}]})
+    with LoopbackServer(
+        lambda _: Reply(),
+        models=lambda path, _: listed if path.endswith("/models") else Reply({}, status),
+    ) as server:
+        (found,) = find(make_pipeline(tmp_path, repair__engine=point(server.url)))
+    assert (found.level, found.where) == ("warning", "repair.engine.model")
+
+
+def test_a_model_that_is_listed_with_a_prefix_is_only_warned_of(tmp_path: Path) -> None:
+    with serve_models("models/large") as server:
+        (found,) = find(make_pipeline(tmp_path, repair__engine=point(server.url)))
+    assert found.level == "warning"
+
+
 def test_a_server_that_refuses_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "wrong-key-0123456789")
     with serve_models("large", key="right") as server:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ class Listing:
         knows: whether it serves the model that was asked for; None: nobody knows.
         fault: why there is no list, in words; None if there is one, or the server keeps none.
         reached: whether anything answered at the address.
+        absent: what was asked for is not there (404).
         denied: the server refuses every request: a wrong key, say.
     """
 
@@ -42,6 +44,7 @@ class Listing:
     knows: bool | None = None
     fault: str | None = None
     reached: bool = True
+    absent: bool = False
     denied: EngineError | None = None
 
 
@@ -75,8 +78,9 @@ async def _ask(transport: Transport, endpoint: Endpoint, model: str) -> Listing:
             return Listing(endpoint, models, knows=True if models is not None else None)
         # Hosted APIs know models by further names, which the list leaves out.
         one = await _get(transport, endpoint, f"/models/{quote(model, safe='/')}", model)
-        named = isinstance(one, Answer) and _describes_model(one)
-        return Listing(endpoint, models, knows=named)
+        if isinstance(one, Answer):
+            return Listing(endpoint, models, knows=_describes_model(one) or None)
+        return Listing(endpoint, models, knows=False if one.absent else None)
     except EngineError as error:
         return Listing(endpoint, denied=error)
 
@@ -93,7 +97,7 @@ async def _get(transport: Transport, endpoint: Endpoint, path: str, model: str) 
         fault = classify_error(error, endpoint, model)
         return Listing(endpoint, fault=fault.detail, reached=False)
     if answer.status in _UNKNOWN_PATH:
-        return Listing(endpoint)
+        return Listing(endpoint, absent=answer.status == HTTPStatus.NOT_FOUND)
     if target := find_redirect(answer, endpoint):
         # Of the list alone, maybe: a completion that is redirected ends the run.
         return Listing(endpoint, fault=f"it redirects to {target}, which is not followed")
