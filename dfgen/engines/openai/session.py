@@ -200,7 +200,11 @@ class Session:
             await self._breaker.check_given_up(detail, partial(self._probe, request))
             return fail(request, "bad_response", detail)
         self._breaker.note_success()
-        result = _hide_secrets(result, endpoint)
+        hidden = _hide_secrets(result, endpoint)
+        if hidden != result and result.token_ids is not None:
+            # Its ids spell the key, and an answer that is kept without them is no sample.
+            return fail(request, "bad_response", "the answer held the API key")
+        result = hidden
         if result.failure is not None:
             said = endpoint.redact(result.failure.detail)[:_SHOWN]
             result = fail(request, result.failure.reason, said)
