@@ -343,15 +343,19 @@ def test_the_key_is_nowhere_to_be_seen(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_the_key_is_kept_in_no_part_of_an_answer() -> None:
-    told = write_completion(
-        f"Bearer {KEY}!", token_ids=[5, 6], logprobs=[-1.0, -1.0], stop_reason=KEY
-    )
+    told = write_completion(f"Bearer {KEY}!", stop_reason=KEY)
     told["choices"][0]["message"]["reasoning"] = f"is it {KEY}?"
     [result], _ = run(lambda _: Reply(told))
     assert (result.text, result.reasoning) == ("Bearer ***!", "is it ***?")
     assert KEY not in repr(result)
-    # They spell the key.
+
+
+def test_ids_that_spell_the_key_are_not_kept() -> None:
+    told = write_completion(f"Bearer {KEY}!", token_ids=[5, 6], logprobs=[-1.0, -1.0])
+    [result], _ = run(lambda _: Reply(told))
+    assert result.failure is not None and result.failure.reason == "bad_response"
     assert result.token_ids is None and result.logprobs is None
+    assert KEY not in repr(result)
 
 
 @pytest.mark.parametrize("key", [None, "EMPTY", "red", "example"])
