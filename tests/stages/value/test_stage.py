@@ -100,6 +100,7 @@ def test_values_are_shares_of_graded_continuations(root: Path, policy: Engine) -
         assert row["value_start"] == points["wrong", 0]["value"]
         suffix = next(blame for blame in row["blame"] if blame["mask"] == "suffix")
         assert suffix["captured"] == pytest.approx(points["wrong", runs[0][0]]["value"])
+    run.set_stage("value", state="done", counts={})
     assert audit(run) == []
 
 
