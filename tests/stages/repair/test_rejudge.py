@@ -159,10 +159,7 @@ class Killed(BaseException):
     """The end of a process, as far as a test can say so from within."""
 
 
-# Open: every place has not been seen to pass since the last changes of what is kept aside.
-@pytest.mark.parametrize(
-    "stride", [17, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.xfail(strict=False)])]
-)
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_goes_on(
     stride: int, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
