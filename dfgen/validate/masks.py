@@ -199,14 +199,18 @@ def _check_changed(row: Row) -> Iterator[str]:
 
 
 def _find_anchor_runs(mask: list[bool], operations: list[int]) -> Iterator[tuple[int, int]]:
-    """Runs [start, end) of masked equal tokens: one token, or its pieces after retokenizing."""
+    """Runs [start, end) of masked equal tokens: one token, or its pieces after retokenizing.
+
+    A piece may stand for another form only (the blank of " 1"), beside one that is equal.
+    """
     start = None
     for index in range(len(mask) + 1):
-        anchored = index < len(mask) and mask[index] and operations[index] == EQUAL
+        anchored = index < len(mask) and mask[index] and operations[index] in (EQUAL, FORMAT)
         if anchored and start is None:
             start = index
         elif not anchored and start is not None:
-            yield start, index
+            if EQUAL in operations[start:index]:
+                yield start, index
             start = None
 
 
