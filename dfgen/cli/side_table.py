@@ -8,7 +8,43 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dfgen.cli.options import RedoWish
+    from dfgen.config.pipeline import Pipeline
+    from dfgen.store.layout import Stage
     from dfgen.store.run import Run
+
+
+def fill_table(
+    root: Path,
+    pipeline: Pipeline,
+    stage: Stage,
+    redo: RedoWish | None,
+    *,
+    with_masks: bool,
+    quiet: bool,
+) -> tuple[Run, dict[str, int]]:
+    """Run a side stage, and the masks' after it; leaves by SystemExit when a stop was asked for.
+
+    Args:
+        with_masks: whether masks that are there take up what it writes.
+
+    Returns:
+        The run, and the numbers of rows of the side stage.
+    """
+    from dfgen.cli.run_command import drive
+    from dfgen.store.counts import count_rows
+
+    run = drive(pipeline, root, (stage, "mask") if with_masks else (stage,), quiet=quiet, redo=redo)
+    return run, count_rows(run)[stage]
+
+
+def print_json(run: Run, counts: dict[str, int], *, with_masks: bool, **facts: Any) -> None:
+    """Print the outcome of a side stage as JSON."""
+    shown = {name: counts[name] for name in ("output", "rejects")}
+    outcome = {"run": str(run.root), "dry_run": False, "counts": shown, **facts}
+    click.echo(json.dumps({**outcome, "masks": with_masks}))
 
 
 def print_estimate(run: Run, figures: dict[str, Any], *, as_json: bool) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
@@ -17,10 +15,11 @@ from dfgen.stages.redo import Redo, read_redo
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
+from tests.support.killing import Killed, kill_after
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
+from tests.support.scripted_runs import hash_tables, invoke
 
 WORDS = ["fine", "fair", "poor", "bad"]
-CHECKED = ("run", "sample", "repair", "mask", "score")
 REPAIRS = {"poor": ["fine"], "bad": ["fine"], "fair": ["fine"]}
 TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects")
 
@@ -56,20 +55,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     return models
 
 
-def invoke(*arguments: object, code: int = 0) -> Result:
-    # The models are scripted: there is no server to look for.
-    looked = ["--no-check"] if arguments[0] in CHECKED else []
-    result = CliRunner().invoke(cli, [*map(str, arguments), *looked])
-    assert result.exit_code == code, result.output
-    return result
-
-
 def hash_files(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for table in TABLES
-        for path in sorted((root / table).glob("*.parquet"))
-    }
+    return hash_tables(root, TABLES)
 
 
 def count_spent(root: Path) -> tuple[int, float]:
@@ -182,10 +169,6 @@ def test_nothing_is_set_aside_where_the_source_is_gone(
     assert Run.open_or_create(root, None).manifest.redoing is None
 
 
-class Killed(BaseException):
-    """The end of a process, as far as a test can say so from within."""
-
-
 def has_ended(root: Path) -> bool:
     """Whether all that a command had to do is done and noted."""
     manifest = Run.open_or_create(root, None).manifest
@@ -214,29 +197,16 @@ def test_killed_anywhere_the_same_command_goes_on(
         models = Models(answer_by_index(WORDS), REPAIRS)
         with monkeypatch.context() as patch:
             models.replace_engines(patch)
-            left = [step]
-
-            def count_down(real: Any, left: list[int] = left) -> Any:
-                def act(self: Path, *args: Any, **kwargs: Any) -> Any:
-                    if left[0] == 0:
-                        raise Killed
-                    left[0] -= 1
-                    return real(self, *args, **kwargs)
-
-                return act
-
             killed = False
-            with patch.context() as inner:
-                inner.setattr(Path, "replace", count_down(Path.replace))
-                inner.setattr(Path, "unlink", count_down(Path.unlink))
-                try:
+            try:
+                with kill_after(patch, step):
                     CliRunner().invoke(
                         cli,
                         ["run", str(root), "-q", "--redo", stage, "--yes", "--no-check"],
                         catch_exceptions=False,
                     )
-                except Killed:
-                    killed = True
+            except Killed:
+                killed = True
             (root / "run.lock").unlink(missing_ok=True)  # this process lives on
             # When all is made anew and noted, the same command would be a new one.
             if not asked or models.asked.total() < asked or not has_ended(root):

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from dfgen.cli.main import cli
 from dfgen.config.engine import OpenAIConfig, TransformersConfig
 from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
@@ -21,9 +19,9 @@ from dfgen.validate.audit import audit
 from tests.stages.test_imports import make_recipe
 from tests.store.examples import make_pipeline as make_bare_pipeline
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
+from tests.support.scripted_runs import invoke
 
 WORDS = ["fine", "fair", "poor", "bad", "bad"]
-CHECKED = ("run", "sample", "repair", "mask", "score")
 REPAIRS = {"poor": ["fine"], "bad": ["fine"], "fair": ["fine"]}
 
 
@@ -56,14 +54,6 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     models = Models(answer_by_index(WORDS), REPAIRS)
     models.replace_engines(monkeypatch)
     return models
-
-
-def invoke(*arguments: object, code: int = 0) -> Result:
-    # The models are scripted: there is no server to look for.
-    looked = ["--no-check"] if arguments[0] in CHECKED else []
-    result = CliRunner().invoke(cli, [*map(str, arguments), *looked])
-    assert result.exit_code == code, result.output
-    return result
 
 
 def write_file(path: Path, tree: object) -> Path:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,6 +27,7 @@ from tests.store.examples import (
     make_repair,
     make_trajectory,
 )
+from tests.support.killing import Killed, kill_after
 
 
 def test_a_new_run_is_its_manifest(tmp_path: Path) -> None:
@@ -155,35 +155,20 @@ def test_order_of_finishing_and_every_crash_between(
                 [make_reject("sample", "p-1")],
             )
 
-    class Crash(BaseException):
-        pass
-
     contents = []
     steps = 0
     while True:
         root = tmp_path / str(steps)
         run = Run.open_or_create(root, make_pipeline(sample={"num_samples": 3}))
         finish_shard(run, "prompts", 0, [make_prompt("p")])
-        left = [steps]
         paid: list[int] = []
 
-        def count_down(real: Any, left: list[int] = left) -> Any:
-            def act(self: Path, *args: Any, **kwargs: Any) -> Any:
-                if left[0] == 0:
-                    raise Crash
-                left[0] -= 1
-                return real(self, *args, **kwargs)
-
-            return act
-
         crashed = False
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", count_down(Path.replace))
-            patch.setattr(Path, "unlink", count_down(Path.unlink))
-            try:
+        try:
+            with kill_after(monkeypatch, steps):
                 work(run)
-            except Crash:
-                crashed = True
+        except Killed:
+            crashed = True
         (root / "run.lock").unlink(missing_ok=True)  # this process lives on, unlike a real one
         work(Run.open_or_create(root, None))
         assert paid == [0, 1, 2]

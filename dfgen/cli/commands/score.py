@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfgen.cli.options import examples, read_order, section_options
-from dfgen.cli.side_table import describe_masks, print_estimate
+from dfgen.cli.side_table import describe_masks, fill_table, print_estimate, print_json
 
 if TYPE_CHECKING:
-    from dfgen.cli.options import RedoWish
-    from dfgen.config.pipeline import Pipeline
     from dfgen.store.run import Run
 
 
@@ -56,32 +53,12 @@ def command(
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
     redo = read_order(redone, yes)
-    apply(run, effective, redo, with_masks=with_masks, as_json=as_json, quiet=quiet)
-
-
-def apply(
-    root: Path,
-    pipeline: Pipeline,
-    redo: RedoWish | None = None,
-    *,
-    with_masks: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Score and write; leaves by SystemExit when a stop was asked for."""
-    from dfgen.cli.run_command import drive
-    from dfgen.store.counts import count_rows
-
-    stages = ("score", "mask") if with_masks else ("score",)
-    run = drive(pipeline, root, stages, quiet=quiet, redo=redo)
-    numbers = count_rows(run)
-    gap = run.manifest.get_stage("score").facts.get("gap", {})
+    scored, counts = fill_table(run, effective, "score", redo, with_masks=with_masks, quiet=quiet)
+    gap = scored.manifest.get_stage("score").facts.get("gap", {})
     if as_json:
-        counts = {name: numbers["score"][name] for name in ("output", "rejects")}
-        outcome = {"run": str(root), "dry_run": False, "counts": counts, "gap": gap}
-        click.echo(json.dumps({**outcome, "masks": with_masks}))
+        print_json(scored, counts, with_masks=with_masks, gap=gap)
     elif not quiet:
-        for line in describe(run, numbers["score"], gap, with_masks=with_masks):
+        for line in describe(scored, counts, gap, with_masks=with_masks):
             click.echo(line)
 
 

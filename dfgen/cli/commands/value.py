@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dfgen.cli.options import examples, read_order, section_options
-from dfgen.cli.side_table import describe_masks, print_estimate
-
-if TYPE_CHECKING:
-    from dfgen.cli.options import RedoWish
-    from dfgen.config.pipeline import Pipeline
+from dfgen.cli.side_table import describe_masks, fill_table, print_estimate, print_json
 
 
 @click.command(
@@ -46,6 +41,7 @@ def command(
     Masks that are there are made anew with the values of their hunks. The same command continues
     after an interruption.
     """
+    from dfgen.report.stats_table import print_numbers
     from dfgen.stages.session import Session
     from dfgen.stages.value.settings import choose_settings, estimate_values
     from dfgen.store.run import Run
@@ -59,34 +55,12 @@ def command(
         return
     with_masks = not no_masks and bool(opened.table("masks").shards())
     redo = read_order(redone, yes)
-    apply(run, effective, redo, with_masks=with_masks, as_json=as_json, quiet=quiet)
-
-
-def apply(
-    root: Path,
-    pipeline: Pipeline,
-    redo: RedoWish | None = None,
-    *,
-    with_masks: bool,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Draw and write; leaves by SystemExit when a stop was asked for."""
-    from dfgen.cli.run_command import drive
-    from dfgen.report.stats_table import print_numbers
-    from dfgen.store.counts import count_rows
-
-    stages = ("value", "mask") if with_masks else ("value",)
-    run = drive(pipeline, root, stages, quiet=quiet, redo=redo)
-    numbers = count_rows(run)
-    blame: dict[str, Any] | None = run.manifest.get_stage("value").facts.get("blame")
+    valued, counts = fill_table(run, effective, "value", redo, with_masks=with_masks, quiet=quiet)
+    blame: dict[str, Any] | None = valued.manifest.get_stage("value").facts.get("blame")
     if as_json:
-        counts = {name: numbers["value"][name] for name in ("output", "rejects")}
-        outcome = {"run": str(root), "dry_run": False, "counts": counts, "blame": blame}
-        click.echo(json.dumps({**outcome, "masks": with_masks}))
+        print_json(valued, counts, with_masks=with_masks, blame=blame)
     elif not quiet:
-        counts = numbers["value"]
         click.echo(f"{counts['output']:,} wrong answers valued, {counts['rejects']:,} rejects.")
         if blame is not None:
             print_numbers({"blame": blame})
-        click.echo(describe_masks(run, "values", with_masks=with_masks))
+        click.echo(describe_masks(valued, "values", with_masks=with_masks))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
@@ -22,12 +21,13 @@ from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, repair_run, sample_run
 from tests.faults.server import make_pipeline as make_served_pipeline
+from tests.support.killing import Killed, kill_after
 from tests.support.loopback import LoopbackServer
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
+from tests.support.scripted_runs import hash_tables, invoke
 from tests.support.word_graders import STRICT
 
 WORDS = ["fine", "fair", "poor", "bad"]
-CHECKED = ("run", "sample", "repair", "mask", "score")
 REPAIRS = {"poor": ["bad", "fine"], "bad": ["fine"], "fair": ["fine"]}
 TABLES = ("trajectories", "repairs", "controls", "masks", "rejects")
 
@@ -61,20 +61,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
     return models
 
 
-def invoke(*arguments: object, code: int = 0) -> Result:
-    # The models are scripted: there is no server to look for.
-    looked = ["--no-check"] if arguments[0] in CHECKED else []
-    result = CliRunner().invoke(cli, [*map(str, arguments), *looked])
-    assert result.exit_code == code, result.output
-    return result
-
-
 def hash_files(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for table in TABLES
-        for path in sorted((root / table).glob("*.parquet"))
-    }
+    return hash_tables(root, TABLES)
 
 
 def count_spent(root: Path) -> tuple[int, Any]:
@@ -155,10 +143,6 @@ def test_answers_that_are_right_now_keep_their_cost_and_come_back(
     assert audit(Run.open_or_create(root, None)) == []
 
 
-class Killed(BaseException):
-    """The end of a process, as far as a test can say so from within."""
-
-
 @pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_goes_on(
     stride: int, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -173,29 +157,16 @@ def test_killed_anywhere_it_goes_on(
     while killed:
         root = tmp_path / str(step)
         shutil.copytree(made, root)
-        left = [step]
-
-        def count_down(real: Any, left: list[int] = left) -> Any:
-            def act(self: Path, *args: Any, **kwargs: Any) -> Any:
-                if left[0] == 0:
-                    raise Killed
-                left[0] -= 1
-                return real(self, *args, **kwargs)
-
-            return act
-
         killed = False
-        with monkeypatch.context() as inner:
-            inner.setattr(Path, "replace", count_down(Path.replace))
-            inner.setattr(Path, "unlink", count_down(Path.unlink))
-            try:
+        try:
+            with kill_after(monkeypatch, step):
                 CliRunner().invoke(
                     cli,
                     ["repair", str(root), "-q", "--rejudge", "--no-check", *wider],
                     catch_exceptions=False,
                 )
-            except Killed:
-                killed = True
+        except Killed:
+            killed = True
         (root / "run.lock").unlink(missing_ok=True)  # this process lives on
         assert count_spent(root)[0] == 28
         invoke("repair", root, "-q", "--rejudge", *wider)
