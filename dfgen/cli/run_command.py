@@ -10,7 +10,7 @@ import click
 
 from dfgen.cli.checks import refuse_problems
 from dfgen.cli.progress import make_progress
-from dfgen.errors import InvalidDataError, UnusableRowsError
+from dfgen.errors import UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,6 @@ def drive(
 
     Raises:
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
-        InvalidDataError: a file that the stages wrote is damaged.
     """
     redone = [] if redo is None else [each.stage for each in redo.wanted]
     refuse_problems(pipeline, stages if checked is None else checked, out, redone)
@@ -86,28 +85,7 @@ def drive(
             err=True,
         )
         raise SystemExit(INTERRUPTED)
-    refuse_damage(run, stages)
     return run
-
-
-def refuse_damage(run: Run, stages: tuple[Stage, ...]) -> None:
-    """Look at what the stages have left, so that nobody is told that damaged files hold it.
-
-    The prompts, most of a run's bytes because of their pictures, are left to `dfgen validate`.
-
-    Raises:
-        InvalidDataError: names every damaged file and how it is made anew.
-    """
-    from dfgen.validate.files import advise_repair, find_damage
-
-    damage = find_damage(run, [stage for stage in stages if stage != "prompts"])
-    if damage:
-        listed = "\n".join(f"  {each}" for each in damage)
-        raise InvalidDataError(
-            f"the stages are done, but {len(damage)} of their files are damaged:\n{listed}",
-            where=str(run.root),
-            hint=advise_repair(run, damage),
-        )
 
 
 def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> None:

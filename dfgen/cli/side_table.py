@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.errors import InvalidDataError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,12 +34,38 @@ def fill_table(
 
     Returns:
         The run, and the numbers of rows of the side stage.
+
+    Raises:
+        InvalidDataError: a file that the stages wrote is damaged.
     """
     from dfgen.cli.run_command import drive
     from dfgen.store.counts import count_rows
 
-    run = drive(pipeline, root, (stage, "mask") if with_masks else (stage,), quiet=quiet, redo=redo)
+    stages = (stage, "mask") if with_masks else (stage,)
+    run = drive(pipeline, root, stages, quiet=quiet, redo=redo)
+    refuse_damage(run, stages)
     return run, count_rows(run)[stage]
+
+
+def refuse_damage(run: Run, stages: tuple[Stage, ...]) -> None:
+    """Look at what the stages have left, so that nobody is told that damaged files hold it.
+
+    A read of all those files, which is paid only where such a thing is said. Other commands leave
+    it to `dfgen validate`.
+
+    Raises:
+        InvalidDataError: names every damaged file and how it is made anew.
+    """
+    from dfgen.validate.files import advise_repair, find_damage
+
+    damage = find_damage(run, stages)
+    if damage:
+        listed = "\n".join(f"  {each}" for each in damage)
+        raise InvalidDataError(
+            f"the stages are done, but {len(damage)} of their files are damaged:\n{listed}",
+            where=str(run.root),
+            hint=advise_repair(run, damage),
+        )
 
 
 def print_json(run: Run, counts: dict[str, int], *, with_masks: bool, **facts: Any) -> None:
