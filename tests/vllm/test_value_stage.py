@@ -39,6 +39,7 @@ def drawn(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "prompts": {"source": "demo", "count": 10, "seed": 3, "shard_size": 5},
             "policy": make_config().model_dump(),
             "sample": {"num_samples": 4, "max_tokens": 64},
+            "value": {"enabled": True, "draws": DRAWS},
         }
     )
     run = Run.open_or_create(tmp_path_factory.mktemp("drawn") / "run", pipeline)
@@ -63,8 +64,7 @@ def drawn(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def value(root: Path, engine: Any) -> dict[str, Any]:
     """Value a run by an engine that is there; rows by trajectory."""
     run = Run.open_or_create(root, None)
-    tree = {**run.manifest.pipeline, "value": {"enabled": True, "draws": DRAWS}}
-    pipeline = Pipeline.model_validate(tree)
+    pipeline = Pipeline.model_validate(run.manifest.pipeline)
     with run.lock(), open_graders(pipeline.grade) as pool:
         session = Session(run, pipeline)
         for path in (root / "values").glob("*"):

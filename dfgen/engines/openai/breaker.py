@@ -49,16 +49,33 @@ class Breaker:
     def __init__(self, shown_url: str):
         self._shown_url = shown_url
         self._failures = 0
+        self._row_of_failures = 0
         self._failed: set[str] = set()
         self._excused: set[str] = set()
         self._answered = False
         self._vouched = False
         self._probing = asyncio.Lock()
 
-    def note_success(self) -> None:
-        """Note that a completion came back."""
+    def note_sent(self) -> int | None:
+        """Note that a request is sent; what it returns is told with the request's success."""
+        return self._row_of_failures if self._failures else None
+
+    def note_success(self, sent: int | None) -> None:
+        """Note that a completion came back.
+
+        It ends the failures in a row if it was asked for after the first of them. One that was on
+        its way before says nothing of a server that has gone since.
+
+        Args:
+            sent: what `note_sent` returned for its request.
+        """
         self._answered = self._vouched = True
+        if self._failures == 0 or sent == self._row_of_failures:
+            self._forget_failures()
+
+    def _forget_failures(self) -> None:
         self._failures = 0
+        self._row_of_failures += 1
         self._failed.clear()
         self._excused.clear()
 
@@ -100,7 +117,8 @@ class Breaker:
             if await probe():
                 # Further tries of the same rows say nothing new.
                 known_bad = self._excused | self._failed
-                self.note_success()
+                self._answered = self._vouched = True
+                self._forget_failures()
                 self._excused = known_bad
                 return
         often = f"{failures} times in a row; the last time" if failures > 1 else "once"

@@ -71,12 +71,14 @@ class Sent(NamedTuple):
     Attributes:
         with_schema: whether the request's schema was sent along.
         by_chance: an error, if it is one, says nothing of the server's load.
+        noted: what the breaker has returned as it was sent.
     """
 
     outcome: Outcome
     server: Server
     with_schema: bool
     by_chance: bool
+    noted: int | None
 
 
 class Session:
@@ -130,13 +132,13 @@ class Session:
         failures = waits = 0
         guess = _guess(request)
         while True:
-            outcome, server, with_schema, by_chance = await self._send(request, guess)
+            outcome, server, with_schema, by_chance, noted = await self._send(request, guess)
             if not isinstance(outcome, Answer):
                 # Judged outside the except block: an error raised there would carry the client's
                 # own, with the addresses in it, into a traceback.
                 fault = classify_error(outcome, server.endpoint, self._config.model)
             elif 200 <= outcome.status < 300:
-                return await self._accept(request, outcome.body, server.endpoint, guess)
+                return await self._accept(request, outcome.body, server.endpoint, guess, noted)
             else:
                 fault = classify_answer(outcome, server.endpoint, self._config.model)
             if fault.reason in _ROW_REFUSALS:
@@ -190,7 +192,7 @@ class Session:
         return not fault.retry or failures > retries or waits > retries * _PATIENCE
 
     async def _accept(
-        self, request: Request, body: bytes, endpoint: Endpoint, guess: float
+        self, request: Request, body: bytes, endpoint: Endpoint, guess: float, noted: int | None
     ) -> Result:
         try:
             result = read_answer(request, body, find_max_tokens(self._config, request))
@@ -199,7 +201,7 @@ class Session:
             self._breaker.note_failure(request.key, answered=True)
             await self._breaker.check_given_up(detail, partial(self._probe, request))
             return fail(request, "bad_response", detail)
-        self._breaker.note_success()
+        self._breaker.note_success(noted)
         hidden = _hide_secrets(result, endpoint)
         if hidden != result and result.token_ids is not None:
             # Its ids spell the key, and an answer that is kept without them is no sample.
@@ -217,7 +219,7 @@ class Session:
         request = make_probe(failed)
         # Twice at most: the rows themselves have waited long enough.
         for tries in range(2):
-            outcome, server, _, _ = await self._send(request, _guess(request))
+            outcome, server, _, _, _ = await self._send(request, _guess(request))
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
                 try:
                     read_answer(request, outcome.body, None)
@@ -256,6 +258,7 @@ class Session:
             payload = build_payload(self._config, request, with_schema=with_schema)
             body = json.dumps(payload).encode()
             tried, by_chance = server.note_sent(), True
+            noted = self._breaker.note_sent()
             outcome: Outcome
             try:
                 outcome = await self._transport.post(server.endpoint, body)
@@ -269,7 +272,7 @@ class Session:
                 server.note_success(tried)
         finally:
             self._pool.leave(server)
-        return Sent(outcome, server, with_schema, by_chance)
+        return Sent(outcome, server, with_schema, by_chance, noted)
 
 
 def _hide_secrets(result: Result, endpoint: Endpoint) -> Result:
