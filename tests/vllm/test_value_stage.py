@@ -39,7 +39,6 @@ def drawn(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "prompts": {"source": "demo", "count": 10, "seed": 3, "shard_size": 5},
             "policy": make_config().model_dump(),
             "sample": {"num_samples": 4, "max_tokens": 64},
-            "value": {"enabled": True, "draws": DRAWS},
         }
     )
     run = Run.open_or_create(tmp_path_factory.mktemp("drawn") / "run", pipeline)
@@ -64,11 +63,13 @@ def drawn(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def value(root: Path, engine: Any) -> dict[str, Any]:
     """Value a run by an engine that is there; rows by trajectory."""
     run = Run.open_or_create(root, None)
-    pipeline = Pipeline.model_validate(run.manifest.pipeline)
+    tree = {**run.manifest.pipeline, "value": {"enabled": True, "draws": DRAWS}}
+    pipeline = Pipeline.model_validate(tree)
     with run.lock(), open_graders(pipeline.grade) as pool:
         session = Session(run, pipeline)
         for path in (root / "values").glob("*"):
             path.unlink()
+        run.set_stage("value", state="running", counts={})
         Valuing(session, engine, pool).execute(session.list_unfinished("value"))
         session.close()
     assert audit(run) == []
