@@ -13,6 +13,7 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/launch/0001/...                 scripts and logs of workers that a scheduler was given
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)
 
@@ -48,6 +49,7 @@ ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
+LAUNCH = "launch"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""

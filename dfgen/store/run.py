@@ -39,6 +39,7 @@ from dfgen.store.journal import Journal
 from dfgen.store.layout import (
     BESIDE,
     JOURNAL,
+    LAUNCH,
     LOCK,
     MANIFEST,
     OUTPUTS,
@@ -447,7 +448,9 @@ def _check_vacant(root: Path) -> None:
         if not root.exists():
             return
         strangers = sorted(
-            path.name for path in root.iterdir() if not path.name.startswith(TEMPORARY_PREFIX)
+            path.name
+            for path in root.iterdir()
+            if not path.name.startswith(TEMPORARY_PREFIX) and path.name != LAUNCH
         )
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
