@@ -33,7 +33,7 @@ KEY_VARIABLE = "DFGEN_SERVER_KEY"
 LOOK_S = 2.0
 """Seconds between two looks whether a server answers, or has ended."""
 
-ASK_S = 30.0
+ASK_S = 15.0
 """Seconds between two questions to the scheduler whether anybody is left to serve."""
 
 WAIT_S = 3600.0

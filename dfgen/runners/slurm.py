@@ -64,6 +64,8 @@ class SlurmOptions:
         partition, cpu_partition: of tasks with GPUs and, where it is another one, without.
         options: further words for sbatch, such as `--account=x`.
         setup: lines of bash before the command.
+        lease_s: seconds without a sign of life after which others take over a worker's shards;
+            None: as workers choose.
     """
 
     dfgen: tuple[str, ...]
@@ -77,6 +79,7 @@ class SlurmOptions:
     cpu_partition: str | None = None
     options: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    lease_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ def plan_jobs(tasks: Sequence[StageTask], options: SlurmOptions) -> list[SlurmJo
 
 
 def _write_worker(task: StageTask, options: SlurmOptions) -> str:
-    command = [*options.dfgen, "launch", "worker", task.stage, *options.source]
+    command = [*options.dfgen, "launch", "worker", task.stage, *options.source, "--shared"]
+    if options.lease_s is not None:
+        command += ["--lease", f"{options.lease_s:g}"]
     if task.stage == "repair" and options.servers is not None:
         command += ["--servers", str(options.folder)]
     directives = _list_directives(task.stage, task.workers, task.gpus, options)
@@ -156,7 +161,11 @@ def _list_directives(
 
 def show_jobs(jobs: Sequence[SlurmJob], folder: Path) -> Iterator[str]:
     """Yield the lines of a shell script that does what `submit_jobs` does."""
+    served = any(job.name == SERVER for job in jobs)
     yield f"mkdir -p {shlex.quote(str(folder))}"
+    if served:
+        key = shlex.quote(str(folder / KEY_FILE))
+        yield f"(umask 077; head -c 24 /dev/urandom | base64 > {key})"
     for job in jobs:
         path = shlex.quote(str(_name_script(folder, job)))
         end = f"END_OF_{job.name.upper()}"
@@ -165,10 +174,8 @@ def show_jobs(jobs: Sequence[SlurmJob], folder: Path) -> Iterator[str]:
         after = "" if job.after is None else f"--dependency={job.after[0]}:${job.after[1]} "
         yield f"{job.name}=$(sbatch --parsable {after}{path})"
         yield f"{job.name}=${{{job.name}%%;*}}"
-    if any(job.name == SERVER for job in jobs):
+    if served:
         yield f"\necho $repair > {shlex.quote(str(folder / JOB_FILE))}"
-        key = shlex.quote(str(folder / KEY_FILE))
-        yield f"(umask 077; head -c 24 /dev/urandom | base64 > {key})"
 
 
 def submit_jobs(jobs: Sequence[SlurmJob], folder: Path) -> dict[str, str]:

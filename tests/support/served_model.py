@@ -32,7 +32,8 @@ def answer(received: Received) -> Reply:
     if not is_allowed(received.headers):
         return Reply(write_error("wrong key"), 401)
     messages = tuple(
-        Message(each["role"], (read_text(each["content"]),)) for each in received.payload["messages"]
+        Message(each["role"], (read_text(each["content"]),))
+        for each in received.payload["messages"]
     )
     draws = random.Random(received.payload["seed"])
     return Reply(write_completion(write_answer(messages, draws)))
@@ -49,7 +50,9 @@ def list_models(path: str, headers: Mapping[str, str]) -> Reply:
     """Say that the one model is there."""
     if not is_allowed(headers):
         return Reply(write_error("wrong key"), 401)
-    return Reply({"data": [{"id": MODEL}]}) if path == "/v1/models" else Reply(write_error("no"), 404)
+    return (
+        Reply({"data": [{"id": MODEL}]}) if path == "/v1/models" else Reply(write_error("no"), 404)
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A real Slurm on this machine: one controller, two nodes of one core each, one file system.
+"""A real Slurm on this machine: one controller, two nodes, one file system.
 
     with LocalSlurm(tmp_path / "slurm") as slurm:
         slurm.call("sbatch", "--wrap", "hostname")
         slurm.kill_node("a")
 
-The daemons are children of the test and are ended by their ids, as is whatever jobs leave behind:
+Tasks go to the node that has the least to do. The daemons are children of the test and are ended by their ids, as is whatever jobs leave behind:
 every process of this Slurm carries the path of its own configuration in its environment. Nodes are
 found lost, and jobs started again, after seconds instead of minutes.
 """
@@ -60,7 +60,7 @@ JobRequeue=1
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 {nodes}
-PartitionName=main Nodes={names} Default=YES State=UP
+PartitionName=main Nodes={names} Default=YES State=UP LLN=YES
 """
 
 
@@ -77,7 +77,7 @@ class LocalSlurm:
         cpus: cores of each node, in the eyes of Slurm.
     """
 
-    def __init__(self, folder: Path, cpus: int = 1) -> None:
+    def __init__(self, folder: Path, cpus: int = 2) -> None:
         self.folder = folder
         self._cpus = cpus
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}

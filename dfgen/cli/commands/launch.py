@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -24,12 +25,17 @@ from dfgen.cli.options import (
     run_options,
     spending_options,
 )
-from dfgen.cli.run_command import INTERRUPTED
+from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, drive
+from dfgen.cli.sharing import add_sharing
+from dfgen.errors import EngineError
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
     from dfgen.runners.launching import Resources
     from dfgen.runners.slurm import Servers, SlurmOptions
+
+SERVER_TRIES = 5
+"""How often a worker looks for servers anew when those that it had are gone."""
 
 
 @click.group(
@@ -73,6 +79,13 @@ def resource_options() -> list[Callable[[Any], Any]]:
             default=4,
             show_default=True,
             help="Cores.",
+        ),
+        click.option(
+            "--lease",
+            "lease_s",
+            type=click.FloatRange(min=1),
+            metavar="SECONDS",
+            help="Without a sign of life of a worker for so long, others take over.  [default: 60]",
         ),
     ]
 
@@ -195,6 +208,7 @@ def read_slurm_options(
     count: int,
     server_gpus: int,
     server_command: str | None,
+    lease_s: float | None,
     **resources: Any,
 ) -> SlurmOptions:
     """Read what the options of `launch slurm` say.
@@ -227,6 +241,7 @@ def read_slurm_options(
         cpu_partition=cpu_partition,
         options=sbatch,
         setup=setup,
+        lease_s=lease_s,
     )
 
 
@@ -292,12 +307,87 @@ def begin_run(root: Path, pipeline: Pipeline, *, served: bool) -> None:
         StorageError: the directory is none for a run.
     """
     from dfgen.cli.checks import refuse_problems
-    from dfgen.cli.run_command import ALL_STAGES
     from dfgen.store.run import Run
 
     stages = tuple(stage for stage in ALL_STAGES if not (served and stage == "repair"))
     refuse_problems(pipeline, stages, root)
     Run.open_or_create(root, pipeline)
+
+
+@command.command(hidden=True)
+@add_all([click.argument("stage", type=click.Choice(ALL_STAGES)), *run_arguments()])
+@click.option("--servers", type=EXISTING_DIRECTORY, help="Folder of the launch that serves.")
+@click.option("--until-eof", is_flag=True, help="Stop when standard input ends.")
+@add_sharing
+@add_no_check
+def worker(
+    stage: str,
+    source: Path,
+    out: Path | None,
+    file: Path | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    servers: Path | None,
+    until_eof: bool,
+) -> None:
+    """Work on one stage of a run together with others: what launched workers run."""
+    from dfgen.runners.worker import check_upstream, stop_at_end_of_input
+    from dfgen.store.run import Run
+
+    if until_eof:
+        stop_at_end_of_input()
+    root = choose_root(source, out, file)
+    assert root is not None
+
+    def read(more: tuple[str, ...] = ()) -> Pipeline:
+        return read_pipeline(source, (*settings, *more), limit, file)
+
+    pipeline = read()
+    check_upstream(Run.open_or_create(root, pipeline), pipeline, stage)
+    if servers is None:
+        drive(pipeline, root, (stage,), quiet=False)
+    else:
+        ask_servers(read, root, stage, servers)
+
+
+def ask_servers(
+    read: Callable[[tuple[str, ...]], Pipeline], root: Path, stage: str, folder: Path
+) -> None:
+    """Work on a stage with the servers of a launch, and again with those that come after them.
+
+    Args:
+        read: the effective pipeline with further settings.
+        folder: of the launch.
+
+    Raises:
+        LaunchError: no server comes up.
+        EngineError: servers come up and cannot be used, several times.
+    """
+    from dfgen.runners.serving import KEY_VARIABLE, find_servers
+    from dfgen.runners.slurm import read_key
+    from dfgen.stages.stopping import StopSignal
+
+    os.environ[KEY_VARIABLE] = key = read_key(folder)
+    for tries_left in reversed(range(SERVER_TRIES)):
+        click.echo("Waiting for the servers of the repairer.", err=True)
+        with StopSignal() as stop:
+            urls = find_servers(folder, key, stop)
+        if not urls:
+            raise SystemExit(INTERRUPTED)
+        place = f"repair.engine.base_url={json.dumps(urls)}"
+        try:
+            drive(
+                read((place, f"repair.engine.api_key_env={KEY_VARIABLE}")),
+                root,
+                (stage,),
+                quiet=False,
+            )
+        except EngineError as error:
+            if not tries_left:
+                raise
+            click.echo(f"Error: {error}\nOnce more, with the servers there are then.", err=True)
+        else:
+            return
 
 
 @command.command(hidden=True, context_settings={"ignore_unknown_options": True})
