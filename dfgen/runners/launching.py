@@ -104,3 +104,9 @@ def find_served_model(pipeline: Pipeline) -> OpenAIConfig:
             hint="Set repair.engine to {engine: openai, model: MODEL}, or leave --serve-repairer.",
         )
     return engine
+
+
+def list_key_variables(pipeline: Pipeline) -> list[str]:
+    """List the variables of the environment that hold keys of the servers a run asks."""
+    engines = [find_engine(pipeline, stage) for stage in SHARED]
+    return [each.api_key_env for each in engines if isinstance(each, OpenAIConfig)]

@@ -1,4 +1,4 @@
-"""A run of all stages that comes out the same whoever works on it, and how it comes out in peace."""
+"""A run that comes out the same whoever works on it, and how it comes out in peace."""
 
 from __future__ import annotations
 

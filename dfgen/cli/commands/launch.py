@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.launched import server, worker
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import (
-    EXISTING_DIRECTORY,
-    SOURCE,
     add_all,
     choose_root,
     examples,
+    launch_arguments,
     read_pipeline,
-    run_options,
     spending_options,
 )
-from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, drive
-from dfgen.cli.sharing import add_sharing
-from dfgen.errors import EngineError
+from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, print_outcome
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
     from dfgen.runners.launching import Resources
     from dfgen.runners.slurm import Servers, SlurmOptions
-
-SERVER_TRIES = 5
-"""How often a worker looks for servers anew when those that it had are gone."""
 
 
 @click.group(
@@ -52,12 +44,8 @@ def command() -> None:
     """
 
 
-def run_arguments() -> list[Callable[[Any], Any]]:
-    """List the arguments that name a run and its settings, for launchers and workers alike."""
-    return [
-        click.argument("source", metavar=SOURCE, type=LocalPath()),
-        *run_options("Use only the first N prompts."),
-    ]
+command.add_command(worker)
+command.add_command(server)
 
 
 def resource_options() -> list[Callable[[Any], Any]]:
@@ -99,7 +87,7 @@ def resource_options() -> list[Callable[[Any], Any]]:
     )
 )
 @spending_options
-@add_all([*run_arguments(), *resource_options()])
+@add_all([*launch_arguments(), *resource_options()])
 @click.option("--memory-per-worker", "memory", metavar="SIZE", help="As sbatch says it: 64G.")
 @click.option("--time", metavar="LIMIT", help="Of a task, as sbatch says it: 4:00:00.")
 @click.option("--partition", metavar="NAME", help="Of tasks with GPUs, or of all.")
@@ -177,6 +165,100 @@ def slurm(
         return
     begin_run(root, pipeline, served=options.servers is not None)
     submit(root, jobs, folder)
+
+
+@command.command(
+    epilog=examples(
+        "dfgen launch ray my.yaml --out runs/a --workers 8",
+        "dfgen launch ray my.yaml --out runs/a --workers 8 --address 10.0.0.1:6379",
+        "dfgen launch ray runs/a --workers 8 --set repair.engine.base_url=http://serve:8000/v1",
+    )
+)
+@spending_options
+@add_all([*launch_arguments(), *resource_options()])
+@click.option(
+    "--address",
+    default="auto",
+    show_default=True,
+    help="Of the cluster: HOST:PORT; auto: the one that this machine belongs to.",
+)
+@click.option(
+    "--dfgen",
+    "program",
+    metavar="COMMAND",
+    help="How a node calls dfgen.  [default: the Python of Ray there]",
+)
+@click.option(
+    "--env",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Variable of the environment that workers are given, too. Keys of the pipeline's engines "
+    "and what begins with DFGEN_, OPENAI_, HF_, AWS_, GOOGLE_ or AZURE_ they are given anyway.",
+)
+@add_no_check
+def ray(
+    source: Path,
+    out: Path | None,
+    file: Path | None,
+    settings: tuple[str, ...],
+    limit: int | None,
+    lease_s: float | None,
+    address: str,
+    program: str | None,
+    names: tuple[str, ...],
+    **resources: Any,
+) -> None:
+    """Run all stages on a Ray cluster, and wait for the end: an actor for each worker.
+
+    An actor whose node is gone is replaced; its shards are taken over. Ctrl-C lets all workers
+    finish what is in flight; the same command goes on. Nodes need dfgen, and see the run directory.
+    A repairer that Ray Serve serves, or several, is named as any other is, by
+    repair.engine.base_url: one address or a list.
+    """
+    root = choose_root(source, out, file)
+    assert root is not None
+    pipeline = read_pipeline(source, settings, limit, file)
+    from dfgen.runners.launching import list_key_variables, plan_stages
+    from dfgen.runners.ray import RayOptions, collect_variables, connect, disconnect, run_on_ray
+    from dfgen.stages.stopping import StopSignal
+    from dfgen.store.run import Run
+
+    options = RayOptions(
+        dfgen=tuple(shlex.split(program)) if program else None,
+        source=tuple(write_source(source, out, file, settings, limit)),
+        directory=Path.cwd(),
+        resources=read_resources(**resources),
+        variables=collect_variables((*names, *list_key_variables(pipeline)), os.environ),
+        lease_s=lease_s,
+    )
+    tasks = plan_stages(pipeline, options.resources)
+    connect(address)
+    try:
+        begin_run(root, pipeline, served=False)
+        run = Run.open_or_create(root, None)
+        with StopSignal(announce_stop) as stop:
+            complete = run_on_ray(
+                tasks, options, lambda stage: len(run.output(stage).shards()), say, stop
+            )
+    finally:
+        disconnect()
+    if not complete:
+        say(f"Stopped. Everything finished is in {root}; the same command goes on from there.")
+        raise SystemExit(INTERRUPTED)
+    print_outcome(Run.open_or_create(root, None), quiet=False, as_json=False, with_groups=False)
+
+
+def say(sentence: str) -> None:
+    """Print what a person should know."""
+    from dfgen.terminal_text import show_text
+
+    click.echo(show_text(sentence), err=True)
+
+
+def announce_stop() -> None:
+    """Say that a stop was heard."""
+    say("\nStopping: the workers finish what is in flight. Once more ends at once.")
 
 
 def submit(root: Path, jobs: Any, folder: Path) -> None:
@@ -312,113 +394,3 @@ def begin_run(root: Path, pipeline: Pipeline, *, served: bool) -> None:
     stages = tuple(stage for stage in ALL_STAGES if not (served and stage == "repair"))
     refuse_problems(pipeline, stages, root)
     Run.open_or_create(root, pipeline)
-
-
-@command.command(hidden=True)
-@add_all([click.argument("stage", type=click.Choice(ALL_STAGES)), *run_arguments()])
-@click.option("--servers", type=EXISTING_DIRECTORY, help="Folder of the launch that serves.")
-@click.option("--until-eof", is_flag=True, help="Stop when standard input ends.")
-@add_sharing
-@add_no_check
-def worker(
-    stage: str,
-    source: Path,
-    out: Path | None,
-    file: Path | None,
-    settings: tuple[str, ...],
-    limit: int | None,
-    servers: Path | None,
-    until_eof: bool,
-) -> None:
-    """Work on one stage of a run together with others: what launched workers run."""
-    from dfgen.runners.worker import check_upstream, stop_at_end_of_input
-    from dfgen.store.run import Run
-
-    if until_eof:
-        stop_at_end_of_input()
-    root = choose_root(source, out, file)
-    assert root is not None
-
-    def read(more: tuple[str, ...] = ()) -> Pipeline:
-        return read_pipeline(source, (*settings, *more), limit, file)
-
-    pipeline = read()
-    check_upstream(Run.open_or_create(root, pipeline), pipeline, stage)
-    if servers is None:
-        drive(pipeline, root, (stage,), quiet=False)
-    else:
-        ask_servers(read, root, stage, servers)
-
-
-def ask_servers(
-    read: Callable[[tuple[str, ...]], Pipeline], root: Path, stage: str, folder: Path
-) -> None:
-    """Work on a stage with the servers of a launch, and again with those that come after them.
-
-    Args:
-        read: the effective pipeline with further settings.
-        folder: of the launch.
-
-    Raises:
-        LaunchError: no server comes up.
-        EngineError: servers come up and cannot be used, several times.
-    """
-    from dfgen.runners.serving import KEY_VARIABLE, find_servers
-    from dfgen.runners.slurm import read_key
-    from dfgen.stages.stopping import StopSignal
-
-    os.environ[KEY_VARIABLE] = key = read_key(folder)
-    for tries_left in reversed(range(SERVER_TRIES)):
-        click.echo("Waiting for the servers of the repairer.", err=True)
-        with StopSignal() as stop:
-            urls = find_servers(folder, key, stop)
-        if not urls:
-            raise SystemExit(INTERRUPTED)
-        place = f"repair.engine.base_url={json.dumps(urls)}"
-        try:
-            drive(
-                read((place, f"repair.engine.api_key_env={KEY_VARIABLE}")),
-                root,
-                (stage,),
-                quiet=False,
-            )
-        except EngineError as error:
-            if not tries_left:
-                raise
-            click.echo(f"Error: {error}\nOnce more, with the servers there are then.", err=True)
-        else:
-            return
-
-
-@command.command(hidden=True, context_settings={"ignore_unknown_options": True})
-@click.argument("folder", type=EXISTING_DIRECTORY)
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
-def server(folder: Path, words: tuple[str, ...]) -> None:
-    """Serve the repairer until the workers of a launch are done: what a job of `launch slurm` runs.
-
-    FOLDER is that of the launch, WORDS the command of the server.
-    """
-    from dfgen.runners.serving import Place, serve
-    from dfgen.runners.slurm import JOB_FILE, read_key
-    from dfgen.stages.stopping import StopSignal
-
-    place = Place(
-        folder,
-        int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")),
-        int(os.environ.get("SLURM_ARRAY_TASK_COUNT", "1")),
-    )
-    with StopSignal() as stop:
-        done = serve(words, place, read_key(folder), partial(is_over, folder / JOB_FILE), stop)
-    if not done:
-        raise SystemExit(INTERRUPTED)
-
-
-def is_over(file: Path) -> bool:
-    """Say whether the array has ended whose id stands in a file; False while there is none."""
-    from dfgen.runners.slurm import has_ended
-
-    try:
-        job = file.read_text("utf-8").strip()
-    except OSError:
-        return False
-    return bool(job) and has_ended(job)
