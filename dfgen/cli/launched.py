@@ -1,4 +1,4 @@
-"""What the jobs and actors of `dfgen launch` run: a worker of one stage, a server of the repairer."""
+"""What jobs and actors of `dfgen launch` run: a worker of a stage, a server of the repairer."""
 
 from __future__ import annotations
 

@@ -194,14 +194,19 @@ def create_manifest(path: Path, manifest: Manifest) -> None:
             raise
 
 
-def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
+def update_manifest(
+    path: Path, change: Callable[[Manifest], None], desk: Path | None = None
+) -> Manifest:
     """Read run.json, apply `change` to it, and replace it; return the new state.
 
     A file that somebody else has changed keeps its old checksum, so that `validate` goes on saying
     so; `seal_manifest` takes it as it is.
 
-    Always starting from the file, an update keeps what another process wrote to other stages; once
-    several processes share a run, this function is the one place that needs a short lock.
+    Always starting from the file, an update keeps what another process wrote. Where several share a
+    run, they call this one after the other (`dfgen.store.shared_run`).
+
+    Args:
+        desk: see `dfgen.store.atomic_files.replace_file`.
 
     Raises:
         StorageError: it cannot be read or written.
@@ -210,7 +215,7 @@ def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
     manifest = _parse(path, data)
     change(manifest)
     broken = data[SEAL] if is_whole(data) is False else None
-    with explain_os_errors(path, "write"), replace_file(path) as temporary:
+    with explain_os_errors(path, "write"), replace_file(path, desk) as temporary:
         temporary.write_bytes(_encode(manifest, seal_of_before=broken))
     return manifest
 

@@ -26,6 +26,7 @@ from dfgen.store.entries import (
     is_current,
     list_entry_files,
     read_entry,
+    write_entry,
 )
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import (
@@ -36,6 +37,7 @@ from dfgen.store.fingerprint import (
     list_differences,
 )
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
     BESIDE,
     JOURNAL,
@@ -91,6 +93,8 @@ class Run:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
+        self.desk: Path | None = None
+        """Where files are written before they are put in place, if not beside it."""
         self._lock: FileLock | None = None
 
     @classmethod
@@ -183,7 +187,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock)
+        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock, desk=self.desk)
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -191,7 +195,9 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
-        return ShardTable(self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock)
+        return ShardTable(
+            self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock, desk=self.desk
+        )
 
     def journal(
         self,
@@ -204,8 +210,25 @@ class Run:
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
-        path = self.root / JOURNAL / f"{name}-{shard:05d}.jsonl"
-        return Journal(path, stage=name, shard=shard, guard=self._check_lock, **watch)
+        folder = self.root / JOURNAL
+        with explain_os_errors(folder, "list"):
+            own = choose_file(folder, name, shard, self._token)
+            earlier = [path for path in list_files(folder, name, shard) if path != own]
+        return Journal(
+            own, stage=name, shard=shard, guard=self._check_lock, earlier=earlier, **watch
+        )
+
+    @property
+    def _token(self) -> str | None:
+        """What tells this process from others that work on the run; None if it has it alone."""
+        return None
+
+    def write_entry(self, stage: Stage, shard: int, entry: ShardEntry) -> None:
+        """Write the entry of a shard beside the journals. Raises `StorageError`."""
+        write_entry(self.root / JOURNAL, stage, shard, entry, self.desk)
+
+    def let_go(self, stage: Stage, shard: int) -> None:
+        """Do nothing more in a shard for now, which others may be waiting for."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -258,9 +281,10 @@ class Run:
         return self._open_journal("regrade", shard)
 
     def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
-        """Return where the journals of a shard are or would be, with those of later additions."""
+        """List the journal files that a shard has, with those of later additions."""
         names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
-        return [self.root / JOURNAL / f"{name}-{shard:05d}.jsonl" for name in names]
+        with explain_os_errors(self.root / JOURNAL, "list"):
+            return [p for name in names for p in list_files(self.root / JOURNAL, name, shard)]
 
     def adopt(self, section: str, pipeline: Pipeline) -> None:
         """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
@@ -272,15 +296,10 @@ class Run:
 
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
-        found = []
-        for path in sorted((self.root / JOURNAL).glob("*.jsonl")):
-            name, _, number = path.stem.rpartition("-")
-            found += [
-                (stage, int(number))
-                for stage in list_stages()
-                if name == stage and number.isdigit()
-            ]
-        return found
+        folder, stages = self.root / JOURNAL, list_stages()
+        with explain_os_errors(folder, "list"):
+            named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+        return sorted({found for found in named if found is not None and found[0] in stages})
 
     def is_done(self, stage: Stage, shard: int) -> bool:
         """Say whether a stage has nothing left to do in a shard.
@@ -416,7 +435,7 @@ class Run:
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
-        self.manifest = update_manifest(self.root / MANIFEST, change)
+        self.manifest = update_manifest(self.root / MANIFEST, change, self.desk)
 
     def _check_lock(self) -> None:
         if self._lock is not None:

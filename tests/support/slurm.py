@@ -4,9 +4,10 @@
         slurm.call("sbatch", "--wrap", "hostname")
         slurm.kill_node("a")
 
-Tasks go to the node that has the least to do. The daemons are children of the test and are ended by their ids, as is whatever jobs leave behind:
-every process of this Slurm carries the path of its own configuration in its environment. Nodes are
-found lost, and jobs started again, after seconds instead of minutes.
+Tasks go to the node that has the least to do. The daemons are children of the test and are ended by
+their ids, as is whatever jobs leave behind: every process of this Slurm carries the path of its own
+configuration in its environment. Nodes are found lost, and jobs started again, after seconds
+instead of minutes.
 """
 
 from __future__ import annotations
