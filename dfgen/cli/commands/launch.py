@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.checks import add_no_check
+from dfgen.cli.checks import add_no_check, is_check_wanted
 from dfgen.cli.launched import server, worker
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import (
@@ -375,7 +375,9 @@ def write_source(
             words += [option, str(path.absolute())]
     for each in settings:
         words += ["--set", each]
-    return words if limit is None else [*words, "--limit", str(limit)]
+    if limit is not None:
+        words += ["--limit", str(limit)]
+    return words if is_check_wanted() else [*words, "--no-check"]
 
 
 def begin_run(root: Path, pipeline: Pipeline, *, served: bool) -> None:
