@@ -134,6 +134,11 @@ class Crew:
             if member is not None:
                 yield member
 
+    def find_member(self, token: str) -> Member | None:
+        """Return the record of a worker; None if it has none. Raises `StorageError`."""
+        found = self.files.read(name_record(token))
+        return None if found is None else parse_member(found[0])
+
     def list_others(self, token: str) -> list[Member]:
         """List the other workers that are not known to be gone. Raises `StorageError`."""
         members = [member for member in self.iter_members() if member.token != token]
@@ -155,7 +160,7 @@ class Crew:
             self._clear_desk(token)
             return True
         data, version = found
-        member = parse_member(data)
+        member = parse_member(data)  # None: damaged, and its owner is watched all the same
         lease_s = LEASE_S if member is None else member.lease_s
         dead = member is not None and is_dead(member.holder, 0.0)
         if not dead and self._watch(token, version, lease_s) < lease_s:

@@ -19,7 +19,15 @@ from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
-from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
+from dfgen.store.layout import (
+    LAUNCH,
+    MANIFEST,
+    TABLES_OF_KIND,
+    TEMPORARY_PREFIX,
+    Kind,
+    Stage,
+    Table,
+)
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
@@ -192,6 +200,25 @@ def create_manifest(path: Path, manifest: Manifest) -> None:
     except OSError:
         with explain_os_errors(path, "write"):
             raise
+
+
+def check_vacant(root: Path) -> None:
+    """Raise `StorageError` unless a run may begin in a directory."""
+    with explain_os_errors(root, "read"):
+        if not root.exists():
+            return
+        strangers = sorted(
+            path.name
+            for path in root.iterdir()
+            if not path.name.startswith(TEMPORARY_PREFIX) and path.name != LAUNCH
+        )
+    if strangers:
+        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        raise StorageError(
+            f"this directory is not a run (it has no {MANIFEST}) and is not empty: {shown}.",
+            where=str(root),
+            hint="Choose a directory that does not exist yet, or an empty one.",
+        )
 
 
 def update_manifest(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -18,7 +18,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
 from dfgen.records import Reject
-from dfgen.store.atomic_files import remove_temporary_files
+from dfgen.store.atomic_files import remove_file, remove_temporary_files
 from dfgen.store.entries import (
     ShardEntry,
     find_entry_file,
@@ -28,6 +28,7 @@ from dfgen.store.entries import (
     read_entry,
     write_entry,
 )
+from dfgen.store.exclusion import refuse_members
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import (
     Difference,
@@ -41,13 +42,11 @@ from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
     BESIDE,
     JOURNAL,
-    LAUNCH,
     LOCK,
     MANIFEST,
     OUTPUTS,
     REJECTS,
     TABLES,
-    TEMPORARY_PREFIX,
     Kind,
     Stage,
     Table,
@@ -59,6 +58,7 @@ from dfgen.store.lock import FileLock
 from dfgen.store.manifest import (
     Manifest,
     State,
+    check_vacant,
     create_manifest,
     format_now,
     load_manifest,
@@ -94,11 +94,11 @@ class Run:
         self.root = root
         self.manifest = manifest
         self.desk: Path | None = None
-        """Where files are written before they are put in place, if not beside it."""
+        """Where files are written before they are put in place, if several share the run."""
         self._lock: FileLock | None = None
 
     @classmethod
-    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Run:
+    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Self:
         """Open the run in a directory, or begin one there.
 
         Whether the run agrees with `pipeline` is for `check_stage` to say, stage by stage.
@@ -122,7 +122,7 @@ class Run:
                     where=str(root),
                     hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
                 )
-            _check_vacant(root)
+            check_vacant(root)
             manifest = Manifest(
                 created=format_now(),
                 kind=pipeline.kind,
@@ -172,12 +172,14 @@ class Run:
         On entry, what a dead process left half-done is cleared away.
 
         Raises:
-            RunLockedError: another process holds it; names pid, host, since when, and command.
+            RunLockedError: another process holds it, or several share the run; names pid, host,
+                since when, and command.
         """
         lock = FileLock(self.root / LOCK)
         lock.acquire()
         self._lock = lock
         try:
+            refuse_members(self.root)
             self.refresh()
             self._clear_leftovers()
             yield
@@ -246,6 +248,13 @@ class Run:
         Raises:
             StorageError: it cannot be read.
         """
+        found = self._find_entry(stage, shard)
+        if found is None and self.desk is not None and self.output(stage).exists(shard):
+            self.refresh()  # another process has moved it to run.json
+            found = self._find_entry(stage, shard)
+        return found
+
+    def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
         fresh = read_entry(self.root / JOURNAL, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
 
@@ -388,6 +397,25 @@ class Run:
         if state == "done":
             self.take_in_entries(stage)
 
+    def note_stage(
+        self, stage: Stage, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        """Add to what run.json says of a stage, its state and counts left as they are.
+
+        Args:
+            change: given the facts there are, returns those to be added or replaced.
+
+        Raises:
+            StorageError: run.json cannot be written.
+        """
+
+        def apply(manifest: Manifest) -> None:
+            record = manifest.get_stage(stage).model_copy(deep=True)
+            record.facts |= change(record.facts)
+            manifest.stages[stage] = record
+
+        self.update(apply)
+
     def name_file(self, table: ShardTable, shard: int) -> str:
         """Path of a shard's file in the run directory, as entries name it."""
         return table.path(shard).relative_to(self.root).as_posix()
@@ -417,7 +445,7 @@ class Run:
         self.update(change)
         with explain_os_errors(folder, "clean up"):
             for shard in fresh:
-                find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+                remove_file(find_entry_file(folder, stage, shard), self.desk)
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
@@ -459,22 +487,3 @@ class Run:
         for stage, shard in self.list_journals():
             if self.is_done(stage, shard):
                 self.journal(stage, shard).delete()
-
-
-def _check_vacant(root: Path) -> None:
-    """Raise `StorageError` unless a run may begin in a directory."""
-    with explain_os_errors(root, "read"):
-        if not root.exists():
-            return
-        strangers = sorted(
-            path.name
-            for path in root.iterdir()
-            if not path.name.startswith(TEMPORARY_PREFIX) and path.name != LAUNCH
-        )
-    if strangers:
-        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
-        raise StorageError(
-            f"this directory is not a run (it has no {MANIFEST}) and is not empty: {shown}.",
-            where=str(root),
-            hint="Choose a directory that does not exist yet, or an empty one.",
-        )
