@@ -69,18 +69,21 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
 
     sightings = Sightings()
     drawn = not as_json and click.get_text_stream("stdout").isatty()
-    with draw_page() if drawn else nullcontext() as draw:
+    with draw_page() if drawn else nullcontext(print_page) as show:
         while True:
             status = measure_run(run, sightings)
-            if draw is not None:
-                draw(write_page(status))
-            elif as_json:
+            if as_json:
                 click.echo(json.dumps(status.to_json()))
             else:
-                click.echo(f"{write_page(status)}\n")
+                show(write_page(status))
             if status.state == "finished":
                 return
             time.sleep(every)
+
+
+def print_page(page: str) -> None:
+    """Print a page below the one before."""
+    click.echo(f"{page}\n")
 
 
 @contextmanager
