@@ -109,12 +109,17 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
 
 
 def _validate_export(path: Path) -> Findings:
-    problems, files = check_export(path)
-    return Findings(
-        checked=[f"{files} files: there, and with the content that {MANIFEST} lists"],
+    found = check_export(path)
+    findings = Findings(
+        checked=[f"{found.files} files: there, and with the content that {MANIFEST} lists"],
         skipped=["the masks themselves: validate the run that they were exported from"],
-        problems=problems,
+        problems=found.problems,
     )
+    if found.sealed:
+        findings.checked.append(f"{MANIFEST}: the checksum that it was written with")
+    else:
+        findings.skipped.append(f"{MANIFEST}: an earlier dfgen gave it no checksum; export again")
+    return findings
 
 
 def _check_stages(finished: FinishedRun, findings: Findings) -> None:
