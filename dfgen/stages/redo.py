@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
 from dfgen.prompts.sources import describe_rows
-from dfgen.stages.repair.spending import iter_attempts
+from dfgen.stages.repair.spending import RepairFiles, iter_costs
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
 from dfgen.store.redoing import FREE, begin_redo, complete_redo
@@ -242,7 +242,7 @@ def _count_paid(run: Run, plan: RedoPlan, stage: Stage, shard: int) -> None:
     if stage != "repair":
         return
     try:
-        costs = [attempt["cost_usd"] for attempt in iter_attempts(run, shard)]
+        costs = list(iter_costs(RepairFiles(run.root), shard))
     except DamagedFileError:
         return  # its file is among the damaged ones
     plan.requests += len(costs)
