@@ -12,6 +12,7 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath
+from dfgen.cli.sharing import add_sharing
 from dfgen.errors import StorageError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def pipeline_options(function: F) -> F:
                 help="Show the first prompts as the model gets them, and what the run would cost.",
             ),
             add_no_check,
+            add_sharing,
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
@@ -220,7 +222,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
     Args:
         section: of the pipeline, which may be changed; others only in fields that change no row.
         dry_run: help text of `--dry-run`.
-        redo: whether the command makes shards, which may then be made anew.
+        redo: whether the command makes shards, which may then be made anew, and by many at once.
     """
     return add_all(
         [
@@ -236,6 +238,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             *(redo_options() if redo else ()),
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
+            *([add_sharing] if redo else ()),
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]

@@ -13,6 +13,10 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/journal/sample-00000/...        the same, a file for each process that had the shard, where
+                                        several share the run (dfgen.store.journal_files)
+    RUN/shared/...                      who they are and who has which shard (dfgen.store.crew,
+                                        dfgen.store.claims)
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)
 
@@ -48,6 +52,7 @@ ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
+SHARED = "shared"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""
