@@ -181,6 +181,14 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
     ]
 
 
+def launch_arguments() -> list[Callable[[Any], Any]]:
+    """List the arguments that name a run and its settings, for launchers and workers alike."""
+    return [
+        click.argument("source", metavar=SOURCE, type=LocalPath()),
+        *run_options("Use only the first N prompts."),
+    ]
+
+
 def choose_root(
     source: Path, out: Path | None, file: Path | None, *, optional: bool = False
 ) -> Path | None:

@@ -17,6 +17,7 @@
                                         several share the run (dfgen.store.journal_files)
     RUN/shared/...                      who they are and who has which shard (dfgen.store.crew,
                                         dfgen.store.claims)
+    RUN/launch/0001/...                 scripts and logs of workers that a scheduler was given
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)
 
@@ -53,6 +54,7 @@ REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
 SHARED = "shared"
+LAUNCH = "launch"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""
