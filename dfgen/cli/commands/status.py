@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -68,7 +69,7 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
     from dfgen.status.worker import Sightings
 
     sightings = Sightings()
-    drawn = not as_json and click.get_text_stream("stdout").isatty()
+    drawn = not as_json and sys.stdout.isatty()
     with draw_page() if drawn else nullcontext(print_page) as show:
         while True:
             status = measure_run(run, sightings)
