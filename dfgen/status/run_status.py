@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,6 +13,7 @@ from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Worker, find_workers
 from dfgen.store.run import Run
+from dfgen.store.visible_damage import describe_damage, read_around_damage
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class RunStatus:
         workers: who has claimed it, the dead included.
         spending: on repairs.
         rejects: rows by stage and reason, most frequent first.
+        problem: what is damaged as far as a look shows it, in a line; its rows are not counted.
     """
 
     root: Path
@@ -49,6 +51,7 @@ class RunStatus:
     workers: list[Worker]
     spending: Spending
     rejects: list[tuple[str, str, int]]
+    problem: str | None = None
 
     @property
     def next_stage(self) -> str | None:
@@ -71,6 +74,7 @@ class RunStatus:
             "rejects": [
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
+            "problem": self.problem,
         }
 
 
@@ -96,13 +100,19 @@ def measure_run(root: Path) -> RunStatus:
 
     Raises:
         StorageError: there is no run, or a file cannot be read.
-        DamagedFileError: run.json, or a file of a shard, is damaged.
+        DamagedFileError: run.json is damaged.
     """
     return read_steadily(lambda: _measure_run(root))
 
 
 def _measure_run(root: Path) -> RunStatus:
     run = Run.open_or_create(root, None)
+    status, damage = read_around_damage(run, _measure_whole)
+    return replace(status, problem=describe_damage(run, damage))
+
+
+def _measure_whole(run: Run) -> RunStatus:
+    root = run.root
     workers = find_workers(root)
     stages = _leave_out_unwanted(run, measure_stages(run))
     return RunStatus(
