@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,13 +17,22 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
 def command(run: Path, as_json: bool) -> None:
     """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth.
 
-    `dfgen report` draws the same figures.
+    Damaged files are named, and the figures are those of the rest. `dfgen report` draws the same.
     """
     from dfgen.report.stats import collect_numbers
     from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished
+    from dfgen.store.visible_damage import describe_damage, read_around_damage
+    from dfgen.terminal_text import show_line
 
-    numbers = collect_numbers(open_finished(run))
+    finished = open_finished(run)
+    numbers, damage = read_around_damage(
+        finished.run, lambda readable: collect_numbers(replace(finished, run=readable))
+    )
+    problem = describe_damage(finished.run, damage)
+    if problem is not None:
+        numbers["problem"] = problem
+        click.echo(show_line(f"damaged: {problem}"), err=True)
     if as_json:
         click.echo(json.dumps(numbers))
     else:

@@ -120,10 +120,10 @@ class SpentCount:
         Raises:
             StorageError: a file cannot be read; of what was set aside, with the way out.
         """
-        requests, total = self._count_in(RepairFiles(run.root))
+        requests, total = self._count_in(RepairFiles(run.root, run.passed_over))
         for root in list_history(run):
             with explain_history(root):
-                more, cost = self._count_in(RepairFiles(root))
+                more, cost = self._count_in(RepairFiles(root, run.passed_over))
             requests += more
             total += cost
         return requests, total
@@ -161,17 +161,23 @@ def explain_history(root: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class RepairFiles:
-    """The files of the repair stage in a run directory, or in a folder laid out as one."""
+    """The files of the repair stage in a run directory, or in a folder laid out as one.
+
+    Attributes:
+        passed_over: damaged ones, which count as not there.
+    """
 
     root: Path
+    passed_over: frozenset[Path] = frozenset()
 
     @property
     def tables(self) -> tuple[ShardTable, ShardTable, ShardTable]:
         """Repairs, rejects and controls."""
+        left_out = self.passed_over
         return (
-            ShardTable(self.root / OUTPUTS["repair"], Repair),
-            ShardTable(self.root / REJECTS, Reject, prefix="repair"),
-            ShardTable(self.root / "controls", Control),
+            ShardTable(self.root / OUTPUTS["repair"], Repair, passed_over=left_out),
+            ShardTable(self.root / REJECTS, Reject, prefix="repair", passed_over=left_out),
+            ShardTable(self.root / "controls", Control, passed_over=left_out),
         )
 
     def journal(self, shard: int) -> Journal:
@@ -242,7 +248,7 @@ def iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
     journal = files.journal(shard)
-    if not journal.exists():
+    if journal.path in files.passed_over or not journal.exists():
         return
     latest = {}
     # After a crash a journal may still hold what the files have already.
