@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.errors import StorageError
 
@@ -85,7 +86,7 @@ def pipeline_options(function: F) -> F:
     ) -> Any:
         redo = read_order(redone, yes)
         if redo is not None and kwargs.get("dry_run"):
-            show_order(source if out is None else out, redo)
+            show_order(source if out is None else out, redo, as_json=bool(kwargs.get("as_json")))
             return None
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
@@ -102,7 +103,7 @@ def pipeline_options(function: F) -> F:
                 help="Show the first prompts as the model gets them, and what the run would cost.",
             ),
             add_no_check,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -142,12 +143,16 @@ def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
     return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
 
 
-def show_order(root: Path, redo: RedoWish) -> None:
+def show_order(root: Path, redo: RedoWish, *, as_json: bool) -> None:
     """Print what `--redo` would set aside; nothing is written."""
     from dfgen.stages.redo import describe, plan_redo
     from dfgen.store.run import Run
 
-    for line in describe(plan_redo(Run.open_or_create(root, None), redo.wanted)):
+    lines = describe(plan_redo(Run.open_or_create(root, None), redo.wanted))
+    if as_json:
+        print_outcome_json({"run": str(root), "dry_run": True, "would_be_made_anew": lines})
+        return
+    for line in lines:
         click.echo(f"would be made anew: {line}")
     click.echo("Nothing was written.")
 
@@ -234,7 +239,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             *(redo_options() if redo else ()),
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dfgen.cli.checks import refuse_problems
+from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
-from dfgen.errors import UnusableRowsError
+from dfgen.errors import DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,12 +80,15 @@ def drive(
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:
-        click.echo(
-            f"Stopped. Everything finished is in {out}; the same command goes on from there.",
-            err=True,
-        )
-        raise SystemExit(INTERRUPTED)
+        stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
+
+
+def stop(advice: str) -> NoReturn:
+    """End a command that was asked to stop: says so, and leaves by SystemExit."""
+    note_error(DfgenError("stopped, as it was asked to.", hint=advice))
+    click.echo(f"Stopped. {advice}", err=True)
+    raise SystemExit(INTERRUPTED)
 
 
 def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
@@ -151,7 +154,7 @@ def print_outcome(run: Run, *, quiet: bool, as_json: bool, with_groups: bool) ->
     groups = measure_groups(run) if with_groups else None
     if as_json:
         outcome: dict[str, Any] = {"run": str(run.root), "counts": numbers}
-        click.echo(json.dumps(outcome if groups is None else {**outcome, "groups": groups}))
+        print_outcome_json(outcome if groups is None else {**outcome, "groups": groups})
     elif not quiet:
         print_summary(run, numbers)
         if groups is not None:
@@ -176,6 +179,6 @@ def make_masks(
         "rejects": sum(stage["rejects"] for stage in numbers.values()),
     }
     if as_json:
-        click.echo(json.dumps({"out": str(out), "counts": counts}))
+        print_outcome_json({"out": str(out), "counts": counts})
     else:
         click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 
@@ -17,7 +17,7 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
     )
 )
 @click.argument("run", type=EXISTING_DIRECTORY)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option("Print JSON.")
 def command(run: Path, as_json: bool) -> None:
     """How far a run is: rows of each stage, rate, time left, money, who works on it.
 
@@ -29,7 +29,7 @@ def command(run: Path, as_json: bool) -> None:
 
     status = measure_run(run)
     if as_json:
-        click.echo(json.dumps(status.to_json()))
+        print_outcome_json(status.to_json())
         return
     for line in write_status(status):
         click.echo(line)
