@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfgen.cli.checks import is_check_wanted, print_findings
+from dfgen.cli.json_output import note_error, print_outcome_json
 
 if TYPE_CHECKING:
     from dfgen.check.as_sent import Sent
@@ -50,7 +50,7 @@ def rehearse(
     """
     from dfgen.check.as_sent import show_prompts, show_repairs
     from dfgen.check.checking import find_problems
-    from dfgen.check.finding import list_errors
+    from dfgen.check.finding import list_errors, make_error
     from dfgen.check.forecast import forecast
     from dfgen.check.scope import Scope
     from dfgen.errors import InputError
@@ -75,7 +75,7 @@ def rehearse(
             "growth": growth,
             "findings": [finding.to_json() for finding in findings],
         }
-        click.echo(json.dumps(outcome, ensure_ascii=False))
+        print_outcome_json(outcome)
     else:
         _print_requests("The first prompts, as the policy gets them:", prompts)
         _print_requests("The first requests to the repairer:", repairs)
@@ -83,7 +83,9 @@ def rehearse(
         for line in grown:
             click.echo(line)
         print_findings(findings)
-    if list_errors(findings):
+    errors = list_errors(findings)
+    if errors:
+        note_error(make_error(errors))
         raise SystemExit(1)
 
 

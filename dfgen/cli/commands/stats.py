@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 
 @click.command(epilog=examples("dfgen stats runs/demo", "dfgen stats runs/demo --json | jq .masks"))
 @click.argument("run", type=EXISTING_DIRECTORY)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option("Print JSON.")
 def command(run: Path, as_json: bool) -> None:
     """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth.
 
@@ -34,7 +34,7 @@ def command(run: Path, as_json: bool) -> None:
         numbers["problem"] = problem
         click.echo(show_line(f"damaged: {problem}"), err=True)
     if as_json:
-        click.echo(json.dumps(numbers))
+        print_outcome_json(numbers)
     else:
         print_numbers(numbers)
         for sentence in numbers.get("left_out", ()):
