@@ -73,8 +73,9 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
 
     sightings = Sightings()
     drawn = not as_json and click.get_text_stream("stdout").isatty()
-    pages: AbstractContextManager[Callable[[str], None]]
-    pages = draw_page() if drawn else nullcontext(print_page)
+    pages: AbstractContextManager[Callable[[str], None]] = nullcontext(print_page)
+    if drawn:
+        pages = draw_page()
     with pages as show:
         while True:
             status = measure_run(run, sightings)
