@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,8 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
     from dfgen.status.worker import Sightings
 
     sightings = Sightings()
-    drawn = not as_json and click.get_text_stream("stdout").isatty()
-    pages: AbstractContextManager[Callable[[str], None]] = nullcontext(print_page)
-    if drawn:
-        pages = draw_page()
-    with pages as show:
+    drawn = not as_json and sys.stdout.isatty()
+    with draw_page() if drawn else print_pages() as show:
         while True:
             status = measure_run(run, sightings)
             if as_json:
@@ -88,9 +86,10 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
             time.sleep(every)
 
 
-def print_page(page: str) -> None:
-    """Print a page below the one before."""
-    click.echo(f"{page}\n")
+@contextmanager
+def print_pages() -> Iterator[Callable[[str], None]]:
+    """Give a function that prints a page below the one before."""
+    yield lambda page: click.echo(f"{page}\n")
 
 
 @contextmanager
