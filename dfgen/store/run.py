@@ -482,6 +482,12 @@ class Run:
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
+    def delete_spent_journals(self) -> None:
+        """Delete the journals of finished shards: a crash fell between the two."""
+        for stage, shard in self.list_journals():
+            if self.is_done(stage, shard):
+                self.journal(stage, shard).delete()
+
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
@@ -506,6 +512,4 @@ class Run:
             remove_temporary_files(self.root, older_than_s=3600.0)
             for name in (REJECTS, JOURNAL, *TABLES):
                 remove_temporary_files(self.root / name)
-        for stage, shard in self.list_journals():
-            if self.is_done(stage, shard):
-                self.journal(stage, shard).delete()
+        self.delete_spent_journals()

@@ -76,15 +76,20 @@ class Spending:
         Raises:
             DfgenError: names the limit.
         """
-        if not self._would_break():
-            return
+        if self._would_break():
+            raise self._describe_limit()
+
+    def close(self) -> None:
+        """Make no more requests for now."""
+
+    def _describe_limit(self) -> DfgenError:
         spent = f"{self.requests:,} requests, ${self.cost_usd:.4f}"
         limits = {
             "max_requests": self.max_requests,
             "max_cost_usd": self.max_cost_usd,
         }
         named = ", ".join(f"repair.{name}={v}" for name, v in limits.items() if v is not None)
-        raise DfgenError(
+        return DfgenError(
             f"repairing has stopped at its limit ({named}) after {spent} in this run.",
             hint="Everything paid for is on disk. Give the same command with a higher limit "
             "(--max-cost, --max-requests) to go on from there.",

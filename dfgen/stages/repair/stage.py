@@ -7,7 +7,7 @@ know is on disk: a killed run goes on in the middle of a round, after judging wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -46,7 +46,8 @@ from dfgen.stages.repair.rejudge import keep_unused
 from dfgen.stages.repair.remaining import plan_shard
 from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
-from dfgen.stages.repair.spending import Spending, SpentCount
+from dfgen.stages.repair.shared_spending import open_spending
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.work import Tools, open_engine, open_graders
 
@@ -146,10 +147,14 @@ class Repairing:
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.spending = Spending(self.config, *spent.count(session.run))
+        self.spending = open_spending(session, self.config, spent)
 
     def execute(self, todo: list[int]) -> None:
         """Run rounds until every trajectory of these shards is repaired or given up."""
+        with closing(self.spending):
+            self._execute(todo)
+
+    def _execute(self, todo: list[int]) -> None:
         for shard in todo:
             self._open(shard)
         self.session.progress.start("repair", self._count_undecided(), 0)
