@@ -79,7 +79,9 @@ def drive(
         if before is not None:
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
-    if not complete:
+    if session.paused:
+        click.echo(session.paused, err=True)
+    elif not complete:
         click.echo(
             f"Stopped. Everything finished is in {out}; the same command goes on from there.",
             err=True,

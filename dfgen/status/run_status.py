@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfgen.errors import StorageError
+from dfgen.status.out import OutStatus, list_out_status
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Worker, find_workers
@@ -36,6 +37,7 @@ class RunStatus:
         stages: in order.
         workers: who has claimed it, the dead included.
         spending: on repairs.
+        out: requests that are out in batches or files, and since when.
         rejects: rows by stage and reason, most frequent first.
     """
 
@@ -48,6 +50,7 @@ class RunStatus:
     stages: list[StageStatus]
     workers: list[Worker]
     spending: Spending
+    out: list[OutStatus]
     rejects: list[tuple[str, str, int]]
 
     @property
@@ -68,6 +71,7 @@ class RunStatus:
             "stages": [each.to_json() for each in self.stages],
             "workers": [each.to_json() for each in self.workers],
             "spending": self.spending.to_json(),
+            "out": [each.to_json() for each in self.out],
             "rejects": [
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
@@ -115,6 +119,7 @@ def _measure_run(root: Path) -> RunStatus:
         stages=stages,
         workers=workers,
         spending=measure_spending(run),
+        out=list_out_status(run),
         rejects=count_reasons(run),
     )
 

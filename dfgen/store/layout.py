@@ -13,6 +13,8 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/batches/repair.jsonl            which requests are out in batches or files, and what came
+    RUN/batches/repair/...              of them; the files themselves, while they are out
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)
 
@@ -48,6 +50,7 @@ ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
+BATCHES = "batches"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.pictures.tokens import estimate_tokens
 from dfgen.stages.prompting import build_messages
@@ -13,10 +14,13 @@ from dfgen.stages.repair.plan import Plan, Undecided, count_later
 from dfgen.stages.repair.prompt import fill_fields, load_template
 
 if TYPE_CHECKING:
+    from dfgen.stages.repair.requests import Task
     from dfgen.tokens.tokenizer import TextTokenizer
 
 _EDIT_TOKENS = 60
 """Assumed of one JSON edit with its reason, and two of them per repair."""
+_LETTERS_PER_TOKEN = 4
+"""Of English text."""
 FRAME_TOKENS = 12
 """Of a chat template and the tags around a text."""
 
@@ -108,6 +112,17 @@ def estimate_repairs(
 def guess_answer(completion_tokens: int, config: RepairConfig) -> int:
     """Guess how many tokens a repairer writes about a completion of so many."""
     return 2 * _EDIT_TOKENS if config.protocol == "hunks" else completion_tokens + FRAME_TOKENS
+
+
+def guess_cost(task: Task, config: RepairConfig, price: Price) -> float:
+    """Guess dollars for a request before any has been answered, without a tokenizer."""
+    prompt, trajectory = task.prompt, task.trajectory
+    letters = len(load_template(config).text) + len(prompt.question) + len(config.system or "")
+    pictures = sum(estimate_tokens(info.width, info.height) for info in prompt.image_info)
+    answer = len(trajectory.completion_ids)
+    read = letters // _LETTERS_PER_TOKEN + pictures + answer + FRAME_TOKENS
+    written = min(guess_answer(answer, config), config.decoding.max_tokens)
+    return price.count(read, written, None) or 0.0
 
 
 def _count_tests(plan: Plan, config: RepairConfig) -> int:
