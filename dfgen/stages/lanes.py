@@ -17,6 +17,7 @@ from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, apply_re
 from dfgen.errors import ConfigError, EngineError
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
+from dfgen.store.shared_run import SharedRun
 
 if TYPE_CHECKING:
     from dfgen.engines.openai.batch.exchange import Exchange
@@ -45,6 +46,12 @@ def open_lane(
         with open_engine(config) as engine:
             yield engine
         return
+    if isinstance(run, SharedRun):
+        raise ConfigError(
+            f"lane {lane} is for one process: its files hold requests of many shards.",
+            where=f"{stage}: {config.engine} engine of {config.model}",
+            hint="Leave --shared and --shard away; one process hands over as much as many would.",
+        )
     exchange = require_exchange(session) if lane == "files" else None
     log = run.outgoing(stage)
     try:

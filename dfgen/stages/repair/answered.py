@@ -61,7 +61,7 @@ def _iter_places(files: RepairFiles, shard: int, keys: set[str]) -> Iterator[_Pl
         for row in controls.iter_rows(shard, ["trajectory_id", "attempt"]):
             yield row["trajectory_id"], "c", row["attempt"]["index"]
     journal = files.journal(shard)
-    if journal.path.exists():
+    if journal.exists():
         for entry in journal.replay():
             yield entry["trajectory_id"], entry["purpose"][0], entry["attempt"]["index"]
 
