@@ -53,6 +53,8 @@ class Price(Section):
     """For tokens written."""
     cached: float | None = Field(default=None, ge=0)
     """For tokens read that the server had in its cache; unset: as `prompt`."""
+    cached_from: int = Field(default=1024, ge=0)
+    """Tokens that requests must have in common at their beginning for a server to keep them."""
     batch_factor: float = Field(default=0.5, ge=0)
     """What a batch costs, as a share of the prices above."""
     as_of: date | None = None

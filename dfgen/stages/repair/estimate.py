@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
+from dfgen.engines.base import ImageData, Part
 from dfgen.pictures.tokens import estimate_tokens
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.plan import Plan, Undecided, count_later
@@ -27,12 +29,17 @@ FRAME_TOKENS = 12
 
 @dataclass
 class Load:
-    """Requests, and the tokens that they read and write; `image_tokens` are among those read."""
+    """Requests, and the tokens that they read and write.
+
+    Among those read are `image_tokens`, and `shared_tokens`: beginnings that a request has in
+    common with the one before it, picture and question at least, which a server may have kept.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
     image_tokens: int = 0
     completion_tokens: int = 0
+    shared_tokens: int = 0
 
     def add(self, requests: int, *, read: int, pictures: int, written: int) -> None:
         """Add requests that are alike; the tokens are those of each."""
@@ -80,11 +87,19 @@ class Estimate:
 
 
 def estimate_repairs(
-    rows: Iterable[Undecided], config: RepairConfig, tokenizer: TextTokenizer
+    rows: Iterable[Undecided],
+    config: RepairConfig,
+    tokenizer: TextTokenizer,
+    cached_from: int = 0,
 ) -> Estimate:
-    """Count tokens of the next requests, text by the policy's tokenizer."""
+    """Count tokens of the next requests, text by the policy's tokenizer.
+
+    Args:
+        cached_from: tokens of a shared beginning below which no server keeps it.
+    """
     template = load_template(config)
     total, longest = Estimate(), config.decoding.max_tokens
+    before: tuple[Part, ...] = ()
     for row in rows:
         trajectory, prompt, plan = row.trajectory, row.prompt, row.plan
         # A test sends the repair with a hunk taken back: about as long as the trajectory.
@@ -102,7 +117,13 @@ def estimate_repairs(
         total.controls += plan.purpose == "control"
         total.tests += first * is_test
         each = {"read": read, "pictures": pictures}
-        (total.next_tests if is_test else total.next_repairs).add(first, **each, written=written)
+        parts = tuple(part for message in messages for part in message.content)
+        shared = _count_shared(before, parts, pictures, tokenizer)
+        before = parts
+        load = total.next_tests if is_test else total.next_repairs
+        for tokens in (shared, *[read] * (first - 1)):
+            load.shared_tokens += tokens if tokens >= cached_from else 0
+        load.add(first, **each, written=written)
         most = total.all_tests if is_test else total.all_repairs
         most.add(first + count_later(plan, config) - tests, **each, written=longest)
         total.all_tests.add(tests, **each, written=longest)
@@ -123,6 +144,27 @@ def guess_cost(task: Task, config: RepairConfig, price: Price) -> float:
     read = letters // _LETTERS_PER_TOKEN + pictures + answer + FRAME_TOKENS
     written = min(guess_answer(answer, config), config.decoding.max_tokens)
     return price.count(read, written, None) or 0.0
+
+
+def _count_shared(
+    before: Sequence[Part], parts: Sequence[Part], pictures: int, tokenizer: TextTokenizer
+) -> int:
+    """Tokens of the beginning that two requests have in common.
+
+    Args:
+        pictures: tokens of all pictures of the second one.
+    """
+    text, shown, count = "", 0, sum(isinstance(part, ImageData) for part in parts)
+    for one, other in zip(before, parts, strict=False):
+        if isinstance(one, str) and isinstance(other, str):
+            text += commonprefix([one, other])  # noqa: RUF071  # letter by letter is meant
+            if one != other:
+                break
+        elif isinstance(one, str) or isinstance(other, str) or one.sha256 != other.sha256:
+            break
+        else:
+            shown += 1
+    return len(tokenizer.encode(text)) + (pictures * shown // count if count else 0)
 
 
 def _count_tests(plan: Plan, config: RepairConfig) -> int:
