@@ -43,11 +43,14 @@ class Forecast:
         rows: of the source, all of them; None: only reading it can tell.
         prompts: that these give if they are like the first ones.
         stages: work of each stage, by name; `necessity` is a part of the repair stage.
+        ways: dollars for the next requests to the repairer, of the wrong answers that are there, by
+            how they travel; None where nothing is there, or nothing costs anything.
     """
 
     rows: RowCount | None
     prompts: int | None
     stages: dict[str, Work]
+    ways: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures, the sum over the stages as `total`."""
@@ -57,6 +60,8 @@ class Forecast:
             "prompts": self.prompts,
             "stages": {name: work.to_json() for name, work in self.stages.items()},
             "total": add_up(self.stages.values()).to_json(),
+            "ways": self.ways and {name: round(usd, 6) for name, usd in self.ways.items()},
+            "cheapest": None if self.ways is None else min(self.ways, key=self.ways.__getitem__),
         }
 
 
@@ -69,10 +74,13 @@ def forecast(scope: Scope) -> Forecast:
     rows, prompts = _count_prompts(scope)
     cells = _count_cells(scope, prompts)
     works: dict[str, Work] = {}
+    ways = None
     if "sample" in scope.stages:
         works["sample"] = _forecast_sample(scope, cells)
     if "repair" in scope.stages:
-        works["repair"], necessity = _forecast_repair(scope, cells)
+        found = _estimate_there(scope)
+        works["repair"], necessity = _forecast_repair(scope, cells, found)
+        ways = price_ways(found, scope.pipeline.repair.engine)
         if scope.pipeline.repair.necessity == "model":
             works["necessity"] = necessity
     works |= {
@@ -80,7 +88,7 @@ def forecast(scope: Scope) -> Forecast:
         for stage in ("score", "value")
         if stage in scope.stages
     }
-    return Forecast(rows, prompts, works)
+    return Forecast(rows, prompts, works, ways)
 
 
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
@@ -148,10 +156,30 @@ def _forecast_sample(scope: Scope, cells: Amount) -> Work:
     return work.priced(find_price(scope.pipeline.policy))
 
 
-def _forecast_repair(scope: Scope, cells: Amount) -> tuple[Work, Work]:
+def price_ways(found: Estimate, config: EngineConfig | None) -> dict[str, float] | None:
+    """Price the next requests three ways: one by one in any order; those of one prompt after each
+    other, so that their beginning is in the server's cache; in batches. None: nothing costs."""
+    if not isinstance(config, OpenAIConfig) or not found.requests:
+        return None
+    loads = (found.next_repairs, found.next_tests)
+    read, written, shared = (
+        sum(getattr(load, name) for load in loads)
+        for name in ("prompt_tokens", "completion_tokens", "shared_tokens")
+    )
+    plain = config.price.count(read, written, 0)
+    if not plain:
+        return None
+    return {
+        "plain": plain,
+        "cache order": config.price.count(read, written, shared) or 0.0,
+        "batch": config.price.in_lane("batch").count(read, written, 0) or 0.0,
+    }
+
+
+def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work, Work]:
     """Repairs of answers that are there, and of those to come; and the tests of both."""
     config = scope.pipeline.repair
-    found, longest = _estimate_there(scope), config.decoding.max_tokens
+    longest = config.decoding.max_tokens
     each, tests = config.max_attempts * config.candidates, 0
     if config.necessity == "model":
         tests = config.necessity_tests
@@ -196,7 +224,8 @@ def _estimate_there(scope: Scope) -> Estimate:
     if run is None or not run.table("trajectories").shards():
         return Estimate()
     session = Session(run, scope.pipeline)
-    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
+    kept = config.engine.price.cached_from if isinstance(config.engine, OpenAIConfig) else 0
+    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer, kept)
 
 
 def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:

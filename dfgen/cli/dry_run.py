@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 SHOWN = 2
 """Requests of each kind that are shown."""
 
+_ADVICE = {
+    "plain": " (--lane online)",
+    "cache order": " (--lane online, which keeps that order)",
+    "batch": " (--lane batch)",
+}
+
 FIRST_ROWS = 200
 """Rows of the source on which the forecast stands."""
 
@@ -139,6 +145,12 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
     for line in lines:
         cells = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
         click.echo(f"{line[0]:<{widths[0]}}  " + "  ".join(cells))
+    if estimate["ways"]:
+        ways = ", ".join(f"{name} ${usd:,.4f}" for name, usd in estimate["ways"].items())
+        click.echo(
+            f"The next requests to the repairer, by how they travel: {ways}. The cheapest is "
+            f"{estimate['cheapest']}{_ADVICE[estimate['cheapest']]}."
+        )
     click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")
 
 

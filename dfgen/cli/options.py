@@ -294,6 +294,47 @@ def spending_options(function: F) -> F:
     return cast("F", add_all(decorators)(command))
 
 
+def lane_options(function: F) -> F:
+    """Add `--lane`, `--write` and `--read`: how requests to the repairer travel.
+
+    The command sees `--lane` as one of its `settings`, the others as `write` and `read`.
+    """
+
+    @wraps(function)
+    def command(*args: Any, settings: tuple[str, ...], lane: str | None, **kwargs: Any) -> Any:
+        if lane is None and (kwargs["write"] or kwargs["read"]):
+            lane = "files"
+        given = () if lane is None else (f"repair.engine.lane={lane}",)
+        return function(*args, settings=(*settings, *given), **kwargs)
+
+    decorators = [
+        click.option(
+            "--lane",
+            type=click.Choice(["online", "batch", "files"]),
+            help="How requests to the repairer travel (repair.engine.lane).",
+        ),
+        click.option(
+            "--write",
+            type=LocalPath(file_okay=False),
+            metavar="DIR",
+            help="Lane files: write the requests there, for somebody else to answer.",
+        ),
+        click.option(
+            "--read",
+            type=LocalPath(exists=True),
+            multiple=True,
+            metavar="PATH",
+            help="Lane files: take the answers of this file or folder. May be given often.",
+        ),
+        click.option(
+            "--resubmit",
+            is_flag=True,
+            help="Ask again what is out and nobody will hear of; it may be paid for twice.",
+        ),
+    ]
+    return cast("F", add_all(decorators)(command))
+
+
 def read_pipeline(
     path: Path, settings: tuple[str, ...], limit: int | None, file: Path | None = None
 ) -> Pipeline:

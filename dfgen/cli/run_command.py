@@ -11,7 +11,7 @@ from dfgen.cli.checks import refuse_problems
 from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
 from dfgen.cli.sharing import read_sharing
-from dfgen.errors import DfgenError, UnusableRowsError
+from dfgen.errors import ConfigError, DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,9 @@ def drive(
         if before is not None:
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
-    if not complete:
+    if session.paused:
+        click.echo(session.paused, err=True)
+    elif not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
 
@@ -109,7 +111,11 @@ def share(
         pipeline, out, stages, quiet: see `drive`.
         sharing: how.
         announce: called when a stop is asked for.
+
+    Raises:
+        ConfigError: requests would travel in batches or files, of which one process keeps the list.
     """
+    from dfgen.config.engine import find_lane
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -117,6 +123,14 @@ def share(
     from dfgen.store.membership import NotedActivity
     from dfgen.store.shared_run import SharedRun
 
+    lane = find_lane(pipeline.repair.engine)
+    if lane != "online" and "repair" in stages:
+        raise ConfigError(
+            f"lane {lane} is for one process at a time.",
+            where="repair.engine.lane",
+            hint="Leave out --shared for `dfgen repair`, or set lane: online. The other stages can "
+            "be shared all the same.",
+        )
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),

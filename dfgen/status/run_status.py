@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfgen.errors import StorageError
+from dfgen.status.out import OutStatus, list_out_status
 from dfgen.status.pace import measure_pace
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
@@ -39,6 +40,7 @@ class RunStatus:
         stages: in order.
         workers: who has claimed it, the dead included.
         spending: on repairs.
+        out: requests that are out in batches or files, and since when.
         rejects: rows by stage and reason, most frequent first.
         failures: of workers that a scheduler has started, in stages that are not done.
         problem: what is damaged as far as a look shows it, in a line; its rows are not counted.
@@ -53,6 +55,7 @@ class RunStatus:
     stages: list[StageStatus]
     workers: list[Worker]
     spending: Spending
+    out: list[OutStatus]
     rejects: list[tuple[str, str, int]]
     failures: list[Failure]
     problem: str | None = None
@@ -78,6 +81,7 @@ class RunStatus:
             ],
             "workers": [each.to_json() for each in self.workers],
             "spending": self.spending.to_json(),
+            "out": [each.to_json() for each in self.out],
             "rejects": [
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
@@ -137,6 +141,7 @@ def _measure_whole(run: Run, sightings: Sightings | None) -> RunStatus:
         stages=stages,
         workers=workers,
         spending=measure_spending(run),
+        out=list_out_status(run),
         rejects=count_reasons(run),
         failures=read_failures(root, {each.stage for each in stages if each.state != "done"}),
     )

@@ -40,6 +40,7 @@ from dfgen.store.fingerprint import (
 from dfgen.store.journal import Journal
 from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
+    BATCHES,
     BESIDE,
     JOURNAL,
     LOCK,
@@ -230,6 +231,11 @@ class Run:
     ) -> Journal:
         """Return the journal of a shard in work; see `Journal` for the rest."""
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
+
+    def outgoing(self, stage: Stage) -> Journal:
+        """Return the record of a stage's requests that are out in batches or files."""
+        path = self.root / BATCHES / f"{stage}.jsonl"
+        return Journal(path, stage=stage, shard=0, sync="always", guard=self._check_lock)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
         folder = self.root / JOURNAL

@@ -49,6 +49,8 @@ GOLDEN = {
         "prompts": "number",
         "stages": dict.fromkeys(STAGES, WORK),
         "total": WORK,
+        "ways": "number",  # null: no wrong answer is there yet
+        "cheapest": "number",
     },
     "growth": "number",  # null: nothing is there yet that could grow
     "findings": [{"level": "text", "what": "text", "where": "text", "hint": "text"}],
