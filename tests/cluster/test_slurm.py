@@ -100,8 +100,8 @@ def test_a_node_dies_a_task_is_requeued_and_one_is_killed(
     slurm.call("scontrol", "requeue", requeued)
     nodes = launched.wait_until_both_work("score", "scores")
     killed = next(iter(nodes))
-    slurm.kill_task(killed)
-    slurm.call("scancel", "--signal=KILL", killed)
+    slurm.call("scancel", "--signal=KILL", "--full", killed)
+    slurm.kill_task(killed)  # and not in the seconds in which Slurm lets it drain
     launched.end()
     logs = launched.read_logs()
     print(logs)
