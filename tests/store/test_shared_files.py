@@ -186,6 +186,7 @@ def test_a_process_that_was_frozen_before_it_wrote_is_too_late(
     files = PosixFiles(tmp_path)
     version = files.create("claims/x", b"mine")
     assert version is not None
+
     def freeze(path: Path, content: bytes) -> None:
         monkeypatch.setattr(shared_files, "create_file", create_file)
         now: str | None = version

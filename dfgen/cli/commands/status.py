@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="With --watch: between two looks.  [default: 5]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch a line each look.")
+@json_option("Print JSON; with --watch a line each look.")
 def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
     """How far a run is: rows of each stage, rate, time left, money, who works on it.
 
@@ -50,7 +51,10 @@ def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
         keep_looking(run, 5.0 if every is None else every, as_json=as_json)
         return
     status = measure_run(run)
-    click.echo(json.dumps(status.to_json()) if as_json else write_page(status))
+    if as_json:
+        print_outcome_json(status.to_json())
+    else:
+        click.echo(write_page(status))
 
 
 def write_page(status: RunStatus) -> str:
@@ -70,7 +74,7 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
 
     sightings = Sightings()
     drawn = not as_json and sys.stdout.isatty()
-    with draw_page() if drawn else nullcontext(print_page) as show:
+    with draw_page() if drawn else print_pages() as show:
         while True:
             status = measure_run(run, sightings)
             if as_json:
@@ -82,9 +86,10 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
             time.sleep(every)
 
 
-def print_page(page: str) -> None:
-    """Print a page below the one before."""
-    click.echo(f"{page}\n")
+@contextmanager
+def print_pages() -> Iterator[Callable[[str], None]]:
+    """Give a function that prints a page below the one before."""
+    yield lambda page: click.echo(f"{page}\n")
 
 
 @contextmanager
