@@ -102,6 +102,7 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
         code, said = launched.end()
     finally:
         launched.process.kill()
+        print(launched.log.read_text("utf-8"))
         for node in nodes:
             cluster.remove_node(node)
     assert code == 0, said
