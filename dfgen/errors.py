@@ -11,6 +11,7 @@ traceback and exits with `exit_code`.
     │   ├── InputError              the user's data: missing file, empty data set, missing column
     │   ├── EngineError             a model or server cannot be used
     │   │   └── MissingExtraError   the optional dependency is not installed
+    │   ├── LaunchError             a scheduler refuses, or has lost what it was to run
     │   ├── StorageError            the run directory cannot be read or written (full, read-only)
     │   │   ├── RunLockedError      another process works on this run
     │   │   ├── RunMismatchError    the run was made with other settings
@@ -163,6 +164,10 @@ class MissingExtraError(EngineError):
             f"this needs the Python package {package!r}, which is not installed.",
             hint=f"Install it with: pip install '.[{extra}]' in the clone of dfgen.",
         )
+
+
+class LaunchError(DfgenError):
+    """A scheduler that should start workers cannot, or its workers keep dying."""
 
 
 class StorageError(DfgenError):

@@ -44,9 +44,9 @@ def command(
 
     Looks at models and packages, servers and keys, the first rows and their pictures, graders and
     reference answers, chat template and context length, limits and disk. Nothing is loaded, written
-    or paid for. Of a run, or with --out, only what is left to do is looked at, and whether the run
-    was made with these settings. `dfgen run` does the same first. Exit code 1 if something stops
-    the run; warnings alone are 0.
+    or paid for. Of a run, or with --out, only what is left to do is looked at, the first rows that
+    were added to its source, too, and whether the run was made with these settings. `dfgen run`
+    does the same first. Exit code 1 if something stops the run; warnings alone are 0.
     """
     from dfgen.check.checking import find_problems
     from dfgen.check.finding import list_errors, make_error
@@ -56,7 +56,7 @@ def command(
 
     root = choose_root(source, out, file, optional=True)
     pipeline = read_pipeline(source, settings, limit, file)
-    scope = Scope(pipeline, ALL_STAGES, root, network=not offline)
+    scope = Scope(pipeline, ALL_STAGES, root, network=not offline, new_rows="first")
     recorded = [] if scope.run is None else [*check_recorded(scope.run, pipeline, scope.run.root)]
     findings = [*recorded, *find_problems(scope)]
     stopping = list_errors(findings)
