@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfgen.errors import RunLockedError
 from dfgen.store.layout import TEMPORARY_PREFIX
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
@@ -55,23 +56,59 @@ def make_directory(path: Path) -> None:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path, desk: Path | None = None) -> Iterator[Path]:
     """Give a temporary path to write; when the block ends well, it becomes `path`, atomically.
 
     When the block raises, the temporary file is removed and `path` stays as it was.
-    Raises `OSError`.
+
+    Args:
+        desk: directory on the same file system in which the file is written; by default that of
+            `path`. While it is gone, nothing can be put in place (`dfgen.store.crew`).
+
+    Raises:
+        OSError: the disk is full, ...
+        RunLockedError: the desk is gone.
     """
     make_directory(path.parent)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
+    name = f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
+    temporary = path.with_name(name) if desk is None else desk / name
     try:
         yield temporary
         sync_file(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if desk is not None and isinstance(error, OSError) and not desk.is_dir():
+            raise describe_takeover(desk) from error
         raise
     sync_directory(path.parent)
+
+
+def remove_file(path: Path, desk: Path | None = None) -> None:
+    """Delete a file if it is there; the arguments and errors are those of `replace_file`."""
+    if desk is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = desk / f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        path.replace(temporary)
+    except OSError as error:
+        if not desk.is_dir():
+            raise describe_takeover(desk) from error
+        if not isinstance(error, FileNotFoundError):
+            raise
+    temporary.unlink(missing_ok=True)
+
+
+def describe_takeover(desk: Path) -> RunLockedError:
+    """Return the error of a process whose work others have taken over."""
+    return RunLockedError(
+        "this process has shown no sign of life for longer than its lease, and others have taken "
+        "over its shards.",
+        where=str(desk.parent),
+        hint="What it had finished stays. Give the same command again to join the others.",
+    )
 
 
 def create_file(path: Path, content: bytes) -> None:
@@ -133,6 +170,10 @@ def _create_from_temporary(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         try:
             os.link(temporary, path)
+        except FileExistsError:
+            # NFS repeats a call whose answer was lost, and then says "exists" of its own work.
+            if temporary.stat().st_nlink < 2:
+                raise
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise

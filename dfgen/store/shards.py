@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
 from dfgen.regular_files import open_for_arrow
-from dfgen.store.atomic_files import replace_file
+from dfgen.store.atomic_files import remove_file, replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
 from dfgen.store.layout import MANIFEST, REJECTS, find_writer
@@ -47,6 +47,7 @@ class ShardTable:
         row_group_bytes: uncompressed size at which a row group ends.
         guard: called before each write; raises when this process may not write any more.
         passed_over: files that count as not there.
+        desk: see `dfgen.store.atomic_files.replace_file`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ShardTable:
         row_group_bytes: int = ROW_GROUP_BYTES,
         guard: Callable[[], None] | None = None,
         passed_over: Collection[Path] = (),
+        desk: Path | None = None,
     ) -> None:
         self.directory = directory
         self.model = model
@@ -65,6 +67,7 @@ class ShardTable:
         self._row_group_bytes = row_group_bytes
         self._guard = guard
         self._passed_over = passed_over
+        self._desk = desk
 
     def path(self, shard: int) -> Path:
         """Return where the file of a shard is or would be."""
@@ -116,7 +119,7 @@ class ShardTable:
         if self._guard:
             self._guard()
         path = self.path(shard)
-        with explain_os_errors(path, "write"), replace_file(path) as temporary:
+        with explain_os_errors(path, "write"), replace_file(path, self._desk) as temporary:
             written, sha256 = self._write_rows(temporary, rows)
             # The journal of the shard is deleted next, so look once whether the file is readable.
             if pq.read_metadata(open_for_arrow(temporary)).num_rows != written:
@@ -206,7 +209,7 @@ class ShardTable:
     def remove(self, shard: int) -> None:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
         with explain_os_errors(self.path(shard), "remove"):
-            self.path(shard).unlink(missing_ok=True)
+            remove_file(self.path(shard), self._desk)
 
     def _write_rows(
         self, target: Path, rows: Iterable[Mapping[str, Any] | Record]
