@@ -14,6 +14,10 @@ from dfgen.terminal_text import show_line
 _REASONS = 5
 
 
+_SHOWN = 4
+"""Shards of a worker that are named one by one."""
+
+
 def write_status(status: RunStatus) -> Iterator[str]:
     """Write what a person wants to know of a run, first things first."""
     yield show_line(f"{status.root}: {_say_state(status)}")
@@ -91,7 +95,8 @@ def write_duration(seconds: float) -> str:
 
 def _say_state(status: RunStatus) -> str:
     if status.state == "working":
-        return "a process is at work"
+        living = sum(worker.alive is not False for worker in status.workers)
+        return "a process is at work" if living == 1 else f"{living} processes are at work"
     if status.state == "finished":
         return "finished"
     died = any(worker.alive is False for worker in status.workers)
@@ -106,6 +111,10 @@ def _write_worker(worker: Worker) -> Iterator[str]:
         f"pid {holder.pid} on {holder.host} since {holder.since}, {life[worker.alive]} "
         f"{write_duration(worker.age_s)} ago: {holder.command}"
     )
+    if worker.claims:
+        named = [f"{each.name} since {each.since}" for each in worker.claims[:_SHOWN]]
+        more = len(worker.claims) - _SHOWN
+        yield show_line(f"has {', '.join(named)}{f' and {more:,} more' if more > 0 else ''}")
     now = worker.activity
     if now is None or worker.alive is False or not (now.doing or now.stage):
         return
@@ -117,13 +126,18 @@ def _write_worker(worker: Worker) -> Iterator[str]:
 
 
 def _write_stage(stage: StageStatus, workers: Sequence[Worker]) -> tuple[str, ...]:
-    rate = left = ""
-    for worker in workers if stage.state != "done" else ():
-        now = worker.activity
-        if now is None or worker.alive is False or now.stage != stage.stage:
-            continue
-        rate = "" if now.rows_per_s is None else f"{now.rows_per_s:,.1f}/s"
-        left = "" if now.seconds_left is None else write_duration(now.seconds_left)
+    busy = [
+        worker.activity
+        for worker in (workers if stage.state != "done" else ())
+        if worker.alive is not False and worker.activity and worker.activity.stage == stage.stage
+    ]
+    per_s = sum(now.rows_per_s or 0.0 for now in busy)
+    rate = f"{per_s:,.1f}/s" if per_s else ""
+    left = ""
+    if len(busy) == 1 and busy[0].seconds_left is not None:
+        left = write_duration(busy[0].seconds_left)
+    elif per_s:
+        left = write_duration(stage.pending / per_s)
     journalled = f" +{stage.journalled:,}" if stage.journalled else ""
     return (
         stage.stage,
