@@ -68,7 +68,7 @@ ERRORS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "parts"), ERRORS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("changes", "parts"), ERRORS, ids=[name_family(each) for each in FAMILIES])
 def test_errors(tmp_path: Path, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
     errors = [f for f in find(make_pipeline(tmp_path, **changes)) if f.level == "error"]
     text = "\n".join(map(str, errors))
@@ -375,7 +375,14 @@ FAMILIES: list[tuple[Any, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "parts"), FAMILIES, ids=lambda value: str(value)[:60])
+def name_family(changes: Any) -> str:
+    """Name a case, the same in every process that collects it."""
+    return changes.__name__ if callable(changes) else " ".join(sorted(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"), FAMILIES, ids=[name_family(changes) for changes, _ in FAMILIES]
+)
 def test_all_of_a_kind_are_told_at_once(
     tmp_path: Path, changes: Any, parts: tuple[str, ...]
 ) -> None:
