@@ -1,4 +1,4 @@
-"""A real Ray of two nodes on this machine: an actor is killed, a node vanishes, the driver stops."""
+"""A real Ray of two nodes on this machine: an actor is killed, a node goes, the driver stops."""
 
 from __future__ import annotations
 

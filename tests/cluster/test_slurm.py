@@ -44,7 +44,7 @@ class Launched:
         words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--lease", "4", "--dfgen", shlex.join(COMMAND), *options]
         environment = {"QUICK_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
-        folder = os.getcwd()
+        folder = Path.cwd()
         os.chdir(ROOT)
         try:
             said = slurm.call(*COMMAND, *words, env=environment)
