@@ -180,6 +180,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/hostile_corpus.py --slow
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +88,9 @@ def find_members(root: Path, files: SharedFiles | None = None) -> list[Worker]:
 
 def _describe_member(member: Member, claims: list[Claim]) -> Worker:
     """How a worker stands, by the clock of its own machine: only for people."""
-    age = max(0.0, time.time() - datetime.fromisoformat(member.at).timestamp())
+    age = 0.0
+    with suppress(ValueError, OverflowError):  # a clock, or a hand, may have written anything
+        age = max(0.0, time.time() - datetime.fromisoformat(member.at).timestamp())
     alive = False if is_dead(member.holder, age) else (None if age > 2 * member.lease_s else True)
     activity = parse_activity(member.activity, member.token)
     shards = tuple(claim for claim in claims if claim.shard is not None)
