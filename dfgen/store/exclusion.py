@@ -32,6 +32,7 @@ def refuse_members(root: Path) -> None:
     crew = Crew(PosixFiles(folder), root)
     for member in crew.iter_members():
         _wait_until_gone(crew, member)
+    crew.clear_up()
     with explain_os_errors(folder, "clean up"):
         shutil.rmtree(folder)
 
