@@ -1,0 +1,76 @@
+"""A real S3 server on this machine: moto's, which decides conditional writes as S3 does.
+
+server = start_s3()
+address = server.make_bucket() + "/runs/demo"
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from tests.support.waiting import wait_until
+
+_NUMBERS = itertools.count()
+
+
+class S3Server:
+    """A running server. Credentials and endpoint are in `environment`.
+
+    Attributes:
+        endpoint: its address.
+        environment: what a command needs to find it.
+    """
+
+    def __init__(self, log: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.environment = make_environment(self.endpoint)
+        code = "import sys; from moto.server import main; main(sys.argv[1:])"
+        with log.open("wb") as written:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, "-H", "127.0.0.1", "-p", str(port)],
+                stdout=subprocess.DEVNULL,
+                stderr=written,
+                env={**os.environ, "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(1 << 26)},
+            )
+        self.log = log
+        wait_until(lambda: _answers(port), lambda: self._process.poll() is None)
+
+    def make_bucket(self) -> str:
+        """Make a bucket nobody has used; returns its address."""
+        name = f"test-{next(_NUMBERS)}-{secrets.token_hex(4)}"
+        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
+        with urllib.request.urlopen(request, timeout=30):
+            return f"s3://{name}"
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+def make_environment(endpoint: str) -> dict[str, str]:
+    """Variables by which a client finds a server and is let in."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "not-a-real-secret",
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
