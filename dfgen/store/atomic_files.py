@@ -10,11 +10,12 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.mounts import find_mount
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
@@ -66,12 +67,17 @@ def replace_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         sync_file(temporary)
+        mount = find_mount(path)
+        if mount is not None:
+            mount.will_change(path)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+    if mount is not None:
+        mount.has_written(path)
 
 
 def create_file(path: Path, content: bytes) -> None:
@@ -82,9 +88,50 @@ def create_file(path: Path, content: bytes) -> None:
     atomic, on NFS as well; where links do not exist, the file is opened with O_EXCL, and a reader
     may meet it empty for a moment. Raises `OSError`.
     """
+    mount = find_mount(path)
+    if mount is not None:
+        mount.will_change(path)
     if not _create_from_unnamed(path, content):
         _create_from_temporary(path, content)
     sync_directory(path.parent)
+    if mount is not None:
+        mount.has_created(path)
+
+
+def move_file(path: Path, target: Path) -> None:
+    """Give a file of a run another name in it, durably; `target` is replaced.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    make_directory(target.parent)
+    mount = find_mount(path)
+    if mount is not None:
+        mount.will_change(target, path)
+    if mount is None or path.exists():
+        path.replace(target)
+        sync_directory(target.parent)
+        sync_directory(path.parent)
+    if mount is not None:
+        mount.has_moved(path, target)
+
+
+def remove_files(paths: Sequence[Path]) -> None:
+    """Delete files of one folder of a run, durably, those that are not there included.
+
+    Raises:
+        OSError: one cannot be deleted.
+    """
+    mount = find_mount(paths[0]) if paths else None
+    if mount is not None:
+        mount.will_change(*paths)
+    there = [path for path in paths if path.exists()]
+    for path in there:
+        path.unlink(missing_ok=True)
+    if there:
+        sync_directory(there[0].parent)
+    if mount is not None:
+        mount.has_removed(paths)
 
 
 def open_unnamed(directory: Path) -> int | None:

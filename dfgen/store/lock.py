@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
@@ -35,6 +36,22 @@ HEARTBEAT_S = 15.0
 """Seconds between renewals of the modification time."""
 _WRITE_S = 2.0
 """Seconds that a lock file may be empty: being written, where hard links do not exist."""
+
+
+class RunLock(Protocol):
+    """A lock that one process holds on a run."""
+
+    def acquire(self) -> None:
+        """Take it; raises `RunLockedError` if another process holds it, and `StorageError`."""
+        ...
+
+    def release(self) -> None:
+        """Give it back. Raises `StorageError`."""
+        ...
+
+    def check(self) -> None:
+        """Raise `RunLockedError` if somebody else has taken it meanwhile."""
+        ...
 
 
 class FileLock:
@@ -251,10 +268,7 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             where=str(path),
             hint=f"If no process works on this run, remove the file: {remove}",
         )
-    what = (
-        f"another process works on this run: pid {holder.pid} on host {holder.host}, since "
-        f"{holder.since}, command: {holder.command}."
-    )
+    what = f"another process works on this run: {describe_holder(holder)}."
     if age > STALE_S:
         hint = (
             f"It has shown no sign of life for {_format_duration(age)}. If you are sure that it "
@@ -266,6 +280,13 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             f"stop it. Only if you are sure that it is dead, remove its lock: {remove}"
         )
     return RunLockedError(what, where=str(path), hint=hint)
+
+
+def describe_holder(holder: Holder) -> str:
+    """Name a process for people: pid, host, since when, command."""
+    return (
+        f"pid {holder.pid} on host {holder.host}, since {holder.since}, command: {holder.command}"
+    )
 
 
 def _format_duration(seconds: float) -> str:
