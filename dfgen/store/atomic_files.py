@@ -180,6 +180,10 @@ def _create_from_temporary(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         try:
             os.link(temporary, path)
+        except FileExistsError:
+            # NFS repeats a call whose answer was lost, and then says "exists" of its own work.
+            if temporary.stat().st_nlink < 2:
+                raise
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
