@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import StorageError
-from dfgen.regular_files import open_for_arrow
 from dfgen.stages.repair.spending import (
     RepairFiles,
     explain_history,
@@ -81,14 +80,14 @@ def _read_costs(table: ShardTable, shard: int) -> list[float]:
 
     path = table.path(shard)
     try:
-        with pq.ParquetFile(open_for_arrow(path)) as file:
+        with table.open_parts(shard) as source, pq.ParquetFile(source) as file:
             leaves = [file.schema.column(i).path for i in range(len(file.schema))]
             wanted = [name for name in leaves if "." in name and name.endswith(".cost_usd")]
             if not wanted:
                 return []
             columns = file.read(columns=wanted).columns
     except (OSError, pa.ArrowException) as error:
-        if not path.exists():  # written anew since it was listed
+        if not table.exists(shard):  # written anew since it was listed
             return []
         raise StorageError(f"cannot be read: {error}.", where=str(path)) from None
     return [cost for column in columns for chunk in column.chunks for cost in _flatten(chunk)]

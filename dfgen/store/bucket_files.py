@@ -1,22 +1,26 @@
 """Small files that workers on several machines share through a bucket; the store decides who wins.
 
-The form of `dfgen.store.shared_files` for object stores: what is atomic creation on a disk is a
-conditional put there, and the version of a file is the store's own (ETag or generation).
+The form of `dfgen.store.shared_files` for object stores. What is atomic creation on a disk is a
+conditional put there, and the version of a file is the store's own: S3 makes it of the bytes alone,
+so each content begins with a random number of its own, and no version ever comes back.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 from dfgen.errors import StorageError
-from dfgen.store.bucket.objects import Objects
+from dfgen.store.bucket.objects import Object, Objects
+from dfgen.store.shared_files import MOST_BYTES, NAME
+
+_DELETED = b"\0"
+_NUMBER_BYTES = 16
+_HEAD_BYTES = 2 * _NUMBER_BYTES + 1
 
 
 class BucketFiles:
-    """Shared files of one folder of a bucket.
-
-    S3 makes the version of an object from its bytes alone, so who writes a file again must write
-    something new (a counter, a token), or a change to and fro cannot be told from none.
+    """`SharedFiles` in an object store that writes on a condition (S3, Google Cloud, Azure).
 
     Args:
         objects: of the run.
@@ -38,62 +42,68 @@ class BucketFiles:
         self._folder = f"{folder}/" if folder else ""
 
     def create(self, name: str, data: bytes) -> str | None:
-        """Write a file that is not there; return its version, None if it is there already.
-
-        Raises:
-            StorageError: the store refuses, or cannot be reached.
-        """
-        _check(data)
-        key = self._folder + name
-        version = self._objects.create(key, data)
+        """Create a file; returns its version, or None if there is one already."""
+        key, content = self._find_key(name), _encode(name, data)
+        version = self._objects.create(key, content)
         if version is not None:
             return version
         found = self._objects.get(key)
-        if found is None or found[0]:
+        if found is None or decode(found[0]) is not None:
             return None
-        return self._objects.replace(key, data, found[1].version)
+        return self._objects.replace(key, content, found[1].version)
 
     def read(self, name: str) -> tuple[bytes, str] | None:
-        """Return content and version of a file, None if there is none. Raises `StorageError`."""
-        found = self._objects.get(self._folder + name)
-        return (found[0], found[1].version) if found is not None and found[0] else None
+        """Return content and version as they are now; None if there is no such file."""
+        found = self.look_at(name)
+        return None if found is None else (found[0], found[1].version)
+
+    def look_at(self, name: str) -> tuple[bytes, Object] | None:
+        """Return content and object as they are now; None if there is no such file."""
+        found = self._objects.get(self._find_key(name))
+        content = None if found is None else decode(found[0])
+        return None if found is None or content is None else (content, found[1])
 
     def replace(self, name: str, data: bytes, version: str) -> str | None:
-        """Write a file if it still has a version; return the new one, None if it has not.
-
-        Raises:
-            StorageError: the store refuses, or cannot be reached.
-        """
-        _check(data)
-        return self._objects.replace(self._folder + name, data, version)
+        """Replace a file if it still has this version; returns the new one, None if it has not."""
+        return self._objects.replace(self._find_key(name), _encode(name, data), version)
 
     def delete(self, name: str, version: str | None = None) -> bool:
-        """Delete a file, if it still has a version; say whether it is this call that did.
+        """Delete a file, if it still has this version where one is given; says whether it did.
 
         Hardly a store deletes on a condition, and an unconditional delete that is late would take
-        away what somebody else has created meanwhile. So an empty object stays in its place, which
-        counts as no file: it is replaced on a condition like every other.
-
-        Raises:
-            StorageError: the store refuses, or cannot be reached.
+        away what somebody else has created meanwhile. So a mark stays in its place, which counts as
+        no file: it is replaced on a condition like every other.
         """
-        key = self._folder + name
-        if version is None:
-            found = self._objects.head(key)
-            if found is None or found.size == 0:
+        while True:
+            found = self.read(name)
+            if found is None or version not in (None, found[1]):
                 return False
-            version = found.version
-        return self._objects.replace(key, b"", version) is not None
+            mark = secrets.token_hex(_NUMBER_BYTES).encode() + b"\n" + _DELETED
+            if self._objects.replace(self._find_key(name), mark, found[1]) is not None:
+                return True
 
     def list(self, prefix: str) -> Iterator[str]:
-        """List the names of files that begin with a prefix, in order. Raises `StorageError`."""
-        folder, _, _ = (self._folder + prefix).rpartition("/")
-        cut = len(self._folder)
-        for each in self._objects.list(f"{folder}/" if folder else ""):
-            if each.size and each.key[cut:].startswith(prefix):
-                yield each.key[cut:]
+        """Yield the names of all files in a folder and the folders below it, in order."""
+        folder = f"{self._find_key(prefix)}/"
+        for each in sorted(self._objects.list(folder), key=lambda each: each.key):
+            name = each.key[len(self._folder) :]
+            is_short = each.size == _HEAD_BYTES + len(_DELETED)
+            if NAME.fullmatch(name) and (not is_short or self.read(name) is not None):
+                yield name
+
+    def _find_key(self, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a shared file")
+        return self._folder + name
 
 
-def _check(data: bytes) -> None:
-    if not data:
-        raise ValueError("an empty file counts as none")
+def decode(content: bytes) -> bytes | None:
+    """Return what a shared file says; None if it is deleted."""
+    data = content[_HEAD_BYTES:]
+    return None if data == _DELETED else data
+
+
+def _encode(name: str, data: bytes) -> bytes:
+    if len(data) > MOST_BYTES or data.startswith(b"\0"):
+        raise ValueError(f"the content of {name} is too long or begins with a NUL byte")
+    return secrets.token_hex(_NUMBER_BYTES).encode() + b"\n" + data

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Protocol
 
 from dfgen.config.hiding import hide_in_url
 from dfgen.errors import RunLockedError
@@ -36,22 +35,6 @@ HEARTBEAT_S = 15.0
 """Seconds between renewals of the modification time."""
 _WRITE_S = 2.0
 """Seconds that a lock file may be empty: being written, where hard links do not exist."""
-
-
-class RunLock(Protocol):
-    """A lock that one process holds on a run."""
-
-    def acquire(self) -> None:
-        """Take it; raises `RunLockedError` if another process holds it, and `StorageError`."""
-        ...
-
-    def release(self) -> None:
-        """Give it back. Raises `StorageError`."""
-        ...
-
-    def check(self) -> None:
-        """Raise `RunLockedError` if somebody else has taken it meanwhile."""
-        ...
 
 
 class FileLock:

@@ -11,13 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
-
-if TYPE_CHECKING:
-    from dfgen.store.lock import RunLock
+from typing import BinaryIO, Protocol
 
 MARKER = "mount.json"
 """Beside a staging directory: says of which bucket it is, for other processes of this one."""
+
+
+class RunLock(Protocol):
+    """A lock that one process holds on a run."""
+
+    def acquire(self) -> None:
+        """Take it; raises `RunLockedError` if another process holds it, and `StorageError`."""
+        ...
+
+    def release(self) -> None:
+        """Give it back. Raises `StorageError`."""
+        ...
+
+    def check(self) -> None:
+        """Raise `RunLockedError` if somebody else has taken it meanwhile."""
+        ...
 
 
 class Mount(Protocol):
@@ -53,8 +66,12 @@ class Mount(Protocol):
         """Say whether the bucket has a file, fetched or not."""
         ...
 
-    def list_names(self, folder: Path) -> set[str]:
-        """List the names of the files that the bucket has in a folder."""
+    def list_sizes(self, folder: Path) -> dict[str, int]:
+        """List the files that the bucket has in a folder: name, size in bytes."""
+        ...
+
+    def list_top(self) -> set[str]:
+        """List what the bucket has in the run's folder, files and folders, by name."""
         ...
 
     def fetch(self, path: Path) -> None:
@@ -118,20 +135,6 @@ def find_mount(path: Path) -> Mount | None:
     return next((mount for root, mount in _MOUNTS.items() if path.is_relative_to(root)), None)
 
 
-def ensure_mounted(root: Path) -> Mount | None:
-    """Return the mount of a run directory, also where another process of this command mounted it.
-
-    Raises:
-        StorageError: the bucket cannot be reached.
-    """
-    found = find_mount(root)
-    if found is None and (root.parent / MARKER).is_file():
-        from dfgen.store.bucket.mounting import attach
-
-        return attach(root)
-    return found
-
-
 def name_place(path: Path) -> str:
     """Name a file or folder of a run for people: by its address, if it lies in a bucket."""
     mount = find_mount(path)
@@ -146,6 +149,23 @@ def show_addresses(text: str) -> str:
     for mount in _MOUNTS.values():
         text = text.replace(str(mount.root), mount.address)
     return text
+
+
+def find_scratch(root: Path) -> Path:
+    """Return a folder for what is made of a run and is no part of it: beside a staging directory,
+    in the run directory itself otherwise."""
+    return root if find_mount(root) is None else root.parent
+
+
+def fetch_whole(root: Path) -> None:
+    """Have every file of a run here, for who looks at all of them.
+
+    Raises:
+        StorageError: one cannot be fetched.
+    """
+    mount = find_mount(root)
+    if mount is not None:
+        mount.fetch_all()
 
 
 def exists(path: Path) -> bool:

@@ -18,7 +18,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
 from dfgen.records import Reject
-from dfgen.store.atomic_files import remove_temporary_files
+from dfgen.store.atomic_files import remove_files, remove_temporary_files
 from dfgen.store.entries import (
     ShardEntry,
     find_entry_file,
@@ -61,6 +61,7 @@ from dfgen.store.manifest import (
     load_manifest,
     update_manifest,
 )
+from dfgen.store.mounts import MARKER, RunLock, find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
@@ -90,7 +91,9 @@ class Run:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
-        self._lock: FileLock | None = None
+        self._lock: RunLock | None = None
+        self.notices: list[str] = []
+        """What people should know of the run's bucket, a sentence each."""
 
     @classmethod
     def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Run:
@@ -108,6 +111,7 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
+        _ensure_mounted(root)
         with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
             there = path.exists()
         if not there:
@@ -169,10 +173,13 @@ class Run:
         Raises:
             RunLockedError: another process holds it; names pid, host, since when, and command.
         """
-        lock = FileLock(self.root / LOCK)
+        mount, path = find_mount(self.root), self.root / LOCK
+        lock = FileLock(path) if mount is None else mount.make_lock(path)
         lock.acquire()
         self._lock = lock
         try:
+            if mount is not None:
+                self.notices += mount.take_up()
             self.refresh()
             self._clear_leftovers()
             yield
@@ -396,8 +403,7 @@ class Run:
 
         self.update(change)
         with explain_os_errors(folder, "clean up"):
-            for shard in fresh:
-                find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+            remove_files([find_entry_file(folder, stage, shard) for shard in fresh])
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
@@ -407,7 +413,7 @@ class Run:
         for table in (output, rejects, *map(self.table, BESIDE.get(stage, ()))):
             if table.exists(shard):
                 table.verify(shard)  # damage must not become what a file is compared with
-                entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
+                entry.sha256[self.name_file(table, shard)] = hash_file(table.fetch(shard))
         entry.rows = output.num_rows(shard)
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
@@ -441,14 +447,24 @@ class Run:
                 self.journal(stage, shard).delete()
 
 
+def _ensure_mounted(root: Path) -> None:
+    """Let a staging directory stand for its bucket also in a worker of the process that uses it."""
+    if find_mount(root) is None and (root.parent / MARKER).is_file():
+        from dfgen.store.bucket.mounting import attach
+
+        attach(root)
+
+
 def _check_vacant(root: Path) -> None:
     """Raise `StorageError` unless a run may begin in a directory."""
     with explain_os_errors(root, "read"):
         if not root.exists():
             return
-        strangers = sorted(
-            path.name for path in root.iterdir() if not path.name.startswith(TEMPORARY_PREFIX)
-        )
+        names = {path.name for path in root.iterdir()}
+        mount = find_mount(root)
+        if mount is not None:
+            names |= mount.list_top() - {LOCK}
+        strangers = sorted(name for name in names if not name.startswith(TEMPORARY_PREFIX))
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise StorageError(

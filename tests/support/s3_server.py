@@ -6,15 +6,21 @@ address = server.make_bucket() + "/runs/demo"
 
 from __future__ import annotations
 
+import atexit
+import functools
+import hashlib
 import itertools
 import os
 import secrets
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import urllib.request
 from pathlib import Path
 
+from dfgen.store.shared_files import SharedFiles
 from tests.support.waiting import wait_until
 
 _NUMBERS = itertools.count()
@@ -74,3 +80,38 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@functools.cache
+def share_server() -> S3Server:
+    """Start the server of this process's tests, when it is first asked for."""
+    folder = tempfile.TemporaryDirectory(prefix="dfgen-s3-")
+    server = S3Server(Path(folder.name) / "log")
+
+    def end() -> None:
+        server.close()
+        folder.cleanup()
+
+    atexit.register(end)
+    return server
+
+
+_STARTING = threading.Lock()
+
+
+@functools.cache
+def _share_bucket() -> str:
+    return share_server().make_bucket()
+
+
+def open_in_bucket(path: Path) -> SharedFiles:
+    """Open shared files in a folder of their own for each path."""
+    from dfgen.store.bucket.address import parse_address
+    from dfgen.store.bucket.objects import open_objects
+    from dfgen.store.bucket_files import BucketFiles
+
+    with _STARTING:  # threads may come at the same time
+        os.environ |= share_server().environment
+        bucket = _share_bucket()
+    folder = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    return BucketFiles(open_objects(parse_address(f"{bucket}/{folder}")), "shared")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -29,7 +29,7 @@ from dfgen.cli.run_command import make_masks, work
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=LocalPath())
+@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=RunPath())
 @click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",

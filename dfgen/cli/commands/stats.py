@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(epilog=examples("dfgen stats runs/demo", "dfgen stats runs/demo --json | jq .masks"))
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: Path, as_json: bool) -> None:
     """Counts, pass rates, repairs, masks, and, on the demo, exactness against the known truth.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(
@@ -16,7 +16,7 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
         "dfgen status runs/demo --json | jq '.workers[0].seconds_left'",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(run: Path, as_json: bool) -> None:
     """How far a run is: rows of each stage, rate, time left, money, who works on it.

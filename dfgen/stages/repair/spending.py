@@ -17,6 +17,7 @@ from dfgen.records import Control, Reject, Repair
 from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.redoing import advise_history, list_history
 from dfgen.store.shards import ShardTable
@@ -195,15 +196,26 @@ def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
         },
     }
     for folder, pattern in patterns.items():
-        if not folder.is_dir():
-            continue
+        for state in _look_into(folder):
+            if match := pattern.fullmatch(Path(state[0]).name):
+                found.setdefault(int(match[1]), set()).add(state)
+    return {shard: frozenset(states) for shard, states in sorted(found.items())}
+
+
+def _look_into(folder: Path) -> list[tuple[str, int, int, int]]:
+    """The files of a folder; one that only a bucket has got is known by its size."""
+    found: dict[str, tuple[str, int, int, int]] = {}
+    mount = find_mount(folder)
+    if mount is not None:
+        sizes = mount.list_sizes(folder).items()
+        found = {name: (str(folder / name), 0, 0, size) for name, size in sizes}
+    if folder.is_dir():
         with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
             for file in entries:
-                if match := pattern.fullmatch(file.name):
-                    status = file.stat()
-                    state = (file.path, status.st_ino, status.st_mtime_ns, status.st_size)
-                    found.setdefault(int(match[1]), set()).add(state)
-    return {shard: frozenset(states) for shard, states in sorted(found.items())}
+                status = file.stat()
+                when, size = status.st_mtime_ns, status.st_size
+                found[file.name] = (file.path, status.st_ino, when, size)
+    return list(found.values())
 
 
 def list_journalled(files: RepairFiles) -> list[int]:

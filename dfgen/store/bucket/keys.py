@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import re
 
-from dfgen.store.layout import ACTIVITY, HISTORY, JOURNAL, LOCK, MANIFEST, REJECTS, TABLES
-from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.layout import (
+    ACTIVITY,
+    HISTORY,
+    JOURNAL,
+    LOCK,
+    MANIFEST,
+    REJECTS,
+    TABLES,
+    TEMPORARY_PREFIX,
+)
 
 _SEGMENT = re.compile(r"(.+\.jsonl)/(\d{12})")
 

@@ -113,12 +113,16 @@ class BucketLock:
         Raises:
             RunLockedError: the holder lives, as far as anybody can tell.
         """
-        found = self._objects.get(LOCK)
-        if found is None or not found[0]:
+        found = files.look_at(LOCK)
+        if found is None:
             return None
         holder, age = parse_holder(found[0]), self._measure_age(found[1].modified.timestamp())
         if age <= LEASE_S and (holder is None or not is_dead(holder, age)):
-            who = "a process that does not say its name" if holder is None else describe_holder(holder)
+            who = (
+                "a process that does not say its name"
+                if holder is None
+                else describe_holder(holder)
+            )
             raise RunLockedError(
                 f"another process works on this run: {who}.",
                 where=self._where,

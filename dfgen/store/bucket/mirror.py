@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +34,8 @@ from dfgen.store.bucket.lock import BucketLock
 from dfgen.store.bucket.mirror_log import MirrorLog
 from dfgen.store.bucket.objects import Object, Objects
 from dfgen.store.bucket.segments import Paces, Segments, assemble, delete_segments
-from dfgen.store.layout import MANIFEST, TEMPORARY_PREFIX
+from dfgen.store.bucket_files import decode
+from dfgen.store.layout import LOCK, MANIFEST, TEMPORARY_PREFIX
 
 _AT_ONCE = 16
 """Requests in flight where many files are fetched."""
@@ -116,17 +117,19 @@ class Mirror:
             f"What had not been sent from here was put into {self._set_aside}."
         ]
 
-    def list_strangers(self) -> list[str]:
-        """List the first steps of keys that are no part of a run."""
-        return sorted({key.split("/")[0] for key in self._index})
+    def list_top(self) -> set[str]:
+        """See `Mount`."""
+        return {key.split("/")[0] for key in self._index}
 
     def exists(self, path: Path) -> bool:
         """See `Mount`."""
         return self._key(path) in self._index
 
-    def list_names(self, folder: Path) -> set[str]:
+    def list_sizes(self, folder: Path) -> dict[str, int]:
         """See `Mount`."""
-        return self._names.get(self._key(folder), set())
+        key = self._key(folder)
+        with self._lock:
+            return {name: self._index[f"{key}/{name}"].size for name in self._names.get(key, ())}
 
     def fetch(self, path: Path) -> None:
         """See `Mount`."""
@@ -296,10 +299,13 @@ class Mirror:
         for each in self._index.values():
             if is_news(each.key):
                 path = self.root / each.key
-                found = self._objects.get(each.key) if each.size else None
+                found = self._objects.get(each.key)
                 path.unlink(missing_ok=True)
-                if found is not None:
-                    path.write_bytes(found[0])
+                content = None if found is None else found[0]
+                if content is not None and each.key == LOCK:
+                    content = decode(content)
+                if content is not None:
+                    path.write_bytes(content)
                     when = each.modified.timestamp()
                     os.utime(path, (when, when))
 
@@ -342,7 +348,7 @@ class Mirror:
         else:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 found = list(pool.map(self._download, missing))
-        self._log.end({key: version for key, version in zip(missing, found, strict=True)})
+        self._log.end(dict(zip(missing, found, strict=True)))
 
     def _download(self, key: str) -> str | None:
         path = self.root / key
@@ -398,5 +404,3 @@ def _list_files(root: Path) -> list[Path]:
 def write_marker(path: Path, address: str) -> None:
     """Say beside a staging directory of which bucket it is."""
     path.write_text(json.dumps({"address": address}) + "\n", "utf-8")
-
-

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from dfgen.errors import MissingExtraError
 from dfgen.store.bucket.address import Address
 from dfgen.store.bucket.errors import explain_store_errors, is_answer
+from dfgen.store.bucket.remote_file import RemoteFile
 
 RETRY_S = "DFGEN_BUCKET_RETRY_S"
 """Environment variable: seconds for which a request is tried again; 120 if it is not set."""
@@ -181,11 +182,17 @@ class ObstoreObjects:
         """See `Objects`."""
         import obstore
 
-        with explain_store_errors(self.address.name(known.key), "read"):
-            reader = obstore.open_reader(
-                self._store, known.key, buffer_size=_READ_BYTES, size=known.size
-            )
-        return cast("BinaryIO", reader)
+        def read_range(start: int, end: int) -> bytes:
+            asked = {"range": (start, end), "if_match": known.version.partition("\n")[0] or None}
+            with explain_store_errors(self.address.name(known.key), "read"):
+                try:
+                    return bytes(obstore.get(self._store, known.key, options=asked).bytes())
+                except Exception as error:
+                    if not is_answer(error):
+                        raise
+            raise FileNotFoundError(f"{known.key} has been written anew since it was listed")
+
+        return cast("BinaryIO", RemoteFile(known.size, read_range))
 
     def head(self, key: str) -> Object | None:
         """See `Objects`."""
@@ -227,8 +234,6 @@ class ObstoreObjects:
 
 _MARK = "dfgen-put"
 """Metadata of an object that was written on a condition: which request did."""
-_READ_BYTES = 64 * 1024
-"""Least that is read of an object at once: a footer, or one short column."""
 
 
 def _open_store(address: Address) -> Any:

@@ -156,8 +156,8 @@ def assemble(objects: Objects, journal: str, segments: Sequence[Object], target:
             return False
         if start > len(content):
             raise DamagedFileError(
-                f"bytes {len(content)} to {start} of the journal are missing: a segment before this "
-                "one is gone or cut short, which no crash of dfgen explains.",
+                f"bytes {len(content)} to {start} of the journal are missing: a segment before "
+                "this one is gone or cut short, which no crash of dfgen explains.",
                 where=objects.address.name(each.key),
                 hint="Restore it from a backup or an older version of the object. To keep what "
                 "comes before and pay again for the rest, delete this object and those after it "
