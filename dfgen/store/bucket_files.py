@@ -1,4 +1,4 @@
-"""Small files that workers on several machines share through a bucket; the store decides who wins.
+"""Keeps small files that machines change safely, in a bucket; the store decides who is first.
 
 The form of `dfgen.store.shared_files` for object stores. What is atomic creation on a disk is a
 conditional put there, and the version of a file is the store's own: S3 makes it of the bytes alone,

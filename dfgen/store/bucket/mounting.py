@@ -24,6 +24,7 @@ from dfgen.store.bucket.mirror import Mirror, write_marker
 from dfgen.store.bucket.mirror_log import MirrorLog
 from dfgen.store.bucket.objects import hash_key, open_objects
 from dfgen.store.bucket.segments import Pace, Paces
+from dfgen.store.bucket_files import BucketFiles
 from dfgen.store.layout import JOURNAL
 from dfgen.store.mounts import MARKER, add_mount, find_mount
 from dfgen.store.os_errors import explain_os_errors
@@ -77,6 +78,19 @@ def attach(root: Path) -> Mirror:
     mirror.refresh()
     _register(mirror)
     return mirror
+
+
+def share_files(root: Path, folder: str) -> BucketFiles | None:
+    """Open files in a folder of a mounted run that several machines change safely.
+
+    Returns:
+        None for a run on a disk.
+
+    Raises:
+        StorageError: the store cannot decide who comes first.
+    """
+    found = find_mount(root)
+    return BucketFiles(found.objects, folder) if isinstance(found, Mirror) else None
 
 
 def set_pace(root: Path, pipeline: Pipeline) -> None:

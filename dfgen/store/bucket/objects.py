@@ -1,4 +1,4 @@
-"""Puts, gets, lists and deletes the objects of one run in a store; every other file asks this one.
+"""Reads and writes the objects of one run in a store; every other file asks this one.
 
 obstore does the work (S3, Google Cloud Storage, Azure). It retries what may be retried: 5xx, 429,
 broken connections, with growing waits, no longer than `RETRY_S`.
