@@ -385,7 +385,8 @@ class MaskBlame(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     mask: str
-    """dfgen, or a control: lowest_logprob, random, first_token, first_step, suffix, answer_only."""
+    """dfgen, a control (lowest_logprob, random, first_token, first_step, suffix, answer_only), or
+    given_NAME: one of `value.masks`."""
     tokens: Int32
     captured: Float32
     """Sum of V(a) - V(b) over the maximal masked runs [a, b)."""

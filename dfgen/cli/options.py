@@ -85,11 +85,11 @@ def pipeline_options(function: F) -> F:
         **kwargs: Any,
     ) -> Any:
         redo = read_order(redone, yes)
-        if redo is not None and kwargs.get("dry_run"):
-            show_order(source if out is None else out, redo)
-            return None
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
+        if redo is not None and kwargs.get("dry_run"):
+            show_order(root or source, pipeline, redo)
+            return None
         return function(*args, pipeline=pipeline, out=root, redo=redo, **kwargs)
 
     add = add_all(
@@ -143,12 +143,14 @@ def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
     return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
 
 
-def show_order(root: Path, redo: RedoWish) -> None:
-    """Print what `--redo` would set aside; nothing is written."""
-    from dfgen.stages.redo import describe, plan_redo
+def show_order(root: Path, pipeline: Pipeline, redo: RedoWish) -> None:
+    """Print what `--redo` would set aside, or say why it would not; nothing is written."""
+    from dfgen.stages.redo import check_source, describe, plan_redo
     from dfgen.store.run import Run
 
-    for line in describe(plan_redo(Run.open_or_create(root, None), redo.wanted)):
+    run = Run.open_or_create(root, None)
+    check_source(run, pipeline, redo.wanted)
+    for line in describe(plan_redo(run, redo.wanted)):
         click.echo(f"would be made anew: {line}")
     click.echo("Nothing was written.")
 

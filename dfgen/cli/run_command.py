@@ -107,7 +107,7 @@ def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> No
         raise click.UsageError(
             f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
         )
-    check_source(session.pipeline, wish.wanted)
+    check_source(run, session.pipeline, wish.wanted)
     for line in redo(run, wish.wanted, agreed=wish.agreed):
         click.echo(line, err=True)
 

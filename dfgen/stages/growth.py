@@ -5,7 +5,7 @@ Nothing is written here. `dfgen.stages.ingest` writes what is new; `--dry-run` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -278,6 +278,22 @@ def preview(run: Run, config: Source) -> Findings:
     return growth.conclude()
 
 
+def find_gone(run: Run, config: Source, shards: Sequence[int]) -> list[Place]:
+    """Find the prompts of some shards that the source does not have any more, by reading it.
+
+    Args:
+        shards: whose files can be read.
+
+    Raises:
+        InputError: the source cannot be read.
+        StorageError: a file of the run cannot be read.
+    """
+    known = KnownRows(run, shards)
+    for row in read_source(config):
+        known.meet(row[0] if isinstance(row, tuple) else row)
+    return known.list_missing()
+
+
 def read_source(config: Source) -> Iterator[Row]:
     """Read the rows of a source, in order."""
     from dfgen.prompts.importing import read_trajectories
@@ -319,14 +335,19 @@ def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
         if places:
             verb = "is" if len(places) == 1 else "are"
             yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
-            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
-            if len(places) > _SHOWN:
-                yield f"  and {len(places) - _SHOWN:,} more"
+            yield from list_prompts(run, places)
     if found.unread:
         yield (
             f"{_count(found.unread, 'prompt')} of the run not met: {section}.limit ended the "
             "reading before, so nobody knows whether the source still has them (kept)"
         )
+
+
+def list_prompts(run: Run, places: Sequence[Place]) -> Iterator[str]:
+    """Name the first of some prompts, a line each, and say how many more there are."""
+    yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
+    if len(places) > _SHOWN:
+        yield f"  and {len(places) - _SHOWN:,} more"
 
 
 def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:

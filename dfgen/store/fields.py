@@ -164,6 +164,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "value.draws",
         *_under("value.engine", _ENGINE_RESULT),
         "value.limit",
+        "value.masks",
         "value.max_interval",
         "value.repaired",
         "value.temperature",

@@ -185,6 +185,28 @@ class ShardTable:
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
 
+    def iter_leaves(self, shard: int, name: str) -> Iterator[Any]:
+        """Yield the values of all fields of this name that lie inside of others, nulls left out.
+
+        Only these are read, whatever lists and structs they are nested in; their order is that of
+        the columns. Raises the errors of `read`.
+
+        Args:
+            name: such as `cost_usd`, of every attempt in a list of attempts. A column of that name
+                is none of them.
+        """
+        with self._open(shard) as file:
+            paths = [file.schema.column(i).path for i in range(len(file.schema))]
+            wanted = [path for path in paths if path.endswith(f".{name}")]
+            if not wanted:
+                return
+            size, count = _choose_batch_size(file.metadata), 0
+            for batch in file.iter_batches(size, columns=wanted, use_threads=False):
+                count += batch.num_rows
+                for column in batch.columns:
+                    yield from _flatten(column)
+            _check_count(count, file.metadata)
+
     def remove(self, shard: int) -> None:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
         with explain_os_errors(self.path(shard), "remove"):
@@ -310,6 +332,19 @@ def _list_present(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
     """The columns of a schema that a file has."""
     names = set(file.schema_arrow.names)
     return [name for name in schema.names if name in names]
+
+
+def _flatten(array: pa.Array) -> Iterator[Any]:
+    """The values at the bottom of lists and structs."""
+    import pyarrow as pa
+
+    if pa.types.is_list(array.type):
+        yield from _flatten(array.flatten())
+    elif pa.types.is_struct(array.type):
+        for child in array.flatten():
+            yield from _flatten(child)
+    else:
+        yield from (value for value in array.to_pylist() if value is not None)
 
 
 def _advise(found: str, known: str) -> str:

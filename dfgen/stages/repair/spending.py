@@ -133,7 +133,7 @@ class SpentCount:
         for shard, state in _look_at_shards(files).items():
             known = self._known.get((files.root, shard))
             if known is None or known[0] != state:
-                costs = [attempt["cost_usd"] for attempt in _iter_shard(files, shard)]
+                costs = list(iter_costs(files, shard))
                 known = self._known[files.root, shard] = (state, len(costs), sum(costs))
             requests += known[1]
             total += known[2]
@@ -218,43 +218,28 @@ def _look_into(folder: Path) -> list[tuple[str, int, int, int]]:
     return list(found.values())
 
 
-def list_journalled(files: RepairFiles) -> list[int]:
-    """Return the shards that have a journal."""
-    return [shard for shard in _look_at_shards(files) if files.journal(shard).path.exists()]
+def iter_costs(files: RepairFiles, shard: int) -> Iterator[float]:
+    """Yield the dollars of every request on record of a shard: of repairs and their hunks, refused
+    trajectories, controls, and those that only the journal has. Columns of costs alone are read.
 
-
-def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
-    """Yield every request on record of one shard, or of all: of repairs and their hunks, refused
-    trajectories, controls, and those that only a journal has."""
-    files = RepairFiles(run.root)
-    for index in _look_at_shards(files) if shard is None else [shard]:
-        yield from _iter_shard(files, index)
-
-
-def _iter_shard(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+    Raises:
+        StorageError: a file cannot be read.
+    """
     repairs, rejects, controls = files.tables
-    if repairs.exists(shard):
-        for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
-            yield from row["attempts"]
-            tests = (entry["attempt"] for entry in row["necessity"] or ())
-            yield from (attempt for attempt in tests if attempt is not None)
+    for table in (repairs, controls):
+        if table.exists(shard):
+            yield from table.iter_leaves(shard, "cost_usd")
     if rejects.exists(shard):
         for row in rejects.iter_rows(shard, ["evidence"]):
-            yield from json.loads(row["evidence"]).get("attempts", ())
-    if controls.exists(shard):
-        for row in controls.iter_rows(shard, ["attempt"]):
-            yield row["attempt"]
-    yield from iter_journalled_in(files, shard)
+            for attempt in json.loads(row["evidence"]).get("attempts", ()):
+                yield attempt["cost_usd"]
+    for attempt in iter_journalled(files, shard):
+        yield attempt["cost_usd"]
 
 
-def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
+def iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
-    yield from iter_journalled_in(RepairFiles(run.root), shard)
-
-
-def iter_journalled_in(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the same of a folder that is laid out as a run."""
     journal = files.journal(shard)
     if not journal.path.exists():
         return

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dfgen.errors import DamagedFileError
 from dfgen.stages.repair import spending
 from dfgen.stages.repair.spending import SpentCount
+from dfgen.status.spending import measure_spending
 from dfgen.store.run import Run
+from tests.support.full_run import make_full_run
+from tests.support.paid_attempts import iter_attempts
 from tests.support.sample_run import make_run
 
 
@@ -29,13 +34,13 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
     """How often each shard is read."""
     reads: Counter[Path] = Counter()
 
-    iter_shard = spending._iter_shard
+    iter_costs = spending.iter_costs
 
     def watch(files: spending.RepairFiles, shard: int) -> object:
         reads[files.root / str(shard)] += 1
-        return iter_shard(files, shard)
+        return iter_costs(files, shard)
 
-    monkeypatch.setattr(spending, "_iter_shard", watch)
+    monkeypatch.setattr(spending, "iter_costs", watch)
     return reads
 
 
@@ -80,3 +85,29 @@ def test_nothing_is_spent_in_a_new_run(run: Run, tmp_path: Path) -> None:
 
     pipeline = Pipeline.model_validate(run.manifest.pipeline)
     assert SpentCount().count(Run.open_or_create(tmp_path / "new", pipeline)) == (0, 0.0)
+
+
+def test_costs_are_read_alone_and_are_those_of_all_attempts(tmp_path: Path) -> None:
+    """Of repairs, tests, refused answers, controls, and of a journal beside them."""
+    run = Run.open_or_create(make_full_run(tmp_path / "run"), None)
+    with run.lock():
+        reopen = {"trajectory_id": "t", "purpose": "repair", "about": None, "judged": False}
+        attempt = next(row["attempt"] for row in run.table("controls").iter_rows())
+        paid = attempt | {"cost_usd": 7.0}
+        with run.journal("repair", 5) as journal:
+            journal.append([reopen | {"attempt": paid}])
+            journal.sync()
+    files = spending.RepairFiles(run.root)
+    costs = [cost for shard in (0, 5) for cost in spending.iter_costs(files, shard)]
+    assert sorted(costs) == sorted(attempt["cost_usd"] for attempt in iter_attempts(run))
+    assert 7.0 in costs and len(set(costs)) > 2
+
+
+@pytest.mark.parametrize("count", [SpentCount().count, measure_spending])
+def test_a_damaged_file_is_named_with_the_way_out_whoever_counts(
+    run: Run, count: Callable[[Run], object]
+) -> None:
+    path = run.table("repairs").path(0)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DamagedFileError, match="--redo repair:0"):
+        count(run)

@@ -17,13 +17,14 @@ from dfgen.grade.pool import GradePool
 from dfgen.stages.repair.judge import Judge, Outcome, Pending
 from dfgen.stages.repair.remaining import iter_undecided
 from dfgen.stages.repair.requests import Repairer
-from dfgen.stages.repair.spending import SpentCount, iter_attempts
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.repair.stage import run_repair
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.framing import find_student
 from tests.faults.server import make_pipeline, sample_run
+from tests.support.paid_attempts import iter_attempts
 
 
 class PowerCut(BaseException):
