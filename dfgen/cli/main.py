@@ -29,6 +29,7 @@ COMMANDS = {
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
     "migrate": ("migrate", "Bring an older run's files to today's columns."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
+    "launch": ("launch", "Have Slurm or Ray run the stages on many machines."),
     "status": ("status", "How far a run is, who works on it, what it has cost."),
     "ls": ("ls", "List the runs in a folder."),
     "stats": ("stats", "Counts, rates and quality of a run."),

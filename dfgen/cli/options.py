@@ -12,6 +12,7 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.local_path import LocalPath, RunPath
+from dfgen.cli.sharing import add_sharing
 from dfgen.errors import StorageError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def pipeline_options(function: F) -> F:
                 help="Show the first prompts as the model gets them, and what the run would cost.",
             ),
             add_no_check,
+            add_sharing,
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
@@ -180,6 +182,14 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
     ]
 
 
+def launch_arguments() -> list[Callable[[Any], Any]]:
+    """List the arguments that name a run and its settings, for launchers and workers alike."""
+    return [
+        click.argument("source", metavar=SOURCE, type=LocalPath()),
+        *run_options("Use only the first N prompts."),
+    ]
+
+
 def choose_root(
     source: Path, out: Path | None, file: Path | None, *, optional: bool = False
 ) -> Path | None:
@@ -221,7 +231,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
     Args:
         section: of the pipeline, which may be changed; others only in fields that change no row.
         dry_run: help text of `--dry-run`.
-        redo: whether the command makes shards, which may then be made anew.
+        redo: whether the command makes shards, which may then be made anew, and by many at once.
     """
     return add_all(
         [
@@ -237,6 +247,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             *(redo_options() if redo else ()),
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
+            *([add_sharing] if redo else ()),
             click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]

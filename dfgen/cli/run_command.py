@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dfgen.cli.checks import refuse_problems
 from dfgen.cli.progress import make_progress
+from dfgen.cli.sharing import read_sharing
 from dfgen.errors import UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dfgen.cli.options import RedoWish
+    from dfgen.cli.sharing import Sharing
     from dfgen.config.pipeline import Pipeline
     from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
@@ -53,6 +55,12 @@ def drive(
     Raises:
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
     """
+    sharing = read_sharing()
+    if sharing is not None and (redo or before or after):
+        raise click.UsageError(
+            "--redo, --rejudge and --retry are for a process that has the run alone: give them "
+            "without --shared and --shard first."
+        )
     redone = [] if redo is None else [each.stage for each in redo.wanted]
     refuse_problems(pipeline, stages if checked is None else checked, out, redone)
     from dfgen.runners.local import run_stages
@@ -67,6 +75,8 @@ def drive(
             "\nStopping: what is in flight is finished first. Once more ends at once.", err=True
         )
 
+    if sharing is not None:
+        return share(pipeline, out, stages, sharing, quiet=quiet, announce=announce)
     run = Run.open_or_create(out, pipeline)
     with (
         run.lock(),
@@ -82,12 +92,53 @@ def drive(
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
     if not complete:
-        click.echo(
-            f"Stopped. Everything finished is in {out}; the same command goes on from there.",
-            err=True,
-        )
-        raise SystemExit(INTERRUPTED)
+        leave_stopped(out)
     return run
+
+
+def share(
+    pipeline: Pipeline,
+    out: Path,
+    stages: tuple[Stage, ...],
+    sharing: Sharing,
+    *,
+    quiet: bool,
+    announce: Callable[[], None],
+) -> Run:
+    """Run stages together with other processes; leaves by SystemExit when a stop was asked for.
+
+    Args:
+        pipeline, out, stages, quiet: see `drive`.
+        sharing: how.
+        announce: called when a stop is asked for.
+    """
+    from dfgen.runners.shared import run_together
+    from dfgen.stages.progress import NotedProgress
+    from dfgen.stages.session import Session
+    from dfgen.stages.stopping import StopSignal
+    from dfgen.store.membership import NotedActivity
+    from dfgen.store.shared_run import SharedRun
+
+    run = SharedRun.open_or_create(out, pipeline)
+    with (
+        run.join(sharing.lease_s),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, NotedActivity(run.membership)) as progress,
+    ):
+        session = Session(run, pipeline, progress, StopSignal(announce))
+        complete = run_together(session, stages, sharing.part)
+    if not complete:
+        leave_stopped(out)
+    return run
+
+
+def leave_stopped(out: Path) -> NoReturn:
+    """Say how a run that was stopped goes on, and leave."""
+    click.echo(
+        f"Stopped. Everything finished is in {out}; the same command goes on from there.",
+        err=True,
+    )
+    raise SystemExit(INTERRUPTED)
 
 
 def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Reads whether a command works on its run together with others: `--shared`, `--shard`, `--lease`."""
+"""Reads whether a command shares its run with others: `--shared`, `--shard`, `--lease`."""
 
 from __future__ import annotations
 

@@ -169,11 +169,16 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written. `image_tokens` is None where the engine cannot tell."""
+    """Tokens read and written; None where nobody told, which is not zero.
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    `image_tokens` and `cached_tokens` are among the tokens read: those of pictures, and those that
+    a server had read before and kept.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     image_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

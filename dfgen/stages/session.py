@@ -123,8 +123,7 @@ class Session:
 
     def note(self, stage: Stage, **facts: Any) -> None:
         """Add to what the manifest says of a stage, its state and counts left as they are."""
-        record = self.run.manifest.get_stage(stage)
-        self.run.set_stage(stage, state=record.state, counts=record.counts, **facts)
+        self.run.note_stage(stage, lambda _: facts)
 
     def close(self) -> None:
         """Close the journals that are still open."""

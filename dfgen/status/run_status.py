@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfgen.errors import StorageError
+from dfgen.status.pace import measure_pace
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
-from dfgen.status.worker import Worker, find_workers
+from dfgen.status.worker import Sightings, Worker, find_workers
+from dfgen.store.failures import Failure, read_failures
 from dfgen.store.run import Run
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ class RunStatus:
         workers: who has claimed it, the dead included.
         spending: on repairs.
         rejects: rows by stage and reason, most frequent first.
+        failures: of workers that a scheduler has started, in stages that are not done.
     """
 
     root: Path
@@ -49,6 +52,7 @@ class RunStatus:
     workers: list[Worker]
     spending: Spending
     rejects: list[tuple[str, str, int]]
+    failures: list[Failure]
 
     @property
     def next_stage(self) -> str | None:
@@ -65,12 +69,16 @@ class RunStatus:
             "dfgen": self.dfgen,
             "state": self.state,
             "next_stage": self.next_stage,
-            "stages": [each.to_json() for each in self.stages],
+            "stages": [
+                {**each.to_json(), **measure_pace(each, self.workers).to_json()}
+                for each in self.stages
+            ],
             "workers": [each.to_json() for each in self.workers],
             "spending": self.spending.to_json(),
             "rejects": [
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
+            "failures": [each.to_json() for each in self.failures],
         }
 
 
@@ -91,19 +99,23 @@ def read_steadily(read: Callable[[], T]) -> T:
     return read()
 
 
-def measure_run(root: Path) -> RunStatus:
-    """Look at a run, also while another process writes it; nothing is locked or written.
+def measure_run(root: Path, sightings: Sightings | None = None) -> RunStatus:
+    """Look at a run, also while other processes write it; nothing is locked or written.
+
+    Args:
+        root: the run directory.
+        sightings: of earlier looks, by who looks again and again.
 
     Raises:
         StorageError: there is no run, or a file cannot be read.
         DamagedFileError: run.json, or a file of a shard, is damaged.
     """
-    return read_steadily(lambda: _measure_run(root))
+    return read_steadily(lambda: _measure_run(root, sightings))
 
 
-def _measure_run(root: Path) -> RunStatus:
+def _measure_run(root: Path, sightings: Sightings | None) -> RunStatus:
     run = Run.open_or_create(root, None)
-    workers = find_workers(root)
+    workers = find_workers(root, sightings)
     stages = _leave_out_unwanted(run, measure_stages(run))
     return RunStatus(
         root=root,
@@ -116,6 +128,7 @@ def _measure_run(root: Path) -> RunStatus:
         workers=workers,
         spending=measure_spending(run),
         rejects=count_reasons(run),
+        failures=read_failures(root, {each.stage for each in stages if each.state != "done"}),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dfgen.errors import RunLockedError
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.mounts import find_mount
 
@@ -56,14 +57,22 @@ def make_directory(path: Path) -> None:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path, desk: Path | None = None) -> Iterator[Path]:
     """Give a temporary path to write; when the block ends well, it becomes `path`, atomically.
 
     When the block raises, the temporary file is removed and `path` stays as it was.
-    Raises `OSError`.
+
+    Args:
+        desk: directory on the same file system in which the file is written; by default that of
+            `path`. While it is gone, nothing can be put in place (`dfgen.store.crew`).
+
+    Raises:
+        OSError: the disk is full, ...
+        RunLockedError: the desk is gone.
     """
     make_directory(path.parent)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
+    name = f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
+    temporary = path.with_name(name) if desk is None else desk / name
     try:
         yield temporary
         sync_file(temporary)
@@ -71,13 +80,25 @@ def replace_file(path: Path) -> Iterator[Path]:
         if mount is not None:
             mount.will_change(path)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if desk is not None and isinstance(error, OSError) and not desk.is_dir():
+            raise describe_takeover(desk) from error
         raise
     sync_directory(path.parent)
     if mount is not None:
         mount.has_written(path)
+
+
+def describe_takeover(desk: Path) -> RunLockedError:
+    """Return the error of a process whose work others have taken over."""
+    return RunLockedError(
+        "this process has shown no sign of life for longer than its lease, and others have taken "
+        "over its shards.",
+        where=str(desk.parent),
+        hint="What it had finished stays. Give the same command again to join the others.",
+    )
 
 
 def create_file(path: Path, content: bytes) -> None:
@@ -116,22 +137,37 @@ def move_file(path: Path, target: Path) -> None:
         mount.has_moved(path, target)
 
 
-def remove_files(paths: Sequence[Path]) -> None:
+def remove_files(paths: Sequence[Path], desk: Path | None = None) -> None:
     """Delete files of one folder of a run, durably, those that are not there included.
 
-    Raises:
-        OSError: one cannot be deleted.
+    The desk and the errors are those of `replace_file`.
     """
-    mount = find_mount(paths[0]) if paths else None
+    if not paths:
+        return
+    mount = find_mount(paths[0])
     if mount is not None:
         mount.will_change(*paths)
-    there = [path for path in paths if path.exists()]
-    for path in there:
-        path.unlink(missing_ok=True)
-    if there:
-        sync_directory(there[0].parent)
+    for path in paths:
+        _remove_file(path, desk)
+    if paths[0].parent.is_dir():
+        sync_directory(paths[0].parent)
     if mount is not None:
         mount.has_removed(paths)
+
+
+def _remove_file(path: Path, desk: Path | None) -> None:
+    if desk is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = desk / f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        path.replace(temporary)
+    except OSError as error:
+        if not desk.is_dir():
+            raise describe_takeover(desk) from error
+        if not isinstance(error, FileNotFoundError):
+            raise
+    temporary.unlink(missing_ok=True)
 
 
 def open_unnamed(directory: Path) -> int | None:

@@ -78,6 +78,18 @@ class FileLock:
         )
         self._thread.start()
 
+    def refuse_holder(self) -> None:
+        """Make sure that nobody has the lock, without taking it; clear away that of a dead holder.
+
+        Raises:
+            RunLockedError: another process holds it; names pid, host, since when, and command.
+            StorageError: the file cannot be read or removed.
+        """
+        deadline = time.monotonic() + _WRITE_S
+        with explain_os_errors(self.path, "look at"):
+            while self.path.exists():
+                self._make_way(deadline)
+
     def release(self) -> None:
         """Give the lock back; a lock that somebody else has broken and taken stays theirs."""
         mine, self._holder = self._holder, None
@@ -240,6 +252,16 @@ def is_dead(holder: Holder, age: float) -> bool:
     if started is None:
         return True
     return bool(started) and holder.start_time not in (0, started)
+
+
+def is_here(holder: Holder) -> bool:
+    """Say whether a holder's pid can be looked up on this machine, so that `is_dead` is certain."""
+    here = describe_this_process()
+    return (holder.host, holder.boot_id, holder.pid_namespace) == (
+        here.host,
+        here.boot_id,
+        here.pid_namespace,
+    )
 
 
 def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLockedError:

@@ -9,7 +9,7 @@ the same states as the disk does, and whatever a process that is killed leaves t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -28,6 +28,10 @@ class RunLock(Protocol):
         """Give it back. Raises `StorageError`."""
         ...
 
+    def refuse_holder(self) -> None:
+        """Make sure that nobody has it, without taking it; raises what `acquire` does."""
+        ...
+
     def check(self) -> None:
         """Raise `RunLockedError` if somebody else has taken it meanwhile."""
         ...
@@ -35,6 +39,9 @@ class RunLock(Protocol):
 
 class Mount(Protocol):
     """A run in a bucket. All methods raise `StorageError`; paths lie in `root`."""
+
+    guard: Callable[[], None] | None
+    """Asked before each change of the bucket; raises when this process may change nothing."""
 
     @property
     def root(self) -> Path:
@@ -68,6 +75,14 @@ class Mount(Protocol):
 
     def list_sizes(self, folder: Path) -> dict[str, int]:
         """List the files that the bucket has in a folder: name, size in bytes."""
+        ...
+
+    def fetch_again(self, path: Path) -> None:
+        """Have a file here as it is there now."""
+        ...
+
+    def clear(self, folder: str) -> None:
+        """Remove all objects of a folder of the run that is no mirror of one here."""
         ...
 
     def list_top(self) -> set[str]:

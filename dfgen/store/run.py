@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -26,7 +26,9 @@ from dfgen.store.entries import (
     is_current,
     list_entry_files,
     read_entry,
+    write_entry,
 )
+from dfgen.store.exclusion import refuse_members
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import (
     Difference,
@@ -36,15 +38,14 @@ from dfgen.store.fingerprint import (
     list_differences,
 )
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
     BESIDE,
     JOURNAL,
-    LOCK,
     MANIFEST,
     OUTPUTS,
     REJECTS,
     TABLES,
-    TEMPORARY_PREFIX,
     Kind,
     Stage,
     Table,
@@ -52,17 +53,18 @@ from dfgen.store.layout import (
     list_inputs,
     list_stages,
 )
-from dfgen.store.lock import FileLock
 from dfgen.store.manifest import (
     Manifest,
     State,
+    check_vacant,
     create_manifest,
     format_now,
     load_manifest,
     update_manifest,
 )
-from dfgen.store.mounts import MARKER, RunLock, find_mount
+from dfgen.store.mounts import RunLock, find_mount
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
 from dfgen.store.views import is_view_settled
@@ -91,12 +93,16 @@ class Run:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
+        self.desk: Path | None = None
+        """Where files are written before they are put in place, if several share the run."""
         self._lock: RunLock | None = None
+        self.mount = find_mount(root)
+        """What the run lies in; None: on a disk."""
         self.notices: list[str] = []
         """What people should know of the run's bucket, a sentence each."""
 
     @classmethod
-    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Run:
+    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Self:
         """Open the run in a directory, or begin one there.
 
         Whether the run agrees with `pipeline` is for `check_stage` to say, stage by stage.
@@ -111,7 +117,7 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
-        _ensure_mounted(root)
+        ensure_mounted(root)
         with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
             there = path.exists()
         if not there:
@@ -121,7 +127,7 @@ class Run:
                     where=str(root),
                     hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
                 )
-            _check_vacant(root)
+            check_vacant(root)
             manifest = Manifest(
                 created=format_now(),
                 kind=pipeline.kind,
@@ -171,15 +177,16 @@ class Run:
         On entry, what a dead process left half-done is cleared away.
 
         Raises:
-            RunLockedError: another process holds it; names pid, host, since when, and command.
+            RunLockedError: another process holds it, or several share the run; names pid, host,
+                since when, and command.
         """
-        mount, path = find_mount(self.root), self.root / LOCK
-        lock = FileLock(path) if mount is None else mount.make_lock(path)
+        lock = open_lock(self.root)
         lock.acquire()
         self._lock = lock
         try:
-            if mount is not None:
-                self.notices += mount.take_up()
+            refuse_members(self.root)
+            if self.mount is not None:
+                self.notices += self.mount.take_up()
             self.refresh()
             self._clear_leftovers()
             yield
@@ -189,7 +196,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock)
+        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock, desk=self.desk)
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -197,7 +204,9 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
-        return ShardTable(self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock)
+        return ShardTable(
+            self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock, desk=self.desk
+        )
 
     def journal(
         self,
@@ -210,8 +219,25 @@ class Run:
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
-        path = self.root / JOURNAL / f"{name}-{shard:05d}.jsonl"
-        return Journal(path, stage=name, shard=shard, guard=self._check_lock, **watch)
+        folder = self.root / JOURNAL
+        with explain_os_errors(folder, "list"):
+            own = choose_file(folder, name, shard, self._token)
+            earlier = [path for path in list_files(folder, name, shard) if path != own]
+        return Journal(
+            own, stage=name, shard=shard, guard=self._check_lock, earlier=earlier, **watch
+        )
+
+    @property
+    def _token(self) -> str | None:
+        """What tells this process from others that work on the run; None if it has it alone."""
+        return None
+
+    def write_entry(self, stage: Stage, shard: int, entry: ShardEntry) -> None:
+        """Write the entry of a shard beside the journals. Raises `StorageError`."""
+        write_entry(self.root / JOURNAL, stage, shard, entry, self.desk)
+
+    def let_go(self, stage: Stage, shard: int) -> None:
+        """Do nothing more in a shard for now, which others may be waiting for."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -229,6 +255,13 @@ class Run:
         Raises:
             StorageError: it cannot be read.
         """
+        found = self._find_entry(stage, shard)
+        if found is None and self.desk is not None and self.output(stage).exists(shard):
+            self.refresh()  # another process has moved it to run.json
+            found = self._find_entry(stage, shard)
+        return found
+
+    def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
         fresh = read_entry(self.root / JOURNAL, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
 
@@ -264,9 +297,10 @@ class Run:
         return self._open_journal("regrade", shard)
 
     def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
-        """Return where the journals of a shard are or would be, with those of later additions."""
+        """List the journal files that a shard has, with those of later additions."""
         names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
-        return [self.root / JOURNAL / f"{name}-{shard:05d}.jsonl" for name in names]
+        with explain_os_errors(self.root / JOURNAL, "list"):
+            return [p for name in names for p in list_files(self.root / JOURNAL, name, shard)]
 
     def adopt(self, section: str, pipeline: Pipeline) -> None:
         """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
@@ -278,15 +312,10 @@ class Run:
 
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
-        found = []
-        for path in sorted((self.root / JOURNAL).glob("*.jsonl")):
-            name, _, number = path.stem.rpartition("-")
-            found += [
-                (stage, int(number))
-                for stage in list_stages()
-                if name == stage and number.isdigit()
-            ]
-        return found
+        folder, stages = self.root / JOURNAL, list_stages()
+        with explain_os_errors(folder, "list"):
+            named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+        return sorted({found for found in named if found is not None and found[0] in stages})
 
     def is_done(self, stage: Stage, shard: int) -> bool:
         """Say whether a stage has nothing left to do in a shard.
@@ -375,6 +404,25 @@ class Run:
         if state == "done":
             self.take_in_entries(stage)
 
+    def note_stage(
+        self, stage: Stage, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        """Add to what run.json says of a stage, its state and counts left as they are.
+
+        Args:
+            change: given the facts there are, returns those to be added or replaced.
+
+        Raises:
+            StorageError: run.json cannot be written.
+        """
+
+        def apply(manifest: Manifest) -> None:
+            record = manifest.get_stage(stage).model_copy(deep=True)
+            record.facts |= change(record.facts)
+            manifest.stages[stage] = record
+
+        self.update(apply)
+
     def name_file(self, table: ShardTable, shard: int) -> str:
         """Path of a shard's file in the run directory, as entries name it."""
         return table.path(shard).relative_to(self.root).as_posix()
@@ -403,7 +451,7 @@ class Run:
 
         self.update(change)
         with explain_os_errors(folder, "clean up"):
-            remove_files([find_entry_file(folder, stage, shard) for shard in fresh])
+            remove_files([find_entry_file(folder, stage, shard) for shard in fresh], self.desk)
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
@@ -421,7 +469,7 @@ class Run:
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
-        self.manifest = update_manifest(self.root / MANIFEST, change)
+        self.manifest = update_manifest(self.root / MANIFEST, change, self.desk)
 
     def _check_lock(self) -> None:
         if self._lock is not None:
@@ -445,30 +493,3 @@ class Run:
         for stage, shard in self.list_journals():
             if self.is_done(stage, shard):
                 self.journal(stage, shard).delete()
-
-
-def _ensure_mounted(root: Path) -> None:
-    """Let a staging directory stand for its bucket also in a worker of the process that uses it."""
-    if find_mount(root) is None and (root.parent / MARKER).is_file():
-        from dfgen.store.bucket.mounting import attach
-
-        attach(root)
-
-
-def _check_vacant(root: Path) -> None:
-    """Raise `StorageError` unless a run may begin in a directory."""
-    with explain_os_errors(root, "read"):
-        if not root.exists():
-            return
-        names = {path.name for path in root.iterdir()}
-        mount = find_mount(root)
-        if mount is not None:
-            names |= mount.list_top() - {LOCK}
-        strangers = sorted(name for name in names if not name.startswith(TEMPORARY_PREFIX))
-    if strangers:
-        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
-        raise StorageError(
-            f"this directory is not a run (it has no {MANIFEST}) and is not empty: {shown}.",
-            where=str(root),
-            hint="Choose a directory that does not exist yet, or an empty one.",
-        )

@@ -47,6 +47,7 @@ class ShardTable:
         prefix: the first part of the file names.
         row_group_bytes: uncompressed size at which a row group ends.
         guard: called before each write; raises when this process may not write any more.
+        desk: see `dfgen.store.atomic_files.replace_file`.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ShardTable:
         prefix: str = "part",
         row_group_bytes: int = ROW_GROUP_BYTES,
         guard: Callable[[], None] | None = None,
+        desk: Path | None = None,
     ) -> None:
         self.directory = directory
         self.model = model
         self.prefix = prefix
         self._row_group_bytes = row_group_bytes
         self._guard = guard
+        self._desk = desk
         self._mount = find_mount(directory)
 
     def path(self, shard: int) -> Path:
@@ -115,7 +118,7 @@ class ShardTable:
         if self._guard:
             self._guard()
         path = self.path(shard)
-        with explain_os_errors(path, "write"), replace_file(path) as temporary:
+        with explain_os_errors(path, "write"), replace_file(path, self._desk) as temporary:
             written, sha256 = self._write_rows(temporary, rows)
             # The journal of the shard is deleted next, so look once whether the file is readable.
             if pq.read_metadata(open_for_arrow(temporary)).num_rows != written:
@@ -211,7 +214,7 @@ class ShardTable:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
         with explain_os_errors(self.path(shard), "remove"):
             if self.exists(shard):
-                remove_files([self.path(shard)])
+                remove_files([self.path(shard)], self._desk)
 
     def fetch(self, shard: int) -> Path:
         """Return where the file of a shard is, once it is here: that of a bucket is fetched.

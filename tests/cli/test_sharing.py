@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from dfgen.cli.sharing import Sharing, add_sharing, read_part, read_sharing
 
 
-def read(*words: str) -> Sharing | None | str:
+def read(*words: str) -> Sharing | str | None:
     """What a command sees of these options; the message if it does not begin."""
     seen: list[Sharing | None] = []
 

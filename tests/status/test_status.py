@@ -87,13 +87,14 @@ def test_money_is_what_stats_say(root: Path) -> None:
 def test_keys_of_the_json_are_stable(root: Path) -> None:
     found = show(str(root), "--json")
     assert sorted(found) == [
-        *("created", "dfgen", "kind", "name", "next_stage", "rejects", "run", "spending"),
-        *("stages", "state", "workers"),
+        *("created", "dfgen", "failures", "kind", "name", "next_stage", "rejects", "run"),
+        *("spending", "stages", "state", "workers"),
     ]
     assert (found["state"], found["next_stage"], found["workers"]) == ("finished", None, [])
+    assert found["failures"] == []
     assert sorted(found["stages"][0]) == [
-        *("finished", "input", "journalled", "output", "pending", "rejects", "shards"),
-        *("shards_done", "stage", "started", "state"),
+        *("finished", "input", "journalled", "output", "pending", "rejects", "rows_per_s"),
+        *("running", "seconds_left", "shards", "shards_done", "stage", "started", "state"),
     ]
     assert sorted(found["spending"]) == ["cost_usd", "max_cost_usd", "max_requests", "requests"]
     assert all(sorted(each) == ["code", "rows", "stage"] for each in found["rejects"])

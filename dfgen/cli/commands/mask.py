@@ -19,6 +19,7 @@ from dfgen.cli.options import (
     run_options,
 )
 from dfgen.cli.run_command import make_masks, work
+from dfgen.cli.sharing import add_sharing
 
 
 @click.command(
@@ -45,6 +46,7 @@ from dfgen.cli.run_command import make_masks, work
 @add_all(run_options("Use only the first N rows.") + redo_options())
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
 @add_no_check
+@add_sharing
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +16,7 @@ from dfgen.errors import DamagedFileError, DfgenError, StorageError
 from dfgen.records import Control, Reject, Repair
 from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
 from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
@@ -176,8 +177,9 @@ class RepairFiles:
 
     def journal(self, shard: int) -> Journal:
         """Return the journal of a shard."""
-        path = self.root / JOURNAL / f"repair-{shard:05d}.jsonl"
-        return Journal(path, stage="repair", shard=shard, record=Entry)
+        files = list_files(self.root / JOURNAL, "repair", shard)
+        own = files[-1] if files else choose_file(self.root / JOURNAL, "repair", shard, None)
+        return Journal(own, stage="repair", shard=shard, record=Entry, earlier=files[:-1])
 
 
 _State = frozenset[tuple[str, int, int, int]]
@@ -189,16 +191,17 @@ def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
     """The files of every shard that may have requests on record, without opening any."""
     found: dict[int, set[tuple[str, int, int, int]]] = {}
     patterns = {
-        files.root / JOURNAL: re.compile(r"repair-(\d+)\.jsonl"),
-        **{
-            table.directory: re.compile(rf"{re.escape(table.prefix)}-(\d+)\.parquet")
-            for table in files.tables
-        },
+        table.directory: re.compile(rf"{re.escape(table.prefix)}-(\d+)\.parquet")
+        for table in files.tables
     }
     for folder, pattern in patterns.items():
         for state in _look_into(folder):
             if match := pattern.fullmatch(Path(state[0]).name):
                 found.setdefault(int(match[1]), set()).add(state)
+    for shard in _list_open(files.root / JOURNAL):
+        for path in list_files(files.root / JOURNAL, "repair", shard):
+            with suppress(FileNotFoundError):  # its shard is finished
+                found.setdefault(shard, set()).add(_look_at(path))
     return {shard: frozenset(states) for shard, states in sorted(found.items())}
 
 
@@ -212,10 +215,20 @@ def _look_into(folder: Path) -> list[tuple[str, int, int, int]]:
     if folder.is_dir():
         with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
             for file in entries:
-                status = file.stat()
-                when, size = status.st_mtime_ns, status.st_size
-                found[file.name] = (file.path, status.st_ino, when, size)
+                found[file.name] = _look_at(Path(file))
     return list(found.values())
+
+
+def _look_at(path: Path) -> tuple[str, int, int, int]:
+    status = path.stat()
+    return (str(path), status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _list_open(folder: Path) -> set[int]:
+    """The shards that have journal files."""
+    with explain_os_errors(folder, "list"):
+        named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+    return {found[1] for found in named if found is not None and found[0] == "repair"}
 
 
 def iter_costs(files: RepairFiles, shard: int) -> Iterator[float]:
@@ -241,7 +254,7 @@ def iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
     journal = files.journal(shard)
-    if not journal.path.exists():
+    if not journal.exists():
         return
     latest = {}
     # After a crash a journal may still hold what the files have already.

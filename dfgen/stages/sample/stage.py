@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig
 from dfgen.engines.base import Engine, Request
@@ -289,7 +289,10 @@ class Sampling:
 
     def _note_speed(self, seconds: float) -> None:
         """Add this pass to what the manifest says of the time that drawing took."""
-        before = self.session.run.manifest.get_stage("sample").facts.get("drawn", {})
         drawn = {**self.drawn, "seconds": round(seconds, 3)}
-        total = {name: before.get(name, 0) + value for name, value in drawn.items()}
-        self.session.note("sample", drawn=total)
+
+        def add(facts: Mapping[str, Any]) -> dict[str, Any]:
+            before = facts.get("drawn", {})
+            return {"drawn": {name: before.get(name, 0) + drawn[name] for name in drawn}}
+
+        self.session.run.note_stage("sample", add)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dfgen.errors import RunLockedError, StorageError
-from dfgen.store.bucket.objects import Objects
+from dfgen.store.bucket.objects import Object, Objects
 from dfgen.store.bucket_files import BucketFiles
 from dfgen.store.layout import ACTIVITY, LOCK, TEMPORARY_PREFIX
 from dfgen.store.lock import FileLock, describe_holder, is_dead, parse_holder
@@ -74,6 +74,17 @@ class BucketLock:
         self._thread = threading.Thread(target=self._renew, name="dfgen-lock", daemon=True)
         self._thread.start()
 
+    def refuse_holder(self) -> None:
+        """Make sure that nobody has the lock, without taking it.
+
+        Raises:
+            RunLockedError: another process holds it.
+            StorageError: the bucket refuses.
+        """
+        found = BucketFiles(self._objects).look_at(LOCK)
+        if found is not None:
+            self._refuse_living(*found)
+
     def release(self) -> None:
         """Give the lock back; one that somebody else has taken stays theirs."""
         self._stop.set()
@@ -116,7 +127,11 @@ class BucketLock:
         found = files.look_at(LOCK)
         if found is None:
             return None
-        holder, age = parse_holder(found[0]), self._measure_age(found[1].modified.timestamp())
+        self._refuse_living(*found)
+        return files.replace(LOCK, self._encode(), found[1].version)
+
+    def _refuse_living(self, content: bytes, known: Object) -> None:
+        holder, age = parse_holder(content), self._measure_age(known.modified.timestamp())
         if age <= LEASE_S and (holder is None or not is_dead(holder, age)):
             who = (
                 "a process that does not say its name"
@@ -130,7 +145,6 @@ class BucketLock:
                 f"it. If it is dead, its lock ends {LEASE_S - age:.0f} s from now: give the same "
                 "command again then.",
             )
-        return files.replace(LOCK, self._encode(), found[1].version)
 
     def _measure_age(self, modified: float) -> float:
         """Seconds since a moment of the store's clock, which need not be this machine's."""

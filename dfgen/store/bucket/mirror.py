@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +62,7 @@ class Mirror:
         self._segments: dict[str, Segments] = {}
         self._set_aside: Path | None = None
         self.paces = Paces()
+        self.guard: Callable[[], None] | None = None
 
     @property
     def root(self) -> Path:
@@ -92,6 +93,7 @@ class Mirror:
                 self._add_name(key)
             if not self._alone:
                 return
+            self._log.reload()
             self._drop_changed()
             wanted = [each for each in self._index.values() if is_small(each.key)]
             self._fetch_many(each.key for each in wanted if each.key not in self._log.pending)
@@ -121,6 +123,21 @@ class Mirror:
         """See `Mount`."""
         return {key.split("/")[0] for key in self._index}
 
+    def fetch_again(self, path: Path) -> None:
+        """See `Mount`."""
+        key = self._key(path)
+        found = self._objects.get(key)
+        if found is None or found[1].version == self._log.known.get(key):
+            return
+        temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary.write_bytes(found[0])
+        temporary.replace(path)
+        self._note(key, found[1].version, found[1].size)
+
+    def clear(self, folder: str) -> None:
+        """See `Mount`."""
+        self._objects.delete([each.key for each in self._objects.list(f"{folder}/")])
+
     def exists(self, path: Path) -> bool:
         """See `Mount`."""
         return self._key(path) in self._index
@@ -149,6 +166,8 @@ class Mirror:
 
     def will_change(self, *paths: Path) -> None:
         """See `Mount`."""
+        if self.guard is not None:
+            self.guard()
         keys = [self._key(path) for path in paths]
         changing = [key for key in keys if is_mirrored(key) and not is_journal(key)]
         self._log.begin({key: self._find_version(key) for key in changing})
@@ -171,19 +190,22 @@ class Mirror:
         key = self._key(path)
         if not is_mirrored(key) or is_journal(key):
             return
-        known = self._log.known.get(key)
-        if key != MANIFEST or known is None or not self._objects.conditional:
-            version: str | None = self._objects.put(key, _read_if_small(path))
+        known = self._log.known.get(key) if key == MANIFEST else self._find_version(key)
+        version: str | None
+        if not self._objects.conditional or path.stat().st_size > _LARGE_BYTES:
+            version = self._objects.put(key, path)
+        elif known is None:
+            version = self._objects.create(key, path.read_bytes())
         else:
             version = self._objects.replace(key, path.read_bytes(), known)
-            if version is None:
-                raise RunLockedError(
-                    "another process has written this file meanwhile.",
-                    where=self._objects.address.name(key),
-                    hint="This process stops here, so that two do not write into one run. Give the "
-                    "same command again when the other one is done.",
-                )
-        assert version is not None
+        if version is None:
+            self._log.end({key: None})  # whoever comes next fetches what is there
+            raise RunLockedError(
+                "another process has written this file meanwhile.",
+                where=self._objects.address.name(key),
+                hint="This process stops here, so that two do not write into one run. Give the "
+                "same command again when the other one is done.",
+            )
         self._note(key, version, path.stat().st_size)
 
     def has_moved(self, path: Path, target: Path) -> None:
@@ -322,7 +344,7 @@ class Mirror:
                 if key.startswith(f"{journal}/")
             }
             path = self.root / journal
-            if there == here and path.exists():
+            if (there == here and path.exists()) or journal in self._segments:
                 continue
             sizes = sum(self._index[key].size for key in keys)
             if path.exists() and path.stat().st_size > sizes:
@@ -389,12 +411,8 @@ class Mirror:
         return path.relative_to(self.root).as_posix()
 
 
-_SMALL_BYTES = 4 << 20
-
-
-def _read_if_small(path: Path) -> bytes | Path:
-    """Small objects are one request with their bytes; larger ones are read in parts."""
-    return path.read_bytes() if path.stat().st_size <= _SMALL_BYTES else path
+_LARGE_BYTES = 256 << 20
+"""A file that is larger is sent in parts, which no store does on a condition."""
 
 
 def _list_files(root: Path) -> list[Path]:

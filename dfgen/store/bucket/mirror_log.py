@@ -28,6 +28,13 @@ class MirrorLog:
         self.pending: dict[str, str | None] = {}
         self._load()
 
+    def reload(self) -> None:
+        """Take in what workers of this process have noted."""
+        with self._lock:
+            self.known.clear()
+            self.pending.clear()
+            self._load()
+
     def begin(self, versions: dict[str, str | None]) -> None:
         """Note that files are about to change here, and what the bucket has of them."""
         with self._lock:

@@ -80,17 +80,15 @@ def attach(root: Path) -> Mirror:
     return mirror
 
 
-def share_files(root: Path, folder: str) -> BucketFiles | None:
+def share_files(root: Path, folder: str) -> BucketFiles:
     """Open files in a folder of a mounted run that several machines change safely.
-
-    Returns:
-        None for a run on a disk.
 
     Raises:
         StorageError: the store cannot decide who comes first.
     """
     found = find_mount(root)
-    return BucketFiles(found.objects, folder) if isinstance(found, Mirror) else None
+    assert isinstance(found, Mirror)
+    return BucketFiles(found.objects, folder)
 
 
 def set_pace(root: Path, pipeline: Pipeline) -> None:
