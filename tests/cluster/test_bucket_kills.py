@@ -21,9 +21,11 @@ EVERY = 2
 """Answers of a segment in these tests."""
 
 
-def write_pipeline(folder: Path) -> Path:
+def write_pipeline(folder: Path, shard_size: int = 3) -> Path:
     bucket = {"flush_paid_answers": EVERY, "flush_paid_seconds": 600}
-    tree = make_pipeline(folder, bucket=bucket).model_dump(mode="json", exclude_unset=True)
+    prompts = {"shard_size": shard_size}
+    pipeline = make_pipeline(folder, bucket=bucket, prompts=prompts)
+    tree = pipeline.model_dump(mode="json", exclude_unset=True)
     path = folder / "pipeline.yaml"
     path.write_text(json.dumps(tree), "utf-8")
     return path

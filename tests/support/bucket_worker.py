@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ WORDS = ["fine", "poor", "bad", "worse"]
 REPAIRS = {"poor": ["fine"], "bad": ["worse"], "worse": ["fine"]}
 """What is asked again gets the same answer, so that a resumed run is the calm one."""
 
+DELAY_S = float(os.environ.get("DFGEN_TEST_DELAY_S") or 0.0)
+"""For each answer of the repairer, so that nobody is done before others have begun."""
 _CHANGES = ("put", "create", "replace", "delete", "copy")
 
 
@@ -36,6 +39,7 @@ class PaidModels(Models):
     def generate(self, requests: Any) -> Any:
         """Repair, and write down each answer before it is given."""
         for results in super().generate(requests):
+            time.sleep(DELAY_S)
             with self.paid.open("a") as file:
                 file.writelines(f"{result.key}\n" for result in results)
             yield results
