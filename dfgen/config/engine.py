@@ -53,10 +53,30 @@ class Price(Section):
     """For tokens written."""
     cached: float | None = Field(default=None, ge=0)
     """For tokens read that the server had in its cache; unset: as `prompt`."""
+    cached_from: int = Field(default=1024, ge=0)
+    """Tokens that requests must have in common at their beginning for a server to keep them."""
     batch_factor: float = Field(default=0.5, ge=0)
     """What a batch costs, as a share of the prices above."""
     as_of: date | None = None
     """Day on which these prices were looked up; nothing depends on it."""
+
+    def count(
+        self, prompt_tokens: int | None, completion_tokens: int | None, cached_tokens: int | None
+    ) -> float | None:
+        """Count dollars for a request.
+
+        Returns:
+            None where tokens are unknown that cost something. Where a server does not say what it
+            had in its cache, nothing counts as cached.
+        """
+        if (prompt_tokens is None and self.prompt) or (
+            completion_tokens is None and self.completion
+        ):
+            return None
+        cached = cached_tokens or 0
+        kept = self.prompt if self.cached is None else self.cached
+        paid = ((prompt_tokens or 0) - cached) * self.prompt + cached * kept
+        return (paid + (completion_tokens or 0) * self.completion) / 1e6
 
     def in_lane(self, lane: Lane) -> Price:
         """Return what a request costs that travels so."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
 from dfgen.prompts.sources import describe_rows
 from dfgen.stages.growth import Source, find_gone, is_read, list_prompts, name_section
-from dfgen.stages.repair.spending import RepairFiles, iter_costs
+from dfgen.stages.repair.spending import RepairFiles, add_up, iter_costs
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
 from dfgen.store.redoing import FREE, begin_redo, complete_redo
@@ -287,11 +287,11 @@ def _count_paid(run: Run, plan: RedoPlan, stage: Stage, shard: int) -> None:
     if stage != "repair":
         return
     try:
-        costs = list(iter_costs(RepairFiles(run.root), shard))
+        spent = add_up(iter_costs(RepairFiles(run.root), shard))
     except DamagedFileError:
         return  # its file is among the damaged ones
-    plan.requests += len(costs)
-    plan.cost_usd += sum(costs)
+    plan.requests += spent.requests
+    plan.cost_usd += spent.cost_usd
 
 
 def _is_contained(wish: Redo, asked: Mapping[Stage, Sequence[int]]) -> bool:

@@ -23,6 +23,8 @@ def write_status(status: RunStatus) -> Iterator[str]:
     """Write what a person wants to know of a run, first things first."""
     yield show_line(f"{status.root}: {_say_state(status)}")
     yield show_line(f"{status.name}, {status.kind}, begun {status.created}, dfgen {status.dfgen}")
+    if status.problem is not None:
+        yield show_line(f"damaged: {status.problem}")
     for worker in status.workers:
         yield from _write_worker(worker)
     yield ""
@@ -34,7 +36,15 @@ def write_status(status: RunStatus) -> Iterator[str]:
         of = [] if spent.max_cost_usd is None else [f"of ${spent.max_cost_usd:,.2f}"]
         of += [] if spent.max_requests is None else [f"at most {spent.max_requests:,} requests"]
         limits = f" ({', '.join(of)})" if of else ""
-        yield f"\nrepairs: {spent.requests:,} requests, ${spent.cost_usd:,.4f}{limits}"
+        unknown = f", of {spent.unknown:,} nobody knows the cost" if spent.unknown else ""
+        yield f"\nrepairs: {spent.requests:,} requests, ${spent.cost_usd:,.4f}{unknown}{limits}"
+    for out in status.out:
+        where = f"batch {out.batch}" if out.batch else "a batch that was being handed over"
+        if out.lane == "files":
+            where = "a file for somebody else"
+        yield show_line(
+            f"out: {out.requests:,} requests of {out.stage} in {where} since {out.since}"
+        )
     if status.rejects:
         shown = ", ".join(
             f"{stage} {code} {rows:,}" for stage, code, rows in status.rejects[:_REASONS]

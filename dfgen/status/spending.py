@@ -17,6 +17,8 @@ class Spending:
 
     requests: int = 0
     cost_usd: float = 0.0
+    unknown: int = 0
+    """Requests among these whose cost nobody knows."""
     max_requests: int | None = None
     max_cost_usd: float | None = None
 
@@ -34,5 +36,11 @@ def measure_spending(run: Run) -> Spending:
         StorageError: a file cannot be read.
     """
     limits = run.manifest.pipeline.get("repair") or {}
-    requests, cost = SpentCount().count(run)
-    return Spending(requests, cost, limits.get("max_requests"), limits.get("max_cost_usd"))
+    spent = SpentCount().count(run)
+    return Spending(
+        spent.requests,
+        spent.cost_usd,
+        spent.unknown,
+        limits.get("max_requests"),
+        limits.get("max_cost_usd"),
+    )

@@ -55,6 +55,7 @@ _ENGINE_NEUTRAL = (
     "price.as_of",
     "price.batch_factor",
     "price.cached",
+    "price.cached_from",
     "price.completion",
     "price.prompt",
     "requests_per_minute",

@@ -13,6 +13,8 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/batches/repair.jsonl            which requests are out in batches or files, and what came
+    RUN/batches/repair/...              of them; the files themselves, while they are out
     RUN/journal/sample-00000/...        the same, a file for each process that had the shard, where
                                         several share the run (dfgen.store.journal_files)
     RUN/shared/...                      who they are and who has which shard (dfgen.store.crew,
@@ -53,6 +55,7 @@ ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
+BATCHES = "batches"
 SHARED = "shared"
 LAUNCH = "launch"
 

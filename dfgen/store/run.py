@@ -17,7 +17,7 @@ from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
-from dfgen.records import Reject
+from dfgen.records import Record, Reject
 from dfgen.store.atomic_files import remove_files, remove_temporary_files
 from dfgen.store.entries import (
     ShardEntry,
@@ -40,6 +40,7 @@ from dfgen.store.fingerprint import (
 from dfgen.store.journal import Journal
 from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
+    BATCHES,
     BESIDE,
     JOURNAL,
     MANIFEST,
@@ -88,11 +89,18 @@ def is_run(path: Path) -> bool:
 
 
 class Run:
-    """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
+    """One run directory. Open it with `open_or_create`; write to it inside `lock()`.
 
-    def __init__(self, root: Path, manifest: Manifest) -> None:
+    Attributes:
+        passed_over: damaged files that count as not there; such a run is read and never written.
+    """
+
+    def __init__(
+        self, root: Path, manifest: Manifest, passed_over: Collection[Path] = frozenset()
+    ) -> None:
         self.root = root
         self.manifest = manifest
+        self.passed_over = frozenset(passed_over)
         self.desk: Path | None = None
         """Where files are written before they are put in place, if several share the run."""
         self._lock: RunLock | None = None
@@ -150,6 +158,10 @@ class Run:
             )
         return run
 
+    def passing_over(self, paths: Collection[Path]) -> Run:
+        """Return the run without some files, to read what is left (`store.visible_damage`)."""
+        return Run(self.root, self.manifest, self.passed_over.union(paths))
+
     def refresh(self) -> None:
         """Read run.json again: other processes, and other objects of this one, may have written it.
 
@@ -180,6 +192,7 @@ class Run:
             RunLockedError: another process holds it, or several share the run; names pid, host,
                 since when, and command.
         """
+        assert not self.passed_over, "what is passed over would be made anew"
         lock = open_lock(self.root)
         lock.acquire()
         self._lock = lock
@@ -196,7 +209,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock, desk=self.desk)
+        return self._open_table(name, TABLES[name])
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -204,8 +217,16 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
+        return self._open_table(REJECTS, Reject, prefix=stage)
+
+    def _open_table(self, folder: str, record: type[Record], prefix: str = "part") -> ShardTable:
         return ShardTable(
-            self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock, desk=self.desk
+            self.root / folder,
+            record,
+            prefix=prefix,
+            guard=self._check_lock,
+            desk=self.desk,
+            passed_over=self.passed_over,
         )
 
     def journal(
@@ -217,6 +238,11 @@ class Run:
     ) -> Journal:
         """Return the journal of a shard in work; see `Journal` for the rest."""
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
+
+    def outgoing(self, stage: Stage) -> Journal:
+        """Return the record of a stage's requests that are out in batches or files."""
+        path = self.root / BATCHES / f"{stage}.jsonl"
+        return Journal(path, stage=stage, shard=0, sync="always", guard=self._check_lock)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
         folder = self.root / JOURNAL
@@ -262,7 +288,9 @@ class Run:
         return found
 
     def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        fresh = read_entry(self.root / JOURNAL, stage, shard)
+        folder = self.root / JOURNAL
+        damaged = find_entry_file(folder, stage, shard) in self.passed_over
+        fresh = None if damaged else read_entry(folder, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
 
     def list_noted(self, stage: Stage) -> list[int]:
@@ -466,6 +494,12 @@ class Run:
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
+    def delete_spent_journals(self) -> None:
+        """Delete the journals of finished shards: a crash fell between the two."""
+        for stage, shard in self.list_journals():
+            if self.is_done(stage, shard):
+                self.journal(stage, shard).delete()
+
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
@@ -490,6 +524,4 @@ class Run:
             remove_temporary_files(self.root, older_than_s=3600.0)
             for name in (REJECTS, JOURNAL, *TABLES):
                 remove_temporary_files(self.root / name)
-        for stage, shard in self.list_journals():
-            if self.is_done(stage, shard):
-                self.journal(stage, shard).delete()
+        self.delete_spent_journals()

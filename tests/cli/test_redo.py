@@ -61,7 +61,8 @@ def hash_files(root: Path) -> dict[str, str]:
 
 
 def count_spent(root: Path) -> tuple[int, float]:
-    return SpentCount().count(Run.open_or_create(root, None))
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    return spent.requests, spent.cost_usd
 
 
 def test_what_was_paid_for_goes_only_with_a_clear_yes(root: Path, models: Models) -> None:

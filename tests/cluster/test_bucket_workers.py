@@ -1,4 +1,4 @@
-"""Several workers share a run in a bucket: they race, one is killed, one is frozen and wakes late."""
+"""Several workers share a run in a bucket: they race, one is killed, one wakes up too late."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ class S3Proxy:
                 left_out = {"content-length", "transfer-encoding", "connection", "date", "server"}
                 self.send_response(status)
                 for name, value in headers.items():
-                    if name.lower() not in left_out or self.command == "HEAD":
-                        if name.lower() not in left_out - {"content-length"}:
-                            self.send_header(name, value)
+                    kept = self.command == "HEAD" and name.lower() == "content-length"
+                    if kept or name.lower() not in left_out:
+                        self.send_header(name, value)
                 if self.command != "HEAD":
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -27,6 +27,8 @@ def is_mirrored(key: str) -> bool:
     folder, _, name = key.partition("/")
     if TEMPORARY_PREFIX in key:
         return False
+    if folder == BATCHES:  # what is out; the files that were handed over can be made again
+        return is_journal(key) and "/" not in name
     return key == MANIFEST or (bool(name) and folder in {*TABLES, REJECTS, JOURNAL, HISTORY})
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from dfgen.errors import DamagedFileError, RunLockedError, StorageError
 from dfgen.store.bucket.keys import name_segment, parse_segment
 from dfgen.store.bucket.objects import Object, Objects
+from dfgen.store.layout import BATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ class Paces:
     special: dict[str, Pace] = field(default_factory=dict)
 
     def find(self, key: str) -> Pace:
-        """Return the pace of a journal."""
+        """Return the pace of a journal; what is out in batches is written down before it is."""
+        if key.startswith(f"{BATCHES}/"):
+            return Pace(1, self.usual.seconds)
         name = key.rpartition("/")[2].partition("-")[0]
         return self.special.get(name, self.usual)
 

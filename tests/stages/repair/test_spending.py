@@ -11,7 +11,7 @@ import pytest
 
 from dfgen.errors import DamagedFileError
 from dfgen.stages.repair import spending
-from dfgen.stages.repair.spending import SpentCount
+from dfgen.stages.repair.spending import Spent, SpentCount
 from dfgen.status.spending import measure_spending
 from dfgen.store.run import Run
 from tests.support.full_run import make_full_run
@@ -45,18 +45,20 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
 
 
 def test_a_finished_shard_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests, cost = SpentCount().count(run)
+    paid = SpentCount().count(run)
+    requests, cost = paid.requests, paid.cost_usd
     assert requests > 0
     reads, spent = count_reads(monkeypatch), SpentCount()
     for shard in range(1, 20):
-        assert spent.count(run) == (shard * requests, pytest.approx(shard * cost))
+        assert spent.count(run) == Spent(shard * requests, pytest.approx(shard * cost))
         copy_shard(run, shard)
     assert set(reads.values()) == {1}
 
 
 def test_what_has_changed_is_read_again(run: Run) -> None:
     spent = SpentCount()
-    requests, cost = spent.count(run)
+    paid = spent.count(run)
+    requests, cost = paid.requests, paid.cost_usd
     table = run.table("repairs")
     rows = list(table.iter_rows(0))
     attempts = sum(len(row["attempts"]) for row in rows)
@@ -64,12 +66,12 @@ def test_what_has_changed_is_read_again(run: Run) -> None:
     before = table.path(0).stat()
     table.write(0, rows[:-1])
     os.utime(table.path(0), ns=(before.st_atime_ns, before.st_mtime_ns))
-    fewer, _ = spent.count(run)
+    fewer = spent.count(run).requests
     assert fewer == requests - len(rows[-1]["attempts"])
     table.remove(0)
-    assert spent.count(run)[0] == requests - attempts
+    assert spent.count(run).requests == requests - attempts
     table.write(0, rows)
-    assert spent.count(run) == (requests, pytest.approx(cost))
+    assert spent.count(run) == Spent(requests, pytest.approx(cost))
 
 
 def test_two_runs_are_two_accounts(run: Run, tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_nothing_is_spent_in_a_new_run(run: Run, tmp_path: Path) -> None:
     from dfgen.config.pipeline import Pipeline
 
     pipeline = Pipeline.model_validate(run.manifest.pipeline)
-    assert SpentCount().count(Run.open_or_create(tmp_path / "new", pipeline)) == (0, 0.0)
+    assert SpentCount().count(Run.open_or_create(tmp_path / "new", pipeline)) == Spent()
 
 
 def test_costs_are_read_alone_and_are_those_of_all_attempts(tmp_path: Path) -> None:

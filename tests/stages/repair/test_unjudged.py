@@ -103,7 +103,7 @@ def test_what_was_paid_for_is_judged_by_the_next_start(
     attempts = list(iter_attempts(session.run))
     unjudged = [attempt for attempt in attempts if attempt["reason"] == "unjudged"]
     assert unjudged and unjudged[0]["cost_usd"] == pytest.approx(1e-3)
-    assert SpentCount().count(session.run)[0] == engine.asked.total() == len(attempts)
+    assert SpentCount().count(session.run).requests == engine.asked.total() == len(attempts)
     left = sum(len(row.plan.indices) for row in iter_undecided(session, pipeline.repair))
     repair(root, pipeline, engine)
     # No attempt is refused here but the one that is hopeless, so that the estimate is exact.

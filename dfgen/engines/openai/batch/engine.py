@@ -366,8 +366,9 @@ class BatchEngine:
         if harvest.strays:
             known = self._keeping.find_answered([name for name, _ in harvest.strays])
             facts = {"model": self._config.model, "lane": "batch", "batch": out.key}
+            price = self._config.price.in_lane("batch")
             found = [
-                describe_stray(name, result, facts)
+                describe_stray(name, result, facts, price)
                 for name, result in harvest.strays
                 if name not in known
             ]

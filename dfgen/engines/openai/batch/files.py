@@ -7,12 +7,13 @@ provider's own tool answers it. Answers come back in any order, in part, in seve
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
 from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors, refuse_prefix
+from dfgen.engines.openai.batch.exchange import Exchange
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, write_custom_id
 from dfgen.engines.openai.batch.providers import find_limits
 from dfgen.engines.openai.batch.request_file import RequestFile, RowWriter
@@ -26,23 +27,6 @@ _TOGETHER = 64
 _NAME = "requests-{:05d}.jsonl"
 
 
-@dataclass
-class Exchange:
-    """Where files of requests are written to and answers are read from.
-
-    Attributes:
-        write: an empty folder; None: nothing is written.
-        read: files with answers, or folders of such (`*.jsonl`).
-        written: files that were written, with their rows; filled by the engine.
-        unread: rows that were read and are no answers to what was asked; filled by the engine.
-    """
-
-    write: Path | None = None
-    read: tuple[Path, ...] = ()
-    written: list[tuple[Path, int]] = field(default_factory=list)
-    unread: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a row of results stands."""
@@ -53,11 +37,11 @@ class _Place:
 
 
 class FilesEngine:
-    """Generates by files that somebody else answers. `exchange` says which; set it before use.
+    """Generates by files that somebody else answers.
 
     Args:
         config: of the server that is meant; nothing is sent to it.
-        keeping: where what is out is kept.
+        keeping: where what is out is kept, and which files they are.
     """
 
     def __init__(self, config: OpenAIConfig, keeping: Keeping) -> None:
@@ -68,7 +52,7 @@ class FilesEngine:
         self._found: dict[str, _Place] | None = None
         self._paths: list[Path] = []
         self._rows = RowWriter()
-        self.exchange = Exchange()
+        self.exchange = keeping.exchange or Exchange()
 
     @property
     def info(self) -> EngineInfo:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dfgen.config.batch import Lane
+from dfgen.engines.openai.batch.exchange import Exchange
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -39,11 +40,13 @@ class Keeping:
         folder: for files of requests and results.
         log: of what is out.
         find_answered: given request keys, returns those whose answers the caller has on record.
+        exchange: of lane `files`: where requests are written and answers are.
     """
 
     folder: Path
     log: RecordLog
     find_answered: Callable[[Collection[str]], Collection[str]]
+    exchange: Exchange | None = None
 
 
 @dataclass

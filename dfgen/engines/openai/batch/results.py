@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfgen.config.engine import OpenAIConfig
+from dfgen.config.engine import OpenAIConfig, Price
 from dfgen.engines.base import Result
 from dfgen.engines.openai.answers import (
     BadAnswerError,
@@ -149,14 +149,17 @@ class Harvest:
         return hidden
 
 
-def describe_stray(custom_id: str, result: Result, facts: dict[str, Any]) -> dict[str, Any]:
+def describe_stray(
+    custom_id: str, result: Result, facts: dict[str, Any], price: Price
+) -> dict[str, Any]:
     """Write down what an answer took that nobody asks for any more."""
     usage = result.usage
     return {
         "custom_id": custom_id,
-        "reason": "unclaimed" if result.failure is None else result.failure.reason,
+        "reason": None if result.failure is None else result.failure.reason,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
+        "cost_usd": price.count(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
         **facts,
     }
