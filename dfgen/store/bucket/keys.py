@@ -10,6 +10,7 @@ import re
 
 from dfgen.store.layout import (
     ACTIVITY,
+    BATCHES,
     HISTORY,
     JOURNAL,
     LOCK,
