@@ -12,9 +12,9 @@ from typing import Any
 from dfgen.store.activity import Activity, parse_activity, read_activity
 from dfgen.store.claims import Claim, iter_claims
 from dfgen.store.crew import Crew, Member
-from dfgen.store.layout import LOCK, SHARED
+from dfgen.store.layout import LOCK
 from dfgen.store.lock import STALE_S, Holder, is_dead, parse_holder
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared_folder import find_shared_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ def _find_holder(root: Path) -> Iterator[Worker]:
 
 
 def _find_members(root: Path, sightings: Sightings) -> Iterator[Worker]:
-    if not (root / SHARED).is_dir():
+    files = find_shared_files(root)
+    if files is None:
         return
-    files = PosixFiles(root / SHARED)
     claims: dict[str, list[Claim]] = {}
     for claim in iter_claims(files):
         claims.setdefault(claim.token, []).append(claim)

@@ -116,7 +116,7 @@ class Viewer:
     async def _show_page(self, request: web.Request) -> web.StreamResponse:
         number = int(request.match_info["run"])
         run = self.runs[number]
-        head = {"run": await asyncio.to_thread(run.describe), "judge": self.judge}
+        head: dict[str, Any] = {"run": await asyncio.to_thread(run.describe), "judge": self.judge}
         others = [other.finished.run.root.resolve().name for other in self.runs]
         if len(others) > 1:
             head["other"] = {"name": others[1 - number], "base": f"../{1 - number}/"}
