@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import RunMismatchError, StorageError
+from dfgen.errors import RunMismatchError
 from dfgen.pictures import VIEW
 from dfgen.records import Record, Reject
 from dfgen.store.atomic_files import remove_files, remove_temporary_files
+from dfgen.store.beginning import begin_run
 from dfgen.store.entries import (
     ShardEntry,
     find_entry_file,
@@ -57,8 +58,6 @@ from dfgen.store.layout import (
 from dfgen.store.manifest import (
     Manifest,
     State,
-    check_vacant,
-    create_manifest,
     format_now,
     load_manifest,
     update_manifest,
@@ -124,27 +123,8 @@ class Run:
         ensure_mounted(root)
         with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
             there = path.exists()
-        if not there:
-            if pipeline is None:
-                raise StorageError(
-                    "there is no run here.",
-                    where=str(root),
-                    hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
-                )
-            check_vacant(root)
-            manifest = Manifest(
-                created=format_now(),
-                kind=pipeline.kind,
-                pictures=VIEW,
-                pipeline=pipeline.model_dump(mode="json"),
-            )
-            try:
-                create_manifest(path, manifest)
-            except FileExistsError:
-                pass  # another process began the same run at this moment; its manifest holds
-            else:
-                return cls(root, manifest)
-        run = cls(root, load_manifest(path))
+        manifest = load_manifest(path) if there else begin_run(root, pipeline)
+        run = cls(root, manifest)
         if pipeline is not None and run.manifest.kind != pipeline.kind:
             raise RunMismatchError(
                 f"this directory holds a run of another kind: {_KINDS[run.manifest.kind]}, not "
