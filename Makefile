@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo train-demo test slow-test report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
+.PHONY: help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ test: $(BIN)/dfgen ## All tests that need no environment of their own
 
 slow-test: $(BIN)/dfgen ## Those that prove by length what a shorter one samples
 	$(BIN)/python -m pytest $(XDIST) -m slow
+
+KILLS ?= 50
+chaos: $(BIN)/dfgen ## Three workers on one run, killed at random; KILLS=500 takes an hour
+	KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/chaos
 
 lint: $(BIN)/dfgen
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
@@ -27,6 +27,10 @@ from dfgen.stages.sample.draws import write_chats
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import Stage
+
+if TYPE_CHECKING:
+    from dfgen.stages.growth import Preview
+    from dfgen.store.run import Run
 
 _CHARACTERS_PER_TOKEN = 4
 """Of English text, where the tokenizer cannot be loaded."""
@@ -91,11 +95,15 @@ def forecast(scope: Scope) -> Forecast:
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
     """Rows of the source and the prompts that they give."""
     run, pipeline = scope.run, scope.pipeline
-    if run is not None and run.manifest.get_stage("prompts").state == "done":
+    done = run is not None and run.manifest.get_stage("prompts").state == "done"
+    if run is not None and done and "prompts" not in scope.stages:
         counts = count_stage(run, "prompts")
         return RowCount(counts["input"], exact=True), counts["output"]
     source = pipeline.prompts or pipeline.imports or pipeline.pairs
     rows = None if source is None else count_source_rows(source)
+    if scope.growth is not None:
+        found = scope.growth.findings
+        return rows, found.there + found.new
     if rows is None or not scope.rows.read:
         return rows, None
     return rows, round(rows.rows * len(scope.rows.prompts) / scope.rows.read)
@@ -104,6 +112,9 @@ def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
 def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     """Answers that are still to come."""
     run, sample = scope.run, scope.pipeline.sample
+    first = min(sample.stop_early_after or sample.num_samples, sample.num_samples)
+    if scope.growth is not None:
+        return _count_grown_cells(scope, scope.growth, first)
     if scope.pipeline.kind == "imported":
         known = run is not None and run.manifest.get_stage("sample").state == "done"
         return Amount() if known else Amount(prompts or len(scope.rows.answers), prompts)
@@ -112,7 +123,6 @@ def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     if run is not None and "prompts" not in scope.stages:
         pending = count_stage(run, "sample")["pending"]
         return Amount(pending, pending)
-    first = min(sample.stop_early_after or sample.num_samples, sample.num_samples)
     seen = len(scope.rows.prompts)
     return Amount(
         first * (seen if prompts is None else prompts),
@@ -120,8 +130,27 @@ def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     )
 
 
+def _count_grown_cells(scope: Scope, growth: Preview, first: int) -> Amount:
+    """Answers to the prompts that are new, and those that the run has not drawn yet of its own."""
+    if scope.pipeline.kind == "imported":
+        return Amount(growth.answers, growth.answers)
+    if "sample" not in scope.stages or scope.run is None:
+        return Amount()
+    new = growth.findings.new
+    pending = max(0, _count_pending(scope.run, scope.pipeline.sample.num_samples))
+    return Amount(first * new + pending, scope.pipeline.sample.num_samples * new + pending)
+
+
+def _count_pending(run: Run, num_samples: int) -> int:
+    """Cells of the run's prompts that are in no file, at the size that groups are to have."""
+    counts = count_stage(run, "sample")
+    prompts = run.table("prompts")
+    cells = num_samples * sum(map(prompts.num_rows, prompts.shards()))
+    return max(counts["input"], cells) - counts["output"] - counts["rejects"]
+
+
 def _forecast_sample(scope: Scope, cells: Amount) -> Work:
-    chats = write_chats(scope.rows.prompts, scope.pipeline.sample)
+    chats = write_chats(_list_examples(scope), scope.pipeline.sample)
     read, pictures = _measure(scope, scope.pipeline.policy, list(chats))
     longest = scope.pipeline.sample.max_tokens
     work = Work(cells, cells.times(read), cells.times(pictures), _between(cells, 1, longest))
@@ -160,7 +189,7 @@ def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work
     empty = Trajectory.model_construct(completion="")
     chats = [
         (prompt, build_messages(prompt, template, config.system, fields))
-        for prompt in scope.rows.prompts
+        for prompt in _list_examples(scope)
         for fields in [fill_fields(empty, prompt, (), config)]
     ]
     read, pictures = _measure(scope, config.engine, chats)
@@ -190,6 +219,11 @@ def _price_between(work: Work, config: RepairConfig) -> Work:
     return replace(work, usd=Amount(priced[0].usd.least, dearest))
 
 
+def _list_examples(scope: Scope) -> list[Prompt]:
+    """Prompts like those that are to come; the run's own where every new row was refused."""
+    return scope.rows.prompts or scope.known_rows.prompts
+
+
 def _estimate_there(scope: Scope) -> Estimate:
     """What is left to repair of the answers that are on disk, counted row by row."""
     from dfgen.stages.repair.estimate import estimate_repairs
@@ -214,7 +248,7 @@ def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
     if stage == "value":  # how many prefixes there are, the masks say
         unknown = Amount(0, None)
         return work + Work(unknown, unknown, unknown, unknown)
-    chats = list(write_chats(scope.rows.prompts, scope.pipeline.sample))
+    chats = list(write_chats(_list_examples(scope), scope.pipeline.sample))
     read, pictures = _measure(scope, scope.pipeline.scorer, chats)
     texts = Amount(0, cells.times(2 + scope.pipeline.score.visual).most)
     longest = scope.pipeline.sample.max_tokens

@@ -21,7 +21,7 @@ from dfgen.cli.options import (
 )
 from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, drive
 from dfgen.cli.sharing import add_sharing
-from dfgen.errors import EngineError
+from dfgen.errors import DfgenError, EngineError
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -48,6 +48,7 @@ def worker(
 ) -> None:
     """Work on one stage of a run together with others: what launched workers run."""
     from dfgen.runners.worker import check_upstream, stop_at_end_of_input
+    from dfgen.store.failures import note_failure
     from dfgen.store.run import Run
 
     if until_eof:
@@ -58,12 +59,16 @@ def worker(
     def read(more: tuple[str, ...] = ()) -> Pipeline:
         return read_pipeline(source, (*settings, *more), limit, file)
 
-    pipeline = read()
-    check_upstream(Run.open_or_create(root, pipeline), pipeline, stage)
-    if servers is None:
-        drive(pipeline, root, (stage,), quiet=False)
-    else:
-        ask_servers(read, root, stage, servers)
+    try:
+        pipeline = read()
+        check_upstream(Run.open_or_create(root, pipeline), pipeline, stage)
+        if servers is None:
+            drive(pipeline, root, (stage,), quiet=False)
+        else:
+            ask_servers(read, root, stage, servers)
+    except DfgenError as error:
+        note_failure(root, stage, error)
+        raise
 
 
 def ask_servers(

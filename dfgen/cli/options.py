@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.sharing import add_sharing
 from dfgen.errors import StorageError
@@ -88,7 +89,8 @@ def pipeline_options(function: F) -> F:
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
         if redo is not None and kwargs.get("dry_run"):
-            show_order(root or source, pipeline, redo)
+            as_json = bool(kwargs.get("as_json"))
+            show_order(root or source, pipeline, redo, as_json=as_json)
             return None
         return function(*args, pipeline=pipeline, out=root, redo=redo, **kwargs)
 
@@ -104,7 +106,7 @@ def pipeline_options(function: F) -> F:
             ),
             add_no_check,
             add_sharing,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -144,14 +146,18 @@ def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
     return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
 
 
-def show_order(root: Path, pipeline: Pipeline, redo: RedoWish) -> None:
+def show_order(root: Path, pipeline: Pipeline, redo: RedoWish, *, as_json: bool) -> None:
     """Print what `--redo` would set aside, or say why it would not; nothing is written."""
     from dfgen.stages.redo import check_source, describe, plan_redo
     from dfgen.store.run import Run
 
     run = Run.open_or_create(root, None)
     check_source(run, pipeline, redo.wanted)
-    for line in describe(plan_redo(run, redo.wanted)):
+    lines = describe(plan_redo(run, redo.wanted))
+    if as_json:
+        print_outcome_json({"run": str(root), "dry_run": True, "would_be_made_anew": lines})
+        return
+    for line in lines:
         click.echo(f"would be made anew: {line}")
     click.echo("Nothing was written.")
 
@@ -247,7 +253,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
             *([add_sharing] if redo else ()),
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )

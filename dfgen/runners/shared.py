@@ -228,6 +228,7 @@ class SharedWork:
                 run.check_stage(stage, session.pipeline, work.list_facts(session))
                 work.close(session)
                 run.set_stage(stage, state="done", counts=count_stage(run, stage))
+                run.delete_spent_journals()
         self._closed.add(stage)
         finish_stage(session, stage, worked=stage in self._worked)
 

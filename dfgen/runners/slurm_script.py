@@ -74,8 +74,10 @@ def write_script(
 
 
 def write_directive(name: str, value: str | None) -> str:
-    r"""Write an option of sbatch as sbatch reads it from a script, where `"`, `'`, `#` and blanks
-    have a meaning and a backslash takes it from them.
+    r"""Write an option of sbatch as sbatch reads it from a script.
+
+    There `'`, `#` and blanks mean something outside of double quotes, and `"` in them unless a
+    backslash stands before it.
 
     Raises:
         ConfigError: it holds what cannot be written there.
@@ -83,7 +85,10 @@ def write_directive(name: str, value: str | None) -> str:
     if value is None:
         return f"--{name}"
     check_value(f"--{name}", value)
-    return f"--{name}=" + re.sub(r"([\s\"'#])", r"\\\1", value)
+    if not re.search(r"[\s\"'#]", value):
+        return f"--{name}={value}"
+    quoted = value.replace('"', r"\"")
+    return f'--{name}="{quoted}"'
 
 
 def check_value(what: str, value: str) -> None:

@@ -19,10 +19,16 @@ _REASONS = 5
 _SHARDS = 8
 
 
+_SHOWN = 4
+"""Shards of a worker that are named one by one."""
+
+
 def write_status(status: RunStatus) -> Iterator[str]:
     """Write what a person wants to know of a run, first things first."""
     yield show_line(f"{status.root}: {_say_state(status)}")
     yield show_line(f"{status.name}, {status.kind}, begun {status.created}, dfgen {status.dfgen}")
+    if status.problem is not None:
+        yield show_line(f"damaged: {status.problem}")
     for worker in status.workers:
         yield from _write_worker(worker)
     yield ""

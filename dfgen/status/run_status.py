@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Sightings, Worker, find_workers
 from dfgen.store.failures import Failure, read_failures
 from dfgen.store.run import Run
+from dfgen.store.visible_damage import describe_damage, read_around_damage
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class RunStatus:
         out: requests that are out in batches or files, and since when.
         rejects: rows by stage and reason, most frequent first.
         failures: of workers that a scheduler has started, in stages that are not done.
+        problem: what is damaged as far as a look shows it, in a line; its rows are not counted.
     """
 
     root: Path
@@ -56,6 +58,7 @@ class RunStatus:
     out: list[OutStatus]
     rejects: list[tuple[str, str, int]]
     failures: list[Failure]
+    problem: str | None = None
 
     @property
     def next_stage(self) -> str | None:
@@ -83,6 +86,7 @@ class RunStatus:
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
             "failures": [each.to_json() for each in self.failures],
+            "problem": self.problem,
         }
 
 
@@ -112,13 +116,19 @@ def measure_run(root: Path, sightings: Sightings | None = None) -> RunStatus:
 
     Raises:
         StorageError: there is no run, or a file cannot be read.
-        DamagedFileError: run.json, or a file of a shard, is damaged.
+        DamagedFileError: run.json is damaged.
     """
     return read_steadily(lambda: _measure_run(root, sightings))
 
 
 def _measure_run(root: Path, sightings: Sightings | None) -> RunStatus:
     run = Run.open_or_create(root, None)
+    status, damage = read_around_damage(run, lambda whole: _measure_whole(whole, sightings))
+    return replace(status, problem=describe_damage(run, damage))
+
+
+def _measure_whole(run: Run, sightings: Sightings | None) -> RunStatus:
+    root = run.root
     workers = find_workers(root, sightings)
     stages = _leave_out_unwanted(run, measure_stages(run))
     return RunStatus(

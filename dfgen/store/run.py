@@ -17,7 +17,7 @@ from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
-from dfgen.records import Reject
+from dfgen.records import Record, Reject
 from dfgen.store.atomic_files import remove_file, remove_temporary_files
 from dfgen.store.entries import (
     ShardEntry,
@@ -90,6 +90,9 @@ def is_run(path: Path) -> bool:
 
 class Run:
     """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
+
+    passed_over: frozenset[Path] = frozenset()
+    """Damaged files that count as not there (`dfgen.store.visible_damage`)."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
@@ -190,7 +193,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock, desk=self.desk)
+        return self._open_table(name, TABLES[name])
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -198,8 +201,16 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
+        return self._open_table(REJECTS, Reject, prefix=stage)
+
+    def _open_table(self, folder: str, record: type[Record], prefix: str = "part") -> ShardTable:
         return ShardTable(
-            self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock, desk=self.desk
+            self.root / folder,
+            record,
+            prefix=prefix,
+            guard=self._check_lock,
+            desk=self.desk,
+            passed_over=self.passed_over,
         )
 
     def journal(
@@ -466,6 +477,12 @@ class Run:
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
+    def delete_spent_journals(self) -> None:
+        """Delete the journals of finished shards: a crash fell between the two."""
+        for stage, shard in self.list_journals():
+            if self.is_done(stage, shard):
+                self.journal(stage, shard).delete()
+
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
@@ -490,6 +507,4 @@ class Run:
             remove_temporary_files(self.root, older_than_s=3600.0)
             for name in (REJECTS, JOURNAL, *TABLES):
                 remove_temporary_files(self.root / name)
-        for stage, shard in self.list_journals():
-            if self.is_done(stage, shard):
-                self.journal(stage, shard).delete()
+        self.delete_spent_journals()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -47,6 +47,7 @@ class ShardTable:
         row_group_bytes: uncompressed size at which a row group ends.
         guard: called before each write; raises when this process may not write any more.
         desk: see `dfgen.store.atomic_files.replace_file`.
+        passed_over: files that count as not there.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ShardTable:
         row_group_bytes: int = ROW_GROUP_BYTES,
         guard: Callable[[], None] | None = None,
         desk: Path | None = None,
+        passed_over: Collection[Path] = (),
     ) -> None:
         self.directory = directory
         self.model = model
@@ -65,6 +67,7 @@ class ShardTable:
         self._row_group_bytes = row_group_bytes
         self._guard = guard
         self._desk = desk
+        self._passed_over = passed_over
 
     def path(self, shard: int) -> Path:
         """Return where the file of a shard is or would be."""
@@ -72,7 +75,8 @@ class ShardTable:
 
     def exists(self, shard: int) -> bool:
         """Say whether a shard is written; if so, in full."""
-        return self.path(shard).is_file()
+        path = self.path(shard)
+        return path not in self._passed_over and path.is_file()
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
@@ -83,7 +87,11 @@ class ShardTable:
             names = [path.name for path in self.directory.iterdir()]
         numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
         # Another way to write a number (part-000001) is no shard: nothing would read it.
-        return sorted(number for number in numbers if self.path(number).name in names)
+        return sorted(
+            number
+            for number in numbers
+            if self.path(number).name in names and self.path(number) not in self._passed_over
+        )
 
     def num_rows(self, shard: int) -> int:
         """Return the number of rows of a shard, from the footer alone.

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.runs import Job, make_job
 
-PROMPTS = 24
+PROMPTS = 20
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""A real Ray of two nodes on this machine: an actor is killed, a node vanishes, the driver stops."""
+"""A real Ray of two nodes on this machine: an actor is killed, a node goes, the driver stops."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +102,7 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
         code, said = launched.end()
     finally:
         launched.process.kill()
+        print(launched.log.read_text("utf-8"))
         for node in nodes:
             cluster.remove_node(node)
     assert code == 0, said

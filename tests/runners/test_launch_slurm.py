@@ -99,6 +99,7 @@ def test_what_is_printed_is_a_script_that_submits_the_jobs(tmp_path: Path) -> No
         "--dfgen",
         "dfgen",
         "--serve-repairer",
+        "--no-check",
     ]
     printed = invoke("launch", "slurm", *words, "--print").stdout
     environment = {"PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(tmp_path / "printed")}
@@ -109,7 +110,7 @@ def test_what_is_printed_is_a_script_that_submits_the_jobs(tmp_path: Path) -> No
     assert (first / "repair.job").read_text() == "4\n"
     assert (first / "server.key").stat().st_mode & 0o777 == 0o600
     runner = CliRunner(env={**environment, "CALLS": str(tmp_path / "submitted")})
-    result = runner.invoke(cli, ["launch", "slurm", *map(str, words), "--no-check"])
+    result = runner.invoke(cli, ["launch", "slurm", *map(str, words)])
     assert result.exit_code == 0, result.output
     second = folder / "run/launch/0002"
     assert (second / "repair.job").read_text() == "4\n"

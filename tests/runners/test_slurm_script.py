@@ -115,6 +115,6 @@ def test_what_a_script_cannot_say_is_refused(value: str) -> None:
 
 
 def test_signs_that_mean_something_to_slurm_are_escaped() -> None:
-    assert write_directive("chdir", "/a b/'c'#\"d\"") == "--chdir=/a\\ b/\\'c\\'\\#\\\"d\\\""
+    assert write_directive("chdir", "/a b/'c'#\"d\"") == '--chdir="/a b/\'c\'#\\"d\\""'
     assert write_directive("requeue", None) == "--requeue"
     assert write_log_path("/100%j", "mask") == "/100%%j/mask-%A_%a.log"

@@ -87,7 +87,8 @@ def test_money_is_what_stats_say(root: Path) -> None:
 def test_keys_of_the_json_are_stable(root: Path) -> None:
     found = show(str(root), "--json")
     assert sorted(found) == [
-        *("created", "dfgen", "failures", "kind", "name", "next_stage", "out", "rejects", "run"),
+        *("created", "dfgen", "failures", "kind", "name", "next_stage", "out", "problem"),
+        *("rejects", "run"),
         *("spending", "stages", "state", "workers"),
     ]
     assert (found["state"], found["next_stage"], found["workers"]) == ("finished", None, [])
@@ -237,3 +238,4 @@ def test_what_was_set_aside_and_is_damaged_is_named_with_the_way_out(
             count(run)
         assert caught.value.where == str(path)
         assert f"delete {copy / 'history/0001'}" in str(caught.value)
+    assert f"damaged: a file is damaged, {path}: " in show(str(copy))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -162,9 +163,35 @@ class LocalSlurm:
     def kill_node(self, node: str) -> None:
         """Kill all that runs on a node at once, as a power cut does."""
         self.kill_daemon(node)
-        for pid in self.list_pids(node):
+        pids = self.list_pids(node)
+        # Their shepherds first, who would tell the controller how they ended.
+        shepherds = {_find_parent(pid) for pid in pids} & set(self.list_pids()) - set(pids)
+        for pid in (*shepherds, *pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def kill_task(self, task: str) -> None:
+        """Kill -9 the processes of a running task of an array, named JOB_TASK."""
+        job, _, number = task.partition("_")
+        wanted = {f"SLURM_ARRAY_JOB_ID={job}", f"SLURM_ARRAY_TASK_ID={number}"}
+        ours = set(self.list_pids())
+        for pid, variables in _list_environments():
+            if pid in ours and wanted <= variables:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def count_restarts(self, task: str) -> int:
+        """How often a task has been put back into the queue."""
+        return int(self._read_job(task, "Restarts"))
+
+    def read_job_state(self, task: str) -> str:
+        """RUNNING, COMPLETED, FAILED, ..., minutes after its end, too."""
+        return self._read_job(task, "JobState")
+
+    def _read_job(self, task: str, name: str) -> str:
+        found = re.search(rf"{name}=(\w+)", self.call("scontrol", "show", "job", task))
+        assert found, task
+        return found[1]
 
     def list_pids(self, node: str | None = None) -> list[int]:
         """The processes of jobs and their shepherds, of one node or of all."""
@@ -248,6 +275,14 @@ def _find_ports(count: int) -> Sequence[int]:
     finally:
         for each in held:
             each.close()
+
+
+def _find_parent(pid: int) -> int:
+    """The parent of a process; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _list_environments() -> Iterator[tuple[int, set[str]]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="With --watch: between two looks.  [default: 5]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --watch a line each look.")
+@json_option("Print JSON; with --watch a line each look.")
 def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
     """How far a run is: rows of each stage, rate, time left, money, who works on it.
 
@@ -49,7 +51,10 @@ def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
         keep_looking(run, 5.0 if every is None else every, as_json=as_json)
         return
     status = measure_run(run)
-    click.echo(json.dumps(status.to_json()) if as_json else write_page(status))
+    if as_json:
+        print_outcome_json(status.to_json())
+    else:
+        click.echo(write_page(status))
 
 
 def write_page(status: RunStatus) -> str:
@@ -68,19 +73,23 @@ def keep_looking(run: Path, every: float, *, as_json: bool) -> None:
     from dfgen.status.worker import Sightings
 
     sightings = Sightings()
-    drawn = not as_json and click.get_text_stream("stdout").isatty()
-    with draw_page() if drawn else nullcontext() as draw:
+    drawn = not as_json and sys.stdout.isatty()
+    with draw_page() if drawn else print_pages() as show:
         while True:
             status = measure_run(run, sightings)
-            if draw is not None:
-                draw(write_page(status))
-            elif as_json:
+            if as_json:
                 click.echo(json.dumps(status.to_json()))
             else:
-                click.echo(f"{write_page(status)}\n")
+                show(write_page(status))
             if status.state == "finished":
                 return
             time.sleep(every)
+
+
+@contextmanager
+def print_pages() -> Iterator[Callable[[str], None]]:
+    """Give a function that prints a page below the one before."""
+    yield lambda page: click.echo(f"{page}\n")
 
 
 @contextmanager

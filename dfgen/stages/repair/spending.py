@@ -132,15 +132,20 @@ class Spending:
         Raises:
             DfgenError: names the limit.
         """
-        if not self._would_break():
-            return
+        if self._would_break():
+            raise self._describe_limit()
+
+    def close(self) -> None:
+        """Make no more requests for now."""
+
+    def _describe_limit(self) -> DfgenError:
         spent = f"{self.requests:,} requests, ${self.cost_usd:.4f}"
         limits = {
             "max_requests": self.max_requests,
             "max_cost_usd": self.max_cost_usd,
         }
         named = ", ".join(f"repair.{name}={v}" for name, v in limits.items() if v is not None)
-        raise DfgenError(
+        return DfgenError(
             f"repairing has stopped at its limit ({named}) after {spent} in this run.",
             hint="Everything paid for is on disk. Give the same command with a higher limit "
             "(--max-cost, --max-requests) to go on from there.",
@@ -182,10 +187,10 @@ class SpentCount:
         Raises:
             StorageError: a file cannot be read; of what was set aside, with the way out.
         """
-        total = self._count_in(RepairFiles(run.root))
+        total = self._count_in(RepairFiles(run.root, run.passed_over))
         for root in list_history(run):
             with explain_history(root):
-                total += self._count_in(RepairFiles(root))
+                total += self._count_in(RepairFiles(root, run.passed_over))
         return total + add_up(stray["cost_usd"] for stray in iter_strays(run, "repair"))
 
     def _count_in(self, files: RepairFiles) -> Spent:
@@ -220,17 +225,23 @@ def explain_history(root: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class RepairFiles:
-    """The files of the repair stage in a run directory, or in a folder laid out as one."""
+    """The files of the repair stage in a run directory, or in a folder laid out as one.
+
+    Attributes:
+        passed_over: damaged ones, which count as not there.
+    """
 
     root: Path
+    passed_over: frozenset[Path] = frozenset()
 
     @property
     def tables(self) -> tuple[ShardTable, ShardTable, ShardTable]:
         """Repairs, rejects and controls."""
+        left_out = self.passed_over
         return (
-            ShardTable(self.root / OUTPUTS["repair"], Repair),
-            ShardTable(self.root / REJECTS, Reject, prefix="repair"),
-            ShardTable(self.root / "controls", Control),
+            ShardTable(self.root / OUTPUTS["repair"], Repair, passed_over=left_out),
+            ShardTable(self.root / REJECTS, Reject, prefix="repair", passed_over=left_out),
+            ShardTable(self.root / "controls", Control, passed_over=left_out),
         )
 
     def journal(self, shard: int) -> Journal:
@@ -311,7 +322,7 @@ def iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
     journal = files.journal(shard)
-    if not journal.exists():
+    if journal.path in files.passed_over or not journal.exists():
         return
     latest = {}
     # After a crash a journal may still hold what the files have already.

@@ -7,7 +7,7 @@ know is on disk: a killed run goes on in the middle of a round, after judging wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -57,7 +57,8 @@ from dfgen.stages.repair.requests import (
     name_request,
 )
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
-from dfgen.stages.repair.spending import Spending, SpentCount
+from dfgen.stages.repair.shared_spending import open_spending
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
 from dfgen.stages.work import Tools, open_graders
 
@@ -184,10 +185,14 @@ class Repairing:
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
         self.out = {name for each in repairers for name in list_out(each.engine)}
-        self.spending = Spending(self.config, spent.count(session.run), len(self.out))
+        self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
         """Run rounds until every trajectory of these shards is repaired or given up."""
+        with closing(self.spending):
+            self._execute(todo)
+
+    def _execute(self, todo: list[int]) -> None:
         for shard in todo:
             self._open(shard)
         self.session.progress.start("repair", self._count_undecided(), 0)
