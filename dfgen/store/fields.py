@@ -149,6 +149,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "repair.decoding.top_k",
         "repair.decoding.top_p",
         *_under("repair.engine", _ENGINE_RESULT),
+        "repair.engines",
         "repair.max_attempts",
         "repair.max_edit_ratio",
         "repair.max_hunks",
