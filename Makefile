@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -91,6 +91,22 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
+
+# Slurm comes from Debian, as root; Ray, and the S3 server that buckets are tested on, from PyPI.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+.venv-cluster/bin/dfgen: pyproject.toml
+	$(PYTHON) -m venv .venv-cluster
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check \
+	    ray==2.60.0 obstore==0.12.1 'moto[server]==5.2.5' pytest hypothesis
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+cluster-env: .venv-cluster/bin/dfgen ## That of cluster-test, with Debian's Slurm, installed if absent
+	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
+	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
+
+cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
+	DFGEN_REQUIRE_CLUSTER=1 timeout 900 .venv-cluster/bin/python -m pytest -m cluster tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
@@ -181,6 +197,8 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/hostile_corpus.py --slow
 	$(BIN)/python tests/benchmarks/sample_memory.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/batch_files.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/lane_costs.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 

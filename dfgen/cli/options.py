@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.sharing import add_sharing
 from dfgen.errors import StorageError
@@ -85,11 +86,12 @@ def pipeline_options(function: F) -> F:
         **kwargs: Any,
     ) -> Any:
         redo = read_order(redone, yes)
-        if redo is not None and kwargs.get("dry_run"):
-            show_order(source if out is None else out, redo)
-            return None
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
+        if redo is not None and kwargs.get("dry_run"):
+            as_json = bool(kwargs.get("as_json"))
+            show_order(root or source, pipeline, redo, as_json=as_json)
+            return None
         return function(*args, pipeline=pipeline, out=root, redo=redo, **kwargs)
 
     add = add_all(
@@ -104,7 +106,7 @@ def pipeline_options(function: F) -> F:
             ),
             add_no_check,
             add_sharing,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -144,12 +146,18 @@ def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
     return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
 
 
-def show_order(root: Path, redo: RedoWish) -> None:
-    """Print what `--redo` would set aside; nothing is written."""
-    from dfgen.stages.redo import describe, plan_redo
+def show_order(root: Path, pipeline: Pipeline, redo: RedoWish, *, as_json: bool) -> None:
+    """Print what `--redo` would set aside, or say why it would not; nothing is written."""
+    from dfgen.stages.redo import check_source, describe, plan_redo
     from dfgen.store.run import Run
 
-    for line in describe(plan_redo(Run.open_or_create(root, None), redo.wanted)):
+    run = Run.open_or_create(root, None)
+    check_source(run, pipeline, redo.wanted)
+    lines = describe(plan_redo(run, redo.wanted))
+    if as_json:
+        print_outcome_json({"run": str(root), "dry_run": True, "would_be_made_anew": lines})
+        return
+    for line in lines:
         click.echo(f"would be made anew: {line}")
     click.echo("Nothing was written.")
 
@@ -176,6 +184,14 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
             help="Change a field of the pipeline. May be given often.",
         ),
         click.option("--limit", type=click.IntRange(min=1), help=limit),
+    ]
+
+
+def launch_arguments() -> list[Callable[[Any], Any]]:
+    """List the arguments that name a run and its settings, for launchers and workers alike."""
+    return [
+        click.argument("source", metavar=SOURCE, type=LocalPath()),
+        *run_options("Use only the first N prompts."),
     ]
 
 
@@ -237,7 +253,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
             *([add_sharing] if redo else ()),
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -273,6 +289,47 @@ def spending_options(function: F) -> F:
             type=click.IntRange(min=0),
             metavar="N",
             help="Stop after N requests of this run to the repairer (repair.max_requests).",
+        ),
+    ]
+    return cast("F", add_all(decorators)(command))
+
+
+def lane_options(function: F) -> F:
+    """Add `--lane`, `--write` and `--read`: how requests to the repairer travel.
+
+    The command sees `--lane` as one of its `settings`, the others as `write` and `read`.
+    """
+
+    @wraps(function)
+    def command(*args: Any, settings: tuple[str, ...], lane: str | None, **kwargs: Any) -> Any:
+        if lane is None and (kwargs["write"] or kwargs["read"]):
+            lane = "files"
+        given = () if lane is None else (f"repair.engine.lane={lane}",)
+        return function(*args, settings=(*settings, *given), **kwargs)
+
+    decorators = [
+        click.option(
+            "--lane",
+            type=click.Choice(["online", "batch", "files"]),
+            help="How requests to the repairer travel (repair.engine.lane).",
+        ),
+        click.option(
+            "--write",
+            type=LocalPath(file_okay=False),
+            metavar="DIR",
+            help="Lane files: write the requests there, for somebody else to answer.",
+        ),
+        click.option(
+            "--read",
+            type=LocalPath(exists=True),
+            multiple=True,
+            metavar="PATH",
+            help="Lane files: take the answers of this file or folder. May be given often.",
+        ),
+        click.option(
+            "--resubmit",
+            is_flag=True,
+            help="Ask again what is out and nobody will hear of; it may be paid for twice.",
         ),
     ]
     return cast("F", add_all(decorators)(command))

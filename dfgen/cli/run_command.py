@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dfgen.cli.checks import refuse_problems
+from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
 from dfgen.cli.sharing import read_sharing
-from dfgen.errors import UnusableRowsError
+from dfgen.errors import ConfigError, DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +89,10 @@ def drive(
         if before is not None:
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
-    if not complete:
-        leave_stopped(out)
+    if session.paused:
+        click.echo(session.paused, err=True)
+    elif not complete:
+        stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
 
 
@@ -109,7 +111,11 @@ def share(
         pipeline, out, stages, quiet: see `drive`.
         sharing: how.
         announce: called when a stop is asked for.
+
+    Raises:
+        ConfigError: requests would travel in batches or files, of which one process keeps the list.
     """
+    from dfgen.config.engine import find_lane
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -117,6 +123,14 @@ def share(
     from dfgen.store.membership import NotedActivity
     from dfgen.store.shared_run import SharedRun
 
+    lane = find_lane(pipeline.repair.engine)
+    if lane != "online" and "repair" in stages:
+        raise ConfigError(
+            f"lane {lane} is for one process at a time.",
+            where="repair.engine.lane",
+            hint="Leave out --shared for `dfgen repair`, or set lane: online. The other stages can "
+            "be shared all the same.",
+        )
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),
@@ -126,16 +140,14 @@ def share(
         session = Session(run, pipeline, progress, StopSignal(announce))
         complete = run_together(session, stages, sharing.part)
     if not complete:
-        leave_stopped(out)
+        stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
 
 
-def leave_stopped(out: Path) -> NoReturn:
-    """Say how a run that was stopped goes on, and leave."""
-    click.echo(
-        f"Stopped. Everything finished is in {out}; the same command goes on from there.",
-        err=True,
-    )
+def stop(advice: str) -> NoReturn:
+    """End a command that was asked to stop: says so, and leaves by SystemExit."""
+    note_error(DfgenError("stopped, as it was asked to.", hint=advice))
+    click.echo(f"Stopped. {advice}", err=True)
     raise SystemExit(INTERRUPTED)
 
 
@@ -156,7 +168,7 @@ def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> No
         raise click.UsageError(
             f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
         )
-    check_source(session.pipeline, wish.wanted)
+    check_source(run, session.pipeline, wish.wanted)
     for line in redo(run, wish.wanted, agreed=wish.agreed):
         click.echo(line, err=True)
 
@@ -202,7 +214,7 @@ def print_outcome(run: Run, *, quiet: bool, as_json: bool, with_groups: bool) ->
     groups = measure_groups(run) if with_groups else None
     if as_json:
         outcome: dict[str, Any] = {"run": str(run.root), "counts": numbers}
-        click.echo(json.dumps(outcome if groups is None else {**outcome, "groups": groups}))
+        print_outcome_json(outcome if groups is None else {**outcome, "groups": groups})
     elif not quiet:
         print_summary(run, numbers)
         if groups is not None:
@@ -227,6 +239,6 @@ def make_masks(
         "rejects": sum(stage["rejects"] for stage in numbers.values()),
     }
     if as_json:
-        click.echo(json.dumps({"out": str(out), "counts": counts}))
+        print_outcome_json({"out": str(out), "counts": counts})
     else:
         click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")

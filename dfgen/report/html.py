@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import InputError
 from dfgen.report.embedding import hash_source, pack_json, write_json
-from dfgen.report.page_data import describe_details, describe_prompt, describe_row, name_model
+from dfgen.report.page_data import (
+    describe_details,
+    describe_prompt,
+    describe_row,
+    name_model,
+    turn_to_columns,
+)
 from dfgen.report.picking import pick_trajectories
 from dfgen.report.samples import gather_samples
 from dfgen.report.stats import collect_numbers
@@ -34,15 +40,16 @@ if TYPE_CHECKING:
 
 PACK_ROWS = 50
 DEFAULT_LIMIT = 200
-# For 200 prompts this is 2.7 MB as base64, which leaves as much again for text within 5 MB.
+# As base64 this is 2.7 MB, which leaves as much again for texts within 5 MB.
 PICTURE_BYTES = 2_000_000
-LARGEST_PICTURE = 60_000
+LARGEST_PICTURE = 200_000
 SMALLEST_PICTURE = 10_000
 
-STYLES = ("base", "layout", "list", "difference", "charts", "print")
+STYLES = ("base", "layout", "list", "difference", "group", "charts", "print")
 SCRIPTS = (
-    *("elements", "store", "words", "difference", "details", "list", "charts", "overview"),
-    *("tips", "keys", "start"),
+    *("elements", "keeping", "store", "from_file", "words", "difference", "details", "group"),
+    *("zoom", "filters", "finding", "list", "charts", "overview", "marks", "labels", "tips"),
+    *("keys", "start"),
 )
 
 
@@ -78,7 +85,9 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
         )
     wanted = pick_trajectories(finished.run, limit)
     samples = gather_samples(finished, wanted)
-    text = write_page(samples, numbers, describe_run(finished, len(wanted), total))
+    run = describe_run(finished, len(wanted), total)
+    run["questions"] = len({name.rpartition("-")[0] for name in wanted})
+    text = write_page(samples, numbers, run)
     # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
     data = text.encode(errors="replace")
     with explain_os_errors(out, "write"):
@@ -114,7 +123,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
     rows: list[dict[str, Any]] = []
     packs: list[str] = []
     pending: list[dict[str, Any]] = []
-    room = PICTURE_BYTES // max(1, run["shown"])
+    room = PICTURE_BYTES // max(1, run.get("questions", run["shown"]))
     room = max(SMALLEST_PICTURE, min(LARGEST_PICTURE, room))
     for sample in samples:
         prompt_id = sample.prompt["prompt_id"]
@@ -125,7 +134,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
             described.append(entry)
             pictures += blocks
         view = build_view(sample.mask)
-        rows.append(describe_row(sample, view, prompts[prompt_id]))
+        rows.append(describe_row(sample, prompts[prompt_id]))
         pending.append(describe_details(sample, view))
         if len(pending) == PACK_ROWS:
             packs.append(pack_json(pending))
@@ -136,8 +145,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
         "run": run,
         "numbers": {name: value for name, value in numbers.items() if name != "run"},
         "packRows": PACK_ROWS,
-        "prompts": described,
-        "rows": rows,
+        "part": {"prompts": described, "rows": turn_to_columns(rows)},
     }
     blocks = [f'<script type="application/json" id="head">{write_json(head)}</script>']
     blocks += [

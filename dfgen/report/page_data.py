@@ -6,7 +6,9 @@ which it decodes when they are looked at. Nothing here is escaped: that is for t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +20,58 @@ if TYPE_CHECKING:
     from dfgen.report.samples import Sample
 
 SNIPPET = 40
+MOST_RUNS, MOST_EDITS = 2 * 200, 12
+"""Of one trajectory in the picture of its group: edges of masked stretches, and edits."""
+MOST_METADATA = 12
+"""Entries of a row's metadata that lists and filters know."""
 LONGEST_TEXT = 20_000
 """Characters of one text on the page; of answers see `dfgen.report.view`."""
 
 
 def describe_prompt(sample: Sample) -> dict[str, Any]:
-    """Describe a question; `pictures` is left to be filled."""
+    """Describe a question and the group of its answers; `pictures` is left to be filled."""
     prompt = sample.prompt
     return {
+        "id": prompt["prompt_id"],
         "question": _cut(prompt["question"]),
         "answer": _cut(prompt["answer"]),
         "choices": [_cut(choice) for choice in prompt.get("choices", [])],
         "source": prompt.get("source", ""),
         "pictures": [],
-        "group": sorted([index, is_right(reward)] for index, reward in sample.group.items()),
+        "metadata": read_metadata(prompt.get("metadata")),
+        "group": [_describe_member(sample, index) for index in sorted(sample.group)],
     }
 
 
-def describe_row(sample: Sample, view: View, prompt: int) -> dict[str, Any]:
-    """Describe a trajectory in a list: what it can be filtered by, and its first edit."""
-    mask = sample.mask
-    hunks = view.hunks
+def _describe_member(sample: Sample, index: int) -> dict[str, Any]:
+    """One trajectory of the group at a glance; more than `sample` and `right` where it has a mask.
+
+    A mask of very many pieces is cut: on a bar of a few hundred pixels nobody tells them apart.
+    """
+    entry: dict[str, Any] = {"sample": index, "right": is_right(sample.group[index])}
+    member = sample.members.get(index)
+    if member is not None:
+        said = member["said"]
+        entry |= {name: member[name] for name in ("id", "source", "tokens")}
+        entry["mask"] = member["mask"][:MOST_RUNS]
+        entry["said"] = None if said is None else _clip(said)
+        entry["edits"] = [[_clip(was), _clip(now)] for was, now in member["edits"][:MOST_EDITS]]
+    return entry
+
+
+def describe_row(sample: Sample, prompt: int) -> dict[str, Any]:
+    """Describe a trajectory in a list: what it can be sorted and filtered by, and its first edit.
+
+    Args:
+        sample: with its mask, of which lists need no more than `dfgen.report.row_index` reads.
+        prompt: place of its question in the list of prompts.
+    """
+    mask, repair = sample.mask, sample.repair or {}
+    hunks = json.loads(mask["hunks"]) if mask["hunks"] else []
     first = next((hunk for hunk in hunks if hunk["in_mask"]), None)
+    attempts = sample.attempts
+    right = [is_right(reward) for reward in sample.group.values()]
+    model = repair.get("model")
     return {
         "id": mask["trajectory_id"],
         "ownId": mask["source_id"],
@@ -49,10 +81,41 @@ def describe_row(sample: Sample, view: View, prompt: int) -> dict[str, Any]:
         "reason": None if sample.reject is None else sample.reject["reason"],
         "kinds": sorted({hunk["kind"] for hunk in hunks}),
         "roles": sorted(set(mask["step_roles"] or ()) - {"unchanged"}),
-        "masked": sum(mask["loss_mask"]),
-        "tokens": len(mask["loss_mask"]),
+        "masked": mask["masked"] if "masked" in mask else sum(mask["loss_mask"]),
+        "tokens": mask["tokens"] if "tokens" in mask else len(mask["loss_mask"]),
         "edit": None if first is None else [_clip(first["wrong_text"]), _clip(first["right_text"])],
+        "pass": round(sum(right) / len(right), 4) if right else None,
+        "ratio": None if mask["quality"] is None else round(mask["quality"]["edit_ratio"], 4),
+        "firstStep": mask["first_error_step"],
+        "grader": None if sample.verdict is None else sample.verdict["grader"],
+        "said": None if sample.verdict is None else _clip(sample.verdict["extracted"] or ""),
+        "repairer": None if model is None else name_model(model),
+        "attempts": len(attempts),
+        "cost": sum(attempt["cost_usd"] for attempt in attempts),
+        "finish": mask["finish_reason"],
+        "meta": read_metadata(mask.get("metadata"), sample.prompt.get("metadata")),
     }
+
+
+def turn_to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Turn rows of equal fields to columns, which name each field once."""
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def read_metadata(*texts: str | None) -> dict[str, Any]:
+    """Read the entries of JSON objects that one can filter by: texts, numbers and truth values."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        try:
+            values = json.loads(text) if text else {}
+        except ValueError:
+            continue  # a table that somebody else wrote may hold anything here
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if len(found) == MOST_METADATA or not isinstance(value, str | int | float):
+                continue
+            if not isinstance(value, float) or math.isfinite(value):
+                found.setdefault(_clip(name), _clip(value) if isinstance(value, str) else value)
+    return found
 
 
 def describe_details(sample: Sample, view: View) -> dict[str, Any]:

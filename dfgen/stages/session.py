@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from dfgen.engines.base import Engine
+    from dfgen.engines.openai.batch.exchange import Exchange
     from dfgen.store.entries import SourceRows
     from dfgen.store.journal import Journal
     from dfgen.store.run import Run
@@ -36,6 +37,10 @@ class Session:
     pipeline: Pipeline
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
+    exchange: Exchange | None = None
+    """Files that requests are written to and answers read from, where a stage's lane is `files`."""
+    paused: str = ""
+    """Why a stage cannot go on now though nobody has stopped it; empty if it can."""
     _journals: dict[tuple[str, int], Journal] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
 

@@ -22,6 +22,7 @@ from dfgen.stages.stopping import StopSignal
 from dfgen.store.layout import Stage
 
 if TYPE_CHECKING:
+    from dfgen.engines.openai.batch.ledger import Keeping
     from dfgen.grade.pool import GradePool
     from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -40,6 +41,7 @@ class Tools:
         notes: JSON-able, for people, in the manifest.
         progress: told how far the work is.
         stop: asked between rows whether to stop.
+        paused: why a stage cannot go on now though nobody has stopped it, once it says so.
     """
 
     pipeline: Pipeline
@@ -50,6 +52,7 @@ class Tools:
     notes: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
+    paused: str = ""
 
 
 class StageWork(Protocol):
@@ -108,17 +111,22 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
         session.tokenizer = tools.tokenizer
     with closing(session), cutting_waits(tools.engine, tools.stop):
         work.run_shards(session, tools, list(shards))
+        tools.paused = session.paused
 
 
 @contextmanager
-def open_engine(config: EngineConfig) -> Iterator[Engine]:
-    """Load an engine and close it again."""
+def open_engine(config: EngineConfig, keeping: Keeping | None = None) -> Iterator[Engine]:
+    """Load an engine and close it again.
+
+    Args:
+        keeping: where requests that are out are kept (`dfgen.stages.lanes`).
+    """
     from dfgen.engines.loading import load_engine
     from dfgen.interrupts import shield_children
 
     # Engines have processes of their own, which end when what they compute is journalled.
     with shield_children():
-        loaded = load_engine(config)
+        loaded = load_engine(config, keeping)
     with closing(loaded) as engine:
         yield engine
 

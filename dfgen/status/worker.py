@@ -1,11 +1,11 @@
-"""Says who works on a run, on which shards, since when, and how fast."""
+"""Says who works on a run, since when, on which shards, and how fast."""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from dfgen.store.claims import Claim, iter_claims
 from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import LOCK, SHARED
 from dfgen.store.lock import STALE_S, Holder, is_dead, parse_holder
-from dfgen.store.shared_files import PosixFiles, SharedFiles
+from dfgen.store.shared_files import PosixFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class Worker:
         age_s: seconds since its last sign of life.
         alive: False: certainly dead; None: on another machine, and silent for long.
         activity: what it does; None if it has not said so.
-        claims: the shards that it has, where several share the run.
+        claims: the shards, and whatever else only one may do at a time, that it has for itself;
+            none of a process that has the whole run.
+        dfgen: its version; None: it has not said so.
     """
 
     holder: Holder
@@ -34,6 +36,7 @@ class Worker:
     alive: bool | None
     activity: Activity | None
     claims: tuple[Claim, ...] = ()
+    dfgen: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as plain data."""
@@ -54,58 +57,94 @@ class Worker:
             "rejected": now.rejected if now else None,
             "rows_per_s": now.rows_per_s if now else None,
             "seconds_left": now.seconds_left if now else None,
+            "dfgen": self.dfgen,
             "shards": [
-                {"stage": each.shard[0], "shard": each.shard[1], "since": each.since}
-                for each in self.claims
-                if each.shard is not None
+                {"stage": stage, "shard": shard, "since": claim.since}
+                for claim in self.claims
+                if claim.shard is not None
+                for stage, shard in [claim.shard]
             ],
         }
 
 
-def find_workers(root: Path) -> list[Worker]:
-    """Find the processes that have claimed a run or share it, living and dead."""
-    return [*_find_holder(root), *find_members(root)]
+@dataclass
+class Sightings:
+    """What somebody who looks again and again has seen of workers, by a clock of his own.
+
+    Attributes:
+        seen: by token, the last sign of life that was counted, and when it was first seen.
+    """
+
+    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def measure_age(self, member: Member) -> float | None:
+        """Measure the seconds since a worker's last sign of life; None if none was seen to come."""
+        now = time.monotonic()
+        beat, since = self.seen.get(member.token, (member.beat, 0.0))
+        if beat != member.beat:
+            since = now
+        self.seen[member.token] = (member.beat, since)
+        return now - since if since else None
 
 
-def find_members(root: Path, files: SharedFiles | None = None) -> list[Worker]:
-    """Find the processes that share a run, with the shards that each has, by host and pid.
+def find_workers(root: Path, sightings: Sightings | None = None) -> list[Worker]:
+    """Find the processes that work on a run, living and dead: one that has all of it, or several.
 
     Args:
-        files: the run's shared files; by default those in its directory.
+        root: the run directory.
+        sightings: of earlier looks; None: this is the only one.
 
     Raises:
-        StorageError: they cannot be read.
+        StorageError: what they have written cannot be read.
     """
-    if files is None and not (root / SHARED).is_dir():
-        return []
-    files = files or PosixFiles(root / SHARED)
-    claims: dict[str, list[Claim]] = {}
-    for claim in iter_claims(files):
-        claims.setdefault(claim.token, []).append(claim)
-    members = sorted(Crew(files, root).iter_members(), key=lambda m: (m.holder.host, m.holder.pid))
-    return [_describe_member(member, claims.get(member.token, [])) for member in members]
+    return [*_find_holder(root), *_find_members(root, sightings or Sightings())]
 
 
-def _describe_member(member: Member, claims: list[Claim]) -> Worker:
-    """How a worker stands, by the clock of its own machine: only for people."""
-    age = 0.0
-    with suppress(ValueError, OverflowError):  # a clock, or a hand, may have written anything
-        age = max(0.0, time.time() - datetime.fromisoformat(member.at).timestamp())
-    alive = False if is_dead(member.holder, age) else (None if age > 2 * member.lease_s else True)
-    activity = parse_activity(member.activity, member.token)
-    shards = tuple(claim for claim in claims if claim.shard is not None)
-    return Worker(member.holder, age, alive, activity, shards)
-
-
-def _find_holder(root: Path) -> list[Worker]:
+def _find_holder(root: Path) -> Iterator[Worker]:
     path = root / LOCK
     try:
         holder = parse_holder(path.read_bytes())
         age = max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
-        return []
+        return
     if holder is None:
-        return []
-    dead = is_dead(holder, age)
-    alive = False if dead else (None if age > STALE_S else True)
-    return [Worker(holder, age, alive, read_activity(root, holder.token))]
+        return
+    yield Worker(holder, age, _lives(holder, age, STALE_S), read_activity(root, holder.token))
+
+
+def _find_members(root: Path, sightings: Sightings) -> Iterator[Worker]:
+    if not (root / SHARED).is_dir():
+        return
+    files = PosixFiles(root / SHARED)
+    claims: dict[str, list[Claim]] = {}
+    for claim in iter_claims(files):
+        claims.setdefault(claim.token, []).append(claim)
+    for member in Crew(files, root).iter_members():
+        age = sightings.measure_age(member)
+        if age is None:
+            age = _measure_age(member.at)
+        yield Worker(
+            member.holder,
+            age,
+            _lives(member.holder, age, member.lease_s),
+            parse_activity(member.activity, member.token),
+            tuple(claims.get(member.token, ())),
+            member.dfgen,
+        )
+
+
+def _lives(holder: Holder, age: float, silent_s: float) -> bool | None:
+    """Whether a process lives; None: it is on another machine, and silent for so long."""
+    if is_dead(holder, age):
+        return False
+    return None if age > silent_s else True
+
+
+def _measure_age(at: str) -> float:
+    """Seconds since a time that another machine's clock has told."""
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return 0.0
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (datetime.now(UTC) - then).total_seconds())

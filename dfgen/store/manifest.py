@@ -19,7 +19,15 @@ from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
-from dfgen.store.layout import MANIFEST, TABLES_OF_KIND, TEMPORARY_PREFIX, Kind, Stage, Table
+from dfgen.store.layout import (
+    LAUNCH,
+    MANIFEST,
+    TABLES_OF_KIND,
+    TEMPORARY_PREFIX,
+    Kind,
+    Stage,
+    Table,
+)
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
@@ -200,7 +208,9 @@ def check_vacant(root: Path) -> None:
         if not root.exists():
             return
         strangers = sorted(
-            path.name for path in root.iterdir() if not path.name.startswith(TEMPORARY_PREFIX)
+            path.name
+            for path in root.iterdir()
+            if not path.name.startswith(TEMPORARY_PREFIX) and path.name != LAUNCH
         )
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")

@@ -17,7 +17,7 @@ from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.pictures import VIEW
-from dfgen.records import Reject
+from dfgen.records import Record, Reject
 from dfgen.store.atomic_files import remove_file, remove_temporary_files
 from dfgen.store.entries import (
     ShardEntry,
@@ -40,6 +40,7 @@ from dfgen.store.fingerprint import (
 from dfgen.store.journal import Journal
 from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
+    BATCHES,
     BESIDE,
     JOURNAL,
     LOCK,
@@ -89,6 +90,9 @@ def is_run(path: Path) -> bool:
 
 class Run:
     """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
+
+    passed_over: frozenset[Path] = frozenset()
+    """Damaged files that count as not there (`dfgen.store.visible_damage`)."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
@@ -189,7 +193,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock, desk=self.desk)
+        return self._open_table(name, TABLES[name])
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -197,8 +201,16 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
+        return self._open_table(REJECTS, Reject, prefix=stage)
+
+    def _open_table(self, folder: str, record: type[Record], prefix: str = "part") -> ShardTable:
         return ShardTable(
-            self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock, desk=self.desk
+            self.root / folder,
+            record,
+            prefix=prefix,
+            guard=self._check_lock,
+            desk=self.desk,
+            passed_over=self.passed_over,
         )
 
     def journal(
@@ -210,6 +222,11 @@ class Run:
     ) -> Journal:
         """Return the journal of a shard in work; see `Journal` for the rest."""
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
+
+    def outgoing(self, stage: Stage) -> Journal:
+        """Return the record of a stage's requests that are out in batches or files."""
+        path = self.root / BATCHES / f"{stage}.jsonl"
+        return Journal(path, stage=stage, shard=0, sync="always", guard=self._check_lock)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
         folder = self.root / JOURNAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -47,6 +47,7 @@ class ShardTable:
         row_group_bytes: uncompressed size at which a row group ends.
         guard: called before each write; raises when this process may not write any more.
         desk: see `dfgen.store.atomic_files.replace_file`.
+        passed_over: files that count as not there.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ShardTable:
         row_group_bytes: int = ROW_GROUP_BYTES,
         guard: Callable[[], None] | None = None,
         desk: Path | None = None,
+        passed_over: Collection[Path] = (),
     ) -> None:
         self.directory = directory
         self.model = model
@@ -65,6 +67,7 @@ class ShardTable:
         self._row_group_bytes = row_group_bytes
         self._guard = guard
         self._desk = desk
+        self._passed_over = passed_over
 
     def path(self, shard: int) -> Path:
         """Return where the file of a shard is or would be."""
@@ -72,7 +75,8 @@ class ShardTable:
 
     def exists(self, shard: int) -> bool:
         """Say whether a shard is written; if so, in full."""
-        return self.path(shard).is_file()
+        path = self.path(shard)
+        return path not in self._passed_over and path.is_file()
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
@@ -83,7 +87,11 @@ class ShardTable:
             names = [path.name for path in self.directory.iterdir()]
         numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
         # Another way to write a number (part-000001) is no shard: nothing would read it.
-        return sorted(number for number in numbers if self.path(number).name in names)
+        return sorted(
+            number
+            for number in numbers
+            if self.path(number).name in names and self.path(number) not in self._passed_over
+        )
 
     def num_rows(self, shard: int) -> int:
         """Return the number of rows of a shard, from the footer alone.
@@ -175,6 +183,28 @@ class ShardTable:
                     batch = fill_in(part, schema)
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
+
+    def iter_leaves(self, shard: int, name: str) -> Iterator[Any]:
+        """Yield the values of all fields of this name that lie inside of others, nulls left out.
+
+        Only these are read, whatever lists and structs they are nested in; their order is that of
+        the columns. Raises the errors of `read`.
+
+        Args:
+            name: such as `cost_usd`, of every attempt in a list of attempts. A column of that name
+                is none of them.
+        """
+        with self._open(shard) as file:
+            paths = [file.schema.column(i).path for i in range(len(file.schema))]
+            wanted = [path for path in paths if path.endswith(f".{name}")]
+            if not wanted:
+                return
+            size, count = _choose_batch_size(file.metadata), 0
+            for batch in file.iter_batches(size, columns=wanted, use_threads=False):
+                count += batch.num_rows
+                for column in batch.columns:
+                    yield from _flatten(column)
+            _check_count(count, file.metadata)
 
     def remove(self, shard: int) -> None:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
@@ -277,6 +307,19 @@ def _list_present(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
     """The columns of a schema that a file has."""
     names = set(file.schema_arrow.names)
     return [name for name in schema.names if name in names]
+
+
+def _flatten(array: pa.Array) -> Iterator[Any]:
+    """The values at the bottom of lists and structs."""
+    import pyarrow as pa
+
+    if pa.types.is_list(array.type):
+        yield from _flatten(array.flatten())
+    elif pa.types.is_struct(array.type):
+        for child in array.flatten():
+            yield from _flatten(child)
+    else:
+        yield from (value for value in array.to_pylist() if value is not None)
 
 
 def _advise(found: str, known: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import EXISTING_DIRECTORY, examples, list_tables
 from dfgen.errors import ConfigError
@@ -67,7 +67,7 @@ _WHOLE = "whole"
     type=click.IntRange(min=2),
     help="Samples in a row (openrlhf).  [default: 8]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@json_option("Print the manifest as JSON.")
 def command(
     run: Path,
     table: str,
@@ -93,7 +93,7 @@ def command(
     finished = open_finished(run)
     manifest = export_tables(finished, [table], out, flat=True, choices=choices, say=_say)
     if as_json:
-        click.echo(json.dumps(manifest.model_dump(mode="json")))
+        print_outcome_json(manifest.model_dump(mode="json"))
         return
     written = manifest.tables[table]
     size = sum(file.size for file in written.files) / 1e6

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ SOURCES = ("repair", "correct", "outcome")
     metavar="OWN_ID",
     help="Show what became of your own row of this id (prompts.columns.id).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, without pictures.")
+@json_option("Print JSON, without pictures.")
 def command(
     run: Path,
     row_id: str | None,
@@ -77,7 +77,7 @@ def command(
     opened = open_finished(run)
     sources = ("repair", "outcome") if wrong else (source or "repair",)
     if as_json:
-        click.echo(json.dumps(_describe(opened, row_id, first, sources, rejects, source_id)))
+        print_outcome_json(_describe(opened, row_id, first, sources, rejects, source_id))
     elif rejects:
         terminal.print_rejects(opened.run, first)
     elif source_id is not None:

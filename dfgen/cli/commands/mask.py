@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import (
     SOURCE,
@@ -47,7 +48,7 @@ from dfgen.cli.sharing import add_sharing
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
 @add_no_check
 @add_sharing
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
     source: Path | None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
@@ -32,7 +32,7 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
     show_default=True,
     help="Trajectories in it at most: 7 of 10 repaired ones, spread evenly over the run.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print path and size as JSON.")
+@json_option("Print path and size as JSON.")
 def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     """Write a page to look at: plots, and every trajectory beside its picture and repair.
 
@@ -47,7 +47,7 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     written = write_report(finished, out or run / "report.html", limit)
     if as_json:
         facts = {"path": str(written.path), "bytes": written.bytes}
-        click.echo(json.dumps({**facts, "shown": written.shown, "total": written.total}))
+        print_outcome_json({**facts, "shown": written.shown, "total": written.total})
         return
     click.echo(
         f"{written.shown:,} of {written.total:,} trajectories, {written.bytes / 1e6:.1f} MB",

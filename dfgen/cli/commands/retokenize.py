@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import make_masks
@@ -27,7 +28,7 @@ from dfgen.cli.run_command import make_masks
     help="Run directory for the new masks.",
 )
 @add_no_check
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) -> None:
     """Carry masks over to another tokenizer, exact by bytes.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.errors import InvalidDataError
@@ -28,7 +28,7 @@ SHOWN = 20
     help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "
     "checks that need it are left out and said to be.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option("Print the findings as JSON.")
 def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
     """Prove that a run, an exported folder or any mask file is sound.
 
@@ -41,7 +41,7 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
 
     findings = validate_path(path, tokenizer)
     if as_json:
-        click.echo(json.dumps(findings.to_json()))
+        print_outcome_json(findings.to_json())
     else:
         for line in findings.checked:
             click.echo(line, err=True)

@@ -1,30 +1,57 @@
 // One trajectory: question, picture, both sides, and how it was checked.
 
-let shown = -1;
+// The row in view; null where the address names one that this page does not have.
+let shown = null;
 
-async function showDetails(index) {
-  shown = index;
-  const row = rows[index];
-  const details = await readDetails(index);
-  if (shown !== index) return;
-  const prompt = prompts[row.prompt];
+async function showDetails(row) {
+  shown = row;
+  const [details, prompt] = await Promise.all([source.readDetails(row), source.readPrompt(row)]);
+  if (shown !== row) return;
   const view = find("view");
   view.replaceChildren(
-    renderQuestion(row, prompt, index),
+    renderQuestion(row, prompt),
     make(
       "div",
       { class: "board" },
-      renderPictures(row.prompt, prompt),
-      make("div", { class: "answers" }, renderRibbon(row, details), renderDifference(details), renderNotes(row, details)),
+      renderPictures(prompt),
+      make("div", { class: "answers" }, renderRibbon(row, details), renderDifference(details), renderNotes(row, details), renderJudging(row)),
     ),
+    ...[renderGlance(row, prompt)].filter(Boolean),
     make("div", { class: "grounds" }, renderHunks(details), renderChecks(row, details)),
   );
   view.details = details;
+  view.prompt = prompt;
+  showCorrection(row);
   view.scrollTop = 0;
   document.title = `${nameQuestion(prompt).slice(0, 60)} · dfgen report`;
 }
 
-function renderQuestion(row, prompt, index) {
+// A link may name a trajectory of the run that this page has not; another one in its place would be
+// taken for it.
+function showMissing(id) {
+  shown = null;
+  const view = find("view");
+  const { total, name } = head.run;
+  const held = rows.length < total ? `It holds ${formatCount(rows.length)} of the ${formatCount(total)} trajectories of the run.` : "It holds all trajectories of the run.";
+  view.replaceChildren(
+    make(
+      "section",
+      { class: "missing" },
+      make("h1", {}, "This trajectory is not in the page"),
+      make("p", {}, "There is no ", make("code", {}, clip(id, 200)), ` here. ${held}`),
+      make("p", {}, "To look at any trajectory of a run: ", make("code", {}, `dfgen view ${name}`), ", or a single one in a terminal: ", make("code", {}, `dfgen inspect ${name} --id …`), "."),
+      make("button", { type: "button", class: "link", on: { click: () => openRow(chooseFirst()) } }, "Show one that is here"),
+    ),
+  );
+  view.details = null;
+  view.prompt = null;
+  document.title = "Not in this page · dfgen report";
+  showView("trajectories");
+  rememberName(id);
+  markCurrent();
+}
+
+function renderQuestion(row, prompt) {
   const letters = prompt.choices.map((choice, number) =>
     make("li", {}, make("b", {}, `${String.fromCharCode(65 + number)} `), choice),
   );
@@ -45,49 +72,30 @@ function renderQuestion(row, prompt, index) {
         make("button", { type: "button", class: "quiet", "aria-label": "Next (j)", on: { click: () => move(1) } }, "→"),
       ),
     ),
-    make("h1", { class: prompt.question.length > 180 ? "long" : null }, nameQuestion(prompt)),
+    make("h1", { class: prompt.question.length > 180 ? "long" : null, dir: "auto" }, nameQuestion(prompt)),
     letters.length ? make("ol", { class: "choices" }, letters) : null,
     prompt.answer ? make("p", { class: "expected" }, "Reference answer ", make("b", {}, prompt.answer)) : null,
   );
 }
 
-// The samples of one question side by side: a group, as GRPO compares them.
-function renderGroup(row, prompt) {
-  if (prompt.group.length < 2) return null;
-  const places = new Map(rows.map((other, index) => [`${other.prompt}-${other.sample}`, index]));
-  const marks = prompt.group.map(([sample, right]) => {
-    const label = `Sample ${sample}: ${right ? "right" : "wrong"}`;
-    const place = places.get(`${row.prompt}-${sample}`);
-    const current = sample === row.sample ? "true" : null;
-    const options = { class: `mark ${right ? "right" : "wrong"}`, title: label, "aria-label": label };
-    if (place === undefined) return make("span", { ...options, role: "img" }, right ? "✓" : "✗");
-    return make(
-      "button",
-      { ...options, type: "button", "aria-current": current, on: { click: () => openRow(place) } },
-      right ? "✓" : "✗",
-    );
-  });
-  return make("span", { class: "group", role: "group", "aria-label": "All answers to this question" }, marks);
+function renderPictures(prompt) {
+  if (!prompt.pictures.length) return null;
+  return make("div", { class: "pictures" }, prompt.pictures.map((picture, index) => renderPicture(prompt, picture, index)));
 }
 
-function renderPictures(number, prompt) {
-  if (!prompt.pictures.length) return null;
+function renderPicture(prompt, picture, index) {
+  const name = picture.name || `picture ${index + 1}`;
+  const shows = Boolean(picture.width);
+  const note = shows ? `${picture.width} × ${picture.height}` : "cannot be shown";
+  const image = make("img", { alt: `Picture of the question: ${name}`, class: picture.exact ? "exact" : null, width: picture.width, height: picture.height });
+  if (shows) source.readPicture(prompt, index, false).then((url) => url && image.setAttribute("src", url));
   return make(
-    "div",
-    { class: "pictures" },
-    prompt.pictures.map((picture, index) => {
-      const url = readPicture(number, index);
-      const name = picture.name || `picture ${index + 1}`;
-      const note = url ? `${picture.width} × ${picture.height}` : "cannot be shown";
-      return make(
-        "figure",
-        {},
-        url
-          ? make("img", { src: url, alt: `Picture of the question: ${name}`, class: picture.exact ? "exact" : null })
-          : make("div", { class: "blank" }, "?"),
-        make("figcaption", {}, picture.name ? `${picture.name} · ${note}` : note),
-      );
-    }),
+    "figure",
+    {},
+    shows
+      ? make("button", { type: "button", class: "enlarge", title: "Full size (z)", "aria-label": `Full size: ${name}`, on: { click: () => openZoom(prompt, index) } }, image)
+      : make("div", { class: "blank" }, "?"),
+    make("figcaption", {}, picture.name ? `${picture.name} · ${note}` : note),
   );
 }
 
@@ -225,7 +233,7 @@ function renderAttempts(details) {
         { class: attempt.accepted ? "accepted" : "refused" },
         make("span", { class: "outcome" }, `${attempt.accepted ? "✓ accepted" : `✗ refused: ${nameReason(attempt.reason)}`}`),
         attempt.detail ? make("span", { class: "detail" }, ` ${attempt.detail}`) : null,
-        make("span", { class: "price" }, ` ${formatCount(attempt.read)} + ${formatPlural(attempt.written, "token")}${cost}`),
+        make("span", { class: "price" }, ` ${attempt.read === null ? "?" : formatCount(attempt.read)} + ${attempt.written === null ? "? tokens" : formatPlural(attempt.written, "token")}${cost}`),
         make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", {}, attempt.text)),
       );
     }),

@@ -105,7 +105,7 @@ function renderToken(step, place, word, operation) {
   const names = ["token", masked && "masked", anchor && "anchor", rest && "rest"];
   const node = make(
     "span",
-    { class: names.filter(Boolean).join(" "), data: { place } },
+    { class: names.filter(Boolean).join(" "), data: { place, token: step.places ? step.places[place] : step.first + place } },
     operation ? showLoneSpace(word) : word,
   );
   if (step.permille) {

@@ -1,6 +1,6 @@
 // The figures of the whole run, not only of the trajectories in this file.
 
-const numbers = head.numbers;
+let numbers = head.numbers;
 
 function renderOverview() {
   const spread = numbers.distributions;
@@ -21,8 +21,10 @@ function renderOverview() {
     renderTiles(),
     numbers.left_out ? make("p", { class: "made" }, numbers.left_out.join(" ")) : null,
     make("div", { class: "charts" }, charts.filter(Boolean)),
+    make("section", { class: "marks-panel", id: "marks-panel" }),
   ];
   find("overview").replaceChildren(...parts.filter(Boolean));
+  renderMarksPanel();
 }
 
 function renderRun() {

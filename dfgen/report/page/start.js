@@ -12,31 +12,46 @@ function showView(name) {
   remember();
 }
 
-async function openRow(index) {
-  await showDetails(index);
+async function openRow(row) {
+  if (!row) return;
+  await showDetails(row);
   // Somebody who holds j down is further by now.
-  if (shown !== index) return;
+  if (shown !== row) return;
   showView("trajectories");
-  showInList(index);
+  showInList(row);
 }
 
-// The address names what is shown, so that a trajectory can be pointed at.
+function openId(id) {
+  const row = findRow(id);
+  if (row) return openRow(row);
+  return showMissing(id);
+}
+
+// The address names what is shown and what narrows the list, so that both can be pointed at.
 function remember() {
-  const name = find("overview").hidden ? rows[shown]?.id : "overview";
-  if (name === undefined) return;
-  const hash = `#${encodeURIComponent(name)}`;
+  if (!find("overview").hidden) rememberName("overview");
+  else if (shown !== null) rememberName(shown.id);
+}
+
+function rememberName(name) {
+  const hash = writeAddress(name);
   if (location.hash !== hash) history.replaceState(null, "", hash);
 }
 
-function readAddress() {
-  let name = "";
-  try {
-    name = decodeURIComponent(location.hash.slice(1));
-  } catch {
-    return chooseFirst();
+async function followAddress() {
+  const { name, given } = readAddress();
+  if (name === "view") return;
+  for (const key of Object.keys(filters)) filters[key] = given.get(key) ?? "";
+  showFilters();
+  await applyFilters();
+  if (name === "overview") {
+    if (shown === null) await openRow(chooseFirst());
+    showView("overview");
+  } else if (name) {
+    await openId(name);
+  } else {
+    await openRow(given.size ? found[0] : chooseFirst());
   }
-  const index = rows.findIndex((row) => row.id === name);
-  return index >= 0 ? index : chooseFirst();
 }
 
 // The best example to begin with: one error and its consequences, beside a picture.
@@ -45,12 +60,13 @@ function chooseFirst() {
     (row) => row.roles.join() === "consequence,first" && row.kinds.join() === "substitution" && prompts[row.prompt].pictures.length,
     (row) => row.source === "repair" && prompts[row.prompt].pictures.length,
     (row) => row.source === "repair",
+    () => true,
   ];
   for (const test of tests) {
-    const index = rows.findIndex(test);
-    if (index >= 0) return index;
+    const row = rows.find(test);
+    if (row) return row;
   }
-  return 0;
+  return null;
 }
 
 function switchTheme() {
@@ -61,39 +77,39 @@ function switchTheme() {
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
-  try {
-    localStorage.setItem("dfgen-theme", theme);
-  } catch {
-    // Some browsers give a file no storage; the choice then lasts as long as the page.
-  }
+  keep("dfgen-theme", theme);
 }
 
 function restoreTheme() {
-  try {
-    const theme = localStorage.getItem("dfgen-theme");
-    if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-  } catch {
-    // As above.
-  }
+  const theme = recall("dfgen-theme");
+  if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
+}
+
+function refresh() {
+  if (shown !== null) shown = findRow(shown.id) ?? shown;
+  renderChoices();
+  return refreshList();
 }
 
 async function start() {
   restoreTheme();
+  restoreFolds();
   find("run-name").textContent = head.run.name;
-  setUpList();
+  setUpFinding();
   setUpTips();
+  setUpZoom();
+  setUpJudging();
   setUpKeys();
-  renderOverview();
   find("theme").addEventListener("click", switchTheme);
   find("to-overview").addEventListener("click", () => showView("overview"));
   find("to-trajectories").addEventListener("click", () => showView("trajectories"));
-  window.addEventListener("hashchange", () => {
-    if (location.hash === "#overview") showView("overview");
-    else if (location.hash !== "#view") openRow(readAddress());
-  });
-  const overview = location.hash === "#overview";
-  await openRow(readAddress());
-  if (overview) showView("overview");
+  if (source.start) await source.start();
+  assemble();
+  renderOverview();
+  renderChoices();
+  watchers.push(refresh);
+  await followAddress();
+  window.addEventListener("hashchange", followAddress);
   document.documentElement.dataset.ready = "true";
 }
 

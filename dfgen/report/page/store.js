@@ -1,45 +1,48 @@
-// The data of the page: the index at once, packs of trajectories when they are needed.
+// The data of the page: an index of rows in parts, and where the rest comes from. `source` is set by
+// from_file.js (this very file holds all) or by the script of `dfgen view` (a program serves it):
+//   readDetails(row), readPrompt(row), readPicture(prompt, index, whole) and findTexts(words),
+//   which gives a test of rows; all of them promises.
 
 const head = JSON.parse(find("head").textContent);
-const rows = head.rows;
-const prompts = head.prompts;
-const packs = new Map();
+const rows = [];
+const prompts = [];
+const places = new Map();
+const parts = new Map();
+const watchers = [];
+let source = null;
 
-async function unpack(number) {
-  const text = atob(find(`pack-${number}`).textContent);
-  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
+// A part that was made anew takes the place of the old one.
+function takePart(number, { prompts: asked, rows: columns }) {
+  const names = Object.keys(columns);
+  const made = (columns.id || []).map((_, at) => {
+    const row = { part: number, at, index: -1 };
+    for (const name of names) row[name] = columns[name][at];
+    row.question = row.prompt;
+    return row;
+  });
+  parts.set(number, { prompts: asked, rows: made });
 }
 
-function readPack(number) {
-  if (!packs.has(number)) packs.set(number, unpack(number));
-  return packs.get(number);
+// Rows stand in the order of the run, whatever order the parts came in.
+function assemble() {
+  rows.length = 0;
+  prompts.length = 0;
+  places.clear();
+  for (const number of [...parts.keys()].sort((one, other) => one - other)) {
+    const part = parts.get(number);
+    const first = prompts.length;
+    for (const prompt of part.prompts) prompts.push(prompt);
+    for (const row of part.rows) {
+      row.index = rows.length;
+      row.prompt = first + row.question;
+      places.set(row.id, row.index);
+      rows.push(row);
+    }
+  }
+  for (const watcher of watchers) watcher();
 }
 
-async function readDetails(index) {
-  const pack = await readPack(Math.floor(index / head.packRows));
-  return pack[index % head.packRows];
-}
-
-function readPicture(prompt, index) {
-  const block = find(`picture-${prompt}-${index}`);
-  return block ? block.textContent : null;
-}
-
-// The full texts of all trajectories in lower case, decoded at the first search that needs them.
-let texts = null;
-
-function readTexts() {
-  texts ??= Promise.all(
-    rows.map(async (_, index) => {
-      const details = await readDetails(index);
-      const parts = details.steps.map(
-        (step) => `${step.tokens.join("")}\n${step.repair.map((piece) => piece[0]).join("")}`,
-      );
-      const reasons = details.hunks.map((hunk) => hunk.reason || "");
-      return [...parts, ...reasons].join("\n").toLowerCase();
-    }),
-  );
-  return texts;
+function findRow(id) {
+  const index = places.get(id);
+  return index === undefined ? null : rows[index];
 }

@@ -67,6 +67,7 @@ function light(hunk) {
 }
 
 function handlePointer(event) {
+  if (!find("view").details) return;
   const target = event.target.closest(".token, ins[data-hunk], .gap[data-hunk]");
   light(event.target.closest("[data-hunk]")?.dataset.hunk);
   if (target && !target.closest("table")) showTip(target);

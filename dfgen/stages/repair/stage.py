@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from dfgen.config.engine import find_price
+from dfgen.config.engine import find_lane, find_price
 from dfgen.errors import ConfigError, RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import list_out, open_lane
+from dfgen.stages.repair.answered import find_answered
 from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
+from dfgen.stages.repair.estimate import guess_cost
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair.judge_pool import open_judges
 from dfgen.stages.repair.necessity import count_necessity
@@ -44,12 +48,18 @@ from dfgen.stages.repair.record import (
 )
 from dfgen.stages.repair.rejudge import keep_unused
 from dfgen.stages.repair.remaining import plan_shard
-from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
+from dfgen.stages.repair.requests import (
+    Repairer,
+    Task,
+    explain_refusal,
+    make_test,
+    name_request,
+)
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
 from dfgen.stages.repair.shared_spending import open_spending
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
-from dfgen.stages.work import Tools, open_engine, open_graders
+from dfgen.stages.work import Tools, open_graders
 
 
 class RepairStage:
@@ -75,7 +85,11 @@ class RepairStage:
         if config is None:
             raise ConfigError("the pipeline has no repair.engine section.")
         session.tell_loading(config)
-        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+        answered = partial(find_answered, session.run)
+        with (
+            open_lane(session, "repair", config, answered) as engine,
+            open_graders(session.pipeline.grade) as graders,
+        ):
             yield Tools(
                 session.pipeline,
                 engine,
@@ -97,6 +111,7 @@ class RepairStage:
             pipeline.mask,
             pipeline.seed,
             find_price(pipeline.repair.engine),
+            find_lane(pipeline.repair.engine),
         )
         run_repair(session, repairer, shards, self._spent)
 
@@ -147,7 +162,8 @@ class Repairing:
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.spending = open_spending(session, self.config, spent)
+        self.out = list_out(repairer.engine)
+        self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
         """Run rounds until every trajectory of these shards is repaired or given up."""
@@ -171,6 +187,10 @@ class Repairing:
                 if self.session.stop.requested:
                     return
         self._note_schema()
+        if self.open:
+            # Only files leave requests without an answer: somebody has still to give it.
+            self.session.paused = f"{self._count_undecided():,} wrong answers wait for answers."
+            return
         self.session.progress.finish("repair")
 
     def _count_undecided(self) -> int:
@@ -181,7 +201,11 @@ class Repairing:
         return self._count_undecided() * self.config.candidates
 
     def _run_round(self, round_number: int, judges: Judges) -> None:
-        feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
+        feed = self.spending.until_reached(
+            self.session.until_stopped(self._feed(round_number)),
+            partial(guess_cost, config=self.config, price=self.repairer.by.price),
+            lambda task: name_request(task) in self.out,
+        )
         for outcomes in self.repairer.run_round(feed, judges, self._note):
             self._keep(outcomes)
 
@@ -216,7 +240,10 @@ class Repairing:
                     # A test of an earlier dfgen does not say of which text it was.
                     answer = answers.get(name) or answers.get((*name[:2], None))
                     if task.purpose in purposes and answer is not None:
-                        found.append((answer.result, replace(pending, cost_usd=answer.cost_usd)))
+                        recorded = replace(
+                            pending, cost_usd=answer.cost_usd, is_recorded=True, by=answer.by
+                        )
+                        found.append((answer.result, recorded))
                 if found:
                     self._stand(shard, trajectory, history, len(found))
                     yield found
@@ -260,7 +287,7 @@ class Repairing:
         """Write down what was paid for, before it is judged."""
         by_shard: dict[int, list[dict[str, Any]]] = {}
         for result, pending in answers:
-            cost = count_cost(result.usage, self.repairer.judge.price)
+            cost = count_cost(result.usage, self.repairer.by.price)
             self.spending.add(cost)
             shard = self.in_flight[pending.trajectory.trajectory_id].shard
             by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))

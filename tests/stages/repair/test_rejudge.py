@@ -66,7 +66,8 @@ def hash_files(root: Path) -> dict[str, str]:
 
 
 def count_spent(root: Path) -> tuple[int, Any]:
-    requests, dollars = SpentCount().count(Run.open_or_create(root, None))
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    requests, dollars = spent.requests, spent.cost_usd
     return requests, pytest.approx(dollars)
 
 
@@ -237,13 +238,13 @@ def test_necessity_may_be_asked_for_afterwards_and_left_again(
         assert any(e["decided_by"] == "model" for row in rows for e in row["necessity"])
         paid, files = sum(script.paid.values()), hash_files(root)
         assert paid > first
-        assert SpentCount().count(run)[0] == paid
+        assert SpentCount().count(run).requests == paid
         run = judge_anew(root, make(server.url, controls=1.0))
-        assert SpentCount().count(run)[0] == paid == sum(script.paid.values())
+        assert SpentCount().count(run).requests == paid == sum(script.paid.values())
         assert {n: h for n, h in hash_files(root).items() if "controls" not in n} == plain
         run = judge_anew(root, tested)
         assert hash_files(root) == files
-        assert SpentCount().count(run)[0] == paid == sum(script.paid.values())
+        assert SpentCount().count(run).requests == paid == sum(script.paid.values())
         assert not list((root / "history").glob("*"))
         # A run that was made with these settings from the start has the same rows.
         repair_run(direct, tested)
