@@ -200,6 +200,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/sample_memory.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/batch_files.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/lane_costs.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 

@@ -12,7 +12,7 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.sharing import add_sharing
 from dfgen.errors import StorageError
 
@@ -32,6 +32,7 @@ class RedoWish:
 
 
 EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
+EXISTING_RUN = RunPath(exists=True, file_okay=False)
 FILE = LocalPath(dir_okay=False)
 
 SOURCE = "{PIPELINE|RUN}"
@@ -96,7 +97,7 @@ def pipeline_options(function: F) -> F:
 
     add = add_all(
         [
-            click.argument("source", metavar=SOURCE, type=LocalPath()),
+            click.argument("source", metavar=SOURCE, type=RunPath()),
             *run_options("Use only the first N prompts."),
             *redo_options(),
             click.option(
@@ -172,7 +173,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
         click.option(
             "--out",
             "-o",
-            type=LocalPath(file_okay=False),
+            type=RunPath(file_okay=False),
             help="With PIPELINE: run directory, made if it is not there, continued if it is.",
         ),
         click.option("--pipeline", "file", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
@@ -240,7 +241,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
     """
     return add_all(
         [
-            click.argument("run", type=EXISTING_DIRECTORY),
+            click.argument("run", type=EXISTING_RUN),
             click.option("--pipeline", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
             click.option(
                 "--set",

@@ -83,6 +83,8 @@ def drive(
         make_progress(quiet) as drawn,
         NotedProgress(drawn, ActivityFile(out)) as progress,
     ):
+        for notice in run.notices:
+            progress.tell(notice)
         session = Session(run, pipeline, progress, StopSignal(announce))
         if redo is not None:
             set_aside(session, redo, stages)
