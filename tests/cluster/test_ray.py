@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 ray = pytest.importorskip("ray")
 
-NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
+NODE = {"object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
