@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from dfgen.cli.names import suggest
+from dfgen.errors import guess_path
+
 # s3://a, s3:/a (as a shell variable may leave it), zip::file
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?:/|:)")
 
@@ -49,7 +52,13 @@ class LocalPath(click.Path):
                 self.fail(
                     f"no file can have the path {text[:60]!r}...: {error.strerror}.", param, ctx
                 )
-        return super().convert(value, param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if os.path.lexists(text):
+                raise
+            told = error.message + suggest(guess_path(Path(text)))
+            raise click.BadParameter(told, ctx, param) from None
 
 
 class RunPath(LocalPath):

@@ -13,8 +13,9 @@ import click
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath, RunPath
+from dfgen.cli.names import suggest
 from dfgen.cli.sharing import add_sharing
-from dfgen.errors import StorageError
+from dfgen.errors import StorageError, guess_path
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -226,7 +227,10 @@ def choose_root(
         raise click.UsageError("--pipeline changes the settings of a RUN; here the file is given.")
     if out is None and not optional:
         if not source.exists():
-            raise click.UsageError(f"{source} is no run and no pipeline file: it is not there.")
+            raise click.UsageError(
+                f"{source} is no run and no pipeline file: it is not there."
+                + suggest(guess_path(source))
+            )
         raise click.UsageError("PIPELINE needs --out RUN: the run directory.")
     return out
 

@@ -95,6 +95,8 @@ def drive(
         click.echo(session.paused, err=True)
     elif not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
+    elif not (progress.worked or quiet or after):
+        click.echo("Nothing was left to do: all of this was done before.", err=True)
     return run
 
 

@@ -9,6 +9,7 @@ import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
+from dfgen.cli.names import NamedChoice
 from dfgen.cli.options import EXISTING_RUN, examples, list_tables
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
@@ -30,7 +31,7 @@ _WHOLE = "whole"
 )
 @click.argument("run", type=EXISTING_RUN)
 @click.option(
-    "--to", "table", type=click.Choice(list(TABLES)), default=next(iter(TABLES)), show_default=True
+    "--to", "table", type=NamedChoice(list(TABLES)), default=next(iter(TABLES)), show_default=True
 )
 @click.option(
     "--out",
