@@ -105,8 +105,10 @@ cluster-env: .venv-cluster/bin/dfgen ## That of cluster-test, with Debian's Slur
 	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
 	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
 
+# LONG=1 adds what takes minutes more.
 cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
-	DFGEN_REQUIRE_CLUSTER=1 timeout 900 .venv-cluster/bin/python -m pytest -m cluster tests/cluster
+	timeout 1800 .venv-cluster/bin/python -m pytest \
+	    -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
@@ -196,6 +198,9 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/hostile_corpus.py --slow
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/batch_files.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/lane_costs.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 

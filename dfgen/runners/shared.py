@@ -123,6 +123,7 @@ class SharedWork:
                     return False
                 self._close(stage)
             if all(not self._list_open(stage) for stage in self.stages):
+                self.run.membership.crew.clear_up()
                 end_redo(self.run, list_made(self.run, ("prompts", *self.asked)))
                 return True
             wait_s = 0.05 if worked else min(2 * wait_s + 0.05, _LONGEST_WAIT_S)

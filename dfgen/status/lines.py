@@ -19,6 +19,10 @@ _REASONS = 5
 _SHARDS = 8
 
 
+_SHOWN = 4
+"""Shards of a worker that are named one by one."""
+
+
 def write_status(status: RunStatus) -> Iterator[str]:
     """Write what a person wants to know of a run, first things first."""
     yield show_line(f"{status.root}: {_say_state(status)}")

@@ -144,7 +144,7 @@ def _measure_age(at: str) -> float:
     """Seconds since a time that another machine's clock has told."""
     try:
         then = datetime.fromisoformat(at)
-    except ValueError:
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        return max(0.0, (datetime.now(UTC) - then).total_seconds())
+    except (ValueError, OverflowError):  # a clock, or a hand, may have written anything
         return 0.0
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (datetime.now(UTC) - then).total_seconds())

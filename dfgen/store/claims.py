@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dfgen.store.crew import Member
 from dfgen.store.layout import Stage
 from dfgen.store.manifest import format_now
 from dfgen.store.membership import Membership
@@ -137,14 +136,6 @@ def iter_claims(files: SharedFiles) -> Iterator[Claim]:
         claim = None if found is None else _parse(path.removeprefix(f"{CLAIMS}/"), found[0])
         if claim is not None:
             yield claim
-
-
-@dataclass(frozen=True, slots=True)
-class AtWork:
-    """A worker of a shared run with what it has claimed."""
-
-    member: Member
-    claims: list[Claim]
 
 
 def _parse(name: str, data: bytes) -> Claim | None:

@@ -29,6 +29,7 @@ def refuse_members(root: Path) -> None:
     crew = Crew(files, root)
     for member in crew.iter_members():
         _wait_until_gone(crew, member)
+    crew.clear_up()
     clear_shared_files(root)
 
 

@@ -50,13 +50,20 @@ class Membership:
         """Put the record and the desk there, and begin to give signs of life.
 
         Raises:
+            RunLockedError: it took a whole lease.
             StorageError: they cannot be written.
         """
-        with explain_os_errors(self.desk, "create"):
-            make_directory(self.desk)
+        # A desk without a record is nobody's; and who was given up in between must have none.
         version = self.crew.files.create(self._name, encode_member(self.member))
         assert version is not None, "tokens are random"
         self._version = version
+        with explain_os_errors(self.desk, "create"):
+            make_directory(self.desk)
+        with self._lock:
+            self._write()
+        if self._lost:
+            shutil.rmtree(self.desk, ignore_errors=True)
+            self.check()
         self._thread = threading.Thread(target=self._give_signs, name="dfgen-sign", daemon=True)
         self._thread.start()
 

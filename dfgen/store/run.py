@@ -89,18 +89,14 @@ def is_run(path: Path) -> bool:
 
 
 class Run:
-    """One run directory. Open it with `open_or_create`; write to it inside `lock()`.
+    """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
 
-    Attributes:
-        passed_over: damaged files that count as not there; such a run is read and never written.
-    """
+    passed_over: frozenset[Path] = frozenset()
+    """Damaged files that count as not there (`dfgen.store.visible_damage`)."""
 
-    def __init__(
-        self, root: Path, manifest: Manifest, passed_over: Collection[Path] = frozenset()
-    ) -> None:
+    def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
-        self.passed_over = frozenset(passed_over)
         self.desk: Path | None = None
         """Where files are written before they are put in place, if several share the run."""
         self._lock: RunLock | None = None
@@ -158,10 +154,6 @@ class Run:
             )
         return run
 
-    def passing_over(self, paths: Collection[Path]) -> Run:
-        """Return the run without some files, to read what is left (`store.visible_damage`)."""
-        return Run(self.root, self.manifest, self.passed_over.union(paths))
-
     def refresh(self) -> None:
         """Read run.json again: other processes, and other objects of this one, may have written it.
 
@@ -192,7 +184,6 @@ class Run:
             RunLockedError: another process holds it, or several share the run; names pid, host,
                 since when, and command.
         """
-        assert not self.passed_over, "what is passed over would be made anew"
         lock = open_lock(self.root)
         lock.acquire()
         self._lock = lock
@@ -288,9 +279,7 @@ class Run:
         return found
 
     def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        folder = self.root / JOURNAL
-        damaged = find_entry_file(folder, stage, shard) in self.passed_over
-        fresh = None if damaged else read_entry(folder, stage, shard)
+        fresh = read_entry(self.root / JOURNAL, stage, shard)
         return fresh or self.manifest.shards.get(stage, {}).get(shard)
 
     def list_noted(self, stage: Stage) -> list[int]:

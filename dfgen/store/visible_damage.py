@@ -10,19 +10,19 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from dfgen.errors import DamagedFileError
 from dfgen.regular_files import open_for_arrow
-from dfgen.store.layout import BESIDE, MANIFEST, Stage
+from dfgen.store.entries import ShardEntry, find_entry_file
+from dfgen.store.layout import BESIDE, JOURNAL, MANIFEST, Stage
 from dfgen.store.manifest import is_manifest_whole
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.run import Run
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-    from dfgen.store.entries import ShardEntry
-    from dfgen.store.run import Run
     from dfgen.store.shards import ShardTable
 
 T = TypeVar("T")
@@ -52,16 +52,37 @@ def read_around_damage(run: Run, read: Callable[[Run], T]) -> tuple[T, list[Visi
         DamagedFileError: run.json is damaged.
     """
     found = look_for_damage(run)
-    run = run.passing_over([each.path for each in found])
     while True:
+        rest = RestOfRun(run, [each.path for each in found]) if found else run
         try:
-            return read(run), found
+            return read(rest), found
         except DamagedFileError as error:
             path = Path(error.where or run.root)
-            if path in run.passed_over or not path.is_file() or path.name == MANIFEST:
+            if path in rest.passed_over or not path.is_file() or path.name == MANIFEST:
                 raise
             found.append(VisibleDamage(path, error.what))
-            run = run.passing_over([path])
+
+
+class RestOfRun(Run):
+    """A run whose damaged files count as not there. It is read, and never written.
+
+    Args:
+        run: the whole run.
+        damaged: files of it.
+    """
+
+    def __init__(self, run: Run, damaged: Sequence[Path]) -> None:
+        super().__init__(run.root, run.manifest)
+        self.passed_over = frozenset(damaged)
+
+    def lock(self) -> NoReturn:
+        """Refuse: what is passed over would be made anew."""
+        raise AssertionError("a run without its damaged files is written")
+
+    def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
+        if find_entry_file(self.root / JOURNAL, stage, shard) in self.passed_over:
+            return self.manifest.shards.get(stage, {}).get(shard)
+        return super()._find_entry(stage, shard)
 
 
 def look_for_damage(run: Run) -> list[VisibleDamage]:

@@ -375,7 +375,14 @@ FAMILIES: list[tuple[Any, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "parts"), FAMILIES, ids=lambda value: str(value)[:60])
+def name_family(changes: Any) -> str:
+    """Name a case, the same in every process that collects it."""
+    return changes.__name__ if callable(changes) else " ".join(sorted(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"), FAMILIES, ids=[name_family(changes) for changes, _ in FAMILIES]
+)
 def test_all_of_a_kind_are_told_at_once(
     tmp_path: Path, changes: Any, parts: tuple[str, ...]
 ) -> None:

@@ -44,7 +44,7 @@ class Launched:
         words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--lease", "4", "--dfgen", shlex.join(COMMAND), *options]
         environment = {"QUICK_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
-        folder = os.getcwd()
+        folder = Path.cwd()
         os.chdir(ROOT)
         try:
             said = slurm.call(*COMMAND, *words, env=environment)
@@ -115,12 +115,13 @@ def test_a_node_that_the_controller_has_lost_works_on(
     slurm: LocalSlurm, local_job: Job, tmp_path: Path
 ) -> None:
     """Its task is started anew elsewhere, so two processes do the work of one; nothing is twice."""
-    launched = Launched(slurm, local_job, tmp_path / "run", seconds=0.4)
+    launched = Launched(slurm, local_job, tmp_path / "run", seconds=0.8)
     launched.wait_until_both_work("sample", "trajectories")
     nodes = launched.list_nodes("sample")
     lost = next(task for task, node in nodes.items() if node == "b")
     before = slurm.list_pids("b")
     slurm.kill_daemon("b")
+    slurm.call("scontrol", "update", "nodename=b", "state=down", "reason=lost")
     try:
         launched.wait_for(lambda: launched.count("masks") > 0)
         assert slurm.count_restarts(lost) == 1
@@ -129,5 +130,6 @@ def test_a_node_that_the_controller_has_lost_works_on(
         for pid in set(slurm.list_pids("b")) & set(before):
             os.kill(pid, signal.SIGKILL)
         slurm.start_node("b")
+        wait_until(lambda: slurm.read_state("b") == "idle")
     print(launched.read_logs())
     check_run(tmp_path / "run", local_job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,4 +160,4 @@ def test_looking_gives_nobody_up(half: Run) -> None:
     show(str(half.root))
     files = PosixFiles(half.root / SHARED)
     assert [each.token for each in Crew(files, half.root).iter_members()] == ["dead"]
-    assert os.listdir(half.root / SHARED / "claims")
+    assert list((half.root / SHARED / "claims").iterdir())

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.store.layout import TABLES
 from dfgen.store.run import Run
-from dfgen.store.visible_damage import describe_damage, look_for_damage
+from dfgen.store.visible_damage import RestOfRun, describe_damage, look_for_damage
 from dfgen.terminal_text import show_line
 from tests.support.full_run import make_full_run
 
@@ -126,7 +126,7 @@ def test_a_damaged_journal_and_note_are_passed_over(root: Path) -> None:
 
 
 def test_a_run_is_never_written_while_files_are_passed_over(root: Path) -> None:
-    run = Run.open_or_create(root, None).passing_over([root / "masks/part-00000.parquet"])
+    run = RestOfRun(Run.open_or_create(root, None), [root / "masks/part-00000.parquet"])
     assert run.table("masks").shards() == []
-    with pytest.raises(AssertionError), run.lock():
-        pass
+    with pytest.raises(AssertionError):
+        run.lock()

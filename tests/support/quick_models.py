@@ -101,10 +101,10 @@ def rate(ids: Iterable[int]) -> list[float]:
     return [-0.125 * (each % 7) for each in ids]
 
 
-def load_quick_engine(config: EngineConfig) -> Any:
+def load_quick_engine(config: EngineConfig, keeping: Any = None) -> Any:
     """Stand in for `dfgen.engines.loading.load_engine`; a server is asked as ever."""
     if isinstance(config, OpenAIConfig):
-        return LOAD_ENGINE(config)
+        return LOAD_ENGINE(config, keeping)
     assert config.model == MODEL
     return QuickEngine()
 

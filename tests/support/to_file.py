@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
     from dfgen.cli.main import main
 
-    sys.stdout = open(sys.argv.pop(1), "w", encoding="utf-8")  # noqa: SIM115 (until the end)
-    main()
+    with Path(sys.argv.pop(1)).open("w", encoding="utf-8") as sys.stdout:
+        main()

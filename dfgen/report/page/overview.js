@@ -1,8 +1,13 @@
 // The figures of the whole run, not only of the trajectories in this file.
 
-let numbers = head.numbers;
+let numbers = head.numbers ?? null;
 
 function renderOverview() {
+  if (!numbers) {
+    find("overview").replaceChildren(make("p", { class: "made" }, "The figures are being counted."), make("section", { class: "marks-panel", id: "marks-panel" }));
+    renderMarksPanel();
+    return;
+  }
   const spread = numbers.distributions;
   const charts = [
     chartPassRates(numbers.groups, spread),

@@ -12,6 +12,7 @@ import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -140,11 +141,16 @@ class RequestFile:
         self.size = self.pictures = 0
         self._max_requests, self._max_bytes = max_requests, max_bytes
         self._digest = hashlib.sha256()
+        # Hashing takes as long as all the rest, and needs the interpreter's lock for none of it.
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="dfgen-hash")
+        self._hashed: Future[None] | None = None
         self._file: IO[bytes] = path.open("wb", buffering=_BUFFER)
 
     @property
     def sha256(self) -> str:
         """Of all bytes so far, 64 hex digits."""
+        if self._hashed is not None:
+            self._hashed.result()
         return self._digest.hexdigest()
 
     def has_room(self, row: Row) -> bool:
@@ -153,20 +159,27 @@ class RequestFile:
 
     def add(self, row: Row) -> None:
         """Write a row. Raises `OSError`."""
+        if self._hashed is not None:
+            self._hashed.result()
+        self._hashed = self._hasher.submit(self._hash, row.pieces)
         for piece in row.pieces:
             self._file.write(piece)
-            self._digest.update(piece)
         self.cells.append(row.custom_id)
         self.size += row.size
         self.pictures += row.pictures
 
+    def _hash(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._digest.update(piece)
+
     def close(self) -> None:
         """Write what is still in memory. Raises `OSError`."""
+        self._hasher.shutdown()
         self._file.close()
 
     def discard(self) -> None:
         """Close and remove the file."""
-        self._file.close()
+        self.close()
         self.path.unlink(missing_ok=True)
 
 
