@@ -82,6 +82,10 @@ class ShardTable:
             return False
         return path.is_file() or (self._mount is not None and self._mount.exists(path))
 
+    def is_away(self, shard: int) -> bool:
+        """Say whether the file of a shard is in a bucket and has not been fetched."""
+        return self._mount is not None and not self.path(shard).exists()
+
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
         pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,9}})\.parquet", re.ASCII)
