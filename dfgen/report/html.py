@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _ASK_SERVER = "connect-src 'self'; "
 
+_FORMULA = re.compile(r"\$[^$\n]+\$|\$\$|\\\(|\\\[")
+
 PACK_ROWS = 50
 DEFAULT_LIMIT = 200
 # As base64 this is 2.7 MB, which leaves as much again for texts within 5 MB.
@@ -47,11 +49,11 @@ PICTURE_BYTES = 2_000_000
 LARGEST_PICTURE = 200_000
 SMALLEST_PICTURE = 10_000
 
-STYLES = ("base", "layout", "list", "difference", "group", "charts", "print")
+STYLES = ("base", "layout", "list", "difference", "group", "mathematics", "charts", "print")
 FIRST_SCRIPTS = ("elements", "keeping", "store", "words")
 SCRIPTS = (
-    *("difference", "details", "group", "zoom", "filters", "finding", "list", "charts"),
-    *("overview", "marks", "labels", "tips", "keys", "start"),
+    *("mathematics", "difference", "details", "group", "zoom", "filters", "finding", "list"),
+    *("charts", "overview", "marks", "labels", "tips", "keys", "start"),
 )
 
 
@@ -125,6 +127,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
     rows: list[dict[str, Any]] = []
     packs: list[str] = []
     pending: list[dict[str, Any]] = []
+    drawn = False
     room = PICTURE_BYTES // max(1, run.get("questions", run["shown"]))
     room = max(SMALLEST_PICTURE, min(LARGEST_PICTURE, room))
     for sample in samples:
@@ -135,6 +138,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
             blocks = list(_embed_pictures(sample, prompts[prompt_id], room, entry))
             described.append(entry)
             pictures += blocks
+        drawn = drawn or has_formula(sample)
         view = build_view(sample.mask)
         rows.append(describe_row(sample, prompts[prompt_id]))
         pending.append(describe_details(sample, view))
@@ -154,22 +158,36 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
         f'<script type="text/plain" id="pack-{number}">{pack}</script>'
         for number, pack in enumerate(packs)
     ]
-    return fill_page(run["name"], blocks + pictures)
+    return fill_page(run["name"], blocks + pictures, mathematics=drawn)
 
 
-def fill_page(name: str, blocks: Iterable[str], served: Sequence[str] | None = None) -> str:
+def has_formula(sample: Sample) -> bool:
+    """Say whether a text of a trajectory seems to hold a formula of LaTeX."""
+    prompt, mask = sample.prompt, sample.mask
+    texts = [prompt["question"], prompt["answer"], *prompt.get("choices", ())]
+    texts += [mask["completion"], mask["repair"] or ""]
+    return any(_FORMULA.search(text) for text in texts)
+
+
+def fill_page(
+    name: str,
+    blocks: Iterable[str],
+    served: Sequence[str] | None = None,
+    *,
+    mathematics: bool = True,
+) -> str:
     """Put the page together.
 
     Args:
+        mathematics: with the library that draws formulas, 170 kB.
         name: of the run.
         blocks: the data, elements that hold no code.
         served: scripts in place of the one that reads the data from the page itself; the page then
             asks the program that serves it.
     """
-    style, script = (
-        read_style(),
-        read_script((_read_part("from_file.js"),) if served is None else tuple(served)),
-    )
+    source = (_read_part("from_file.js"),) if served is None else tuple(served)
+    style = read_style()
+    script = read_script((_read_part("vendor/temml.min.js"), *source) if mathematics else source)
     policy = write_policy(script, style, served=served is not None)
     values = {
         "policy": policy,

@@ -1,4 +1,4 @@
-"""The web server of `dfgen view`: answers the page, and nobody else.
+"""Answers the page of `dfgen view`, and nobody else.
 
 It listens on 127.0.0.1. Any program of this machine, and through DNS rebinding any web page, can
 reach that, so every address begins with a random token, the `Host` must be this machine's name,
@@ -77,7 +77,7 @@ class Viewer:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
-        port = int(next(iter(runner.addresses))[1])
+        port = next(iter(runner.addresses))[1]
         self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         return runner, f"http://127.0.0.1:{port}/{self.token}/"
 
