@@ -192,7 +192,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
 def launch_arguments() -> list[Callable[[Any], Any]]:
     """List the arguments that name a run and its settings, for launchers and workers alike."""
     return [
-        click.argument("source", metavar=SOURCE, type=LocalPath()),
+        click.argument("source", metavar=SOURCE, type=RunPath()),
         *run_options("Use only the first N prompts."),
     ]
 

@@ -104,6 +104,7 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
         code, said = launched.end()
     finally:
         launched.process.kill()
+        launched.process.wait()
         print(launched.log.read_text("utf-8"))
         for node in nodes:
             cluster.remove_node(node)
