@@ -57,6 +57,7 @@ from dfgen.store.layout import (
 )
 from dfgen.store.manifest import (
     Manifest,
+    StageRecord,
     State,
     format_now,
     load_manifest,
@@ -220,9 +221,8 @@ class Run:
         with explain_os_errors(folder, "list"):
             own = choose_file(folder, name, shard, self._token)
             earlier = [path for path in list_files(folder, name, shard) if path != own]
-        return Journal(
-            own, stage=name, shard=shard, guard=self._check_lock, earlier=earlier, **watch
-        )
+        watch |= {"guard": self._check_lock, "earlier": earlier}
+        return Journal(own, stage=name, shard=shard, **watch)
 
     @property
     def _token(self) -> str | None:
@@ -247,11 +247,7 @@ class Run:
         )
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        """Return what is remembered of a finished shard; None if nothing is.
-
-        Raises:
-            StorageError: it cannot be read.
-        """
+        """Return what is remembered of a finished shard, if anything. Raises `StorageError`."""
         found = self._find_entry(stage, shard)
         if found is None and self.desk is not None and self.output(stage).exists(shard):
             self.refresh()  # another process has moved it to run.json
@@ -259,8 +255,8 @@ class Run:
         return found
 
     def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        fresh = read_entry(self.root / JOURNAL, stage, shard)
-        return fresh or self.manifest.shards.get(stage, {}).get(shard)
+        noted = self.manifest.shards.get(stage, {}).get(shard)
+        return read_entry(self.root / JOURNAL, stage, shard) or noted
 
     def list_noted(self, stage: Stage) -> list[int]:
         """Return the shards of a stage that have been finished and noted, gone or not."""
@@ -404,19 +400,11 @@ class Run:
     def note_stage(
         self, stage: Stage, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     ) -> None:
-        """Add to what run.json says of a stage, its state and counts left as they are.
-
-        Args:
-            change: given the facts there are, returns those to be added or replaced.
-
-        Raises:
-            StorageError: run.json cannot be written.
-        """
+        """Add to the facts of a stage, given those there are. Raises `StorageError`."""
 
         def apply(manifest: Manifest) -> None:
-            record = manifest.get_stage(stage).model_copy(deep=True)
+            record = manifest.stages.setdefault(stage, StageRecord())
             record.facts |= change(record.facts)
-            manifest.stages[stage] = record
 
         self.update(apply)
 

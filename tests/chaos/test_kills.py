@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.forking import Forked
-from tests.support.shared_runs import SharedRuns, assert_same
+from tests.support.shared_runs import SharedRuns, assert_same, finish
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("SEED", "0"))
@@ -52,6 +52,7 @@ class Storm:
             late = worker in self.frozen and "others have taken over its shards" in said
             assert worker.returncode == 0 or (worker.returncode == 1 and late), said
         self.workers, self.frozen = [], []
+        finish(self.runs.start())  # who comes last clears up after those who died last
 
     def _replace_workers(self) -> None:
         for worker in list(self.workers):
