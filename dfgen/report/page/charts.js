@@ -61,7 +61,7 @@ function drawRows(lines, { format, describe, choose }) {
     chart.append(
       draw(
         "g",
-        { class: `bar ${style || ""}`, ...pickable(choose?.(index), describe(name, value)) },
+        { class: `bar ${style || ""}`, ...pickable(choose?.(index), null) },
         draw("title", {}, describe(name, value)),
         draw("text", { class: "name", x: left - 8, y: y + 16, "text-anchor": "end" }, clip(name, 27)),
         draw("rect", { x: left, y: y + 5, width, height: line - 10, rx: 2 }),
@@ -100,7 +100,8 @@ function clip(text, length) {
   return text.length > length ? `${text.slice(0, length - 1)}…` : text;
 }
 
-// A bar that stands for rows is a button: it narrows the list to them.
+// A bar that stands for rows is a button: it narrows the list to them. Its words name it where it
+// has any of its own.
 function pickable(changes, words) {
   if (!changes) return {};
   const go = () => pick(changes);
@@ -109,5 +110,5 @@ function pickable(changes, words) {
     event.preventDefault();
     go();
   };
-  return { role: "button", tabindex: 0, "aria-label": `${words}; show these`, on: { click: go, keydown: press } };
+  return { role: "button", tabindex: 0, "aria-label": words && `${words}; show these`, on: { click: go, keydown: press } };
 }

@@ -6,7 +6,6 @@ const PATIENCE_MS = 400;
 const KEPT_ROWS = 40;
 const stamps = new Map();
 const kept = new Map();
-let loading = null;
 
 async function ask(name, values = {}, base = "") {
   const query = new URLSearchParams(values).toString();

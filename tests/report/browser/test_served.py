@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,3 +132,41 @@ def test_a_hostile_run_is_only_texts(
         assert browser.run("window.hit") is None
         assert browser.run("document.querySelectorAll('#view script, #view iframe').length") == 0
         assert browser.read_console() == []
+
+
+def test_two_runs_are_compared(
+    browser: Browser, root: Path, marks: Path, tmp_path: Path, shots: Path
+) -> None:
+    """The same questions, answered by a policy with another seed: figures by hand beside it."""
+    other = make_run(tmp_path / "after", prompts=120, samples=4, seed=5)
+    table = open_finished(other).run.table("masks")
+    rows = list(table.iter_rows(0))
+    changed = [row for row in rows if row["mask_source"] == "outcome"]
+    for row in changed:
+        row |= {"mask_source": "correct", "reward": 1.0}
+    table._guard = None
+    table.write(0, rows)
+    with serve(marks, root, other) as address:
+        browser.visit(address)
+        browser.click("#to-comparison")
+        browser.wait_for("document.documentElement.dataset.compared === 'true'")
+        cells = browser.texts("#comparison table:first-of-type tbody tr:first-child td")
+        groups: dict[str, list[int]] = {}
+        for run, sign in ((root, -1), (other, 1)):
+            found = open_finished(run).run.table("masks")
+            for row in found.iter_rows(columns=["prompt_id", "mask_source"]):
+                right = sign * (row["mask_source"] == "correct")
+                groups.setdefault(row["prompt_id"], []).append(right)
+        sizes = {name: len(values) / 2 for name, values in groups.items()}
+        differences = [sum(values) / sizes[name] for name, values in groups.items()]
+        middle = sum(differences) / len(differences)
+        spread = statistics.stdev(differences) / len(differences) ** 0.5
+        ends = [f"+{100 * (middle + z * spread):.1f} %" for z in (-1.96, 1.96)]
+        assert cells[3] == f"+{100 * middle:.1f} %"
+        assert cells[4] == " to ".join(ends)
+        moved = browser.texts("#comparison table tr:nth-child(2) td:nth-child(4)")
+        assert str(len(changed)) in moved
+        browser.save_screenshot(shots / "comparison.png")
+        assert browser.read_console() == []
+        browser.click(".changes a")
+        browser.wait_for("location.pathname.endsWith('/1/')")
