@@ -219,6 +219,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bucket_start.py
 
 # matplotlib serves this target alone. Stop it and start it again; several may run side by side.
 study: $(BIN)/dfgen ## Does training on masks help? Runs for hours, goes on where it stopped
