@@ -55,6 +55,7 @@ class LocalPath(click.Path):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            if not os.path.lexists(text):
-                error.message += suggest(guess_path(Path(text)))
-            raise
+            if os.path.lexists(text):
+                raise
+            meant = suggest(guess_path(Path(text)))
+            raise click.BadParameter(error.message + meant, ctx, param) from None

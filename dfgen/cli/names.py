@@ -21,8 +21,8 @@ class NamedChoice(click.Choice):  # type: ignore[type-arg]  # generic since clic
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
-            error.message += suggest(guess_name(str(value), map(str, self.choices)))
-            raise
+            meant = suggest(guess_name(str(value), map(str, self.choices)))
+            raise click.BadParameter(error.message + meant, ctx, param) from None
 
 
 def suggest(meant: object | None) -> str:
