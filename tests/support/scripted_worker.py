@@ -95,15 +95,15 @@ def replace_engines(folder: Path) -> None:
     watched, patch = Watched(folder), pytest.MonkeyPatch()
 
     @contextmanager
-    def open_policy(config: object) -> Iterator[Any]:
+    def open_policy(*settings: object) -> Iterator[Any]:
         yield Policy(watched)
 
     @contextmanager
-    def open_repairer(config: object) -> Iterator[Any]:
+    def open_repairer(*settings: object) -> Iterator[Any]:
         yield Repairer(watched)
 
-    patch.setattr("dfgen.stages.sample.stage.open_engine", open_policy)
-    patch.setattr("dfgen.stages.repair.stage.open_engine", open_repairer)
+    patch.setattr("dfgen.stages.sample.stage.open_lane", open_policy)
+    patch.setattr("dfgen.stages.repair.stage.open_lane", open_repairer)
     patch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
     if "DFGEN_TEST_VERSION" in os.environ:
         for module in ("crew", "shared_run"):
