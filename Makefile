@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: vendor help demo train-demo test slow-test report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test
+.PHONY: vendor help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ test: $(BIN)/dfgen ## All tests that need no environment of their own
 
 slow-test: $(BIN)/dfgen ## Those that prove by length what a shorter one samples
 	$(BIN)/python -m pytest $(XDIST) -m slow
+
+KILLS ?= 50
+chaos: $(BIN)/dfgen ## Three workers on one run, killed at random; KILLS=500 takes an hour
+	KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/chaos
 
 lint: $(BIN)/dfgen
 	$(BIN)/ruff check .
@@ -103,6 +107,24 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
+
+# Slurm comes from Debian, as root; Ray, and the S3 server that buckets are tested on, from PyPI.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+.venv-cluster/bin/dfgen: pyproject.toml
+	$(PYTHON) -m venv .venv-cluster
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check \
+	    ray==2.60.0 obstore==0.12.1 'moto[server]==5.2.5' pytest hypothesis
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+cluster-env: .venv-cluster/bin/dfgen ## That of cluster-test, with Debian's Slurm, installed if absent
+	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
+	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
+
+# LONG=1 adds what takes minutes more.
+cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
+	timeout 1800 .venv-cluster/bin/python -m pytest \
+	    -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
@@ -192,8 +214,12 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	-$(BIN)/python tests/benchmarks/repair_stage.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/hostile_corpus.py --slow
 	$(BIN)/python tests/benchmarks/sample_memory.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/batch_files.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/lane_costs.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bucket_start.py
 
 # matplotlib serves this target alone. Stop it and start it again; several may run side by side.
 study: $(BIN)/dfgen ## Does training on masks help? Runs for hours, goes on where it stopped

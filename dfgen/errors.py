@@ -11,6 +11,7 @@ traceback and exits with `exit_code`.
     │   ├── InputError              the user's data: missing file, empty data set, missing column
     │   ├── EngineError             a model or server cannot be used
     │   │   └── MissingExtraError   the optional dependency is not installed
+    │   ├── LaunchError             a scheduler refuses, or has lost what it was to run
     │   ├── StorageError            the run directory cannot be read or written (full, read-only)
     │   │   ├── RunLockedError      another process works on this run
     │   │   ├── RunMismatchError    the run was made with other settings
@@ -24,8 +25,9 @@ traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 
 def guess_name(wrong: str, known: Iterable[str]) -> str | None:
@@ -48,6 +50,31 @@ def guess_name(wrong: str, known: Iterable[str]) -> str | None:
         if 3 * changes <= max(len(wrong), len(name)) or _is_short_for(wrong, name.lower()):
             near.append((changes, name))
     return min(near)[1] if near else None
+
+
+def guess_path(wrong: Path) -> Path | None:
+    """Return the path that was likely meant by one that is not there.
+
+    Each part is looked at in turn, so slips in the names of folders and of the file are found.
+
+    Args:
+        wrong: nothing is there.
+
+    Returns:
+        None if nothing there is called alike.
+    """
+    found = Path(wrong.anchor)
+    for part in wrong.parts[1 if wrong.anchor else 0 :]:
+        if not (found / part).exists():
+            try:
+                meant = guess_name(part, sorted(entry.name for entry in found.iterdir()))
+            except (OSError, ValueError):
+                return None
+            if meant is None:
+                return None
+            part = meant  # noqa: PLW2901
+        found = found / part
+    return found if found.exists() else None
 
 
 def _is_short_for(wrong: str, name: str) -> bool:
@@ -99,6 +126,45 @@ class DfgenError(Exception):
         return "\n".join(parts)
 
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def join_errors(errors: Sequence[DfgenError], what: str) -> DfgenError:
+    """Return the only error, or one of the kind of the first that lists them all.
+
+    The way out stands behind each.
+
+    Args:
+        errors: at least one; what says the same as one before it is left out.
+        what: begins the sentence where there are several, after their number.
+    """
+    distinct = list({str(error): error for error in errors}.values())
+    if len(distinct) == 1:
+        return distinct[0]
+    kind = EngineError if isinstance(distinct[0], MissingExtraError) else type(distinct[0])
+    listed = "\n".join(f"- {str(error).replace(chr(10), f'{chr(10)}  ')}" for error in distinct)
+    return kind(f"{len(distinct)} {what}:\n{listed}")
+
+
+def map_all(call: Callable[[T], R], items: Iterable[T], what: str) -> list[R]:
+    """Return what a call makes of each item.
+
+    Raises:
+        DfgenError: an item failed; what is wrong with others is said with it (`join_errors`).
+    """
+    done: list[R] = []
+    errors: list[DfgenError] = []
+    for item in items:
+        try:
+            done.append(call(item))
+        except DfgenError as error:
+            errors.append(error)
+    if errors:
+        raise join_errors(errors, what)
+    return done
+
+
 class ConfigError(DfgenError):
     """The pipeline file cannot be used as it stands."""
 
@@ -124,6 +190,10 @@ class MissingExtraError(EngineError):
             f"this needs the Python package {package!r}, which is not installed.",
             hint=f"Install it with: pip install '.[{extra}]' in the clone of dfgen.",
         )
+
+
+class LaunchError(DfgenError):
+    """A scheduler that should start workers cannot, or its workers keep dying."""
 
 
 class StorageError(DfgenError):

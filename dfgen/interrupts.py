@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 
 @contextmanager
@@ -21,6 +22,8 @@ def shield_children() -> Iterator[None]:
     This process is still told of it, and its handler runs: a thread that waits takes the signal in
     the place of the one that starts processes.
     """
+    # multiprocessing starts a process of its own with the first child, and unblocks SIGINT then.
+    resource_tracker.ensure_running()
     ended = threading.Event()
     receiver = threading.Thread(target=ended.wait, name="dfgen-interrupts", daemon=True)
     receiver.start()

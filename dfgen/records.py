@@ -132,10 +132,18 @@ class Attempt(BaseModel):
     text: str
     """What the repairer returned."""
     finish_reason: str
-    prompt_tokens: Int32
-    completion_tokens: Int32
-    cost_usd: float
+    prompt_tokens: Int32 | None
+    completion_tokens: Int32 | None
+    """Null where the server did not tell, which is not zero."""
+    cost_usd: float | None
+    """By the prices of the day it arrived; null where tokens are unknown that cost something."""
     seed: Int64
+    cached_tokens: Int32 | None = None
+    """Among `prompt_tokens`, those that the server had in its cache; null where it did not tell."""
+    model: str | None = None
+    """Who answered; null where an earlier dfgen did not say so."""
+    lane: str | None = None
+    """How the request travelled: online, batch or files."""
 
 
 class Necessity(BaseModel):
@@ -181,8 +189,9 @@ class Repair(Record):
     attempts: list[Attempt]
     """Empty where the repair of an identical trajectory was taken over (`copy_of`)."""
     model: str
-    cost_usd: float
-    """Of all attempts and necessity tests together."""
+    """Whose attempt was accepted."""
+    cost_usd: float | None
+    """Of all attempts and necessity tests together; null where the cost of one is unknown."""
     alternatives: list[str] = []
     """The other accepted candidates: larger repairs of the same trajectory."""
     necessity: list[Necessity] | None = None
@@ -385,7 +394,8 @@ class MaskBlame(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     mask: str
-    """dfgen, or a control: lowest_logprob, random, first_token, first_step, suffix, answer_only."""
+    """dfgen, a control (lowest_logprob, random, first_token, first_step, suffix, answer_only), or
+    given_NAME: one of `value.masks`."""
     tokens: Int32
     captured: Float32
     """Sum of V(a) - V(b) over the maximal masked runs [a, b)."""

@@ -84,3 +84,29 @@ def test_workers_survive_a_ctrl_c_while_they_import(tmp_path: Path, attempt: int
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["6", "[1.0, 1.0, 1.0]"]
     assert "Traceback" not in done.stderr
+
+
+SPAWNING = """
+import multiprocessing, signal
+from dfgen.interrupts import shield_children
+
+def tell(end):
+    end.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    end, other = context.Pipe()
+    with shield_children():
+        # The first of a program, as a model's engine may be.
+        child = context.Process(target=tell, args=(other,))
+        child.start()
+    print(end.recv())
+    child.join()
+"""
+
+
+def test_the_very_first_child_of_multiprocessing_is_shielded_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SPAWNING)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True", done.stderr

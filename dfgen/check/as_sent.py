@@ -110,7 +110,9 @@ def _list_wrong(scope: Scope, count: int) -> list[tuple[Prompt, str]]:
         from dfgen.stages.session import Session
 
         left = islice(iter_undecided(Session(run, pipeline), pipeline.repair), count)
-        return [(row.prompt, row.trajectory.completion) for row in left]
+        there = [(row.prompt, row.trajectory.completion) for row in left]
+        if there or not scope.rows.new:
+            return there
     prompts = scope.rows.prompts[:count]
     answers: Sequence[str] = scope.rows.answers or [_UNKNOWN] * len(prompts)
     return list(zip(prompts, answers, strict=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dfgen.check.finding import Finding, describe_error
@@ -12,7 +12,7 @@ from dfgen.config.engine import OpenAIConfig, TransformersConfig
 from dfgen.config.vllm import VllmConfig
 from dfgen.engines.processor.model_files import ModelFiles
 from dfgen.engines.processor.plain_rendering import render_plainly
-from dfgen.errors import ConfigError, DfgenError
+from dfgen.errors import ConfigError, DfgenError, join_errors
 from dfgen.records import Prompt
 from dfgen.stages.sample.draws import write_chats
 
@@ -72,27 +72,40 @@ def render_prompts(
             "chat_template.jinja into the model directory.",
         )
     reads_images = bool(files.pictures)
-    found = []
+    found, errors = [], list(_list_unreadable(config.model, scope.rows.prompts, reads_images))
     for prompt, messages in write_chats(scope.rows.prompts, sample):
-        if prompt.images and not reads_images:
-            raise DfgenError(
-                f"{config.model!r} has no image processor, but {prompt.source} holds a picture.",
-                hint="Use a vision-language model, or add preprocessor_config.json of the original "
-                "model to the directory.",
+        try:
+            text = render_plainly(
+                template,
+                messages,
+                as_parts=reads_images,
+                special_tokens=files.special_tokens,
+                arguments=sample.chat_template_args,
             )
-        text = render_plainly(
-            template,
-            messages,
-            as_parts=reads_images,
-            special_tokens=files.special_tokens,
-            arguments=sample.chat_template_args,
-        )
+        except DfgenError as error:
+            errors.append(error)
+            continue
         images = sum(
             files.estimate_image_tokens(info.width, info.height, config.processor_args)
             for info in prompt.image_info
         )
         found.append(Rendered(prompt, text, len(scope.tokenizer.encode(text)) + images, images))
+    if errors:
+        raise join_errors(errors, "things are wrong with how prompts are written")
     return found
+
+
+def _list_unreadable(
+    model: str, prompts: Sequence[Prompt], reads_images: bool
+) -> Iterator[DfgenError]:
+    shown = [prompt.source for prompt in prompts if prompt.images]
+    if shown and not reads_images:
+        yield DfgenError(
+            f"{model!r} has no image processor, but {len(shown):,} of the first {len(prompts):,} "
+            f"prompts hold pictures, such as {shown[0]}.",
+            hint="Use a vision-language model, or add preprocessor_config.json of the original "
+            "model to the directory.",
+        )
 
 
 def _check_length(

@@ -10,6 +10,7 @@ from dfgen.check.finding import Finding
 from dfgen.check.scope import Scope
 from dfgen.errors import DfgenError
 from dfgen.prompts.counting import count_source_rows
+from dfgen.store.counts import count_stage
 
 _BYTES_PER_TOKEN = 24
 """Of a sampled token: id, logprob and text in a table, and once more in the journal until then."""
@@ -47,9 +48,11 @@ def _estimate_bytes(scope: Scope) -> tuple[int, int] | None:
     if total is None or not prompts:
         return None
     pictures = sum(len(image.bytes) for prompt in prompts for image in prompt.images)
-    cells = total.rows * pipeline.sample.num_samples if "sample" in scope.stages else 0
+    there = 0 if scope.run is None else count_stage(scope.run, "prompts")["input"]
+    rows = max(0, total.rows - there)
+    cells = rows * pipeline.sample.num_samples if "sample" in scope.stages else 0
     answers = cells * pipeline.sample.max_tokens * _BYTES_PER_TOKEN
-    return round(pictures / len(prompts) * total.rows), answers
+    return round(pictures / len(prompts) * rows), answers
 
 
 def _find_existing(path: Path) -> Path:

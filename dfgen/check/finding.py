@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dfgen.errors import ConfigError, DfgenError
+from dfgen.errors import ConfigError, DfgenError, join_errors
 
 Level = Literal["error", "warning"]
 
@@ -54,8 +54,5 @@ def list_errors(findings: Iterable[Finding]) -> list[Finding]:
 
 def make_error(errors: Sequence[Finding]) -> DfgenError:
     """Make one error of all findings that stop a run; `errors` holds at least one."""
-    if len(errors) == 1:
-        (only,) = errors
-        return ConfigError(only.what, where=only.where, hint=only.hint)
-    listed = "\n".join(f"- {str(error).replace(chr(10), f'{chr(10)}  ')}" for error in errors)
-    return ConfigError(f"{len(errors)} things stand in the way, and nothing was begun:\n{listed}")
+    raised = [ConfigError(error.what, where=error.where, hint=error.hint) for error in errors]
+    return join_errors(raised, "things stand in the way, and nothing was begun")

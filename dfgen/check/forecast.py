@@ -7,13 +7,14 @@ settings allow: nobody knows which answers will be wrong, nor how long they will
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
 from dfgen.check.scope import Scope
 from dfgen.config.engine import EngineConfig, OpenAIConfig, find_price
+from dfgen.config.repair import RepairConfig
 from dfgen.engines.base import Message
 from dfgen.engines.processor.model_files import ModelFiles
 from dfgen.errors import DfgenError
@@ -27,6 +28,10 @@ from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import Stage
 
+if TYPE_CHECKING:
+    from dfgen.stages.growth import Preview
+    from dfgen.store.run import Run
+
 _CHARACTERS_PER_TOKEN = 4
 """Of English text, where the tokenizer cannot be loaded."""
 
@@ -39,11 +44,14 @@ class Forecast:
         rows: of the source, all of them; None: only reading it can tell.
         prompts: that these give if they are like the first ones.
         stages: work of each stage, by name; `necessity` is a part of the repair stage.
+        ways: dollars for the next requests to the repairer, of the wrong answers that are there, by
+            how they travel; None where nothing is there, or nothing costs anything.
     """
 
     rows: RowCount | None
     prompts: int | None
     stages: dict[str, Work]
+    ways: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures, the sum over the stages as `total`."""
@@ -53,6 +61,8 @@ class Forecast:
             "prompts": self.prompts,
             "stages": {name: work.to_json() for name, work in self.stages.items()},
             "total": add_up(self.stages.values()).to_json(),
+            "ways": self.ways and {name: round(usd, 6) for name, usd in self.ways.items()},
+            "cheapest": None if self.ways is None else min(self.ways, key=self.ways.__getitem__),
         }
 
 
@@ -65,10 +75,13 @@ def forecast(scope: Scope) -> Forecast:
     rows, prompts = _count_prompts(scope)
     cells = _count_cells(scope, prompts)
     works: dict[str, Work] = {}
+    ways = None
     if "sample" in scope.stages:
         works["sample"] = _forecast_sample(scope, cells)
     if "repair" in scope.stages:
-        works["repair"], necessity = _forecast_repair(scope, cells)
+        found = _estimate_there(scope)
+        works["repair"], necessity = _forecast_repair(scope, cells, found)
+        ways = price_ways(found, scope.pipeline.repair.engine)
         if scope.pipeline.repair.necessity == "model":
             works["necessity"] = necessity
     works |= {
@@ -76,17 +89,21 @@ def forecast(scope: Scope) -> Forecast:
         for stage in ("score", "value")
         if stage in scope.stages
     }
-    return Forecast(rows, prompts, works)
+    return Forecast(rows, prompts, works, ways)
 
 
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
     """Rows of the source and the prompts that they give."""
     run, pipeline = scope.run, scope.pipeline
-    if run is not None and run.manifest.get_stage("prompts").state == "done":
+    done = run is not None and run.manifest.get_stage("prompts").state == "done"
+    if run is not None and done and "prompts" not in scope.stages:
         counts = count_stage(run, "prompts")
         return RowCount(counts["input"], exact=True), counts["output"]
     source = pipeline.prompts or pipeline.imports or pipeline.pairs
     rows = None if source is None else count_source_rows(source)
+    if scope.growth is not None:
+        found = scope.growth.findings
+        return rows, found.there + found.new
     if rows is None or not scope.rows.read:
         return rows, None
     return rows, round(rows.rows * len(scope.rows.prompts) / scope.rows.read)
@@ -95,6 +112,9 @@ def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
 def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     """Answers that are still to come."""
     run, sample = scope.run, scope.pipeline.sample
+    first = min(sample.stop_early_after or sample.num_samples, sample.num_samples)
+    if scope.growth is not None:
+        return _count_grown_cells(scope, scope.growth, first)
     if scope.pipeline.kind == "imported":
         known = run is not None and run.manifest.get_stage("sample").state == "done"
         return Amount() if known else Amount(prompts or len(scope.rows.answers), prompts)
@@ -103,7 +123,6 @@ def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     if run is not None and "prompts" not in scope.stages:
         pending = count_stage(run, "sample")["pending"]
         return Amount(pending, pending)
-    first = min(sample.stop_early_after or sample.num_samples, sample.num_samples)
     seen = len(scope.rows.prompts)
     return Amount(
         first * (seen if prompts is None else prompts),
@@ -111,19 +130,58 @@ def _count_cells(scope: Scope, prompts: int | None) -> Amount:
     )
 
 
+def _count_grown_cells(scope: Scope, growth: Preview, first: int) -> Amount:
+    """Answers to the prompts that are new, and those that the run has not drawn yet of its own."""
+    if scope.pipeline.kind == "imported":
+        return Amount(growth.answers, growth.answers)
+    if "sample" not in scope.stages or scope.run is None:
+        return Amount()
+    new = growth.findings.new
+    pending = max(0, _count_pending(scope.run, scope.pipeline.sample.num_samples))
+    return Amount(first * new + pending, scope.pipeline.sample.num_samples * new + pending)
+
+
+def _count_pending(run: Run, num_samples: int) -> int:
+    """Cells of the run's prompts that are in no file, at the size that groups are to have."""
+    counts = count_stage(run, "sample")
+    prompts = run.table("prompts")
+    cells = num_samples * sum(map(prompts.num_rows, prompts.shards()))
+    return max(counts["input"], cells) - counts["output"] - counts["rejects"]
+
+
 def _forecast_sample(scope: Scope, cells: Amount) -> Work:
-    chats = write_chats(scope.rows.prompts, scope.pipeline.sample)
+    chats = write_chats(_list_examples(scope), scope.pipeline.sample)
     read, pictures = _measure(scope, scope.pipeline.policy, list(chats))
     longest = scope.pipeline.sample.max_tokens
     work = Work(cells, cells.times(read), cells.times(pictures), _between(cells, 1, longest))
     return work.priced(find_price(scope.pipeline.policy))
 
 
-def _forecast_repair(scope: Scope, cells: Amount) -> tuple[Work, Work]:
+def price_ways(found: Estimate, config: EngineConfig | None) -> dict[str, float] | None:
+    """Price the next requests three ways: one by one in any order; those of one prompt after each
+    other, so that their beginning is in the server's cache; in batches. None: nothing costs."""
+    if not isinstance(config, OpenAIConfig) or not found.requests:
+        return None
+    loads = (found.next_repairs, found.next_tests)
+    read, written, shared = (
+        sum(getattr(load, name) for load in loads)
+        for name in ("prompt_tokens", "completion_tokens", "shared_tokens")
+    )
+    plain = config.price.count(read, written, 0)
+    if not plain:
+        return None
+    return {
+        "plain": plain,
+        "cache order": config.price.count(read, written, shared) or 0.0,
+        "batch": config.price.in_lane("batch").count(read, written, 0) or 0.0,
+    }
+
+
+def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work, Work]:
     """Repairs of answers that are there, and of those to come; and the tests of both."""
     config = scope.pipeline.repair
-    found, longest = _estimate_there(scope), config.decoding.max_tokens
-    each, tests = config.max_attempts * config.candidates, 0
+    longest = config.decoding.max_tokens
+    each, tests = config.all_attempts * config.candidates, 0
     if config.necessity == "model":
         tests = config.necessity_tests
     template = load_template(config)
@@ -131,7 +189,7 @@ def _forecast_repair(scope: Scope, cells: Amount) -> tuple[Work, Work]:
     empty = Trajectory.model_construct(completion="")
     chats = [
         (prompt, build_messages(prompt, template, config.system, fields))
-        for prompt in scope.rows.prompts
+        for prompt in _list_examples(scope)
         for fields in [fill_fields(empty, prompt, (), config)]
     ]
     read, pictures = _measure(scope, config.engine, chats)
@@ -149,8 +207,21 @@ def _forecast_repair(scope: Scope, cells: Amount) -> tuple[Work, Work]:
             _between(later, 1, longest),
         )
         there = _join(first, most)
-        works.append((there + to_come).priced(find_price(config.engine)))
+        works.append(_price_between(there + to_come, config))
     return works[0], works[1]
+
+
+def _price_between(work: Work, config: RepairConfig) -> Work:
+    """Price work by the first repairer at least, and at most by whichever costs the most."""
+    priced = [work.priced(find_price(each)) for each in config.repairers or (None,)]
+    most = [each.usd.most for each in priced]
+    dearest = None if None in most else max(usd for usd in most if usd is not None)
+    return replace(work, usd=Amount(priced[0].usd.least, dearest))
+
+
+def _list_examples(scope: Scope) -> list[Prompt]:
+    """Prompts like those that are to come; the run's own where every new row was refused."""
+    return scope.rows.prompts or scope.known_rows.prompts
 
 
 def _estimate_there(scope: Scope) -> Estimate:
@@ -162,7 +233,8 @@ def _estimate_there(scope: Scope) -> Estimate:
     if run is None or not run.table("trajectories").shards():
         return Estimate()
     session = Session(run, scope.pipeline)
-    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer)
+    kept = config.engine.price.cached_from if isinstance(config.engine, OpenAIConfig) else 0
+    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer, kept)
 
 
 def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
@@ -176,7 +248,7 @@ def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:
     if stage == "value":  # how many prefixes there are, the masks say
         unknown = Amount(0, None)
         return work + Work(unknown, unknown, unknown, unknown)
-    chats = list(write_chats(scope.rows.prompts, scope.pipeline.sample))
+    chats = list(write_chats(_list_examples(scope), scope.pipeline.sample))
     read, pictures = _measure(scope, scope.pipeline.scorer, chats)
     texts = Amount(0, cells.times(2 + scope.pipeline.score.visual).most)
     longest = scope.pipeline.sample.max_tokens

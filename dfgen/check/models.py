@@ -32,6 +32,13 @@ def check_model(use: EngineUse, scope: Scope) -> Iterator[Finding]:
     module, extra = _PACKAGES[config.engine]
     if find_spec(module) is None:
         yield describe_error(MissingExtraError(module, extra), f"{use.section}.engine")
+    if isinstance(config, VllmConfig) and config.lora is not None:
+        from dfgen.engines.vllm.lora import find_adapter
+
+        try:
+            find_adapter(config.lora)
+        except DfgenError as error:
+            yield describe_error(error, f"{use.section}.lora")
     where = f"{use.section}.model"
     try:
         directory = find_directory(config)
@@ -42,13 +49,6 @@ def check_model(use: EngineUse, scope: Scope) -> Iterator[Finding]:
         return
     if directory is None:
         yield from _check_hub_model(config.model, config.revision, where, scope)
-    if isinstance(config, VllmConfig) and config.lora is not None:
-        from dfgen.engines.vllm.lora import find_adapter
-
-        try:
-            find_adapter(config.lora)
-        except DfgenError as error:
-            yield describe_error(error, f"{use.section}.lora")
 
 
 def check_tokenizer(scope: Scope) -> Iterator[Finding]:

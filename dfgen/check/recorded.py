@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def check_recorded(run: Run, pipeline: Pipeline, root: Path) -> Iterator[Finding]:
-    """Yield the refusal of the first stage that would not go on, as it would be said then.
+    """Yield the refusal of each stage that would not go on, as it would be said then.
+
+    Later stages depend on the settings of earlier ones; of these only the first stage speaks.
 
     What stages find out by themselves (hashes of models, templates) is taken as it was.
 
@@ -27,10 +29,13 @@ def check_recorded(run: Run, pipeline: Pipeline, root: Path) -> Iterator[Finding
         pipeline: the settings it is asked to go on with.
         root: how the user named it.
     """
+    said: set[str] = set()
     for stage in list_stages():
         facts = extract_facts(stage, run.manifest.get_stage(stage).fingerprint)
+        found = run.find_differences(stage, pipeline, facts)
+        new = [difference for difference in found if difference.field not in said]
+        said.update(difference.field for difference in new)
         try:
-            refuse_differences(root, stage, run.find_differences(stage, pipeline, facts))
+            refuse_differences(root, stage, new)
         except RunMismatchError as error:
             yield describe_error(error)
-            return

@@ -25,7 +25,7 @@ def check_rows(scope: Scope) -> Iterator[Finding]:
         yield describe_error(error, _find_setting(error, section, scope))
         return
     if rows.refused.total:
-        yield _judge(rows.refused, rows.read, section)
+        yield _judge(rows.refused, rows.read, section, new=rows.new)
     if "sample" not in scope.stages or not rows.prompts:
         return
     try:
@@ -33,7 +33,7 @@ def check_rows(scope: Scope) -> Iterator[Finding]:
     except DfgenError:  # a tokenizer that cannot be loaded has a finding of its own
         return
     if screened.total:
-        yield _judge(screened, len(rows.prompts), "policy")
+        yield _judge(screened, len(rows.prompts), "policy", new=rows.new)
 
 
 def _find_setting(error: DfgenError, section: str, scope: Scope) -> str | None:
@@ -43,15 +43,17 @@ def _find_setting(error: DfgenError, section: str, scope: Scope) -> str | None:
     return f"{section}.path" if error.where is not None and error.where in named else None
 
 
-def _judge(refused: ReasonTally, read: int, section: str) -> Finding:
-    """Rejects are data, and the rows after these may be others; not one good row is an error."""
+def _judge(refused: ReasonTally, read: int, section: str, *, new: bool) -> Finding:
+    """Rejects are data, and the rows after these may be others; not one good row is an error,
+    unless they are new in a run that has others."""
     (code, _), *_ = refused.rows.most_common(1)
     reason, none = find_reason(code), refused.total == read
-    rows = f"none of the first {read:,} rows became a prompt"
-    if not none:
-        rows = f"{refused.total:,} of the first {read:,} rows would be rejected"
+    kind = "new rows" if new else "rows"
+    rows = f"none of the first {read:,} {kind} became a prompt"
+    if not none or new:
+        rows = f"{refused.total:,} of the first {read:,} {kind} would be rejected"
     hint = refused.explain() + (f" {reason.remedy}" if reason else "")
-    level: Level = "error" if none else "warning"
+    level: Level = "error" if none and not new else "warning"
     return Finding(level, f"{rows}: {refused.describe()}.", section, hint)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dfgen.config.engine import EngineConfig
 from dfgen.config.pipeline import Pipeline, name_tokenizer
-from dfgen.stages.first_rows import FirstRows, read_first_rows
-from dfgen.stages.growth import has_read
+from dfgen.stages.first_rows import FirstRows, collect_new_rows, read_first_rows
+from dfgen.stages.growth import Preview, Row, Source, has_read, preview, read_new_rows
 from dfgen.stages.work import is_wanted
 from dfgen.store.layout import MANIFEST, STAGES, Stage, list_inputs
 
@@ -54,6 +54,9 @@ class Scope:
         network: whether servers and the Hub may be asked.
         first_rows: rows of the source to look at.
         redone: stages of which something is set aside first, to be made anew.
+        new_rows: whether rows are looked at that a run with prompts lacks, which takes a reading of
+            its source: up to the first of them, or to its end, to count what there is. Who is about
+            to read the source anyway looks at none.
     """
 
     def __init__(
@@ -65,12 +68,14 @@ class Scope:
         network: bool = True,
         first_rows: int = FIRST_ROWS,
         redone: Collection[Stage] = (),
+        new_rows: Literal["none", "first", "all"] = "none",
     ) -> None:
         self.pipeline = pipeline
         self.out = out
         self.network = network
         self.stages = tuple(_list_open(pipeline, stages, self.run, redone))
         self._first_rows = first_rows
+        self._new_rows = new_rows
 
     @cached_property
     def run(self) -> Run | None:
@@ -83,8 +88,45 @@ class Scope:
 
     @cached_property
     def rows(self) -> FirstRows:
-        """The first rows. Raises `InputError`."""
+        """The first rows: of what a run lacks, if it lacks any, and of its own prompts if not.
+
+        Raises:
+            InputError: the source cannot be read.
+            RunMismatchError: it has no prompt of the run.
+        """
+        new = collect_new_rows(self._list_new_rows())
+        return new if new.read else self.known_rows
+
+    @cached_property
+    def known_rows(self) -> FirstRows:
+        """The first rows of the run's own prompts, or of a source of which none is read yet."""
         return read_first_rows(self.pipeline, self._first_rows, self.run)
+
+    @cached_property
+    def growth(self) -> Preview | None:
+        """What the source would add to the run; None: there is no run yet, or nobody is to count.
+
+        Raises the errors of `rows`.
+        """
+        config = self._grown_source
+        if config is None or self.run is None or self._new_rows != "all":
+            return None
+        return preview(self.run, config, self._first_rows)
+
+    @property
+    def _grown_source(self) -> Source | None:
+        """The source of a run that has prompts of it already."""
+        config = self.pipeline.prompts or self.pipeline.imports
+        there = self.run is not None and self.run.manifest.kind == self.pipeline.kind
+        return config if there and self.run and self.run.table("prompts").shards() else None
+
+    def _list_new_rows(self) -> list[Row]:
+        if self.growth is not None:
+            return self.growth.first
+        config = self._grown_source
+        if config is None or self.run is None or self._new_rows == "none":
+            return []
+        return read_new_rows(self.run, config, self._first_rows)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -96,18 +138,20 @@ class Scope:
     def list_engines(self) -> list[EngineUse]:
         """List the engines of the stages to run, in the order of their use."""
         pipeline = self.pipeline
-        named = {
-            "sample": ("policy", pipeline.policy),
-            "repair": ("repair.engine", pipeline.repair.engine),
-            "score": ("score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
-            "value": ("value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
-        }
+        further = enumerate(pipeline.repair.engines[1:], 1)
+        named: list[tuple[str, str, EngineConfig | None]] = [
+            ("sample", "policy", pipeline.policy),
+            ("repair", "repair.engine", pipeline.repair.engine),
+            *(("repair", f"repair.engines[{number}]", config) for number, config in further),
+            ("score", "score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
+            ("value", "value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
+        ]
         uses: list[EngineUse] = []
         for stage in self.stages:
-            section, config = named.get(stage, ("", None))
-            known = [use for use in uses if use.config == config]
-            if config is not None and not known:
-                uses.append(EngineUse(stage, section, config, first=not uses))
+            for of, section, config in named:
+                known = [use for use in uses if use.config == config]
+                if of == stage and config is not None and not known:
+                    uses.append(EngineUse(stage, section, config, first=not uses))
         return uses
 
 

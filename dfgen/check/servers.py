@@ -95,10 +95,12 @@ def _check_context(listing: Listing, use: EngineUse, scope: Scope) -> Iterator[F
     """A completion that fills the server's context leaves no room for any prompt."""
     entry = (listing.models or {}).get(use.config.model, {})
     limit, pipeline = entry.get("max_model_len"), scope.pipeline
-    name, wanted = {
-        "repair": ("repair.decoding.max_tokens", pipeline.repair.decoding.max_tokens),
-    }.get(use.stage, ("sample.max_tokens", pipeline.sample.max_tokens))
-    if isinstance(limit, int) and wanted >= limit:
+    lengths = {"sample.max_tokens": pipeline.sample.max_tokens} if use.stage != "repair" else {}
+    if "repair" in scope.stages and pipeline.repair.engine == use.config:
+        lengths["repair.decoding.max_tokens"] = pipeline.repair.decoding.max_tokens
+    for name, wanted in lengths.items():
+        if not isinstance(limit, int) or wanted < limit:
+            continue
         yield Finding(
             "error",
             f"{wanted:,} tokens of completion leave no room for a prompt: the server at "

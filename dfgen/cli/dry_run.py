@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfgen.cli.checks import is_check_wanted, print_findings
+from dfgen.cli.json_output import note_error, print_outcome_json
 
 if TYPE_CHECKING:
     from dfgen.check.as_sent import Sent
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 SHOWN = 2
 """Requests of each kind that are shown."""
+
+_ADVICE = {
+    "plain": " (--lane online)",
+    "cache order": " (--lane online, which keeps that order)",
+    "batch": " (--lane batch)",
+}
 
 FIRST_ROWS = 200
 """Rows of the source on which the forecast stands."""
@@ -50,18 +56,21 @@ def rehearse(
     """
     from dfgen.check.as_sent import show_prompts, show_repairs
     from dfgen.check.checking import find_problems
-    from dfgen.check.finding import list_errors
+    from dfgen.check.finding import list_errors, make_error
     from dfgen.check.forecast import forecast
     from dfgen.check.scope import Scope
     from dfgen.errors import InputError
+    from dfgen.store.run import Run
 
-    scope = Scope(pipeline, stages, run, network=False, first_rows=FIRST_ROWS)
+    scope = Scope(pipeline, stages, run, network=False, first_rows=FIRST_ROWS, new_rows="all")
+    if scope.run is not None:
+        Run.open_or_create(scope.run.root, pipeline)  # says so if it is of another kind
     rows = scope.rows
-    if not rows.prompts and rows.read:
+    if not rows.prompts and rows.read and not rows.new:
         raise InputError(rows.explain(), hint=rows.refused.explain())
     findings = find_problems(scope) if is_check_wanted() else []
     prompts, repairs = show_prompts(scope, SHOWN), show_repairs(scope, SHOWN)
-    growth, grown = rehearse_growth(pipeline, run)
+    growth, grown = describe_preview(scope)
     estimate = {"first_rows": _describe_rows(scope), **forecast(scope).to_json()}
     if as_json:
         outcome = {
@@ -72,7 +81,7 @@ def rehearse(
             "growth": growth,
             "findings": [finding.to_json() for finding in findings],
         }
-        click.echo(json.dumps(outcome, ensure_ascii=False))
+        print_outcome_json(outcome)
     else:
         _print_requests("The first prompts, as the policy gets them:", prompts)
         _print_requests("The first requests to the repairer:", repairs)
@@ -80,7 +89,9 @@ def rehearse(
         for line in grown:
             click.echo(line)
         print_findings(findings)
-    if list_errors(findings):
+    errors = list_errors(findings)
+    if errors:
+        note_error(make_error(errors))
         raise SystemExit(1)
 
 
@@ -89,6 +100,7 @@ def _describe_rows(scope: Scope) -> dict[str, Any]:
     images = [image for prompt in rows.prompts for image in prompt.images]
     count = max(len(rows.prompts), 1)
     return {
+        "new": rows.new,
         "read": rows.read,
         "prompts": len(rows.prompts),
         "rejects": rows.refused.total,
@@ -118,12 +130,13 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
         if known is None
         else (f"of {about}{known:,}, which would give {about}{estimate['prompts']:,} prompts")
     )
-    click.echo(f"{first['read']:,} rows read {of}; {first['rejects']:,} rejected.")
+    kind = "new rows" if first["new"] else "rows"
+    click.echo(f"{first['read']:,} {kind} read {of}; {first['rejects']:,} rejected.")
     for code, rows in first["reasons"].items():
         example = first["examples"][code]
         click.echo(f"  {rows:,} {code}, such as {example['row_id']}: {example['detail']}")
-    if not estimate["stages"]:
-        click.echo("Nothing is left to do.")
+    if estimate["total"]["requests"]["most"] == 0:
+        click.echo("Nothing is left to do: all of this was done before.")
         return
     lines = [["", *_COLUMNS.values()]]
     for name, work in {**estimate["stages"], "total": estimate["total"]}.items():
@@ -132,6 +145,12 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
     for line in lines:
         cells = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
         click.echo(f"{line[0]:<{widths[0]}}  " + "  ".join(cells))
+    if estimate["ways"]:
+        ways = ", ".join(f"{name} ${usd:,.4f}" for name, usd in estimate["ways"].items())
+        click.echo(
+            f"The next requests to the repairer, by how they travel: {ways}. The cheapest is "
+            f"{estimate['cheapest']}{_ADVICE[estimate['cheapest']]}."
+        )
     click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")
 
 
@@ -142,27 +161,18 @@ def _write_amount(amount: Mapping[str, float | None]) -> str:
     return f"{least:,} to {'?' if most is None else f'{most:,}'}"
 
 
-def rehearse_growth(
-    pipeline: Pipeline, root: Path | None
-) -> tuple[dict[str, int] | None, list[str]]:
-    """Say what would become of the prompts of a run, which takes a reading of the whole source.
+def describe_preview(scope: Scope) -> tuple[dict[str, int] | None, list[str]]:
+    """Say what would become of the prompts of a run.
 
     Returns:
         How many prompts are new, missing, ..., and the same in lines; None where there is no run
         with prompts.
-
-    Raises:
-        RunMismatchError: the source has no prompt of the run.
     """
-    from dfgen.stages.growth import describe_absent, preview
-    from dfgen.store.run import Run
+    from dfgen.stages.growth import describe_absent
 
-    config = pipeline.prompts or pipeline.imports
-    if config is None or root is None or not (root / "run.json").exists():
+    config = scope.pipeline.prompts or scope.pipeline.imports
+    if scope.growth is None or scope.run is None or config is None:
         return None, []
-    run = Run.open_or_create(root, pipeline)
-    if not run.output("prompts").shards():
-        return None, []
-    found = preview(run, config)
+    found = scope.growth.findings
     said = f"{found.new:,} new prompts would be added to the {found.there:,} that are there"
-    return found.to_json(), [said, *describe_absent(run, found, config)]
+    return found.to_json(), [said, *describe_absent(scope.run, found, config)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dfgen.cli.json_output import note_error, one_document
 from dfgen.cli.streams import make_output_safe
 from dfgen.errors import DfgenError, guess_name
 from dfgen.version import VERSION
@@ -29,6 +30,7 @@ COMMANDS = {
     "retokenize": ("retokenize", "Carry masks over to another tokenizer."),
     "migrate": ("migrate", "Bring an older run's files to today's columns."),
     "validate": ("validate", "Prove that a run or a mask file is sound."),
+    "launch": ("launch", "Have Slurm or Ray run the stages on many machines."),
     "status": ("status", "How far a run is, who works on it, what it has cost."),
     "ls": ("ls", "List the runs in a folder."),
     "stats": ("stats", "Counts, rates and quality of a run."),
@@ -85,7 +87,8 @@ class LazyGroup(click.Group):
         """As click does; whatever is printed meanwhile is shown and not obeyed."""
         if COMPLETION in os.environ:  # the shell asks, in bytes, for names that stand in the code
             return super().main(*args, **kwargs)
-        with make_output_safe():
+        given = args[0] if args else kwargs.get("args")
+        with make_output_safe(), one_document(sys.argv[1:] if given is None else given):
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -95,8 +98,23 @@ class LazyGroup(click.Group):
         except DfgenError as error:
             if ctx.params.get("debug"):
                 raise
+            note_error(error)
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except click.ClickException as error:
+            note_error(DfgenError(error.format_message(), hint=_name_help(error)))
+            raise
+        except KeyboardInterrupt:
+            note_error(DfgenError("stopped by a second Ctrl-C.", hint=_RESUME))
+            raise
+
+
+_RESUME = "Everything finished is on disk; the same command goes on from there."
+
+
+def _name_help(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return None if context is None else f"Try `{context.command_path} --help`."
 
 
 @click.group(

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from dfgen.cli.checks import add_no_check
-from dfgen.cli.local_path import LocalPath
-from dfgen.errors import StorageError
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.local_path import LocalPath, RunPath
+from dfgen.cli.names import suggest
+from dfgen.cli.sharing import add_sharing
+from dfgen.errors import StorageError, guess_path
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -30,6 +33,7 @@ class RedoWish:
 
 
 EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
+EXISTING_RUN = RunPath(exists=True, file_okay=False)
 FILE = LocalPath(dir_okay=False)
 
 SOURCE = "{PIPELINE|RUN}"
@@ -84,16 +88,17 @@ def pipeline_options(function: F) -> F:
         **kwargs: Any,
     ) -> Any:
         redo = read_order(redone, yes)
-        if redo is not None and kwargs.get("dry_run"):
-            show_order(source if out is None else out, redo)
-            return None
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
+        if redo is not None and kwargs.get("dry_run"):
+            as_json = bool(kwargs.get("as_json"))
+            show_order(root or source, pipeline, redo, as_json=as_json)
+            return None
         return function(*args, pipeline=pipeline, out=root, redo=redo, **kwargs)
 
     add = add_all(
         [
-            click.argument("source", metavar=SOURCE, type=LocalPath()),
+            click.argument("source", metavar=SOURCE, type=RunPath()),
             *run_options("Use only the first N prompts."),
             *redo_options(),
             click.option(
@@ -102,7 +107,8 @@ def pipeline_options(function: F) -> F:
                 help="Show the first prompts as the model gets them, and what the run would cost.",
             ),
             add_no_check,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            add_sharing,
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -142,12 +148,18 @@ def read_order(redone: tuple[str, ...], yes: bool) -> RedoWish | None:
     return RedoWish(tuple(map(read_redo, redone)), agreed=yes)
 
 
-def show_order(root: Path, redo: RedoWish) -> None:
-    """Print what `--redo` would set aside; nothing is written."""
-    from dfgen.stages.redo import describe, plan_redo
+def show_order(root: Path, pipeline: Pipeline, redo: RedoWish, *, as_json: bool) -> None:
+    """Print what `--redo` would set aside, or say why it would not; nothing is written."""
+    from dfgen.stages.redo import check_source, describe, plan_redo
     from dfgen.store.run import Run
 
-    for line in describe(plan_redo(Run.open_or_create(root, None), redo.wanted)):
+    run = Run.open_or_create(root, None)
+    check_source(run, pipeline, redo.wanted)
+    lines = describe(plan_redo(run, redo.wanted))
+    if as_json:
+        print_outcome_json({"run": str(root), "dry_run": True, "would_be_made_anew": lines})
+        return
+    for line in lines:
         click.echo(f"would be made anew: {line}")
     click.echo("Nothing was written.")
 
@@ -162,7 +174,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
         click.option(
             "--out",
             "-o",
-            type=LocalPath(file_okay=False),
+            type=RunPath(file_okay=False),
             help="With PIPELINE: run directory, made if it is not there, continued if it is.",
         ),
         click.option("--pipeline", "file", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
@@ -174,6 +186,14 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
             help="Change a field of the pipeline. May be given often.",
         ),
         click.option("--limit", type=click.IntRange(min=1), help=limit),
+    ]
+
+
+def launch_arguments() -> list[Callable[[Any], Any]]:
+    """List the arguments that name a run and its settings, for launchers and workers alike."""
+    return [
+        click.argument("source", metavar=SOURCE, type=RunPath()),
+        *run_options("Use only the first N prompts."),
     ]
 
 
@@ -207,7 +227,10 @@ def choose_root(
         raise click.UsageError("--pipeline changes the settings of a RUN; here the file is given.")
     if out is None and not optional:
         if not source.exists():
-            raise click.UsageError(f"{source} is no run and no pipeline file: it is not there.")
+            raise click.UsageError(
+                f"{source} is no run and no pipeline file: it is not there."
+                + suggest(guess_path(source))
+            )
         raise click.UsageError("PIPELINE needs --out RUN: the run directory.")
     return out
 
@@ -218,11 +241,11 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
     Args:
         section: of the pipeline, which may be changed; others only in fields that change no row.
         dry_run: help text of `--dry-run`.
-        redo: whether the command makes shards, which may then be made anew.
+        redo: whether the command makes shards, which may then be made anew, and by many at once.
     """
     return add_all(
         [
-            click.argument("run", type=EXISTING_DIRECTORY),
+            click.argument("run", type=EXISTING_RUN),
             click.option("--pipeline", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
             click.option(
                 "--set",
@@ -234,7 +257,8 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
             *(redo_options() if redo else ()),
             click.option("--dry-run", is_flag=True, help=dry_run),
             add_no_check,
-            click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON."),
+            *([add_sharing] if redo else ()),
+            json_option("Print the outcome as JSON."),
             click.option("--quiet", "-q", is_flag=True, help="No progress, errors only."),
         ]
     )
@@ -270,6 +294,47 @@ def spending_options(function: F) -> F:
             type=click.IntRange(min=0),
             metavar="N",
             help="Stop after N requests of this run to the repairer (repair.max_requests).",
+        ),
+    ]
+    return cast("F", add_all(decorators)(command))
+
+
+def lane_options(function: F) -> F:
+    """Add `--lane`, `--write` and `--read`: how requests to the repairer travel.
+
+    The command sees `--lane` as one of its `settings`, the others as `write` and `read`.
+    """
+
+    @wraps(function)
+    def command(*args: Any, settings: tuple[str, ...], lane: str | None, **kwargs: Any) -> Any:
+        if lane is None and (kwargs["write"] or kwargs["read"]):
+            lane = "files"
+        given = () if lane is None else (f"repair.engine.lane={lane}",)
+        return function(*args, settings=(*settings, *given), **kwargs)
+
+    decorators = [
+        click.option(
+            "--lane",
+            type=click.Choice(["online", "batch", "files"]),
+            help="How requests to the repairer travel (repair.engine.lane).",
+        ),
+        click.option(
+            "--write",
+            type=LocalPath(file_okay=False),
+            metavar="DIR",
+            help="Lane files: write the requests there, for somebody else to answer.",
+        ),
+        click.option(
+            "--read",
+            type=LocalPath(exists=True),
+            multiple=True,
+            metavar="PATH",
+            help="Lane files: take the answers of this file or folder. May be given often.",
+        ),
+        click.option(
+            "--resubmit",
+            is_flag=True,
+            help="Ask again what is out and nobody will hear of; it may be paid for twice.",
         ),
     ]
     return cast("F", add_all(decorators)(command))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dfgen.cli.checks import refuse_problems
+from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
-from dfgen.errors import UnusableRowsError
+from dfgen.cli.sharing import read_sharing
+from dfgen.errors import ConfigError, DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dfgen.cli.options import RedoWish
+    from dfgen.cli.sharing import Sharing
     from dfgen.config.pipeline import Pipeline
     from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
@@ -53,6 +55,12 @@ def drive(
     Raises:
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
     """
+    sharing = read_sharing()
+    if sharing is not None and (redo or before or after):
+        raise click.UsageError(
+            "--redo, --rejudge and --retry are for a process that has the run alone: give them "
+            "without --shared and --shard first."
+        )
     redone = [] if redo is None else [each.stage for each in redo.wanted]
     refuse_problems(pipeline, stages if checked is None else checked, out, redone)
     from dfgen.runners.local import run_stages
@@ -67,25 +75,84 @@ def drive(
             "\nStopping: what is in flight is finished first. Once more ends at once.", err=True
         )
 
+    if sharing is not None:
+        return share(pipeline, out, stages, sharing, quiet=quiet, announce=announce)
     run = Run.open_or_create(out, pipeline)
     with (
         run.lock(),
         make_progress(quiet) as drawn,
         NotedProgress(drawn, ActivityFile(out)) as progress,
     ):
+        for notice in run.notices:
+            progress.tell(notice)
         session = Session(run, pipeline, progress, StopSignal(announce))
         if redo is not None:
             set_aside(session, redo, stages)
         if before is not None:
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
-    if not complete:
-        click.echo(
-            f"Stopped. Everything finished is in {out}; the same command goes on from there.",
-            err=True,
-        )
-        raise SystemExit(INTERRUPTED)
+    if session.paused:
+        click.echo(session.paused, err=True)
+    elif not complete:
+        stop(f"Everything finished is in {out}; the same command goes on from there.")
+    elif not (progress.worked or quiet or after):
+        click.echo("Nothing was left to do: all of this was done before.", err=True)
     return run
+
+
+def share(
+    pipeline: Pipeline,
+    out: Path,
+    stages: tuple[Stage, ...],
+    sharing: Sharing,
+    *,
+    quiet: bool,
+    announce: Callable[[], None],
+) -> Run:
+    """Run stages together with other processes; leaves by SystemExit when a stop was asked for.
+
+    Args:
+        pipeline, out, stages, quiet: see `drive`.
+        sharing: how.
+        announce: called when a stop is asked for.
+
+    Raises:
+        ConfigError: requests would travel in batches or files, of which one process keeps the list.
+    """
+    from dfgen.config.engine import find_lane
+    from dfgen.runners.shared import run_together
+    from dfgen.stages.progress import NotedProgress
+    from dfgen.stages.session import Session
+    from dfgen.stages.stopping import StopSignal
+    from dfgen.store.membership import NotedActivity
+    from dfgen.store.shared_run import SharedRun
+
+    lane = find_lane(pipeline.repair.engine)
+    if lane != "online" and "repair" in stages:
+        raise ConfigError(
+            f"lane {lane} is for one process at a time.",
+            where="repair.engine.lane",
+            hint="Leave out --shared for `dfgen repair`, or set lane: online. The other stages can "
+            "be shared all the same.",
+        )
+    run = SharedRun.open_or_create(out, pipeline)
+    with (
+        run.join(sharing.lease_s),
+        make_progress(quiet) as drawn,
+        NotedProgress(drawn, NotedActivity(run.membership)) as progress,
+    ):
+        session = Session(run, pipeline, progress, StopSignal(announce))
+        complete = run_together(session, stages, sharing.part)
+    if not complete:
+        stop(f"Everything finished is in {out}; the same command goes on from there.")
+    return run
+
+
+def stop(advice: str) -> NoReturn:
+    """End a command that was asked to stop: says so, and leaves by SystemExit."""
+    note_error(DfgenError("stopped, as it was asked to.", hint=advice))
+    click.echo(f"Stopped. {advice}", err=True)
+    raise SystemExit(INTERRUPTED)
 
 
 def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> None:
@@ -105,7 +172,7 @@ def set_aside(session: Session, wish: RedoWish, stages: tuple[Stage, ...]) -> No
         raise click.UsageError(
             f"this command does not make {others[0]}: dfgen run {run.root} --redo {others[0]}"
         )
-    check_source(session.pipeline, wish.wanted)
+    check_source(run, session.pipeline, wish.wanted)
     for line in redo(run, wish.wanted, agreed=wish.agreed):
         click.echo(line, err=True)
 
@@ -151,7 +218,7 @@ def print_outcome(run: Run, *, quiet: bool, as_json: bool, with_groups: bool) ->
     groups = measure_groups(run) if with_groups else None
     if as_json:
         outcome: dict[str, Any] = {"run": str(run.root), "counts": numbers}
-        click.echo(json.dumps(outcome if groups is None else {**outcome, "groups": groups}))
+        print_outcome_json(outcome if groups is None else {**outcome, "groups": groups})
     elif not quiet:
         print_summary(run, numbers)
         if groups is not None:
@@ -176,6 +243,6 @@ def make_masks(
         "rejects": sum(stage["rejects"] for stage in numbers.values()),
     }
     if as_json:
-        click.echo(json.dumps({"out": str(out), "counts": counts}))
+        print_outcome_json({"out": str(out), "counts": counts})
     else:
         click.echo(f"{out}: {counts['output']:,} masks, {counts['rejects']:,} rejects")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.json_output import print_outcome_json
 from dfgen.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def print_json(run: Run, counts: dict[str, int], *, with_masks: bool, **facts: A
     """Print the outcome of a side stage as JSON."""
     shown = {name: counts[name] for name in ("output", "rejects")}
     outcome = {"run": str(run.root), "dry_run": False, "counts": shown, **facts}
-    click.echo(json.dumps({**outcome, "masks": with_masks}))
+    print_outcome_json({**outcome, "masks": with_masks})
 
 
 def print_estimate(run: Run, figures: dict[str, Any], *, as_json: bool) -> None:
     """Print what `--dry-run` counted."""
     if as_json:
-        click.echo(json.dumps({"run": str(run.root), "dry_run": True, "estimate": figures}))
+        print_outcome_json({"run": str(run.root), "dry_run": True, "estimate": figures})
         return
     width = max(map(len, figures)) + 2
     for name, value in figures.items():

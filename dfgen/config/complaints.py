@@ -14,11 +14,14 @@ from dfgen.config.hiding import hide_secrets
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import guess_name
 
+_SHOWN = 100
+"""Lines; there are about as many fields."""
+
 
 def explain_errors(error: ValidationError, root: type[BaseModel] = Pipeline) -> str:
-    """Write one line per error, at most five."""
+    """Write one line per error."""
     lines = []
-    for item in error.errors(include_url=False)[:5]:
+    for item in error.errors(include_url=False)[:_SHOWN]:
         path, section = _walk(root, item["loc"])
         name = ".".join(path)
         if item["type"] == "extra_forbidden":

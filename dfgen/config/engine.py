@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer
 
+from dfgen.config.batch import BatchConfig, Lane
 from dfgen.config.hiding import hide_secrets
 from dfgen.config.section import Section
 from dfgen.config.vllm import VllmConfig
@@ -46,7 +48,49 @@ class Price(Section):
     """What a server charges, in US dollars per million tokens."""
 
     prompt: float = Field(default=0.0, ge=0)
+    """For tokens read."""
     completion: float = Field(default=0.0, ge=0)
+    """For tokens written."""
+    cached: float | None = Field(default=None, ge=0)
+    """For tokens read that the server had in its cache; unset: as `prompt`."""
+    cached_from: int = Field(default=1024, ge=0)
+    """Tokens that requests must have in common at their beginning for a server to keep them."""
+    batch_factor: float = Field(default=0.5, ge=0)
+    """What a batch costs, as a share of the prices above."""
+    as_of: date | None = None
+    """Day on which these prices were looked up; nothing depends on it."""
+
+    def count(
+        self, prompt_tokens: int | None, completion_tokens: int | None, cached_tokens: int | None
+    ) -> float | None:
+        """Count dollars for a request.
+
+        Returns:
+            None where tokens are unknown that cost something. Where a server does not say what it
+            had in its cache, nothing counts as cached.
+        """
+        if (prompt_tokens is None and self.prompt) or (
+            completion_tokens is None and self.completion
+        ):
+            return None
+        cached = cached_tokens or 0
+        kept = self.prompt if self.cached is None else self.cached
+        paid = ((prompt_tokens or 0) - cached) * self.prompt + cached * kept
+        return (paid + (completion_tokens or 0) * self.completion) / 1e6
+
+    def in_lane(self, lane: Lane) -> Price:
+        """Return what a request costs that travels so."""
+        if lane != "batch":
+            return self
+        factor = self.batch_factor
+        cached = None if self.cached is None else self.cached * factor
+        return self.model_copy(
+            update={
+                "prompt": self.prompt * factor,
+                "completion": self.completion * factor,
+                "cached": cached,
+            }
+        )
 
 
 class OpenAIConfig(Section):
@@ -61,6 +105,11 @@ class OpenAIConfig(Section):
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key. The key itself never stands in a file. A server on
     this machine needs none."""
+    lane: Lane = "online"
+    """online: one request after the other, many in flight. batch: in files that the provider works
+    on within a day, at `price.batch_factor` of the price. files: in files that somebody else
+    answers (`dfgen repair RUN --write DIR`, `--read DIR`), such as `vllm run-batch`."""
+    batch: BatchConfig = BatchConfig()
     concurrency: int = Field(default=32, gt=0)
     """Requests in flight at most. Fewer are sent where the server has no more places; errors that
     come by chance are only sent again."""
@@ -100,6 +149,13 @@ EngineConfig = Annotated[
 ]
 
 
+def find_lane(config: TransformersConfig | VllmConfig | OpenAIConfig | None) -> Lane:
+    """Return how requests to an engine travel; what computes here is asked one by one."""
+    return config.lane if isinstance(config, OpenAIConfig) else "online"
+
+
 def find_price(config: TransformersConfig | VllmConfig | OpenAIConfig | None) -> Price:
-    """Return what an engine charges; nothing where it computes here, or where there is none."""
-    return config.price if isinstance(config, OpenAIConfig) else Price()
+    """Return what an engine charges in its lane; nothing where it computes here, or is none."""
+    if not isinstance(config, OpenAIConfig):
+        return Price()
+    return config.price.in_lane(config.lane)

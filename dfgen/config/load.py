@@ -17,7 +17,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.config.places import find_beside
 from dfgen.config.section import list_sections
 from dfgen.config.yaml_text import parse_yaml
-from dfgen.errors import ConfigError
+from dfgen.errors import ConfigError, guess_path, map_all
 
 ENV_PREFIX = "DFGEN_SET_"
 
@@ -121,12 +121,7 @@ def make_pairs_pipeline(
     Raises:
         ConfigError: names the option and, for a misspelt field, the likely one.
     """
-    columns: dict[str, Any] = {}
-    for item in mapping:
-        field, equals, column = item.partition("=")
-        if not equals:
-            raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
-        columns[field] = column
+    columns = dict(map_all(_split_mapping, mapping, "options cannot be read"))
     source = _guess_source(path)
     pairs = {
         "source": source,
@@ -137,6 +132,13 @@ def make_pairs_pipeline(
     tree: dict[str, Any] = {"pairs": {**pairs, "limit": limit}, "workers": workers}
     _override(tree, overrides)
     return check_pipeline(tree, "the options")
+
+
+def _split_mapping(item: str) -> tuple[str, str]:
+    field, equals, column = item.partition("=")
+    if not equals:
+        raise ConfigError(f"--map {item!r} is not of the form FIELD=COLUMN.")
+    return field, column
 
 
 def _guess_source(path: Path) -> str:
@@ -181,10 +183,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
+        meant = guess_path(path)
         raise ConfigError(
             "there is no such pipeline file.",
             where=str(path),
-            hint="`dfgen config init FILE` writes a commented one.",
+            hint=f"Did you mean {str(meant)!r}?"
+            if meant
+            else "`dfgen config init FILE` writes a commented one.",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error
@@ -225,11 +230,14 @@ def _read_environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
 
 
 def _override(tree: dict[str, Any], overrides: Sequence[str]) -> None:
-    for item in overrides:
-        dotted, equals, text = item.partition("=")
-        if not equals or not dotted:
-            raise ConfigError(f"--set {item!r} is not of the form name.of.field=value.")
-        _assign(tree, dotted, _parse_value(text, f"--set {dotted}"))
+    map_all(lambda item: _override_one(tree, item), overrides, "options cannot be read")
+
+
+def _override_one(tree: dict[str, Any], item: str) -> None:
+    dotted, equals, text = item.partition("=")
+    if not equals or not dotted:
+        raise ConfigError(f"--set {item!r} is not of the form name.of.field=value.")
+    _assign(tree, dotted, _parse_value(text, f"--set {dotted}"))
 
 
 def _parse_value(text: str, origin: str) -> Any:

@@ -11,8 +11,8 @@ import glob
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("prompts", "imports", "pairs")
-FIELDS = ("path", "image_root")
+SECTIONS = ("prompts", "imports", "pairs", "value")
+FIELDS = ("path", "image_root", "masks")
 
 
 def find_beside(tree: dict[str, Any], folder: Path) -> None:
@@ -32,6 +32,11 @@ def find_beside(tree: dict[str, Any], folder: Path) -> None:
             value = section.get(field)
             if isinstance(value, str):
                 section[field] = _move(value, folder)
+            elif isinstance(value, dict):
+                section[field] = {
+                    key: _move(each, folder) if isinstance(each, str) else each
+                    for key, each in value.items()
+                }
             elif isinstance(value, list):
                 section[field] = [
                     _move(each, folder) if isinstance(each, str) else each for each in value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from dfgen.config.engine import EngineConfig
 from dfgen.config.section import Section
+
+MaskName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,60}$")]
 
 
 class ValueConfig(Section):
@@ -30,6 +32,9 @@ class ValueConfig(Section):
     controls: bool = True
     """Draw for the masks, too, that dfgen's is compared with: lowest logprob, random, first token,
     first wrong step, suffix, answer only. About doubles the work; weights do not need it."""
+    masks: dict[MaskName, str] = Field(default_factory=dict)
+    """Further masks to compare with, by name: each a Parquet file, or a folder of them, with
+    `trajectory_id` and `loss_mask`, as `masks/` of another run is. Shown as `given_NAME`."""
     repaired: Literal["first", "all"] = "first"
     """Of which hunks the repair is drawn on from: the first alone says what a repair gains, all
     fill `value_repaired` of every hunk."""

@@ -11,7 +11,7 @@ independent (vllm-project/vllm#50884).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal, Protocol, cast, runtime_checkable
@@ -32,6 +32,7 @@ __all__ = [
     "Failure",
     "FinishReason",
     "ImageData",
+    "KeepingEngine",
     "Message",
     "Part",
     "Request",
@@ -169,11 +170,16 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written. `image_tokens` is None where the engine cannot tell."""
+    """Tokens read and written; None where nobody told, which is not zero.
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    `image_tokens` and `cached_tokens` are among the tokens read: those of pictures, and those that
+    a server had read before and kept.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     image_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +326,17 @@ class PatientEngine(Protocol):
 
         A signal handler calls it, after which no further requests are given.
         """
+
+
+@runtime_checkable
+class KeepingEngine(Protocol):
+    """An engine whose requests stay out when its process ends, and whose answers a later one takes.
+
+    The same request has the same key at every start; one that is out is not sent again.
+    """
+
+    def list_out(self) -> Collection[str]:
+        """List the keys of requests that are out since an earlier start."""
 
 
 class ScoringEngine(Engine, Protocol):

@@ -7,7 +7,7 @@ function, so that a run without a model needs neither torch nor a GPU.
 from __future__ import annotations
 
 import importlib
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig, TransformersConfig
 from dfgen.config.hiding import HIDDEN, list_hidden
@@ -16,12 +16,19 @@ from dfgen.demo import resolve_model
 from dfgen.engines.base import Engine
 from dfgen.errors import ConfigError, MissingExtraError
 
+if TYPE_CHECKING:
+    from dfgen.engines.openai.batch.ledger import Keeping
 
-def load_engine(config: EngineConfig) -> Engine:
+
+def load_engine(config: EngineConfig, keeping: Keeping | None = None) -> Engine:
     """Build the engine that a section describes, its model loaded and checked.
 
+    Args:
+        keeping: where requests that are out are kept; needed where they travel in files.
+
     Raises:
-        ConfigError: a secret is missing that a run was not told to keep.
+        ConfigError: a secret is missing that a run was not told to keep; or requests travel in
+            files and the caller does not wait for such.
         EngineError: the model or the server's settings cannot be used.
         MissingExtraError: the engine's optional packages are not installed.
     """
@@ -47,10 +54,28 @@ def load_engine(config: EngineConfig) -> Engine:
 
         return VllmEngine(config.model_copy(update={"model": resolve_model(config.model)}))
     if isinstance(config, OpenAIConfig):
+        return _reach_server(config, keeping)
+    assert_never(config)
+
+
+def _reach_server(config: OpenAIConfig, keeping: Keeping | None) -> Engine:
+    if config.lane == "online":
         from dfgen.engines.openai.engine import OpenAIEngine
 
         return OpenAIEngine(config)
-    assert_never(config)
+    if keeping is None:
+        raise ConfigError(
+            f"lane {config.lane} is for the policy's samples and for repairs, which may wait.",
+            where=f"the openai engine of {config.model}",
+            hint="Set `lane: online` here.",
+        )
+    if config.lane == "batch":
+        from dfgen.engines.openai.batch.engine import BatchEngine
+
+        return BatchEngine(config, keeping)
+    from dfgen.engines.openai.batch.files import FilesEngine
+
+    return FilesEngine(config, keeping)
 
 
 def require_module(name: str, *, extra: str) -> None:

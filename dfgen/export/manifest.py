@@ -23,6 +23,7 @@ from pydantic import (
 from dfgen.dataset_names import MOST_BYTES
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.regular_files import read_json
+from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
@@ -85,8 +86,8 @@ class DatasetManifest(BaseModel):
     """Figures of the run, as `dfgen stats --json` gives them."""
 
     def encode(self) -> bytes:
-        """Return the bytes of the file."""
-        data = self.model_dump(mode="json")
+        """Return the bytes of the file, its own checksum included."""
+        data = seal(self.model_dump(mode="json"))
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
     def identify(self) -> str:
@@ -99,12 +100,13 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
     """Read dfgen.json.
 
     Raises:
-        DamagedFileError: it is not what dfgen wrote.
+        DamagedFileError: it is not what dfgen wrote. One without a checksum is of an earlier dfgen.
         InputError: a newer dfgen wrote it.
     """
     try:
         data = read_json(path, MOST_BYTES)
         written = str(data["format"])
+        whole = is_whole(data)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise DamagedFileError(
             "this is not the manifest of a data set.", where=str(path)
@@ -115,8 +117,17 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
             where=str(path),
             hint=UPDATE_HINT,
         )
+    if whole is False:
+        raise DamagedFileError(
+            "the manifest of this data set is not what dfgen wrote (its checksum differs).",
+            where=str(path),
+            hint="Fetch or export it again; if you changed it yourself and mean it, take its key "
+            f"{SEAL} out.",
+        )
     try:
-        return DatasetManifest.model_validate(data)
+        return DatasetManifest.model_validate(
+            {key: value for key, value in data.items() if key != SEAL}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))

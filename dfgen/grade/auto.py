@@ -237,8 +237,9 @@ def try_auto(
     label = (
         "numeric" if decided == "numeric" and _is_plain(extraction, completion, config) else "math"
     )
-    detail = outcome.detail if not decided else f"{label}: {outcome.detail}"
-    return make_verdict(label if decided else name, outcome.equal, extraction, answer, detail)
+    return make_verdict(
+        label if decided else name, outcome.equal, extraction, answer, outcome.detail
+    )
 
 
 def _is_plain(extraction: Extraction, completion: str, config: GradeConfig) -> bool:
@@ -270,11 +271,11 @@ def grade_auto(
     if unread and equal is not None and not (equal and _is_formula(extraction.text)):
         equal = None  # math-verify leaves out what it does not understand
     if equal is None:
-        return make_verdict("math", None, extraction, answer, f"math: {outcome.detail}; {detail}")
+        return make_verdict("math", None, extraction, answer, f"{outcome.detail}; {detail}")
     return make_verdict(
         "math",
         equal,
         extraction,
         answer,
-        f"math: {shorten(extraction.text)} {detail} {shorten(answer)}",
+        f"{shorten(extraction.text)} {detail} {shorten(answer)}",
     )

@@ -168,7 +168,7 @@ def _compare(meant: Meant, question: _Question, extraction: Extraction, answer: 
     correct = set(meant.indices) == set(question.expected.indices)
     wanted = ", ".join(question.labels[index] for index in question.expected.indices)
     got = ", ".join(question.labels[index] for index in meant.indices) or "none"
-    detail = f"choice: {got} by {meant.how}, expected {wanted}"
+    detail = f"{got} by {meant.how}, expected {wanted}"
     return make_verdict(NAME, correct, extraction, answer, detail)
 
 
@@ -202,10 +202,10 @@ def _compare_labelled(
                 contrary and not re.match(r"because|since|as |the ", short, re.IGNORECASE)
             )
         return make_verdict(
-            NAME, correct, extraction, answer, f"choice: letter and text of {shorten(text)!r}"
+            NAME, correct, extraction, answer, f"letter and text of {shorten(text)!r}"
         )
     correct = _is_same_answer(text, own, config)
-    return make_verdict(NAME, correct, extraction, answer, f"choice: the text of {shorten(text)!r}")
+    return make_verdict(NAME, correct, extraction, answer, f"the text of {shorten(text)!r}")
 
 
 def _compare_without_choices(extraction: Extraction, answer: str, config: GradeConfig) -> Verdict:
@@ -213,7 +213,7 @@ def _compare_without_choices(extraction: Extraction, answer: str, config: GradeC
     note = "the expected answer names none of the choices"
     correct = _is_same_answer(extraction.text or "", answer, config)
     how = "but both are the same" if correct else "different text"
-    return make_verdict(NAME, correct, extraction, answer, f"choice: {note}; {how}")
+    return make_verdict(NAME, correct, extraction, answer, f"{note}; {how}")
 
 
 def _refuse(extraction: Extraction, question: _Question, answer: str) -> Verdict:
@@ -228,7 +228,7 @@ def _refuse(extraction: Extraction, question: _Question, answer: str) -> Verdict
         and any(len(choice) > 2 for choice in question.texts)
         and extraction.method != "whole_text"
     )
-    detail = f"choice: {shorten(text)!r} names none of the choices"
+    detail = f"{shorten(text)!r} names none of the choices"
     return make_verdict(NAME, None if unread else False, extraction, answer, detail)
 
 

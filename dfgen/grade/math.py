@@ -71,9 +71,9 @@ def try_math(
     if extraction.text is None:
         return make_verdict(NAME, False, extraction, answer, "no answer was found")
     if is_written_the_same(extraction.text, answer):
-        return make_verdict(NAME, True, extraction, answer, "math: written the same")
+        return make_verdict(NAME, True, extraction, answer, "written the same")
     if _are_same_numbers(extraction.text, answer, completion, config):
-        return make_verdict(NAME, True, extraction, answer, "math: the same number")
+        return make_verdict(NAME, True, extraction, answer, "the same number")
     return None
 
 
@@ -153,11 +153,11 @@ def grade_math(
             and are_equal(expected, found, config)
             and not _are_apart(extraction.text or "", answer)
         ):
-            detail = f"math: {shorten(candidate)} equals {shorten(answer)}"
+            detail = f"{shorten(candidate)} equals {shorten(answer)}"
             return make_verdict(NAME, True, extraction, answer, detail)
     # The text as written: printing what sympy made of it can take longer than comparing it.
     relation = "does not equal" if read else "could not be read as mathematics, to compare with"
-    detail = f"math: {shorten(extraction.text)} {relation} {shorten(answer)}"
+    detail = f"{shorten(extraction.text)} {relation} {shorten(answer)}"
     return make_verdict(NAME, False if read and expected else None, extraction, answer, detail)
 
 

@@ -74,15 +74,15 @@ def grade_numeric(
         return make_verdict(NAME, False, extraction, answer, "no answer was found")
     expected = read_expected(answer, config)
     if expected is not None and is_written_the_same(extraction.text, answer):
-        return make_verdict(NAME, True, extraction, answer, "numeric: written the same")
+        return make_verdict(NAME, True, extraction, answer, "written the same")
     guess = guess_mark(completion, config.decimal_mark)
     found = read_values(extraction.text, guess.mark)
     if expected is None:
-        detail = f"numeric: no single number in {shorten(answer)!r}"
+        detail = f"no single number in {shorten(answer)!r}"
         return make_verdict(NAME, None, extraction, answer, detail)
     readable = [value for value in found if _is_number(value)]
     if not readable:
-        detail = f"numeric: no single number in {shorten(extraction.text)!r}"
+        detail = f"no single number in {shorten(extraction.text)!r}"
         unread = not found and any(map(str.isdigit, extraction.text))
         return make_verdict(NAME, None if unread else False, extraction, answer, detail)
     outcomes = [compare_values(expected, value, config) for value in readable]
@@ -96,7 +96,7 @@ def grade_numeric(
         if note
     ]
     return make_verdict(
-        NAME, outcome.equal, extraction, answer, "; ".join([f"numeric: {outcome.detail}", *notes])
+        NAME, outcome.equal, extraction, answer, "; ".join([outcome.detail, *notes])
     )
 
 

@@ -158,8 +158,8 @@ def grade_text(
         agreement = "equal to the only sentence that answers"
     words = re.findall(r"[^\W\d_]+", extraction.text.casefold())[:40]
     if agreement is not None and contradict(normalise_text(answer).split(), words) is None:
-        return make_verdict(NAME, True, extraction, answer, f"text: {agreement}")
-    detail = f"text: {shorten(extraction.text)!r} is not {shorten(answer)!r}"
+        return make_verdict(NAME, True, extraction, answer, agreement)
+    detail = f"{shorten(extraction.text)!r} is not {shorten(answer)!r}"
     return make_verdict(NAME, False, extraction, answer, detail)
 
 

@@ -36,7 +36,7 @@ class Verdict:
         expected: the reference answer as it was given.
         method: where the answer was found: boxed, answer_tag, answer_line, last_number,
             last_choice, whole_text or none.
-        detail: one sentence of evidence for people.
+        detail: one sentence of evidence for people; `grader` and `method` are not said again.
         undecided: an answer was given, and it or the reference could not be read, or the grader
             failed or timed out. Then `correct` is false and `reward` 0, and neither means that the
             answer is wrong. No final answer, a hedge and several different answers are wrong.

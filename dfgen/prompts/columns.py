@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dfgen.config.pairs import PairColumns
@@ -89,29 +89,63 @@ def list_optional_columns(config: SourceConfig) -> list[str]:
     return names
 
 
-def check_columns(config: SourceConfig, available: Iterable[str], where: str) -> list[str]:
-    """Return the columns to read from a source that has the columns `available`.
+def check_columns(config: SourceConfig, files: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the columns to read from each file of a source.
+
+    Args:
+        config: names the columns.
+        files: what each file (or data set) is called, and the columns that it has.
 
     Raises:
-        InputError: a named column is not there; lists what is.
+        InputError: named columns are not there; lists all of them, of all files, and what is.
     """
-    there = set(available)
     named = list_named_columns(config.columns)
-    missing = [name for name in named if name not in there]
-    if missing:
-        raise explain_missing_column(missing[0], named[missing[0]], sorted(there), where)
-    wanted = list(named)
-    found = [name for name in list_optional_columns(config) if name in there]
-    return wanted + [name for name in found if name not in named]
+    there = {file: dict.fromkeys(available) for file, available in files.items()}
+    lacking = {
+        file: {name: field for name, field in named.items() if name not in has}
+        for file, has in there.items()
+    }
+    lacking = {file: missing for file, missing in lacking.items() if missing}
+    if lacking:
+        raise explain_missing_columns(lacking, sorted({n for file in lacking for n in there[file]}))
+    optional = list_optional_columns(config)
+    return [
+        [*named, *(name for name in optional if name in has and name not in named)]
+        for has in there.values()
+    ]
 
 
-def explain_missing_column(name: str, field: str, available: list[str], where: str) -> InputError:
-    """Return the error for a column that is not there."""
-    meant = guess_name(name, available)
+def explain_missing_columns(
+    lacking: Mapping[str, Mapping[str, str]], available: Sequence[str]
+) -> InputError:
+    """Return the error for columns that are not there.
+
+    Args:
+        lacking: file -> column that it lacks -> the setting that names it.
+        available: the columns that these files have.
+    """
+    said = {
+        file: ", ".join(f"{name!r} (columns.{field})" for name, field in missing.items())
+        for file, missing in lacking.items()
+    }
+    names = list(dict.fromkeys(name for missing in lacking.values() for name in missing))
     shown = ", ".join(available[:_SHOWN]) + (", ..." if len(available) > _SHOWN else "")
-    guess = f" Did you mean {meant!r}?" if meant else ""
-    return InputError(
-        f"there is no column {name!r} (columns.{field}).",
-        where=where,
-        hint=f"The source has: {shown or 'no columns'}.{guess}",
-    )
+    hint = f"The source has: {shown or 'no columns'}.{_guess_columns(names, available)}"
+    if len(said) == 1:
+        ((where, listed),) = said.items()
+        what = "there is no column" if len(names) == 1 else "there are no columns"
+        return InputError(f"{what} {listed}.", where=where, hint=hint)
+    lines = [f"  {file}: {listed}" for file, listed in list(said.items())[:_SHOWN]]
+    if len(said) > _SHOWN:
+        lines.append(f"  ... and {len(said) - _SHOWN:,} more")
+    what = f"{len(said):,} files lack columns:\n" + "\n".join(lines)
+    return InputError(what, hint=hint)
+
+
+def _guess_columns(names: Sequence[str], available: Sequence[str]) -> str:
+    meant = [(name, guess_name(name, available)) for name in names]
+    found = [(name, guess) for name, guess in meant if guess]
+    if len(names) == 1:
+        return "".join(f" Did you mean {guess!r}?" for _, guess in found)
+    listed = ", ".join(f"{guess!r} for {name!r}" for name, guess in found)
+    return f" Did you mean {listed}?" if listed else ""

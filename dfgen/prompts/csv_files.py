@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -12,7 +13,7 @@ from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
 from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import check_columns
-from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
+from dfgen.prompts.files import check_each, explain_unreadable_file, find_files, name_files
 from dfgen.prompts.formats import check_text_file
 from dfgen.prompts.jsonl import explain_long_line
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
@@ -30,31 +31,37 @@ def read_csv(config: SourceConfig) -> Iterator[AnyRow]:
     Raises:
         InputError: no file, a file that cannot be read, a column that is not there.
     """
-    files = find_files(config.path, ENDINGS)
-    for name, file in zip(name_files(files), files, strict=True):
-        yield from read_csv_file(file, name, config)
+    yield from read_csv_files(find_files(config.path, ENDINGS), config)
 
 
-def read_csv_file(file: Path, name: str, config: SourceConfig) -> Iterator[AnyRow]:
-    """Yield the rows of one file.
-
-    Args:
-        file: with a header.
-        name: by which its rows are named.
-        config: the columns that it must have.
+def read_csv_files(files: list[Path], config: SourceConfig) -> Iterator[AnyRow]:
+    """Yield the rows of these files, after checking that each header names the columns.
 
     Raises:
-        InputError: it cannot be read, or lacks a column.
+        InputError: a file cannot be read, or lacks a column.
     """
+    headers = check_each(lambda file: _read_header(file, config.max_row_bytes), files)
+    check_columns(config, dict(zip(map(str, files), headers, strict=True)))
+    for name, file in zip(name_files(files), files, strict=True):
+        with _read_cells(file, config.max_row_bytes) as lines:
+            yield from _read_lines(lines, next(lines, []), file, name)
+
+
+def _read_header(file: Path, longest: int) -> list[str]:
     check_text_file(file)
+    with _read_cells(file, longest) as lines:
+        header: list[str] = next(lines, [])
+    return header
+
+
+@contextmanager
+def _read_cells(file: Path, longest: int) -> Iterator[Any]:
+    """Open a file and give a `csv.reader` of it."""
     try:
         with _open(file) as stream:
             delimiter = _find_delimiter(stream)
-            bounded = _iter_lines(stream, config.max_row_bytes, file)
-            lines = csv.reader(bounded, strict=True, delimiter=delimiter)
-            header = next(lines, [])
-            check_columns(config, header, str(file))
-            yield from _read_lines(lines, header, file, name)
+            bounded = _iter_lines(stream, longest, file)
+            yield csv.reader(bounded, strict=True, delimiter=delimiter)
     except (OSError, EOFError, csv.Error) as error:
         raise explain_unreadable_file(file, error) from error
 

@@ -6,12 +6,14 @@ import datetime
 import glob
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from dfgen.errors import InputError, guess_name
+from dfgen.errors import InputError, guess_name, map_all
 from dfgen.regular_files import check_regular
+
+T = TypeVar("T")
 
 _WHOLE = 1 << 30
 _END = 16 << 20
@@ -22,13 +24,22 @@ def find_files(path: str | list[str] | None, endings: Sequence[str]) -> list[Pat
     one of the endings), or a list of these. Sorted within each part; a list keeps its order.
 
     Raises:
-        InputError: nothing is there.
+        InputError: nothing is there; names every part of which that is so.
     """
     parts = path if isinstance(path, list) else [path or ""]
-    found: dict[Path, None] = {}
-    for part in parts:
-        found.update(dict.fromkeys(_expand(part, endings)))
-    return list(found)
+    found = map_all(
+        lambda part: _expand(part, endings), parts, "paths of the source lead to no file"
+    )
+    return list(dict.fromkeys(file for files in found for file in files))
+
+
+def check_each(check: Callable[[Path], T], files: Sequence[Path]) -> list[T]:
+    """Return what a check says of each file.
+
+    Raises:
+        InputError: what is wrong with any of them, of all together.
+    """
+    return map_all(check, files, "files of the source cannot be read")
 
 
 def _expand(part: str, endings: Sequence[str]) -> list[Path]:

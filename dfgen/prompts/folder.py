@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts.csv_files import read_csv_file
+from dfgen.prompts.csv_files import read_csv_files
 from dfgen.prompts.jsonl import read_jsonl_files
 from dfgen.prompts.rows import AnyRow
 
@@ -25,7 +25,7 @@ def read_folder(config: SourceConfig) -> Iterator[AnyRow]:
     if file.suffix == ".jsonl":
         yield from read_jsonl_files([file], config)
     else:
-        yield from read_csv_file(file, file.name, config)
+        yield from read_csv_files([file], config)
 
 
 def find_metadata(config: SourceConfig) -> Path:

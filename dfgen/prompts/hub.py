@@ -42,7 +42,7 @@ def read_hub(config: SourceConfig) -> Iterator[AnyRow]:
         if features is None:
             table = table._resolve_features()
             features = table.features
-        columns = check_columns(config, _list_names(features or {}), path)
+        (columns,) = check_columns(config, {path: _list_names(features or {})})
         top = [column for column in features or {} if _is_wanted(column, columns)]
         labels = _find_labels(features, top)
         # As Arrow, because one bad cell must not cost the rows that stand beside it.

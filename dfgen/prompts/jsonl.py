@@ -14,12 +14,12 @@ from dfgen.errors import InputError
 from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import (
     MISSING,
-    explain_missing_column,
+    explain_missing_columns,
     find_value,
     list_named_columns,
     list_names,
 )
-from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
+from dfgen.prompts.files import check_each, explain_unreadable_file, find_files, name_files
 from dfgen.prompts.formats import check_json_lines
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 
@@ -38,8 +38,7 @@ def read_jsonl(config: SourceConfig) -> Iterator[AnyRow]:
 
 def read_jsonl_files(files: list[Path], config: SourceConfig) -> Iterator[AnyRow]:
     """Yield the rows of these files, after checking that the named columns occur in some row."""
-    for file in files:
-        check_json_lines(file)
+    check_each(check_json_lines, files)
     _check_columns(files, config)
     for name, file in zip(name_files(files), files, strict=True):
         yield from _read_file(file, name, config.max_row_bytes)
@@ -62,9 +61,8 @@ def _check_columns(files: list[Path], config: SourceConfig) -> None:
                 return
             seen.update(dict.fromkeys(list_names(row.values)))
     if rows:
-        name, field = next(iter(missing.items()))
         where = str(files[0]) if len(files) == 1 else f"{len(files)} files"
-        raise explain_missing_column(name, field, list(seen), where)
+        raise explain_missing_columns({where: missing}, list(seen))
 
 
 def _read_file(file: Path, name: str, longest: int) -> Iterator[AnyRow]:

@@ -10,7 +10,7 @@ from typing import Any
 from dfgen.config.prompts import SourceConfig
 from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
 from dfgen.prompts.columns import NAMED_LEVELS, check_columns
-from dfgen.prompts.files import explain_unreadable_file, find_files, name_files
+from dfgen.prompts.files import check_each, explain_unreadable_file, find_files, name_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
 from dfgen.regular_files import open_for_arrow
 
@@ -26,12 +26,13 @@ def read_parquet(config: SourceConfig) -> Iterator[AnyRow]:
         InputError: no file, a file that cannot be read, a column that is not there.
     """
     files = find_files(config.path, ENDINGS)
-    wanted = [_check_file(file, config) for file in files]
+    there = check_each(_list_columns, files)
+    wanted = check_columns(config, dict(zip(map(str, files), there, strict=True)))
     for name, file, columns in zip(name_files(files), files, wanted, strict=True):
         yield from _read_file(file, name, columns)
 
 
-def _check_file(file: Path, config: SourceConfig) -> list[str]:
+def _list_columns(file: Path) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -39,7 +40,7 @@ def _check_file(file: Path, config: SourceConfig) -> list[str]:
         schema = pq.read_schema(open_for_arrow(file))
     except (OSError, pa.ArrowException) as error:
         raise explain_unreadable_file(file, error) from error
-    return check_columns(config, _list_names(schema), str(file))
+    return _list_names(schema)
 
 
 def _list_names(fields: Any, prefix: str = "", levels: int = NAMED_LEVELS) -> list[str]:

@@ -212,9 +212,10 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
     def count(attempt: dict[str, Any]) -> None:
         nonlocal cost
         spent["attempts"] += 1
-        spent["prompt_tokens"] += attempt["prompt_tokens"]
-        spent["completion_tokens"] += attempt["completion_tokens"]
-        cost += attempt["cost_usd"]
+        spent["prompt_tokens"] += attempt["prompt_tokens"] or 0
+        spent["completion_tokens"] += attempt["completion_tokens"] or 0
+        spent["unknown"] += attempt["cost_usd"] is None
+        cost += attempt["cost_usd"] or 0.0
         if not attempt["accepted"]:
             refusals[attempt["reason"]] += 1
 
@@ -228,7 +229,7 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
             count(attempt)
             if attempt["accepted"] and row["protocol"] == "hunks" and tokenizer is not None:
                 whole += len(tokenizer.encode(row["repair"]))
-                written += attempt["completion_tokens"]
+                written += attempt["completion_tokens"] or 0
         tests.add_row(row)
     cost += tests.cost_usd
     rejected: Counter[str] = Counter()
@@ -252,6 +253,8 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
         "cost_usd": cost,
         "cost_usd_per_accepted": cost / len(ratios) if ratios else None,
     }
+    if spent["unknown"]:
+        numbers["attempts_of_unknown_cost"] = spent["unknown"]
     if whole:
         numbers["tokens_saved_by_hunks"] = whole - written
         numbers["tokens_saved_share"] = 1 - written / whole
@@ -271,7 +274,7 @@ def measure_controls(run: Run) -> dict[str, Any]:
     answered = changed = spoiled = failed = 0
     cost = 0.0
     for row in run.table("controls").iter_rows():
-        cost += row["attempt"]["cost_usd"]
+        cost += row["attempt"]["cost_usd"] or 0.0
         if row["text"] is None:
             failed += 1
             continue
@@ -358,7 +361,7 @@ def _spread_attempts(run: Run) -> dict[str, Any]:
             sums = outcomes.setdefault(attempt["reason"], dict.fromkeys(("attempts", *SPENT), 0))
             sums["attempts"] += 1
             for name in SPENT:
-                sums[name] += attempt[name]
+                sums[name] += attempt[name] or 0
     return {
         "attempts_by_outcome": dict(
             sorted(outcomes.items(), key=lambda item: -item[1]["attempts"])

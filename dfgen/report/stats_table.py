@@ -112,6 +112,35 @@ def _tabulate_outcomes(outcomes: Mapping[str, Mapping[str, float]]) -> Table:
     return table
 
 
+def print_costs(costs: Mapping[str, Any]) -> None:
+    """Print the figures of `measure_costs`: a table for each way to split them."""
+    console = open_console()
+    for title, sums in (
+        ("by model", costs["by_model"]),
+        ("by lane", costs["by_lane"]),
+        ("by what came of it", costs["by_reason"]),
+    ):
+        console.print(_tabulate_costs(title, {**sums, "total": costs["total"]}))
+        console.print()
+    names = ("cost_usd_per_accepted", "gradient_tokens", "cost_usd_per_gradient_token")
+    lines = [("accepted repairs", costs["accepted"]), *((name, costs[name]) for name in names)]
+    lines += [(f"price {name}", value) for name, value in (costs["prices"] or {}).items()]
+    console.print(_tabulate_figures("per accepted repair, per token", lines))
+
+
+def _tabulate_costs(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _make_table(title)
+    table.add_column("", min_width=22)
+    names = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd")
+    heads = ("requests", "tokens read", "of them cached", "tokens written", "cost", "unknown")
+    for name in (*heads, "accepted"):
+        table.add_column(name, justify="right")
+    for key, sums in rows.items():
+        cells = [format_figure(name, sums[name]) for name in (*names, "unknown", "accepted")]
+        table.add_row(key, *cells)
+    return table
+
+
 def _make_table(title: str) -> Table:
     return Table(
         title=title,

@@ -227,7 +227,9 @@ def _write_head(side: str, right: bool, said: str | None) -> Text:
 
 
 def _write_price(attempt: Mapping[str, Any]) -> str:
-    words = f"  {attempt['prompt_tokens']} + {attempt['completion_tokens']} tokens"
+    counts = (attempt["prompt_tokens"], attempt["completion_tokens"])
+    read, written = ("?" if count is None else f"{count}" for count in counts)
+    words = f"  {read} + {written} tokens"
     return words + (f", ${attempt['cost_usd']:.2g}" if attempt["cost_usd"] else "")
 
 

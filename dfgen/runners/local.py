@@ -26,7 +26,8 @@ READ: dict[Kind, tuple[Stage, ...]] = {
 
 
 def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
-    """Run the named stages; returns False when a stop was asked for before the end.
+    """Run the named stages; returns False when a stop was asked for before the end, or a stage
+    has to wait for somebody (`Session.paused`).
 
     The caller holds the run's lock.
 
@@ -45,7 +46,7 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
                 worked = run_stage(session, find_work(stage))
             else:
                 continue
-            if session.stop.requested:
+            if session.stop.requested or session.paused:
                 return False
             if stage != "prompts":
                 counts = count_stage(session.run, stage)
@@ -138,6 +139,7 @@ def run_stage(session: Session, work: StageWork) -> bool:
             session.tokenizer,
         )
         run_shards(run, work, todo, tools)
-    if not session.stop.requested:
+        session.paused = tools.paused
+    if not session.stop.requested and not session.paused:
         work.close(session)
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from dfgen.records import Prompt, Reject
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
+    from dfgen.stages.growth import Row
     from dfgen.store.run import Run
 
 
@@ -23,11 +24,13 @@ class FirstRows:
         prompts: those that can be asked; of imported answers and pairs the questions.
         answers: imported answers to the first prompts, in their order; else empty.
         refused: the rejects among the rows, by reason.
+        new: whether these are rows that a run lacks which has others.
     """
 
     prompts: list[Prompt] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     refused: ReasonTally = field(default_factory=ReasonTally)
+    new: bool = False
 
     @property
     def read(self) -> int:
@@ -36,7 +39,18 @@ class FirstRows:
 
     def explain(self) -> str:
         """Say that none became a prompt, and why."""
-        return f"none of the first {self.read:,} rows became a prompt: {self.refused.describe()}."
+        new = "new " if self.new else ""
+        return (
+            f"none of the first {self.read:,} {new}rows became a prompt: {self.refused.describe()}."
+        )
+
+    def add(self, row: Prompt | Reject, answers: Sequence[str] = ()) -> None:
+        """Take in a row, with the answers that came with it."""
+        if isinstance(row, Reject):
+            self.refused.add(row.reason, row.row_id, row.detail)
+        else:
+            self.prompts.append(row)
+            self.answers.extend(answers)
 
 
 def read_first_rows(pipeline: Pipeline, count: int, run: Run | None = None) -> FirstRows:
@@ -57,11 +71,18 @@ def read_first_rows(pipeline: Pipeline, count: int, run: Run | None = None) -> F
         found.prompts.extend(Prompt.model_validate(row) for row in islice(rows, count))
         return found
     for prompt, answers in islice(_iter_rows(pipeline, count), count):
-        if isinstance(prompt, Reject):
-            found.refused.add(prompt.reason, prompt.row_id, prompt.detail)
+        found.add(prompt, answers)
+    return found
+
+
+def collect_new_rows(rows: Iterable[Row]) -> FirstRows:
+    """Collect rows that a run lacks (`dfgen.stages.growth.read_new_rows`)."""
+    found = FirstRows(new=True)
+    for row in rows:
+        if isinstance(row, tuple):
+            found.add(row[0], [answer.text for answer in row[1][:1]])
         else:
-            found.prompts.append(prompt)
-            found.answers.extend(answers)
+            found.add(row)
     return found
 
 

@@ -5,8 +5,9 @@ Nothing is written here. `dfgen.stages.ingest` writes what is new; `--dry-run` o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
+from dfgen.stages.arrived import has_arrived
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
@@ -226,6 +228,8 @@ def list_written(config: Source) -> tuple[Stage, ...]:
 def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     """Say whether all of a source is in the run, which needs no look at its rows.
 
+    It is not while a picture is there that was missing when its row was read.
+
     Args:
         source: what identifies it (`dfgen.prompts.sources.describe_rows`).
     """
@@ -236,6 +240,7 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     before = {name: value for name, value in settings.items() if name in known}
     return (
         run.manifest.get_stage("prompts").state == "done"
+        and not _lacks_pictures(run)
         and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
         and type(config).model_validate(before) == config
         and all(
@@ -243,7 +248,14 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
             for stage in list_written(config)
             for shard in run.list_noted(stage)
         )
+        and not has_arrived(run, config)
     )
+
+
+def _lacks_pictures(run: Run) -> bool:
+    """Whether a row was rejected for a picture that is not there, and may be by now."""
+    reasons = run.rejects("prompts").iter_rows(columns=["reason"])
+    return any(row["reason"] == "image_missing" for row in reasons)
 
 
 def has_read(run: Run, pipeline: Pipeline) -> bool:
@@ -257,12 +269,28 @@ def has_read(run: Run, pipeline: Pipeline) -> bool:
         return False  # whoever reads it says what is wrong with it
 
 
-def preview(run: Run, config: Source) -> Findings:
+@dataclass(frozen=True)
+class Preview:
+    """What a reading of the source would add to a run.
+
+    Attributes:
+        findings: how the source stands to the run.
+        first: the first of the new rows, refused ones included.
+        answers: that come with new prompts.
+    """
+
+    findings: Findings
+    first: list[Row] = field(default_factory=list)
+    answers: int = 0
+
+
+def preview(run: Run, config: Source, keep: int = 0) -> Preview:
     """Find out what a reading of the source would add to a run, without writing anything.
 
     Args:
         run: with prompts.
         config: how the source is read.
+        keep: how many of the new rows are wanted.
 
     Raises:
         RunMismatchError: the source has no prompt of the run.
@@ -271,11 +299,42 @@ def preview(run: Run, config: Source) -> Findings:
     """
     if is_read(run, config, describe_rows(config)):
         there = sum(map(run.output("prompts").num_rows, run.output("prompts").shards()))
-        return Findings(there, 0, [], [], 0, [])
-    growth = Growth(run, config)
-    for _ in growth.sift(read_source(config)):
-        pass
-    return growth.conclude()
+        return Preview(Findings(there, 0, [], [], 0, []))
+    growth, first, answers = Growth(run, config), list[Row](), 0
+    for row in growth.sift(read_source(config)):
+        if len(first) < keep:
+            first.append(row)
+        answers += len(row[1]) if isinstance(row, tuple) else 0
+    return Preview(growth.conclude(), first, answers)
+
+
+def read_new_rows(run: Run, config: Source, count: int) -> list[Row]:
+    """Read the first rows of a source that the run lacks, and no further than these.
+
+    Args:
+        run: with prompts.
+
+    Raises: as `preview`.
+    """
+    if is_read(run, config, describe_rows(config)):
+        return []
+    return list(islice(Growth(run, config).sift(read_source(config)), count))
+
+
+def find_gone(run: Run, config: Source, shards: Sequence[int]) -> list[Place]:
+    """Find the prompts of some shards that the source does not have any more, by reading it.
+
+    Args:
+        shards: whose files can be read.
+
+    Raises:
+        InputError: the source cannot be read.
+        StorageError: a file of the run cannot be read.
+    """
+    known = KnownRows(run, shards)
+    for row in read_source(config):
+        known.meet(row[0] if isinstance(row, tuple) else row)
+    return known.list_missing()
 
 
 def read_source(config: Source) -> Iterator[Row]:
@@ -319,14 +378,19 @@ def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
         if places:
             verb = "is" if len(places) == 1 else "are"
             yield f"{_count(len(places), 'prompt')} of the run {verb} {what} ({fate}):"
-            yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
-            if len(places) > _SHOWN:
-                yield f"  and {len(places) - _SHOWN:,} more"
+            yield from list_prompts(run, places)
     if found.unread:
         yield (
             f"{_count(found.unread, 'prompt')} of the run not met: {section}.limit ended the "
             "reading before, so nobody knows whether the source still has them (kept)"
         )
+
+
+def list_prompts(run: Run, places: Sequence[Place]) -> Iterator[str]:
+    """Name the first of some prompts, a line each, and say how many more there are."""
+    yield from (f"  {show_prompt(run, place)}" for place in places[:_SHOWN])
+    if len(places) > _SHOWN:
+        yield f"  and {len(places) - _SHOWN:,} more"
 
 
 def _leave_times_out(source: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class Template:
 
     def __init__(self, text: str, fields: Sequence[str], origin: str) -> None:
         self.text = text
-        self.parts: list[tuple[str, str | None]] = []
         try:
             parsed = list(string.Formatter().parse(text))
         except ValueError as error:
@@ -39,14 +38,17 @@ class Template:
                 where=origin,
                 hint="Write {{ and }} for literal braces.",
             ) from None
-        for literal, name, _, _ in parsed:
-            if name is not None and name not in (*fields, "images"):
-                raise ConfigError(
-                    f"the template names {{{name}}}, which is not one of its fields.",
-                    where=origin,
-                    hint=f"Fields: {', '.join(f'{{{f}}}' for f in ('images', *fields))}.",
-                )
-            self.parts.append((literal, name))
+        self.parts = [(literal, name) for literal, name, _, _ in parsed]
+        known = ("images", *fields)
+        named = dict.fromkeys(name for _, name in self.parts if name is not None)
+        unknown = [f"{{{name}}}" for name in named if name not in known]
+        if unknown:
+            which = "is not one of its fields" if len(unknown) == 1 else "are not among its fields"
+            raise ConfigError(
+                f"the template names {' and '.join(unknown)}, which {which}.",
+                where=origin,
+                hint=f"Fields: {', '.join(f'{{{name}}}' for name in known)}.",
+            )
 
     def fill(self, values: Mapping[str, str], images: Sequence[ImageData]) -> tuple[Part, ...]:
         """Put values and pictures in; a template without `{images}` gets them in front."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
 from dfgen.prompts.sources import describe_rows
-from dfgen.stages.repair.spending import iter_attempts
+from dfgen.stages.growth import Source, find_gone, is_read, list_prompts, name_section
+from dfgen.stages.repair.spending import RepairFiles, add_up, iter_costs
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
 from dfgen.store.redoing import FREE, begin_redo, complete_redo
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dfgen.config.pipeline import Pipeline
+    from dfgen.store.growing import Place
     from dfgen.store.run import Run
 
 _ROWS = {
@@ -91,16 +93,59 @@ def read_redo(text: str) -> Redo:
     return Redo(stage, tuple(sorted(map(int, parts))) if colon else None)
 
 
-def check_source(pipeline: Pipeline, wanted: Sequence[Redo]) -> None:
-    """Open the source of the prompts, if they are to be read anew, before anything is set aside.
+def check_source(run: Run, pipeline: Pipeline, wanted: Sequence[Redo]) -> None:
+    """Look whether prompts that are to be read anew can be, before anything is set aside.
+
+    Where shards are named, the source must still have their prompts: rows that are not there cannot
+    be read again. Where all go, it may be another source.
 
     Raises:
-        InputError: it is not there or cannot be read.
+        InputError: the source cannot be read, or lacks prompts of the shards.
     """
     config = pipeline.prompts or pipeline.imports
     read = ("prompts", "sample") if pipeline.imports else ("prompts",)
-    if config is not None and any(each.stage in read for each in wanted):
-        describe_rows(config)
+    asked = [each for each in wanted if each.stage in read]
+    if config is None or not asked:
+        return
+    source = describe_rows(config)
+    if any(each.shards is None for each in asked) or _has_all(run, config, source):
+        return
+    shards = sorted({shard for each in asked for shard in each.shards or ()})
+    gone = find_gone(run, config, [shard for shard in shards if _is_readable(run, shard)])
+    if gone:
+        raise _describe_gone(run, config, gone)
+
+
+def _has_all(run: Run, config: Source, source: dict[str, Any]) -> bool:
+    """Whether the source was compared with the run as it is now, and lacked nothing."""
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {"missing": {"count": 1}}
+    missing = absent["missing"]["count"]
+    return config.limit is None and not missing and is_read(run, config, source)
+
+
+def _is_readable(run: Run, shard: int) -> bool:
+    """Whether the prompts of a shard can be read; of a damaged one nobody knows what they were."""
+    table = run.table("prompts")
+    try:
+        return table.exists(shard) and all(True for _ in table.iter_rows(shard))
+    except DamagedFileError:
+        return False
+
+
+def _describe_gone(run: Run, config: Source, gone: Sequence[Place]) -> InputError:
+    section = name_section(config)
+    shards = ", ".join(map(str, sorted({place.shard for place in gone})))
+    one = len(gone) == 1
+    limit = f" within {section}.limit={config.limit}" if config.limit else ""
+    return InputError(
+        f"{len(gone):,} prompt{'' if one else 's'} of the shards to be made anew "
+        f"{'is' if one else 'are'} not in the source any more{limit} (shards {shards}):\n"
+        + "\n".join(list_prompts(run, gone)),
+        where=str(run.root),
+        hint=f"Nothing was set aside. Put those rows back, or name the file that has them, too: "
+        f"{section}.path: [OLD, NEW]. To let go of prompts that are gone: `dfgen run {run.root} "
+        f"--set {section}.missing=drop`. To read the whole source anew: `--redo prompts`.",
+    )
 
 
 def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
@@ -126,7 +171,8 @@ def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
     lines = describe(plan)
     if plan.costs and not agreed:
         raise DfgenError(
-            "to make this anew would throw away what was paid for:\n"
+            "to make this anew would throw away what "
+            f"{'was paid for' if plan.cost_usd else 'models have made'}:\n"
             + "\n".join(f"  {line}" for line in lines),
             where=str(run.root),
             hint="Give --yes, too, to do it. The files are kept in history/, and what they cost "
@@ -173,7 +219,8 @@ def describe(plan: RedoPlan) -> list[str]:
         what = f"{stage}, shard{'s' if len(shards) > 1 else ''} {which}: "
         what += f"{plan.rows.get(stage, 0):,} {_ROWS.get(stage, 'rows')}"
         if stage == "repair":
-            what += f" of {plan.requests:,} paid requests, ${plan.cost_usd:.4f}"
+            what += f" of {plan.requests:,} request{'s' * (plan.requests != 1)}"
+            what += f", which cost ${plan.cost_usd:,.4f}" if plan.cost_usd else ""
         if stage in FREE:
             what += ", which cost nothing"
         lines.append(what)
@@ -242,11 +289,11 @@ def _count_paid(run: Run, plan: RedoPlan, stage: Stage, shard: int) -> None:
     if stage != "repair":
         return
     try:
-        costs = [attempt["cost_usd"] for attempt in iter_attempts(run, shard)]
+        spent = add_up(iter_costs(RepairFiles(run.root), shard))
     except DamagedFileError:
         return  # its file is among the damaged ones
-    plan.requests += len(costs)
-    plan.cost_usd += sum(costs)
+    plan.requests += spent.requests
+    plan.cost_usd += spent.cost_usd
 
 
 def _is_contained(wish: Redo, asked: Mapping[Stage, Sequence[int]]) -> bool:

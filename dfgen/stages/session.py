@@ -15,11 +15,13 @@ from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.stopping import StopSignal
 from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import Stage, Table, find_writer, list_inputs
+from dfgen.store.mounts import find_mount
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from dfgen.engines.base import Engine
+    from dfgen.engines.openai.batch.exchange import Exchange
     from dfgen.store.entries import SourceRows
     from dfgen.store.journal import Journal
     from dfgen.store.run import Run
@@ -36,8 +38,18 @@ class Session:
     pipeline: Pipeline
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
+    exchange: Exchange | None = None
+    """Files that requests are written to and answers read from, where a stage's lane is `files`."""
+    paused: str = ""
+    """Why a stage cannot go on now though nobody has stopped it; empty if it can."""
     _journals: dict[tuple[str, int], Journal] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if find_mount(self.run.root) is not None:
+            from dfgen.store.bucket.mounting import set_pace
+
+            set_pace(self.run.root, self.pipeline)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -116,8 +128,7 @@ class Session:
 
     def note(self, stage: Stage, **facts: Any) -> None:
         """Add to what the manifest says of a stage, its state and counts left as they are."""
-        record = self.run.manifest.get_stage(stage)
-        self.run.set_stage(stage, state=record.state, counts=record.counts, **facts)
+        self.run.note_stage(stage, lambda _: facts)
 
     def close(self) -> None:
         """Close the journals that are still open."""

@@ -18,7 +18,7 @@ _SESSION: list[Session] = []
 
 def open_sessions(session: Session, workers: int) -> ProcessPoolExecutor:
     """Processes in which `get_session` gives a session on the same run."""
-    arguments = (session.run.root, session.pipeline, session.tokenizer)
+    arguments = (session.run.root, session.run.desk, session.pipeline, session.tokenizer)
     return open_processes(workers, _open_session, *arguments)
 
 
@@ -27,10 +27,14 @@ def get_session() -> Session:
     return _SESSION[0]
 
 
-def _open_session(root: Path, pipeline: Pipeline, tokenizer: TextTokenizer) -> None:
+def _open_session(
+    root: Path, desk: Path | None, pipeline: Pipeline, tokenizer: TextTokenizer
+) -> None:
     from dfgen.store.run import Run
 
-    # The parent holds the run's lock; a worker only writes the shards that it is given.
-    session = Session(Run.open_or_create(root, None), pipeline)
+    # The parent holds the run's lock, or the claims of the shards that a worker is given to write.
+    run = Run.open_or_create(root, None)
+    run.desk = desk
+    session = Session(run, pipeline)
     session.tokenizer = tokenizer
     _SESSION[:] = [session]

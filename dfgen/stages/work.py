@@ -8,7 +8,7 @@ closes it when all are done. A runner that has many shards at hand gives them to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,7 @@ from dfgen.stages.stopping import StopSignal
 from dfgen.store.layout import Stage
 
 if TYPE_CHECKING:
+    from dfgen.engines.openai.batch.ledger import Keeping
     from dfgen.grade.pool import GradePool
     from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -34,12 +35,14 @@ class Tools:
     Attributes:
         pipeline: the effective settings.
         engine: who draws, repairs or scores.
+        others: who is asked after `engine`, in order.
         graders: processes that grade.
         tokenizer: the policy's; None: loaded when it is needed.
         facts: what the rows depend on and only the tools know, for the run's fingerprint.
         notes: JSON-able, for people, in the manifest.
         progress: told how far the work is.
         stop: asked between rows whether to stop.
+        paused: why a stage cannot go on now though nobody has stopped it, once it says so.
     """
 
     pipeline: Pipeline
@@ -50,6 +53,8 @@ class Tools:
     notes: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
+    paused: str = ""
+    others: tuple[Engine, ...] = ()
 
 
 class StageWork(Protocol):
@@ -106,19 +111,26 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
     session = Session(run, tools.pipeline, tools.progress, tools.stop)
     if tools.tokenizer is not None:
         session.tokenizer = tools.tokenizer
-    with closing(session), cutting_waits(tools.engine, tools.stop):
+    with closing(session), ExitStack() as stack:
+        for engine in (tools.engine, *tools.others):
+            stack.enter_context(cutting_waits(engine, tools.stop))
         work.run_shards(session, tools, list(shards))
+        tools.paused = session.paused
 
 
 @contextmanager
-def open_engine(config: EngineConfig) -> Iterator[Engine]:
-    """Load an engine and close it again."""
+def open_engine(config: EngineConfig, keeping: Keeping | None = None) -> Iterator[Engine]:
+    """Load an engine and close it again.
+
+    Args:
+        keeping: where requests that are out are kept (`dfgen.stages.lanes`).
+    """
     from dfgen.engines.loading import load_engine
     from dfgen.interrupts import shield_children
 
     # Engines have processes of their own, which end when what they compute is journalled.
     with shield_children():
-        loaded = load_engine(config)
+        loaded = load_engine(config, keeping)
     with closing(loaded) as engine:
         yield engine
 

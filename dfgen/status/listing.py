@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dfgen.status.stages import measure_stages
 from dfgen.status.worker import find_workers
 from dfgen.store.layout import MANIFEST
 from dfgen.store.run import Run
+from dfgen.store.visible_damage import describe_damage, read_around_damage
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Listed:
         age_s: seconds since it was begun; None: nobody knows.
         prompts, trajectories, masks: rows there are.
         pass_rate: share of the trajectories that are right; None without any.
-        problem: what is damaged; None if nothing.
+        problem: what is damaged, as far as a look shows it; the rows are of the rest. None if
+            nothing is.
     """
 
     root: Path
@@ -76,7 +78,14 @@ def describe_run(root: Path) -> Listed:
 
 def _describe_run(root: Path, size: int) -> Listed:
     run = Run.open_or_create(root, None)
-    stages = measure_stages(run)
+    listed, damage = read_around_damage(run, lambda run: _describe_whole(run, size))
+    if damage:
+        return replace(listed, state="damaged", problem=describe_damage(run, damage))
+    return listed
+
+
+def _describe_whole(run: Run, size: int) -> Listed:
+    root, stages = run.root, measure_stages(run)
     rows = {each.stage: each.output for each in stages}
     return Listed(
         root=root,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfgen.errors import StorageError
+from dfgen.status.out import OutStatus, list_out_status
+from dfgen.status.pace import measure_pace
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
-from dfgen.status.worker import Worker, find_workers
+from dfgen.status.worker import Sightings, Worker, find_workers
+from dfgen.store.failures import Failure, read_failures
 from dfgen.store.run import Run
+from dfgen.store.visible_damage import describe_damage, read_around_damage
 
 T = TypeVar("T")
 
@@ -36,7 +40,10 @@ class RunStatus:
         stages: in order.
         workers: who has claimed it, the dead included.
         spending: on repairs.
+        out: requests that are out in batches or files, and since when.
         rejects: rows by stage and reason, most frequent first.
+        failures: of workers that a scheduler has started, in stages that are not done.
+        problem: what is damaged as far as a look shows it, in a line; its rows are not counted.
     """
 
     root: Path
@@ -48,7 +55,10 @@ class RunStatus:
     stages: list[StageStatus]
     workers: list[Worker]
     spending: Spending
+    out: list[OutStatus]
     rejects: list[tuple[str, str, int]]
+    failures: list[Failure]
+    problem: str | None = None
 
     @property
     def next_stage(self) -> str | None:
@@ -65,12 +75,18 @@ class RunStatus:
             "dfgen": self.dfgen,
             "state": self.state,
             "next_stage": self.next_stage,
-            "stages": [each.to_json() for each in self.stages],
+            "stages": [
+                {**each.to_json(), **measure_pace(each, self.workers).to_json()}
+                for each in self.stages
+            ],
             "workers": [each.to_json() for each in self.workers],
             "spending": self.spending.to_json(),
+            "out": [each.to_json() for each in self.out],
             "rejects": [
                 dict(zip(("stage", "code", "rows"), each, strict=True)) for each in self.rejects
             ],
+            "failures": [each.to_json() for each in self.failures],
+            "problem": self.problem,
         }
 
 
@@ -91,19 +107,29 @@ def read_steadily(read: Callable[[], T]) -> T:
     return read()
 
 
-def measure_run(root: Path) -> RunStatus:
-    """Look at a run, also while another process writes it; nothing is locked or written.
+def measure_run(root: Path, sightings: Sightings | None = None) -> RunStatus:
+    """Look at a run, also while other processes write it; nothing is locked or written.
+
+    Args:
+        root: the run directory.
+        sightings: of earlier looks, by who looks again and again.
 
     Raises:
         StorageError: there is no run, or a file cannot be read.
-        DamagedFileError: run.json, or a file of a shard, is damaged.
+        DamagedFileError: run.json is damaged.
     """
-    return read_steadily(lambda: _measure_run(root))
+    return read_steadily(lambda: _measure_run(root, sightings))
 
 
-def _measure_run(root: Path) -> RunStatus:
+def _measure_run(root: Path, sightings: Sightings | None) -> RunStatus:
     run = Run.open_or_create(root, None)
-    workers = find_workers(root)
+    status, damage = read_around_damage(run, lambda whole: _measure_whole(whole, sightings))
+    return replace(status, problem=describe_damage(run, damage))
+
+
+def _measure_whole(run: Run, sightings: Sightings | None) -> RunStatus:
+    root = run.root
+    workers = find_workers(root, sightings)
     stages = _leave_out_unwanted(run, measure_stages(run))
     return RunStatus(
         root=root,
@@ -115,7 +141,9 @@ def _measure_run(root: Path) -> RunStatus:
         stages=stages,
         workers=workers,
         spending=measure_spending(run),
+        out=list_out_status(run),
         rejects=count_reasons(run),
+        failures=read_failures(root, {each.stage for each in stages if each.state != "done"}),
     )
 
 

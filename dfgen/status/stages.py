@@ -140,9 +140,10 @@ def _count_rows(table: ShardTable, shard: int) -> int:
 def _count_journalled(run: Run, stage: Stage) -> int:
     """Lines in the journals of a stage, their heads left out."""
     return sum(
-        max(0, _count_lines(run.journal(each, shard).path) - 1)
+        max(0, _count_lines(path) - 1)
         for each, shard in run.list_journals()
         if each == stage
+        for path in run.journal(each, shard).list_files()
     )
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -106,10 +106,13 @@ class ActivityFile:
     def _write(self) -> None:
         self._written = self._clock()
         self.activity.seconds = round(self._written - self._began, 3)
+        self._save(asdict(self.activity))
+
+    def _save(self, activity: Mapping[str, Any]) -> None:
         name = f"{TEMPORARY_PREFIX}{ACTIVITY}.{secrets.token_hex(4)}.tmp"
         temporary = self._path.with_name(name)
         try:
-            temporary.write_text(json.dumps(asdict(self.activity)) + "\n", "utf-8")
+            temporary.write_text(json.dumps(activity) + "\n", "utf-8")
             os.replace(temporary, self._path)  # noqa: PTH105 (no fsync: only news)
         except OSError:
             with suppress(OSError):
@@ -120,7 +123,15 @@ def read_activity(root: Path, token: str) -> Activity | None:
     """Return what the holder of a lock does; None if it has not said it, or cannot be read."""
     try:
         data: Any = read_json(root / ACTIVITY, _MOST_BYTES)
+    except (OSError, ValueError):
+        return None
+    return parse_activity(data, token)
+
+
+def parse_activity(data: Any, token: str) -> Activity | None:
+    """Return what the process with a token has said that it does; None if it is no such thing."""
+    try:
         found = Activity(**{field.name: data[field.name] for field in fields(Activity)})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
     return found if found.token == token else None

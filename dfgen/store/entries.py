@@ -65,12 +65,18 @@ def find_entry_file(folder: Path, stage: Stage, shard: int) -> Path:
     return folder / f"{stage}-{shard:05d}{SUFFIX}"
 
 
-def write_entry(folder: Path, stage: Stage, shard: int, entry: ShardEntry) -> None:
-    """Write the entry of a shard durably, replacing an older one. Raises `StorageError`."""
+def write_entry(
+    folder: Path, stage: Stage, shard: int, entry: ShardEntry, desk: Path | None = None
+) -> None:
+    """Write the entry of a shard durably, replacing an older one. Raises `StorageError`.
+
+    Args:
+        desk: see `dfgen.store.atomic_files.replace_file`.
+    """
     path = find_entry_file(folder, stage, shard)
     with explain_os_errors(path, "write"):
         make_directory(folder)
-        with replace_file(path) as temporary:
+        with replace_file(path, desk) as temporary:
             sealed = seal(entry.model_dump(mode="json"))
             temporary.write_text(json.dumps(sealed) + "\n", "utf-8")
 

@@ -34,6 +34,14 @@ _ENGINE_NEUTRAL = (
     "api_key_env",
     "attention",  # the same arithmetic in another kernel
     "base_url",  # an address; a server that a cluster job starts has another one every time
+    "batch.completion_window",
+    "batch.in_flight",
+    "batch.max_bytes",
+    "batch.max_requests",
+    "batch.poll_s",
+    "batch.priority",
+    "batch.provider",
+    "batch.settle_s",
     "batch_size",
     "concurrency",
     "device",  # where, not what
@@ -41,8 +49,13 @@ _ENGINE_NEUTRAL = (
     "gpu_memory_utilization",
     "in_flight",
     "kv_cache_memory_bytes",
+    "lane",  # how requests travel, not what they ask
     "max_num_seqs",
     "max_retries",
+    "price.as_of",
+    "price.batch_factor",
+    "price.cached",
+    "price.cached_from",
     "price.completion",
     "price.prompt",
     "requests_per_minute",
@@ -136,6 +149,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "repair.decoding.top_k",
         "repair.decoding.top_p",
         *_under("repair.engine", _ENGINE_RESULT),
+        "repair.engines",
         "repair.max_attempts",
         "repair.max_edit_ratio",
         "repair.max_hunks",
@@ -164,6 +178,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "value.draws",
         *_under("value.engine", _ENGINE_RESULT),
         "value.limit",
+        "value.masks",
         "value.max_interval",
         "value.repaired",
         "value.temperature",
@@ -221,6 +236,9 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     # whose prompts are all there keeps those it has.
     *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
     "grade.timeout_s",
+    "bucket.flush_paid_answers",
+    "bucket.flush_paid_seconds",
+    "bucket.flush_seconds",
     "max_reject_ratio",  # an exit code
     "name",
     # They say where prompts come from; the prompts themselves are compared, one by one

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dfgen.records import Record, Reject
-from dfgen.store.entries import ShardEntry, SourceRows, write_entry
-from dfgen.store.layout import BESIDE, JOURNAL, Stage, Table, list_downstream, list_inputs
+from dfgen.store.entries import ShardEntry, SourceRows
+from dfgen.store.layout import BESIDE, Stage, Table, list_downstream, list_inputs
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 
@@ -56,9 +56,10 @@ def finish_shard(
         run.rejects(stage).remove(shard)
     entry.rows = _write_table(run, run.output(stage), shard, rows, entry)
     entry.generation = _count_generation(run, stage, shard, before, had_output, entry)
-    write_entry(run.root / JOURNAL, stage, shard, entry)
+    run.write_entry(stage, shard, entry)
     _reopen_downstream(run, stage, shard)
     run.journal(stage, shard).delete()
+    run.let_go(stage, shard)
 
 
 def _name_rejects(
@@ -109,13 +110,13 @@ def take_back(run: Run, stage: Stage, shard: int, keys: Collection[str]) -> None
         if is_output:
             # What was made of these rows is not made of what is there now.
             entry.generation += 1
-            write_entry(run.root / JOURNAL, stage, shard, entry)
+            run.write_entry(stage, shard, entry)
         if kept or is_output:
             entry.sha256[run.name_file(table, shard)] = table.write(shard, kept).sha256
         else:
             table.remove(shard)
             entry.sha256.pop(run.name_file(table, shard), None)
-    write_entry(run.root / JOURNAL, stage, shard, entry)
+    run.write_entry(stage, shard, entry)
     if run.manifest.get_stage(stage).state == "done":
         run.set_stage(stage, state="running", counts={})
     _reopen_downstream(run, stage, shard)
@@ -125,7 +126,7 @@ def _open_again(run: Run, stage: Stage, shard: int, entry: ShardEntry) -> ShardE
     """Note that a shard is not made from anything that is there, until it is finished again."""
     entry = entry.model_copy(deep=True)
     entry.made_from = dict.fromkeys(list_inputs(stage), -1)
-    write_entry(run.root / JOURNAL, stage, shard, entry)
+    run.write_entry(stage, shard, entry)
     return entry
 
 

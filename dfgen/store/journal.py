@@ -18,9 +18,11 @@ from pydantic import BaseModel
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import check_regular
-from dfgen.store.atomic_files import make_directory, sync_directory
+from dfgen.store.atomic_files import make_directory, remove_files
 from dfgen.store.fsync_thread import Syncer
+from dfgen.store.journal_files import remove_folder
 from dfgen.store.journal_lines import Scan, decode_record, encode_records, read_lines, scan
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.writable import find_unreadable, find_unwritable
 
@@ -35,7 +37,9 @@ class Journal:
         stage, shard: whose it is; stands in its first line.
         sync: "always": a record is on the disk when `append` returns; or the seconds after which
             it is at the latest. kill -9 loses nothing either way, only a power loss can.
-        guard: called before each append; raises when this process may not write any more.
+        guard: called before each change; raises when this process may not write any more.
+        earlier: journal files of processes that had the shard before, the oldest first. They are
+            replayed, too, and deleted, and never changed.
         record: what a record is; None: anything. Nothing is appended that the columns of such a
             record cannot hold, or a shard could not be written after it was paid for, at this start
             and every later one. What stands in the file nevertheless is not replayed.
@@ -50,25 +54,37 @@ class Journal:
         shard: int,
         sync: Literal["always"] | float = 0.2,
         guard: Callable[[], None] | None = None,
+        earlier: Sequence[Path] = (),
         record: type[BaseModel] | None = None,
         passed_over: Callable[[int, str], None] | None = None,
     ) -> None:
         self.path = path
-        self.torn_bytes = 0
-        """Bytes of an interrupted write that the last look at the file found at its end."""
+        self.torn: dict[Path, int] = {}
+        """Bytes of an interrupted write that the last look at a file found at its end."""
+        self._earlier = tuple(earlier)
         self._header = {"format": FORMAT, "stage": stage, "shard": shard}
         self._interval_s = 0.0 if sync == "always" else float(sync)
         self._guard = guard
         self._record = record
         self._passed_over = passed_over
+        self._mount = find_mount(path)
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._syncer: Syncer | None = None
         self._end = 0
 
+    @property
+    def torn_bytes(self) -> int:
+        """Bytes of interrupted writes that the last look at the files found."""
+        return sum(self.torn.values())
+
     def exists(self) -> bool:
         """Say whether there is a file."""
-        return self.path.exists()
+        return bool(self.list_files())
+
+    def list_files(self) -> list[Path]:
+        """List the files that there are, the oldest first."""
+        return [path for path in (*self._earlier, self.path) if path.exists()]
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records that finished together.
@@ -96,6 +112,8 @@ class Journal:
                 self._write(descriptor, content)
             self._end += len(content)
             syncer.written(self._end)
+            if self._mount is not None:
+                self._mount.has_appended(self.path, self._end, len(records))
 
     def replay(self) -> Iterator[dict[str, Any]]:
         """Yield every record of every complete list, in the order they were appended.
@@ -108,26 +126,33 @@ class Journal:
             DamagedFileError: before the first record; names the file and the offset.
             StorageError: the file cannot be read.
         """
-        with explain_os_errors(self.path, "read"):
+        problems: list[str] = []
+        for path in (*self._earlier, self.path):
+            for record in self._read(path):
+                if problem := self._find_unreadable(record):
+                    problems.append(problem)
+                else:
+                    yield record
+        if problems and self._passed_over is not None:
+            self._passed_over(len(problems), problems[0])
+
+    def _read(self, path: Path) -> Iterator[Any]:
+        """The records of one file."""
+        with explain_os_errors(path, "read"):
             try:
-                check_regular(self.path)
-                file = self.path.open("rb")
+                check_regular(path)
+                file = path.open("rb")
             except FileNotFoundError:
                 return
             with file:
-                end = self._check(scan(file)).end
+                end = self._check(scan(file), path).end
                 file.seek(0)
-                problems: list[str] = []
                 for number, line in enumerate(read_lines(file, end)):
                     record = decode_record(line)
                     if number == 0:
                         self._check_header(record)
-                    elif problem := self._find_unreadable(record):
-                        problems.append(problem)
                     else:
                         yield record
-                if problems and self._passed_over is not None:
-                    self._passed_over(len(problems), problems[0])
 
     def sync(self) -> None:
         """Return when every appended record is on the disk. Raises `StorageError`."""
@@ -141,17 +166,21 @@ class Journal:
             try:
                 if self._syncer is not None:
                     self._syncer.sync()
+                if self._mount is not None:
+                    self._mount.flush(self.path)
             finally:
                 self._drop()
 
     def delete(self) -> None:
-        """Remove the file, if there is one. Raises `StorageError`."""
+        """Remove what files there are. Raises `StorageError`."""
         with self._lock:
             self._drop()
+            if self._guard:
+                self._guard()
             with explain_os_errors(self.path, "remove"):
-                if self.path.exists():
-                    self.path.unlink()
-                    sync_directory(self.path.parent)
+                paths = self.list_files()
+                remove_files(paths)
+                remove_folder(self.path)
 
     def __enter__(self) -> Journal:
         return self
@@ -186,8 +215,8 @@ class Journal:
                 descriptor = os.open(self.path, flags, 0o666)
             try:
                 with explain_os_errors(self.path, "read"), self.path.open("rb") as file:
-                    self._end = self._check(scan(file)).end
-                    if self.torn_bytes:
+                    self._end = self._check(scan(file), self.path).end
+                    if self.torn.pop(self.path, 0):
                         os.ftruncate(descriptor, self._end)
             except BaseException:
                 os.close(descriptor)
@@ -230,15 +259,17 @@ class Journal:
             os.close(self._descriptor)
         self._descriptor = self._syncer = None
 
-    def _check(self, found: Scan) -> Scan:
+    def _check(self, found: Scan, path: Path) -> Scan:
         if found.damage is not None:
             raise DamagedFileError(
                 "the journal is damaged in its middle, which no crash of dfgen explains.",
-                where=f"{self.path}, offset {found.damage}",
+                where=f"{path}, offset {found.damage}",
                 hint=f"Restore it from a backup. To keep the {found.end} bytes before the damage "
-                f"and pay again for what comes after: truncate -s {found.end} '{self.path}'",
+                f"and pay again for what comes after: truncate -s {found.end} '{path}'",
             )
-        self.torn_bytes = found.size - found.end
+        self.torn.pop(path, None)
+        if found.size > found.end:
+            self.torn[path] = found.size - found.end
         return found
 
     def _check_header(self, header: dict[str, Any]) -> None:

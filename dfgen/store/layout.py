@@ -13,6 +13,13 @@
     RUN/journal/sample-00000.jsonl      finished cells of a shard that is not finished
     RUN/journal/sample-00000.done.json  what the manifest will say of a shard that is (ShardEntry),
                                         until the stage is done and run.json takes it in
+    RUN/batches/repair.jsonl            which requests are out in batches or files, and what came
+    RUN/batches/repair/...              of them; the files themselves, while they are out
+    RUN/journal/sample-00000/...        the same, a file for each process that had the shard, where
+                                        several share the run (dfgen.store.journal_files)
+    RUN/shared/...                      who they are and who has which shard (dfgen.store.crew,
+                                        dfgen.store.claims)
+    RUN/launch/0001/...                 scripts and logs of workers that a scheduler was given
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)
 
@@ -48,6 +55,9 @@ ACTIVITY = "run.activity"
 REJECTS = "rejects"
 JOURNAL = "journal"
 HISTORY = "history"
+BATCHES = "batches"
+SHARED = "shared"
+LAUNCH = "launch"
 
 TEMPORARY_PREFIX = ".dfgen-"
 """Files being written carry it, so that no `*.parquet` pattern of anybody finds them."""

@@ -78,6 +78,18 @@ class FileLock:
         )
         self._thread.start()
 
+    def refuse_holder(self) -> None:
+        """Make sure that nobody has the lock, without taking it; clear away that of a dead holder.
+
+        Raises:
+            RunLockedError: another process holds it; names pid, host, since when, and command.
+            StorageError: the file cannot be read or removed.
+        """
+        deadline = time.monotonic() + _WRITE_S
+        with explain_os_errors(self.path, "look at"):
+            while self.path.exists():
+                self._make_way(deadline)
+
     def release(self) -> None:
         """Give the lock back; a lock that somebody else has broken and taken stays theirs."""
         mine, self._holder = self._holder, None
@@ -242,6 +254,16 @@ def is_dead(holder: Holder, age: float) -> bool:
     return bool(started) and holder.start_time not in (0, started)
 
 
+def is_here(holder: Holder) -> bool:
+    """Say whether a holder's pid can be looked up on this machine, so that `is_dead` is certain."""
+    here = describe_this_process()
+    return (holder.host, holder.boot_id, holder.pid_namespace) == (
+        here.host,
+        here.boot_id,
+        here.pid_namespace,
+    )
+
+
 def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLockedError:
     """Return the error for a lock that is held; `holder` is None if the file does not name one."""
     remove = f"rm {shlex.quote(str(path))}"
@@ -251,10 +273,7 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             where=str(path),
             hint=f"If no process works on this run, remove the file: {remove}",
         )
-    what = (
-        f"another process works on this run: pid {holder.pid} on host {holder.host}, since "
-        f"{holder.since}, command: {holder.command}."
-    )
+    what = f"another process works on this run: {describe_holder(holder)}."
     if age > STALE_S:
         hint = (
             f"It has shown no sign of life for {_format_duration(age)}. If you are sure that it "
@@ -266,6 +285,13 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             f"stop it. Only if you are sure that it is dead, remove its lock: {remove}"
         )
     return RunLockedError(what, where=str(path), hint=hint)
+
+
+def describe_holder(holder: Holder) -> str:
+    """Name a process for people: pid, host, since when, command."""
+    return (
+        f"pid {holder.pid} on host {holder.host}, since {holder.since}, command: {holder.command}"
+    )
 
 
 def _format_duration(seconds: float) -> str:

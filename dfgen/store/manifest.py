@@ -19,7 +19,19 @@ from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
-from dfgen.store.layout import TABLES_OF_KIND, Kind, Stage, Table
+from dfgen.store.layout import (
+    ACTIVITY,
+    LAUNCH,
+    LOCK,
+    MANIFEST,
+    SHARED,
+    TABLES_OF_KIND,
+    TEMPORARY_PREFIX,
+    Kind,
+    Stage,
+    Table,
+)
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
@@ -194,14 +206,40 @@ def create_manifest(path: Path, manifest: Manifest) -> None:
             raise
 
 
-def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
+def check_vacant(root: Path) -> None:
+    """Raise `StorageError` unless a run may begin in a directory."""
+    with explain_os_errors(root, "read"):
+        if not root.exists():
+            return
+        names = {path.name for path in root.iterdir()}
+    mount = find_mount(root)
+    if mount is not None:
+        names |= mount.list_top() - {LOCK, ACTIVITY, SHARED}
+    strangers = sorted(
+        name for name in names if not name.startswith(TEMPORARY_PREFIX) and name != LAUNCH
+    )
+    if strangers:
+        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        raise StorageError(
+            f"this directory is not a run (it has no {MANIFEST}) and is not empty: {shown}.",
+            where=str(root),
+            hint="Choose a directory that does not exist yet, or an empty one.",
+        )
+
+
+def update_manifest(
+    path: Path, change: Callable[[Manifest], None], desk: Path | None = None
+) -> Manifest:
     """Read run.json, apply `change` to it, and replace it; return the new state.
 
     A file that somebody else has changed keeps its old checksum, so that `validate` goes on saying
     so; `seal_manifest` takes it as it is.
 
-    Always starting from the file, an update keeps what another process wrote to other stages; once
-    several processes share a run, this function is the one place that needs a short lock.
+    Always starting from the file, an update keeps what another process wrote. Where several share a
+    run, they call this one after the other (`dfgen.store.shared_run`).
+
+    Args:
+        desk: see `dfgen.store.atomic_files.replace_file`.
 
     Raises:
         StorageError: it cannot be read or written.
@@ -210,7 +248,7 @@ def update_manifest(path: Path, change: Callable[[Manifest], None]) -> Manifest:
     manifest = _parse(path, data)
     change(manifest)
     broken = data[SEAL] if is_whole(data) is False else None
-    with explain_os_errors(path, "write"), replace_file(path) as temporary:
+    with explain_os_errors(path, "write"), replace_file(path, desk) as temporary:
         temporary.write_bytes(_encode(manifest, seal_of_before=broken))
     return manifest
 

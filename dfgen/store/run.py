@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
 from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import RunMismatchError, StorageError
+from dfgen.errors import RunMismatchError
 from dfgen.pictures import VIEW
-from dfgen.records import Reject
-from dfgen.store.atomic_files import remove_temporary_files
+from dfgen.records import Record, Reject
+from dfgen.store.atomic_files import remove_files, remove_temporary_files
+from dfgen.store.beginning import begin_run
 from dfgen.store.entries import (
     ShardEntry,
     find_entry_file,
@@ -26,7 +27,9 @@ from dfgen.store.entries import (
     is_current,
     list_entry_files,
     read_entry,
+    write_entry,
 )
+from dfgen.store.exclusion import refuse_members
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import (
     Difference,
@@ -36,15 +39,15 @@ from dfgen.store.fingerprint import (
     list_differences,
 )
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
+    BATCHES,
     BESIDE,
     JOURNAL,
-    LOCK,
     MANIFEST,
     OUTPUTS,
     REJECTS,
     TABLES,
-    TEMPORARY_PREFIX,
     Kind,
     Stage,
     Table,
@@ -52,16 +55,17 @@ from dfgen.store.layout import (
     list_inputs,
     list_stages,
 )
-from dfgen.store.lock import FileLock
 from dfgen.store.manifest import (
     Manifest,
+    StageRecord,
     State,
-    create_manifest,
     format_now,
     load_manifest,
     update_manifest,
 )
+from dfgen.store.mounts import RunLock, find_mount
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
 from dfgen.store.views import is_view_settled
@@ -87,13 +91,22 @@ def is_run(path: Path) -> bool:
 class Run:
     """One run directory. Open it with `open_or_create`; write to it inside `lock()`."""
 
+    passed_over: frozenset[Path] = frozenset()
+    """Damaged files that count as not there (`dfgen.store.visible_damage`)."""
+
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
-        self._lock: FileLock | None = None
+        self.desk: Path | None = None
+        """Where files are written before they are put in place, if several share the run."""
+        self._lock: RunLock | None = None
+        self.mount = find_mount(root)
+        """What the run lies in; None: on a disk."""
+        self.notices: list[str] = []
+        """What people should know of the run's bucket, a sentence each."""
 
     @classmethod
-    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Run:
+    def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Self:
         """Open the run in a directory, or begin one there.
 
         Whether the run agrees with `pipeline` is for `check_stage` to say, stage by stage.
@@ -108,29 +121,11 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
+        ensure_mounted(root)
         with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
             there = path.exists()
-        if not there:
-            if pipeline is None:
-                raise StorageError(
-                    "there is no run here.",
-                    where=str(root),
-                    hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
-                )
-            _check_vacant(root)
-            manifest = Manifest(
-                created=format_now(),
-                kind=pipeline.kind,
-                pictures=VIEW,
-                pipeline=pipeline.model_dump(mode="json"),
-            )
-            try:
-                create_manifest(path, manifest)
-            except FileExistsError:
-                pass  # another process began the same run at this moment; its manifest holds
-            else:
-                return cls(root, manifest)
-        run = cls(root, load_manifest(path))
+        manifest = load_manifest(path) if there else begin_run(root, pipeline)
+        run = cls(root, manifest)
         if pipeline is not None and run.manifest.kind != pipeline.kind:
             raise RunMismatchError(
                 f"this directory holds a run of another kind: {_KINDS[run.manifest.kind]}, not "
@@ -167,12 +162,16 @@ class Run:
         On entry, what a dead process left half-done is cleared away.
 
         Raises:
-            RunLockedError: another process holds it; names pid, host, since when, and command.
+            RunLockedError: another process holds it, or several share the run; names pid, host,
+                since when, and command.
         """
-        lock = FileLock(self.root / LOCK)
+        lock = open_lock(self.root)
         lock.acquire()
         self._lock = lock
         try:
+            refuse_members(self.root)
+            if self.mount is not None:
+                self.notices += self.mount.take_up()
             self.refresh()
             self._clear_leftovers()
             yield
@@ -182,7 +181,7 @@ class Run:
 
     def table(self, name: Table) -> ShardTable:
         """Return the shards of a table: `prompts`, `trajectories`, ..., or a side table."""
-        return ShardTable(self.root / name, TABLES[name], guard=self._check_lock)
+        return self._open_table(name, TABLES[name])
 
     def output(self, stage: Stage) -> ShardTable:
         """Return the table that a stage writes."""
@@ -190,7 +189,17 @@ class Run:
 
     def rejects(self, stage: Stage) -> ShardTable:
         """Return the rejects of a stage. A shard without rejects has no file."""
-        return ShardTable(self.root / REJECTS, Reject, prefix=stage, guard=self._check_lock)
+        return self._open_table(REJECTS, Reject, prefix=stage)
+
+    def _open_table(self, folder: str, record: type[Record], prefix: str = "part") -> ShardTable:
+        return ShardTable(
+            self.root / folder,
+            record,
+            prefix=prefix,
+            guard=self._check_lock,
+            desk=self.desk,
+            passed_over=self.passed_over,
+        )
 
     def journal(
         self,
@@ -202,9 +211,30 @@ class Run:
         """Return the journal of a shard in work; see `Journal` for the rest."""
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
 
+    def outgoing(self, stage: Stage) -> Journal:
+        """Return the record of a stage's requests that are out in batches or files."""
+        path = self.root / BATCHES / f"{stage}.jsonl"
+        return Journal(path, stage=stage, shard=0, sync="always", guard=self._check_lock)
+
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
-        path = self.root / JOURNAL / f"{name}-{shard:05d}.jsonl"
-        return Journal(path, stage=name, shard=shard, guard=self._check_lock, **watch)
+        folder = self.root / JOURNAL
+        with explain_os_errors(folder, "list"):
+            own = choose_file(folder, name, shard, self._token)
+            earlier = [path for path in list_files(folder, name, shard) if path != own]
+        watch |= {"guard": self._check_lock, "earlier": earlier}
+        return Journal(own, stage=name, shard=shard, **watch)
+
+    @property
+    def _token(self) -> str | None:
+        """What tells this process from others that work on the run; None if it has it alone."""
+        return None
+
+    def write_entry(self, stage: Stage, shard: int, entry: ShardEntry) -> None:
+        """Write the entry of a shard beside the journals. Raises `StorageError`."""
+        write_entry(self.root / JOURNAL, stage, shard, entry, self.desk)
+
+    def let_go(self, stage: Stage, shard: int) -> None:
+        """Do nothing more in a shard for now, which others may be waiting for."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -217,13 +247,16 @@ class Run:
         )
 
     def entry(self, stage: Stage, shard: int) -> ShardEntry | None:
-        """Return what is remembered of a finished shard; None if nothing is.
+        """Return what is remembered of a finished shard, if anything. Raises `StorageError`."""
+        found = self._find_entry(stage, shard)
+        if found is None and self.desk is not None and self.output(stage).exists(shard):
+            self.refresh()  # another process has moved it to run.json
+            found = self._find_entry(stage, shard)
+        return found
 
-        Raises:
-            StorageError: it cannot be read.
-        """
-        fresh = read_entry(self.root / JOURNAL, stage, shard)
-        return fresh or self.manifest.shards.get(stage, {}).get(shard)
+    def _find_entry(self, stage: Stage, shard: int) -> ShardEntry | None:
+        noted = self.manifest.shards.get(stage, {}).get(shard)
+        return read_entry(self.root / JOURNAL, stage, shard) or noted
 
     def list_noted(self, stage: Stage) -> list[int]:
         """Return the shards of a stage that have been finished and noted, gone or not."""
@@ -257,9 +290,10 @@ class Run:
         return self._open_journal("regrade", shard)
 
     def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
-        """Return where the journals of a shard are or would be, with those of later additions."""
+        """List the journal files that a shard has, with those of later additions."""
         names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
-        return [self.root / JOURNAL / f"{name}-{shard:05d}.jsonl" for name in names]
+        with explain_os_errors(self.root / JOURNAL, "list"):
+            return [p for name in names for p in list_files(self.root / JOURNAL, name, shard)]
 
     def adopt(self, section: str, pipeline: Pipeline) -> None:
         """Take a section of a pipeline as the run's own (dfgen.store.fingerprint.adopt_section)."""
@@ -271,15 +305,10 @@ class Run:
 
     def list_journals(self) -> list[tuple[Stage, int]]:
         """Stage and shard of every journal there is."""
-        found = []
-        for path in sorted((self.root / JOURNAL).glob("*.jsonl")):
-            name, _, number = path.stem.rpartition("-")
-            found += [
-                (stage, int(number))
-                for stage in list_stages()
-                if name == stage and number.isdigit()
-            ]
-        return found
+        folder, stages = self.root / JOURNAL, list_stages()
+        with explain_os_errors(folder, "list"):
+            named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+        return sorted({found for found in named if found is not None and found[0] in stages})
 
     def is_done(self, stage: Stage, shard: int) -> bool:
         """Say whether a stage has nothing left to do in a shard.
@@ -368,6 +397,17 @@ class Run:
         if state == "done":
             self.take_in_entries(stage)
 
+    def note_stage(
+        self, stage: Stage, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        """Add to the facts of a stage, given those there are. Raises `StorageError`."""
+
+        def apply(manifest: Manifest) -> None:
+            record = manifest.stages.setdefault(stage, StageRecord())
+            record.facts |= change(record.facts)
+
+        self.update(apply)
+
     def name_file(self, table: ShardTable, shard: int) -> str:
         """Path of a shard's file in the run directory, as entries name it."""
         return table.path(shard).relative_to(self.root).as_posix()
@@ -396,8 +436,7 @@ class Run:
 
         self.update(change)
         with explain_os_errors(folder, "clean up"):
-            for shard in fresh:
-                find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+            remove_files([find_entry_file(folder, stage, shard) for shard in fresh], self.desk)
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
@@ -407,15 +446,21 @@ class Run:
         for table in (output, rejects, *map(self.table, BESIDE.get(stage, ()))):
             if table.exists(shard):
                 table.verify(shard)  # damage must not become what a file is compared with
-                entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
+                entry.sha256[self.name_file(table, shard)] = hash_file(table.fetch(shard))
         entry.rows = output.num_rows(shard)
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry
 
+    def delete_spent_journals(self) -> None:
+        """Delete the journals of finished shards: a crash fell between the two."""
+        for stage, shard in self.list_journals():
+            if self.is_done(stage, shard):
+                self.journal(stage, shard).delete()
+
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json (`dfgen.store.manifest.update_manifest`). Raises `StorageError`."""
         self._check_lock()
-        self.manifest = update_manifest(self.root / MANIFEST, change)
+        self.manifest = update_manifest(self.root / MANIFEST, change, self.desk)
 
     def _check_lock(self) -> None:
         if self._lock is not None:
@@ -436,23 +481,4 @@ class Run:
             remove_temporary_files(self.root, older_than_s=3600.0)
             for name in (REJECTS, JOURNAL, *TABLES):
                 remove_temporary_files(self.root / name)
-        for stage, shard in self.list_journals():
-            if self.is_done(stage, shard):
-                self.journal(stage, shard).delete()
-
-
-def _check_vacant(root: Path) -> None:
-    """Raise `StorageError` unless a run may begin in a directory."""
-    with explain_os_errors(root, "read"):
-        if not root.exists():
-            return
-        strangers = sorted(
-            path.name for path in root.iterdir() if not path.name.startswith(TEMPORARY_PREFIX)
-        )
-    if strangers:
-        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
-        raise StorageError(
-            f"this directory is not a run (it has no {MANIFEST}) and is not empty: {shown}.",
-            where=str(root),
-            hint="Choose a directory that does not exist yet, or an empty one.",
-        )
+        self.delete_spent_journals()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
-from dfgen.regular_files import open_for_arrow
-from dfgen.store.atomic_files import replace_file
+from dfgen.regular_files import check_regular, open_for_arrow
+from dfgen.store.atomic_files import remove_files, replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
 from dfgen.store.layout import MANIFEST, REJECTS, find_writer
+from dfgen.store.mounts import fetch, find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
 
@@ -46,6 +47,8 @@ class ShardTable:
         prefix: the first part of the file names.
         row_group_bytes: uncompressed size at which a row group ends.
         guard: called before each write; raises when this process may not write any more.
+        desk: see `dfgen.store.atomic_files.replace_file`.
+        passed_over: files that count as not there.
     """
 
     def __init__(
@@ -56,12 +59,17 @@ class ShardTable:
         prefix: str = "part",
         row_group_bytes: int = ROW_GROUP_BYTES,
         guard: Callable[[], None] | None = None,
+        desk: Path | None = None,
+        passed_over: Collection[Path] = (),
     ) -> None:
         self.directory = directory
         self.model = model
         self.prefix = prefix
         self._row_group_bytes = row_group_bytes
         self._guard = guard
+        self._desk = desk
+        self._mount = find_mount(directory)
+        self._passed_over = passed_over
 
     def path(self, shard: int) -> Path:
         """Return where the file of a shard is or would be."""
@@ -69,18 +77,33 @@ class ShardTable:
 
     def exists(self, shard: int) -> bool:
         """Say whether a shard is written; if so, in full."""
-        return self.path(shard).is_file()
+        path = self.path(shard)
+        if path in self._passed_over:
+            return False
+        return path.is_file() or (self._mount is not None and self._mount.exists(path))
+
+    def is_away(self, shard: int) -> bool:
+        """Say whether the file of a shard is in a bucket and has not been fetched."""
+        return self._mount is not None and not self.path(shard).exists()
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
         pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,9}})\.parquet", re.ASCII)
-        if not self.directory.is_dir():
+        names: set[str] = (
+            set() if self._mount is None else {*self._mount.list_sizes(self.directory)}
+        )
+        if self.directory.is_dir():
+            with explain_os_errors(self.directory, "list"):
+                names |= {path.name for path in self.directory.iterdir()}
+        if not names:
             return []
-        with explain_os_errors(self.directory, "list"):
-            names = [path.name for path in self.directory.iterdir()]
         numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
         # Another way to write a number (part-000001) is no shard: nothing would read it.
-        return sorted(number for number in numbers if self.path(number).name in names)
+        return sorted(
+            number
+            for number in numbers
+            if self.path(number).name in names and self.path(number) not in self._passed_over
+        )
 
     def num_rows(self, shard: int) -> int:
         """Return the number of rows of a shard, from the footer alone.
@@ -108,7 +131,7 @@ class ShardTable:
         if self._guard:
             self._guard()
         path = self.path(shard)
-        with explain_os_errors(path, "write"), replace_file(path) as temporary:
+        with explain_os_errors(path, "write"), replace_file(path, self._desk) as temporary:
             written, sha256 = self._write_rows(temporary, rows)
             # The journal of the shard is deleted next, so look once whether the file is readable.
             if pq.read_metadata(open_for_arrow(temporary)).num_rows != written:
@@ -126,6 +149,8 @@ class ShardTable:
             StorageError: there is no such shard, or it cannot be read.
             DamagedFileError: it is not the Parquet file that was written.
         """
+        if columns is None:
+            self.fetch(shard)
         with self._open(shard) as file:
             import pyarrow as pa
 
@@ -140,6 +165,7 @@ class ShardTable:
 
         Raises the errors of `read`.
         """
+        self.fetch(shard)
         with self._open(shard) as file:
             count = 0
             for batch in file.iter_batches(_choose_batch_size(file.metadata)):
@@ -164,6 +190,8 @@ class ShardTable:
         """
         schema = self._choose_schema(columns)
         for index in self.shards() if shard is None else [shard]:
+            if columns is None:
+                self.fetch(index)
             with self._open(index) as file:
                 size, count = _choose_batch_size(file.metadata), 0
                 present = _list_present(file, schema)
@@ -173,10 +201,56 @@ class ShardTable:
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
 
+    def iter_leaves(self, shard: int, name: str) -> Iterator[Any]:
+        """Yield the values of all fields of this name that lie inside of others, nulls left out.
+
+        Only these are read, whatever lists and structs they are nested in; their order is that of
+        the columns. Raises the errors of `read`.
+
+        Args:
+            name: such as `cost_usd`, of every attempt in a list of attempts. A column of that name
+                is none of them.
+        """
+        with self._open(shard) as file:
+            paths = [file.schema.column(i).path for i in range(len(file.schema))]
+            wanted = [path for path in paths if path.endswith(f".{name}")]
+            if not wanted:
+                return
+            size, count = _choose_batch_size(file.metadata), 0
+            for batch in file.iter_batches(size, columns=wanted, use_threads=False):
+                count += batch.num_rows
+                for column in batch.columns:
+                    yield from _flatten(column)
+            _check_count(count, file.metadata)
+
     def remove(self, shard: int) -> None:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
         with explain_os_errors(self.path(shard), "remove"):
-            self.path(shard).unlink(missing_ok=True)
+            if self.exists(shard):
+                remove_files([self.path(shard)], self._desk)
+
+    def fetch(self, shard: int) -> Path:
+        """Return where the file of a shard is, once it is here: that of a bucket is fetched.
+
+        Raises:
+            StorageError: it cannot be fetched.
+        """
+        return fetch(self.path(shard))
+
+    def open_parts(self, shard: int) -> IO[bytes]:
+        """Open the file of a shard to read some columns of it, wherever it is.
+
+        Raises:
+            OSError: it cannot be opened.
+            StorageError: its bucket refuses.
+        """
+        path = self.path(shard)
+        if self._mount is not None and not path.exists():
+            found = self._mount.open(path)
+            if found is not None:
+                return found
+        check_regular(path)
+        return path.open("rb")
 
     def _write_rows(
         self, target: Path, rows: Iterable[Mapping[str, Any] | Record]
@@ -216,7 +290,7 @@ class ShardTable:
                 where=str(path),
                 hint="`dfgen stats RUN` shows how far the run is.",
             )
-        with explain_os_errors(path, "read"), path.open("rb") as source:
+        with explain_os_errors(path, "read"), self.open_parts(shard) as source:
             try:
                 file = pq.ParquetFile(source, page_checksum_verification=True)
                 self._check_schema(file.schema_arrow, path)
@@ -274,6 +348,19 @@ def _list_present(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
     """The columns of a schema that a file has."""
     names = set(file.schema_arrow.names)
     return [name for name in schema.names if name in names]
+
+
+def _flatten(array: pa.Array) -> Iterator[Any]:
+    """The values at the bottom of lists and structs."""
+    import pyarrow as pa
+
+    if pa.types.is_list(array.type):
+        yield from _flatten(array.flatten())
+    elif pa.types.is_struct(array.type):
+        for child in array.flatten():
+            yield from _flatten(child)
+    else:
+        yield from (value for value in array.to_pylist() if value is not None)
 
 
 def _advise(found: str, known: str) -> str:

@@ -175,11 +175,11 @@ def find_torn_journals(run: Run) -> list[str]:
         with suppress(StorageError):  # `audit` says what it is
             for _ in journal.replay():
                 pass
-            if journal.torn_bytes:
-                torn.append(
-                    f"{journal.path}: its last {journal.torn_bytes:,} bytes are no whole record "
-                    "(an interrupted write, or damage); what they said is done again"
-                )
+            torn += [
+                f"{path}: its last {size:,} bytes are no whole record (an interrupted write, or "
+                "damage); what they said is done again"
+                for path, size in journal.torn.items()
+            ]
     return torn
 
 

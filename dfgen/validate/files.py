@@ -12,6 +12,7 @@ from dfgen.errors import StorageError
 from dfgen.store.entries import hash_file
 from dfgen.store.layout import BESIDE, REJECTS, TABLES, TEMPORARY_PREFIX, Stage
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.visible_damage import list_gone
 
 if TYPE_CHECKING:
     from dfgen.store.run import Run
@@ -63,9 +64,8 @@ def find_missing(run: Run) -> list[Damage]:
         if run.manifest.get_stage(stage).state != "done":
             continue
         for shard in run.list_noted(stage):
-            entry = run.entry(stage, shard)
-            paths = [run.root / name for name in (entry.sha256 if entry else ())]
-            found += [Damage(path, stage, shard, "is gone") for path in paths if not path.exists()]
+            gone = list_gone(run, run.entry(stage, shard))
+            found += [Damage(path, stage, shard, "is gone") for path in gone]
     return found
 
 
@@ -81,8 +81,7 @@ def find_taken(run: Run) -> list[Path]:
         for shard in run.list_noted(stage):
             entry = run.entry(stage, shard)
             if entry is not None and -1 not in entry.made_from.values():
-                paths = [run.root / name for name in entry.sha256]
-                found += [path for path in paths if not path.exists()]
+                found += list_gone(run, entry)
     return found
 
 

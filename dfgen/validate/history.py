@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dfgen.errors import StorageError
 from dfgen.records import Reject
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import list_files, parse_name
 from dfgen.store.layout import BESIDE, JOURNAL, OUTPUTS, REJECTS, TABLES
 from dfgen.store.redoing import advise_history, list_history
 from dfgen.store.shards import ShardTable
@@ -34,6 +35,12 @@ def check_history(run: Run) -> Iterator[str]:
             yield f"{path}: was set aside and is damaged: {what} {advise_history(folder)}"
 
 
+def _list_journals(folder: Path) -> list[tuple[Path, int]]:
+    named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+    shards = sorted({found[1] for found in named if found is not None and found[0] == _STAGE})
+    return [(path, shard) for shard in shards for path in list_files(folder, _STAGE, shard)]
+
+
 def _find_damaged(folder: Path) -> Iterator[tuple[Path, str]]:
     names = (OUTPUTS[_STAGE], *BESIDE[_STAGE])
     rejects = ShardTable(folder / REJECTS, Reject, prefix=_STAGE)
@@ -47,12 +54,9 @@ def _find_damaged(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield table.path(shard), error.what
             except (ValueError, AttributeError) as error:
                 yield table.path(shard), f"its evidence is not JSON: {error}."
-    for path in sorted((folder / JOURNAL).glob(f"{_STAGE}-*.jsonl")):
-        number = path.stem.removeprefix(f"{_STAGE}-")
-        if not number.isdigit():
-            continue
+    for path, shard in _list_journals(folder / JOURNAL):
         try:
-            for _ in Journal(path, stage=_STAGE, shard=int(number)).replay():
+            for _ in Journal(path, stage=_STAGE, shard=shard).replay():
                 pass
         except StorageError as error:
             yield path, error.what

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -98,9 +98,8 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
     broken = {each.path for each in findings.damaged if not each.readable}
     intact = [shard for shard in masks.shards() if masks.path(shard) not in broken]
     tokenizer = (_load(tokenizer_name) or finished.tokenizer) if intact else None
-    if not findings.damaged:
-        findings.problems.extend(islice(_find_others(finished.run, tokenizer), MAX_PROBLEMS))
-        findings.checked.append("every row: that tables, pictures and their notes say the same")
+    others = _find_others(finished.run, tokenizer)
+    _compare("every row: that tables, pictures and their notes say the same", others, findings)
     if intact:
         rows = chain.from_iterable(map(masks.iter_rows, intact))
         _check_rows(rows, tokenizer, findings)
@@ -110,12 +109,17 @@ def _validate_run(path: Path, tokenizer_name: str | None) -> Findings:
 
 
 def _validate_export(path: Path) -> Findings:
-    problems, files = check_export(path)
-    return Findings(
-        checked=[f"{files} files: there, and with the content that {MANIFEST} lists"],
+    found = check_export(path)
+    findings = Findings(
+        checked=[f"{found.files} files: there, and with the content that {MANIFEST} lists"],
         skipped=["the masks themselves: validate the run that they were exported from"],
-        problems=problems,
+        problems=found.problems,
     )
+    if found.sealed:
+        findings.checked.append(f"{MANIFEST}: the checksum that it was written with")
+    else:
+        findings.skipped.append(f"{MANIFEST}: an earlier dfgen gave it no checksum; export again")
+    return findings
 
 
 def _check_stages(finished: FinishedRun, findings: Findings) -> None:
@@ -124,30 +128,28 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
     damage = find_damage(finished.run)
     findings.damaged = damage
     findings.problems.extend(audit(finished.run, damage))
-    findings.checked.append(
-        "every file: the checksum that it was written with, and all that it holds"
-    )
+    findings.checked.append(_describe_files(damage))
     findings.skipped += find_torn_journals(finished.run)
     if damage:
         findings.advice = advise_repair(finished.run, damage)
-        broken = len({each.shard for each in damage if not each.readable})
-        if broken:
-            findings.skipped.append(f"the rows of {broken} shards with files that cannot be read")
-    if finished.has_answers_of_its_own and not damage:
-        findings.problems.extend(islice(_find_other_ids(finished.run), MAX_PROBLEMS))
-        findings.checked.append("every row: the own id and the metadata of what it was made from")
-    if not damage and finished.has_answers_of_its_own:
-        findings.problems.extend(islice(check_trajectories(finished.run), MAX_PROBLEMS))
-        findings.checked.append("every answer: the range of its token ids, logprobs and counts")
-    if not damage and finished.run.table("scores").shards():
-        findings.problems.extend(islice(check_scores(finished.run), MAX_PROBLEMS))
-        findings.checked.append("every score: its length, its range, and whose token ids it is of")
     if finished.has_answers_of_its_own:
-        findings.checked.append("every row of every stage: one of output, rejects, pending")
+        own_ids = "every row: the own id and the metadata of what it was made from"
+        _compare(own_ids, _find_other_ids(finished.run), findings)
+        ranges = "every answer: the range of its token ids, logprobs and counts"
+        _compare(ranges, check_trajectories(finished.run), findings)
+    if finished.run.table("scores").shards():
+        scores = "every score: its length, its range, and whose token ids it is of"
+        _compare(scores, check_scores(finished.run), findings)
+    broken = len({each.shard for each in damage if not each.readable})
+    if broken:
+        findings.skipped.append(f"the rows of {broken} shards with files that cannot be read")
+    of = " of the other shards" if broken else ""
+    if finished.has_answers_of_its_own:
+        findings.checked.append(f"every row of every stage{of}: one of output, rejects, pending")
     elif knows_source(finished.run):
-        findings.checked.append("every row that was read: once, in the masks or in the rejects")
+        findings.checked.append(f"every row that was read{of}: once, in the masks or the rejects")
     else:
-        findings.checked.append("every mask: once, in the masks or in the rejects")
+        findings.checked.append(f"every mask{of}: once, in the masks or in the rejects")
         findings.skipped.append("whether a row was lost: the run does not say what it was made of")
     findings.skipped += [
         f"{path}: is gone; its stage is not done and makes it anew, which may cost what it has "
@@ -173,6 +175,28 @@ def _check_stages(finished: FinishedRun, findings: Findings) -> None:
             f"the checksums of {unnamed} shards: an earlier dfgen kept none, so only the checksums "
             "inside the files were compared (`dfgen migrate` notes them)"
         )
+
+
+def _describe_files(damage: Sequence[Damage]) -> str:
+    """Say how files were looked at; what is wrong with them stands among the problems."""
+    if not damage:
+        return "every file: the checksum that it was written with, and all that it holds"
+    files = len({each.path for each in damage})
+    found = "1 is" if files == 1 else f"{files} are"
+    return f"every file: its checksum, and all of it that can be read; {found} damaged"
+
+
+def _compare(what: str, problems: Iterable[str], findings: Findings) -> None:
+    """Collect what a comparison of rows finds; damaged files leave nothing to compare."""
+    if findings.damaged:
+        findings.skipped.append(f"{what}: first the damaged files have to be put right")
+        return
+    found = list(islice(problems, MAX_PROBLEMS))
+    findings.problems.extend(found)
+    if len(found) < MAX_PROBLEMS:
+        findings.checked.append(what)
+    else:
+        findings.skipped.append(f"{what}: only until there were {MAX_PROBLEMS} problems")
 
 
 def _find_other_ids(run: Run) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import yaml
 from click.testing import CliRunner, Result
 
 from dfgen.check.amounts import Amount, Work, add_up
+from dfgen.check.rows import check_rows
+from dfgen.check.scope import Scope
 from dfgen.cli.main import cli
 from dfgen.config.engine import Price
+from dfgen.store.run import Run
 from tests.check.making import write_pipeline, write_source
+from tests.support.scripted_models import Models, answer_by_index
+from tests.support.scripted_models import make_pipeline as make_scripted
 
 AMOUNT = {"least": "number", "most": "number"}
 WORK = dict.fromkeys(
@@ -29,6 +35,7 @@ GOLDEN = {
     "repair_prompts": SENT,
     "estimate": {
         "first_rows": {
+            "new": "bool",
             "read": "number",
             "prompts": "number",
             "rejects": "number",
@@ -42,6 +49,8 @@ GOLDEN = {
         "prompts": "number",
         "stages": dict.fromkeys(STAGES, WORK),
         "total": WORK,
+        "ways": "number",  # null: no wrong answer is there yet
+        "cheapest": "number",
     },
     "growth": "number",  # null: nothing is there yet that could grow
     "findings": [{"level": "text", "what": "text", "where": "text", "hint": "text"}],
@@ -196,3 +205,89 @@ def test_amounts_add_up() -> None:
     work = Work(Amount(1, 2), Amount(10, 20), Amount(), Amount(100, 200))
     priced = add_up([work, work]).priced(Price(prompt=1, completion=10))
     assert priced.usd.to_json(6) == {"least": 0.00202, "most": 0.00404}
+
+
+@pytest.fixture
+def grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A pipeline over ten questions and a run that has drawn and repaired all answers to seven."""
+    models = Models(answer_by_index(["fine", "poor", "poor", "fine"]), {"poor": ["fine"]})
+    pipeline = make_scripted(tmp_path)
+    models.run(tmp_path / "run", pipeline, monkeypatch)
+    with (tmp_path / "questions.jsonl").open("a") as source:
+        for row in [*({"question": f"What is new {i}?", "answer": "fine"} for i in range(3)), {}]:
+            source.write(json.dumps({"question": "?", "answer": "", **row}) + "\n")
+    return tmp_path / "run", tmp_path
+
+
+def count_requests(told: dict[str, Any], stage: str) -> tuple[float, float]:
+    found = told["estimate"]["stages"][stage]["requests"]
+    return found["least"], found["most"]
+
+
+def test_only_what_is_left_of_a_run_that_grows_is_counted(grown: tuple[Path, Path]) -> None:
+    root, _ = grown
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    told = rehearse(root, "--no-check")
+    assert told["growth"] == {"there": 7, "new": 3, "missing": 0, "changed": 0, "unread": 0}
+    assert count_requests(told, "sample") == (12, 12), "of 28 and 12"
+    assert count_requests(told, "repair") == (0, 12 * 2)
+    assert told["estimate"]["stages"]["repair"]["usd"]["most"] == pytest.approx(
+        told["estimate"]["stages"]["repair"]["prompt_tokens"]["most"] / 1e6, abs=1e-6
+    )
+    first = told["estimate"]["first_rows"]
+    assert (first["new"], first["read"], first["prompts"]) == (True, 4, 3)
+    assert first["reasons"] == {"answer_missing": 1}
+    assert told["estimate"]["prompts"] == 10
+    assert [sent["source"] for sent in told["prompts"]] == [
+        "questions.jsonl:8",
+        "questions.jsonl:9",
+    ]
+    more = rehearse(root, "--no-check", "--set", "sample.num_samples=6")
+    assert count_requests(more, "sample") == (7 * 2 + 18, 7 * 2 + 18)
+    shown = invoke("run", root, "--dry-run", "--no-check").output
+    assert "4 new rows read of 11, which would give 10 prompts; 1 rejected." in shown
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_grew_and_was_stopped_is_counted_too(
+    grown: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, folder = grown
+    run = Run.open_or_create(root, None)
+    models = Models(answer_by_index(["fine"] * 4))
+    models.run(root, run.read_pipeline(), monkeypatch, ("prompts",))
+    assert count_requests(rehearse(root, "--no-check"), "sample") == (12, 12)
+    with (folder / "questions.jsonl").open("a") as source:
+        source.write(json.dumps({"question": "What is newer?", "answer": "fine"}) + "\n")
+    assert count_requests(rehearse(root, "--no-check"), "sample") == (16, 16)
+
+
+def test_nothing_new_is_nothing_to_do(grown: tuple[Path, Path]) -> None:
+    root, folder = grown
+    path = folder / "questions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))
+    os.utime(path, (0, 0))
+    assert "Nothing is left to do." in invoke("run", root, "--dry-run", "--no-check").output
+
+
+def test_new_rows_are_checked_before_they_are_read(grown: tuple[Path, Path]) -> None:
+    root, folder = grown
+    pipeline = Run.open_or_create(root, None).read_pipeline()
+    (found,) = check_rows(Scope(pipeline, ("prompts", "mask"), root, new_rows="first"))
+    assert found.level == "warning"
+    assert found.what == ("1 of the first 4 new rows would be rejected: 1 answer_missing.")
+    path = folder / "questions.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]) + "{}\n" * 40)
+    (found,) = check_rows(Scope(pipeline, ("prompts", "mask"), root, new_rows="first"))
+    assert found.level == "warning", "the run has others and goes on"
+    assert found.what.startswith("20 of the first 20 new rows would be rejected")
+    told = rehearse(root, "--no-check")
+    assert count_requests(told, "sample") == (0, 0)
+    assert told["estimate"]["first_rows"]["rejects"] == 40
+
+
+def test_another_source_is_a_finding(grown: tuple[Path, Path], tmp_path: Path) -> None:
+    root, _ = grown
+    (tmp_path / "other.jsonl").write_text(json.dumps({"question": "Else?", "answer": "x"}) + "\n")
+    result = invoke("check", root, "--offline", "--set", f"prompts.path={tmp_path / 'other.jsonl'}")
+    assert "none of the 7 prompts of this run" in result.output

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from dfgen.check.finding import Finding, make_error
+from dfgen.cli.main import cli
 from dfgen.demo import locate_model
 from tests.check.making import find, make_pipeline, serve_models
 from tests.support.loopback import find_closed_port
@@ -309,3 +311,131 @@ def test_a_finding_in_words_and_in_json() -> None:
         "where": "a.b",
         "hint": "Mend it.",
     }
+
+
+def ask_two(folder: Path) -> dict[str, Any]:
+    other = folder / "more.csv"
+    other.write_text("question,answer\na,b\n")
+    return {"prompts__source": "csv", "prompts__path": [str(other), str(write_csv(folder))]}
+
+
+def ask_packed(folder: Path) -> dict[str, Any]:
+    (folder / "one.jsonl").write_bytes(b"PAR1")
+    (folder / "two.jsonl").write_bytes(b"\x1f\x8b")
+    return {"prompts__path": [str(folder / "one.jsonl"), str(folder / "two.jsonl")]}
+
+
+def write_csv(folder: Path) -> Path:
+    path = folder / "lacking.csv"
+    path.write_text("question,image\na,b\n")
+    return path
+
+
+FAMILIES: list[tuple[Any, tuple[str, ...]]] = [
+    (
+        {"prompts__columns": {"answer": "anser", "question": "qestion", "solution": "proof"}},
+        (
+            "'anser' (columns.answer)",
+            "'qestion' (columns.question)",
+            "'proof' (columns.solution)",
+            "'answer' for 'anser'",
+            "'question' for 'qestion'",
+        ),
+    ),
+    (
+        {"prompts__path": ["gone-1.jsonl", "gone-2.jsonl"]},
+        ("2 paths", "gone-1.jsonl", "gone-2.jsonl"),
+    ),
+    (ask_two, ("lacking.csv", "'answer' (columns.answer)")),
+    (
+        ask_packed,
+        ("2 files", "one.jsonl: the file is a Parquet", "two.jsonl: the file is compressed"),
+    ),
+    ({"sample__prompt": "{qestion}{coices}"}, ("{qestion} and {coices}",)),
+    ({"repair__prompt": "{complection}{coices}"}, ("{complection} and {coices}",)),
+    (
+        {
+            "repair__engine": {
+                **SERVER,
+                "base_url": ["localhost:80", "ftp://a", SERVER["base_url"]],
+            }
+        },
+        ("not 'localhost'", "not 'ftp'", "OPENAI_API_KEY"),
+    ),
+    (
+        {
+            "policy": {
+                "engine": "vllm",
+                "model": "no/such/place",
+                "lora": "no-adapter",
+            }
+        },
+        ("no directory 'no/such/place'", "no-adapter"),
+    ),
+]
+
+
+def name_family(changes: Any) -> str:
+    """Name a case, the same in every process that collects it."""
+    return changes.__name__ if callable(changes) else " ".join(sorted(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"), FAMILIES, ids=[name_family(changes) for changes, _ in FAMILIES]
+)
+def test_all_of_a_kind_are_told_at_once(
+    tmp_path: Path, changes: Any, parts: tuple[str, ...]
+) -> None:
+    changes = changes(tmp_path) if callable(changes) else changes
+    text = "\n".join(map(str, find(make_pipeline(tmp_path, **changes))))
+    for part in parts:
+        assert part in text
+
+
+def test_all_prompts_that_cannot_be_written_are_told_at_once(tmp_path: Path) -> None:
+    template = (
+        "{% for message in messages %}{% for part in message['content'] %}"
+        "{% if '(1)' in part['text'] | default('') %}{{ raise_exception('no one') }}{% endif %}"
+        "{% if '(2)' in part['text'] | default('') %}{{ raise_exception('no two') }}{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
+    text = str(find(make_pipeline(tmp_path, sample__chat_template=template))[0])
+    assert "no one" in text and "no two" in text
+
+
+def test_pictures_for_a_model_that_sees_none_are_counted(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(locate_model("policy"), model)
+    (model / "preprocessor_config.json").unlink()
+    (model / "processor_config.json").write_text("{}")
+    text = "\n".join(map(str, find(make_pipeline(tmp_path, policy__model=str(model)))))
+    assert "no image processor, but 3 of the first 3 prompts hold pictures" in text
+
+
+def test_one_server_of_two_stages_has_room_for_both(tmp_path: Path) -> None:
+    with serve_models("large", max_model_len=1024) as server:
+        one = point(server.url, return_token_ids=False, tokenizer="demo:policy")
+        changes = {"sample__max_tokens": 2000, "repair__decoding": {"max_tokens": 3000}}
+        found = find(make_pipeline(tmp_path, policy=one, repair__engine=one, **changes))
+    assert {"sample.max_tokens", "repair.decoding.max_tokens"} <= {each.where for each in found}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("--set", "a", "--set", "b"), ("--set 'a'", "--set 'b'")),
+        (
+            tuple(f"--set=sample.wrong_{n}=1" for n in range(9)),
+            tuple(f"sample.wrong_{n} is not a field" for n in range(9)),
+        ),
+        (("--set", "seed.a=1", "--set", "name.b=2"), ("seed is not a", "name is not a")),
+    ],
+)
+def test_all_wrong_options_are_told_at_once(
+    tmp_path: Path, arguments: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    pipeline = tmp_path / "my.yaml"
+    pipeline.write_text("seed: 1\nname: a\n")
+    result = CliRunner().invoke(cli, ["check", str(pipeline), *arguments])
+    for part in parts:
+        assert part in result.stderr

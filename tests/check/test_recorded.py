@@ -26,3 +26,12 @@ def test_settings_of_other_rows_are_named(tmp_path: Path, setting: str, named: s
         assert (
             named in result.output and "--redo sample`, with the new values given" in result.output
         )
+
+
+def test_settings_of_all_stages_are_named_each_once(tmp_path: Path) -> None:
+    root = make_run(tmp_path / "run", prompts=4, samples=2)
+    changes = ["--set=sample.temperature=0.7", "--set=mask.crumbs=false"]
+    result = CliRunner().invoke(cli, ["check", str(root), "--offline", *changes])
+    assert result.exit_code == 1
+    assert result.output.count("sample.temperature: 1.0 -> 0.7") == 1
+    assert result.output.count("mask.crumbs: true -> false") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -60,16 +61,17 @@ def hash_files(root: Path) -> dict[str, str]:
 
 
 def count_spent(root: Path) -> tuple[int, float]:
-    return SpentCount().count(Run.open_or_create(root, None))
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    return spent.requests, spent.cost_usd
 
 
 def test_what_was_paid_for_goes_only_with_a_clear_yes(root: Path, models: Models) -> None:
     before, spent = hash_files(root), count_spent(root)
     refusal = invoke("run", root, "-q", "--redo", "repair", code=1).output
-    assert "14 repairs of 14 paid requests, $1.4000" in refusal and "--yes" in refusal
+    assert "14 repairs of 14 requests, which cost $1.4000" in refusal and "--yes" in refusal
     assert "mask, shards 0, 1, 2: 28 masks, which cost nothing" in refusal
     shown = invoke("run", root, "--redo", "repair", "--dry-run").stdout
-    assert "14 repairs of 14 paid requests" in shown
+    assert "14 repairs of 14 requests" in shown
     assert hash_files(root) == before and not (root / "history").exists()
     invoke("run", root, "-q", "--redo", "repair", "--yes")
     assert hash_files(root) == before
@@ -167,6 +169,33 @@ def test_nothing_is_set_aside_where_the_source_is_gone(
     assert "gone.jsonl" in refusal
     assert hash_files(root) == before and not (root / "history").exists()
     assert Run.open_or_create(root, None).manifest.redoing is None
+
+
+@pytest.mark.parametrize("more", [[], [{"question": "What is new?", "answer": "fine"}] * 1])
+def test_nothing_is_set_aside_where_the_source_lacks_prompts_of_the_shard(
+    root: Path, models: Models, tmp_path: Path, folder: Path, more: list[dict[str, str]]
+) -> None:
+    """Rows that are new would come into the places of those that are gone."""
+    before, manifest = hash_files(root), (root / "run.json").read_bytes()
+    lines = (folder / "questions.jsonl").read_text().splitlines()
+    kept = [*lines[:3], lines[4], lines[6], *map(json.dumps, more)]
+    (tmp_path / "fewer.jsonl").write_text("".join(f"{line}\n" for line in kept))
+    fewer = ("--set", f"prompts.path={tmp_path / 'fewer.jsonl'}")
+    refusal = invoke("run", root, "-q", *fewer, "--redo", "prompts:0,1", "--yes", code=1).output
+    text = " ".join(refusal.split())
+    assert "2 prompts of the shards to be made anew are not in the source any more" in text
+    assert "(shards 1)" in text and "questions.jsonl:4: What is thing 3?" in text
+    assert "questions.jsonl:6: What is thing 5?" in text
+    assert "[OLD, NEW]" in text and "missing=drop" in text
+    shown = invoke("run", root, *fewer, "--redo", "prompts:0,1", "--dry-run", code=1).output
+    assert "not in the source any more" in " ".join(shown.split())
+    assert hash_files(root) == before and not (root / "history").exists()
+    assert (root / "run.json").read_bytes() == manifest
+    limited = invoke("run", root, "-q", "--limit", 4, "--redo", "prompts:2", "--yes", code=1)
+    assert "within prompts.limit=4" in " ".join(limited.output.split())
+    # Shards that it still has can be made anew, and so can those that cannot be read.
+    invoke("run", root, "-q", *fewer, "--redo", "prompts:0", "--yes")
+    assert [models.drawn.total(), models.asked.total()] == [12 + 4 * len(more), 6 + 2 * len(more)]
 
 
 def has_ended(root: Path) -> bool:

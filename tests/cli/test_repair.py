@@ -66,7 +66,7 @@ def test_a_limit_given_as_a_flag_stops_and_a_higher_one_goes_on(
         invoke(command, *arguments, "-q", "--max-requests", "1000", "--max-cost", "1")
     run = Run.open_or_create(tmp_path / "run", None)
     assert audit(run) == []
-    assert SpentCount().count(run)[0] == sum(script.paid.values())
+    assert SpentCount().count(run).requests == sum(script.paid.values())
 
 
 def test_limits_are_documented_where_they_work() -> None:

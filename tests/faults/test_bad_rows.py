@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.stages.repair.spending import iter_attempts
 from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -14,6 +13,7 @@ from tests.faults.command import repair, write_pipeline
 from tests.faults.framing import read_student
 from tests.faults.server import Sampled, Script
 from tests.support.loopback import LoopbackServer, Received, Reply, write_error
+from tests.support.paid_attempts import iter_attempts
 
 FAST = {"max_retries": 1}
 BROKEN = Reply(write_error("CUDA error: device-side assert"), 500)

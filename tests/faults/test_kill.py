@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dfgen.stages.repair.spending import iter_attempts
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_rows
 from dfgen.store.run import Run
@@ -24,6 +23,7 @@ from dfgen.validate.audit import audit
 from tests.faults.server import Script, list_reversals, make_pipeline, sample_run
 from tests.support.forking import Forked, start_module
 from tests.support.loopback import LoopbackServer, Received, Reply
+from tests.support.paid_attempts import iter_attempts
 from tests.support.waiting import wait_until
 
 IN_FLIGHT = 4

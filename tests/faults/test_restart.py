@@ -14,7 +14,6 @@ import pytest
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.openai.engine import OpenAIEngine
-from dfgen.stages.repair.spending import iter_attempts
 from dfgen.store.counts import count_reject_reasons
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -22,6 +21,7 @@ from tests.faults.command import start_dfgen, write_pipeline
 from tests.faults.lasting_server import read_paid
 from tests.faults.server import Sampled
 from tests.support.loopback import find_closed_port
+from tests.support.paid_attempts import iter_attempts
 from tests.support.waiting import wait_until
 
 IN_FLIGHT = 4

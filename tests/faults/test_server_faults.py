@@ -18,7 +18,6 @@ import pytest
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import DfgenError, EngineError
-from dfgen.stages.repair.spending import iter_attempts
 from dfgen.store.counts import count_reject_reasons, count_rows
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -33,6 +32,7 @@ from tests.support.loopback import (
     write_completion,
     write_error,
 )
+from tests.support.paid_attempts import iter_attempts
 
 KEY = "sk-very-secret-987654321"
 

@@ -59,3 +59,26 @@ def test_the_configured_grader_is_used_for_auto_only() -> None:
     config = GradeConfig(grader="text")
     assert grade("5.0", "5", config=config).grader == "text"
     assert grade("5.0", "5", answer_type="numeric", config=config).grader == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer", "choices"),
+    [
+        ("Answer: 7", "8", ()),
+        ("Answer: 7", "7", ()),
+        ("Answer: seven or so", "8", ()),
+        (r"Answer: \frac{x}{2}", r"\frac{x}{3}", ()),
+        (r"Answer: x + x", "2x", ()),
+        ("Answer: cat", "dog", ()),
+        ("Answer: cat", "cat", ()),
+        ("Answer: B", "A", ("5", "6")),
+        ("Answer: 6", "A", ("5", "6")),
+        ("Answer: neither", "A", ("5", "6")),
+    ],
+)
+def test_a_detail_does_not_say_the_graders_name_again(
+    completion: str, answer: str, choices: tuple[str, ...]
+) -> None:
+    verdict = grade(completion, answer, choices=choices)
+    assert not verdict.detail.startswith(f"{verdict.grader}:"), verdict
+    assert verdict.detail

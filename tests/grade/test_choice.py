@@ -167,5 +167,5 @@ def test_a_reference_answer_that_is_no_choice() -> None:
 
 def test_evidence() -> None:
     verdict = grade("so the answer is (C).", "B", choices=COLOURS)
-    assert verdict.detail == "choice: C by letter C, expected B"
+    assert verdict.detail == "C by letter C, expected B"
     assert (verdict.extracted, verdict.method, verdict.grader) == ("(C)", "answer_line", "choice")

@@ -46,7 +46,7 @@ def test_numbers(completion: str, answer: str, correct: bool, detail: str) -> No
     assert verdict.reward == float(correct)
     assert verdict.grader == "numeric"
     assert verdict.expected == answer
-    assert detail in verdict.detail or verdict.detail == "numeric: written the same"
+    assert detail in verdict.detail or verdict.detail == "written the same"
 
 
 def test_tolerances() -> None:

@@ -34,7 +34,7 @@ RIGHT = [
 def test_right(completion: str, answer: str) -> None:
     verdict = grade(completion, answer, answer_type="text")
     assert verdict.correct, verdict
-    assert verdict.detail.startswith("text: ")
+    assert not verdict.detail.startswith("text")
 
 
 WRONG = [

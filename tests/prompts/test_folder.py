@@ -83,5 +83,8 @@ def test_missing_metadata_is_explained(folder: Path) -> None:
 
 def test_missing_column(folder: Path) -> None:
     (folder / "metadata.csv").write_text("file_name,text\n0.png,a\n")
-    with pytest.raises(InputError, match=r"no column 'question'.*\n.*file_name, text"):
+    with pytest.raises(
+        InputError,
+        match=r"no columns 'question' \(columns.question\), 'answer'.*\n.*file_name, text",
+    ):
         read(source="folder", path=str(folder))

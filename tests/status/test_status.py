@@ -87,15 +87,19 @@ def test_money_is_what_stats_say(root: Path) -> None:
 def test_keys_of_the_json_are_stable(root: Path) -> None:
     found = show(str(root), "--json")
     assert sorted(found) == [
-        *("created", "dfgen", "kind", "name", "next_stage", "rejects", "run", "spending"),
-        *("stages", "state", "workers"),
+        *("created", "dfgen", "failures", "kind", "name", "next_stage", "out", "problem"),
+        *("rejects", "run"),
+        *("spending", "stages", "state", "workers"),
     ]
     assert (found["state"], found["next_stage"], found["workers"]) == ("finished", None, [])
+    assert found["failures"] == []
     assert sorted(found["stages"][0]) == [
-        *("finished", "input", "journalled", "output", "pending", "rejects", "shards"),
-        *("shards_done", "stage", "started", "state"),
+        *("finished", "input", "journalled", "output", "pending", "rejects", "rows_per_s"),
+        *("running", "seconds_left", "shards", "shards_done", "stage", "started", "state"),
     ]
-    assert sorted(found["spending"]) == ["cost_usd", "max_cost_usd", "max_requests", "requests"]
+    assert sorted(found["spending"]) == [
+        *("cost_usd", "max_cost_usd", "max_requests", "requests", "unknown")
+    ]
     assert all(sorted(each) == ["code", "rows", "stage"] for each in found["rejects"])
 
 
@@ -214,7 +218,8 @@ def test_money_that_was_set_aside_counts(root: Path, tmp_path: Path) -> None:
     with run.lock():
         begin_redo(run, {"repair": [0]}, {"repair": [0], "mask": [0]})
     found = measure_spending(Run.open_or_create(copy, None))
-    assert (found.requests, found.cost_usd) == SpentCount().count(run)
+    spent = SpentCount().count(run)
+    assert (found.requests, found.cost_usd) == (spent.requests, spent.cost_usd)
     assert found.requests == before.requests
     assert found.cost_usd == pytest.approx(before.cost_usd)
 
@@ -233,3 +238,4 @@ def test_what_was_set_aside_and_is_damaged_is_named_with_the_way_out(
             count(run)
         assert caught.value.where == str(path)
         assert f"delete {copy / 'history/0001'}" in str(caught.value)
+    assert f"damaged: a file is damaged, {path}: " in show(str(copy))

@@ -5,11 +5,12 @@
 For tests that start the command a hundred times: it is dfgen from end to end, but for the models. A
 question is "What is A + B?". What they say depends on the request and its seed alone, never on what
 is asked with it, so equal runs have equal bytes: differences are dfgen's doing. They take a moment
-for every few requests, and can be killed in between.
+for every few requests, and can be killed in between; QUICK_SECONDS says how long a moment is.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from dfgen.config.engine import EngineConfig
+from dfgen.config.engine import EngineConfig, OpenAIConfig
 from dfgen.engines.base import (
     PREFIX_IDS,
     SCORE,
@@ -33,7 +34,7 @@ from dfgen.engines.base import (
 MODEL = "demo:policy"
 """Whose tokenizer is the policy's; of the model nothing else is loaded."""
 
-BATCH, SECONDS = 3, 0.01
+BATCH, SECONDS = 3, float(os.environ.get("QUICK_SECONDS", "0.01"))
 
 
 class QuickEngine:
@@ -100,8 +101,10 @@ def rate(ids: Iterable[int]) -> list[float]:
     return [-0.125 * (each % 7) for each in ids]
 
 
-def load_quick_engine(config: EngineConfig) -> Any:
-    """Stand in for `dfgen.engines.loading.load_engine`."""
+def load_quick_engine(config: EngineConfig, keeping: Any = None) -> Any:
+    """Stand in for `dfgen.engines.loading.load_engine`; a server is asked as ever."""
+    if isinstance(config, OpenAIConfig):
+        return LOAD_ENGINE(config, keeping)
     assert config.model == MODEL
     return QuickEngine()
 
@@ -109,6 +112,7 @@ def load_quick_engine(config: EngineConfig) -> Any:
 if __name__ == "__main__":
     import dfgen.engines.loading
 
+    LOAD_ENGINE = dfgen.engines.loading.load_engine
     dfgen.engines.loading.load_engine = load_quick_engine
 
     from dfgen.cli.main import main

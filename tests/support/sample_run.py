@@ -206,6 +206,7 @@ class ScriptedRepairer:
 
     def repair(self, key: str) -> str:
         """The text of the next attempt at one answer."""
+        key = key.rpartition("_")[0]
         attempt = self.tries.get(key, 0)
         self.tries[key] = attempt + 1
         ideal, wrong = self.policy.ideal[key], self.policy.wrong[key]

@@ -101,15 +101,15 @@ class Models:
         policy = stub_engine.StubEngine(self._draw)
 
         @contextmanager
-        def open_policy(config: object) -> Iterator[Any]:
+        def open_policy(*settings: object) -> Iterator[Any]:
             yield policy
 
         @contextmanager
-        def open_repairer(config: object) -> Iterator[Any]:
+        def open_repairer(*settings: object) -> Iterator[Any]:
             yield self
 
-        monkeypatch.setattr("dfgen.stages.sample.stage.open_engine", open_policy)
-        monkeypatch.setattr("dfgen.stages.repair.stage.open_engine", open_repairer)
+        monkeypatch.setattr("dfgen.stages.sample.stage.open_lane", open_policy)
+        monkeypatch.setattr("dfgen.stages.repair.stage.open_lane", open_repairer)
         # Nor is the server looked for that the pipeline names and nobody asks.
         monkeypatch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
 
@@ -123,8 +123,9 @@ class Models:
             text = "".join(part for part in request.messages[-1].content if isinstance(part, str))
             word = next(word for word in self.repairs if f"So it is {word}" in text)
             words = self.repairs[word]
-            said = words[min(self.asked[request.key], len(words) - 1)]
-            self.asked[request.key] += 1
+            answer = request.key.rpartition("_")[0]
+            said = words[min(self.asked[answer], len(words) - 1)]
+            self.asked[answer] += 1
             if self.fail_after is not None and self.asked.total() > self.fail_after:
                 from dfgen.errors import EngineError
 

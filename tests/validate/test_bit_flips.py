@@ -15,6 +15,7 @@ from dfgen.cli.main import cli
 from dfgen.errors import DfgenError
 from dfgen.store.layout import TABLES
 from dfgen.store.run import Run
+from dfgen.store.sealed_json import SEAL, seal
 from dfgen.validate.path import validate_path
 from tests.support.full_run import make_full_run
 
@@ -153,3 +154,44 @@ def test_a_manifest_that_somebody_changed_stays_so_until_it_is_meant(
     assert CliRunner().invoke(cli, ["migrate", str(copy)]).exit_code == 0
     assert is_sound(copy)
     assert Run.open_or_create(copy, None).manifest.pipeline["name"] == "simple"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_was_not_looked_at_is_not_said_to_be_checked(
+    root: Path, tmp_path: Path, readable: bool
+) -> None:
+    """Each thing that is said of a sound run is said of a damaged one, as checked or as not."""
+    copy = Path(shutil.copytree(root, tmp_path / "run"))
+    whole = validate_path(copy, None)
+    for name in ("trajectories", "masks"):
+        path = next((copy / name).glob("*.parquet"))
+        if readable:  # a note that is of another file: its rows can be read all the same
+            change_note(copy, path)
+        else:
+            path.write_bytes(path.read_bytes()[:100])
+    found = validate_path(copy, None)
+    assert len(found.damaged) == 2
+    assert not set(whole.checked) & set(found.checked) - {
+        line for line in whole.checked if readable and ("mask rows" in line or "one of" in line)
+    }
+    files = "every file: its checksum, and all of it that can be read; 2 are damaged"
+    assert files in found.checked
+    subjects = {line.partition(":")[0] for line in whole.checked if "mask rows" not in line}
+    said = [*found.checked, *found.skipped]
+    missing = [each for each in subjects if not any(line.startswith(each) for line in said)]
+    assert not missing
+    assert any("own id" in line for line in found.skipped)
+
+
+def change_note(root: Path, path: Path) -> None:
+    """Let run.json hold another checksum of a file, and be whole itself."""
+    data = json.loads((root / "run.json").read_bytes())
+    name = path.relative_to(root).as_posix()
+    for shards in data["shards"].values():
+        for entry in shards.values():
+            if name in entry["sha256"]:
+                entry["sha256"][name] = "0" * 64
+    data.pop(SEAL)
+    (root / "run.json").write_text(json.dumps(seal(data)))
+    for note in (root / "journal").glob("*.done.json"):
+        note.unlink()

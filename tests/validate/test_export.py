@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dfgen.cli.main import cli
+from dfgen.errors import DfgenError
 from dfgen.export.exporting import export_tables
+from dfgen.export.manifest import read_dataset_manifest
 from dfgen.store.finished import open_finished
+from dfgen.validate.path import validate_path
 from tests.support.sample_run import make_run
 
 
@@ -60,3 +65,48 @@ def test_damage_is_named(
     result = CliRunner().invoke(cli, ["validate", str(folder)])
     assert result.exit_code != 0
     assert message in result.output + str(result.exception)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1, exclude_max=True, width=32), st.integers(0, 7))
+def test_one_flipped_bit_of_the_manifest_is_found(exported: Path, place: float, bit: int) -> None:
+    path = exported / "dfgen.json"
+    before = path.read_bytes()
+    after = bytearray(before)
+    after[int(place * len(after))] ^= 1 << bit
+    path.write_bytes(after)
+    try:
+        assert says_something_else(before, bytes(after)) == is_refused(exported)
+    finally:
+        path.write_bytes(before)
+
+
+def says_something_else(before: bytes, after: bytes) -> bool:
+    """Whether JSON differs; 1E-5 for 1e-5 is the same number in other letters."""
+    try:
+        return bool(json.loads(before) != json.loads(after))
+    except ValueError:
+        return True
+
+
+def is_refused(folder: Path) -> bool:
+    """Whether validate finds a problem, and who loads the data set refuses it."""
+    try:
+        found = bool(validate_path(folder, None).problems)
+    except DfgenError:
+        found = True
+    if found:
+        with pytest.raises(DfgenError):
+            read_dataset_manifest(folder / "dfgen.json")
+    return found
+
+
+def test_a_manifest_without_a_checksum_is_said_to_have_none(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "out"))
+    data = json.loads((folder / "dfgen.json").read_bytes())
+    del data["content_sha256"]
+    (folder / "dfgen.json").write_text(json.dumps({**data, "name": "mine"}))
+    found = validate_path(folder, None)
+    assert not found.problems
+    assert any("gave it no checksum" in line for line in found.skipped)
+    assert read_dataset_manifest(folder / "dfgen.json").name == "mine"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from dfgen.cli.checks import print_findings
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.json_output import json_option, note_error, print_outcome_json
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -27,10 +27,10 @@ from dfgen.cli.options import (
         "dfgen check runs/a",
     )
 )
-@click.argument("source", metavar=SOURCE, type=LocalPath())
+@click.argument("source", metavar=SOURCE, type=RunPath())
 @add_all(run_options("Use only the first N prompts."))
 @click.option("--offline", is_flag=True, help="Ask neither servers nor the Hub.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option("Print the findings as JSON.")
 def command(
     source: Path,
     out: Path | None,
@@ -44,29 +44,31 @@ def command(
 
     Looks at models and packages, servers and keys, the first rows and their pictures, graders and
     reference answers, chat template and context length, limits and disk. Nothing is loaded, written
-    or paid for. Of a run, or with --out, only what is left to do is looked at, and whether the run
-    was made with these settings. `dfgen run` does the same first. Exit code 1 if something stops
-    the run; warnings alone are 0.
+    or paid for. Of a run, or with --out, only what is left to do is looked at, the first rows that
+    were added to its source, too, and whether the run was made with these settings. `dfgen run`
+    does the same first. Exit code 1 if something stops the run; warnings alone are 0.
     """
     from dfgen.check.checking import find_problems
-    from dfgen.check.finding import list_errors
+    from dfgen.check.finding import list_errors, make_error
     from dfgen.check.recorded import check_recorded
     from dfgen.check.scope import Scope
     from dfgen.cli.run_command import ALL_STAGES
 
     root = choose_root(source, out, file, optional=True)
     pipeline = read_pipeline(source, settings, limit, file)
-    scope = Scope(pipeline, ALL_STAGES, root, network=not offline)
+    scope = Scope(pipeline, ALL_STAGES, root, network=not offline, new_rows="first")
     recorded = [] if scope.run is None else [*check_recorded(scope.run, pipeline, scope.run.root)]
     findings = [*recorded, *find_problems(scope)]
-    errors = len(list_errors(findings))
+    stopping = list_errors(findings)
+    errors = len(stopping)
     if as_json:
         listed = [finding.to_json() for finding in findings]
-        click.echo(json.dumps({"ok": not errors, "findings": listed}, ensure_ascii=False))
+        print_outcome_json({"ok": not errors, "findings": listed})
     else:
         print_findings(findings)
         click.echo(_summarise(errors, len(findings) - errors, source))
-    if errors:
+    if stopping:
+        note_error(make_error(stopping))
         raise SystemExit(1)
 
 

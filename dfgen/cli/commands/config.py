@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
 
@@ -26,9 +27,9 @@ def command() -> None:
 @command.command(
     epilog=examples("dfgen config show pipelines/demo.yaml", "dfgen config show runs/a")
 )
-@click.argument("pipeline", metavar=SOURCE, type=LocalPath())
+@click.argument("pipeline", metavar=SOURCE, type=RunPath())
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+@json_option("Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
     """Print the effective pipeline: defaults, file or run, environment and --set together.
 
@@ -38,7 +39,7 @@ def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:
 
     effective = read_pipeline(pipeline, settings, None)
     if as_json:
-        click.echo(json.dumps(effective.model_dump(mode="json"), indent=2, ensure_ascii=False))
+        print_outcome_json(effective.model_dump(mode="json"), indent=2)
         return
     from dfgen.config.showing import write_marked
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
+from dfgen.cli.json_output import json_option
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import work
@@ -27,7 +28,7 @@ from dfgen.cli.run_command import work
 )
 @click.option("--count", type=click.IntRange(min=1), help="Number of pictures.")
 @add_no_check
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 def command(out: Path, count: int | None, as_json: bool) -> None:
     """Run the whole job on drawn pictures with two small models: no server, download or key.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_path
 
 
 @click.command(
@@ -27,7 +27,7 @@ from dfgen.errors import InputError
     required=True,
     help="Directory or Hub id of the tokenizer in whose tokens the mask is made.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print masks, steps and hunks as JSON.")
+@json_option("Print masks, steps and hunks as JSON.")
 def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     """Show the mask between two texts: what was wrong, token by token and step by step.
 
@@ -41,7 +41,7 @@ def command(wrong: Path, right: Path, tokenizer: str, as_json: bool) -> None:
     diff = diff_pair(_read(wrong), _read(right), loaded)
     if as_json:
         said = {"tokenizer": loaded.name, "tokenizer_sha256": loaded.sha256}
-        click.echo(json.dumps(said | describe_difference(diff), ensure_ascii=False))
+        print_outcome_json(said | describe_difference(diff))
     else:
         print_difference(diff)
 
@@ -50,7 +50,9 @@ def _read(path: Path) -> str:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+        meant = None if path.exists() else guess_path(path)
+        hint = f"Did you mean {str(meant)!r}?" if meant else None
+        raise InputError(f"cannot be read: {error.strerror}.", where=str(path), hint=hint) from None
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text.", where=str(path)) from None
     return text.rstrip("\n")

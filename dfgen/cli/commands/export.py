@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import EXISTING_DIRECTORY, examples, list_tables
+from dfgen.cli.names import NamedChoice
+from dfgen.cli.options import EXISTING_RUN, examples, list_tables
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
 
@@ -28,9 +29,9 @@ _WHOLE = "whole"
         "dfgen export runs/demo --to privileged --reveal 1 --out exported/privileged",
     ),
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option(
-    "--to", "table", type=click.Choice(list(TABLES)), default=next(iter(TABLES)), show_default=True
+    "--to", "table", type=NamedChoice(list(TABLES)), default=next(iter(TABLES)), show_default=True
 )
 @click.option(
     "--out",
@@ -67,7 +68,7 @@ _WHOLE = "whole"
     type=click.IntRange(min=2),
     help="Samples in a row (openrlhf).  [default: 8]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+@json_option("Print the manifest as JSON.")
 def command(
     run: Path,
     table: str,
@@ -93,7 +94,7 @@ def command(
     finished = open_finished(run)
     manifest = export_tables(finished, [table], out, flat=True, choices=choices, say=_say)
     if as_json:
-        click.echo(json.dumps(manifest.model_dump(mode="json")))
+        print_outcome_json(manifest.model_dump(mode="json"))
         return
     written = manifest.tables[table]
     size = sum(file.size for file in written.files) / 1e6

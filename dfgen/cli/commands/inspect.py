@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.names import NamedChoice
+from dfgen.cli.options import EXISTING_RUN, examples
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -27,7 +28,7 @@ SOURCES = ("repair", "correct", "outcome")
         "dfgen inspect runs/demo --first 100 --json | jq '.trajectories[].hunks'",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.argument("row_id", required=False)
 @click.option(
     "--first",
@@ -39,7 +40,7 @@ SOURCES = ("repair", "correct", "outcome")
 @click.option("--wrong", is_flag=True, help="Show wrong answers, repaired or not.")
 @click.option(
     "--source",
-    type=click.Choice(SOURCES),
+    type=NamedChoice(SOURCES),
     help="Which masks to show.  [default: repair]",
 )
 @click.option("--rejects", is_flag=True, help="Show rejected rows instead, counted by reason.")
@@ -49,7 +50,7 @@ SOURCES = ("repair", "correct", "outcome")
     metavar="OWN_ID",
     help="Show what became of your own row of this id (prompts.columns.id).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, without pictures.")
+@json_option("Print JSON, without pictures.")
 def command(
     run: Path,
     row_id: str | None,
@@ -77,7 +78,7 @@ def command(
     opened = open_finished(run)
     sources = ("repair", "outcome") if wrong else (source or "repair",)
     if as_json:
-        click.echo(json.dumps(_describe(opened, row_id, first, sources, rejects, source_id)))
+        print_outcome_json(_describe(opened, row_id, first, sources, rejects, source_id))
     elif rejects:
         terminal.print_rejects(opened.run, first)
     elif source_id is not None:

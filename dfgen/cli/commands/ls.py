@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_DIRECTORY, examples
 
 
 @click.command(epilog=examples("dfgen ls runs", "dfgen ls runs --json | jq '.runs[].pass_rate'"))
 @click.argument("folder", type=EXISTING_DIRECTORY, default=Path())
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option("Print JSON.")
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER and beneath it: state, size, rows, share of right answers, age.
 
@@ -25,7 +25,7 @@ def command(folder: Path, as_json: bool) -> None:
     with explain_os_errors(folder, "list"):
         runs = [describe_run(root) for root in find_runs(folder)]
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "runs": [each.to_json() for each in runs]}))
+        print_outcome_json({"folder": str(folder), "runs": [each.to_json() for each in runs]})
     elif not runs:
         click.echo(f"there is no run in {folder} or beneath it", err=True)
     else:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.json_output import json_option
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -19,6 +20,7 @@ from dfgen.cli.options import (
     run_options,
 )
 from dfgen.cli.run_command import make_masks, work
+from dfgen.cli.sharing import add_sharing
 
 
 @click.command(
@@ -29,7 +31,7 @@ from dfgen.cli.run_command import make_masks, work
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=LocalPath())
+@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=RunPath())
 @click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",
@@ -45,7 +47,8 @@ from dfgen.cli.run_command import make_masks, work
 @add_all(run_options("Use only the first N rows.") + redo_options())
 @click.option("--workers", default=0, help="With --pairs: processes; 0 is one per core.")
 @add_no_check
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@add_sharing
+@json_option("Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
     source: Path | None,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(epilog=examples("dfgen migrate runs/of-last-year"))
-@click.argument("run", type=EXISTING_DIRECTORY)
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.argument("run", type=EXISTING_RUN)
+@json_option("Print the outcome as JSON.")
 def command(run: Path, as_json: bool) -> None:
     """Bring the files of a run that an earlier dfgen wrote to today's columns.
 
@@ -27,7 +27,7 @@ def command(run: Path, as_json: bool) -> None:
     with opened.lock():
         rewritten, noted = migrate_run(opened), note_checksums(opened)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "rewritten": rewritten, "noted": noted}))
+        print_outcome_json({"run": str(run), "rewritten": rewritten, "noted": noted})
         return
     if not rewritten and not noted:
         click.echo(f"{run}: up to date")

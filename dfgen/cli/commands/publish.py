@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.options import EXISTING_RUN, examples
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
 
@@ -28,7 +28,7 @@ _PUBLISHED = [name for name, table in TABLES.items() if table.on_hub]
         "dfgen publish runs/demo team/masks --license mit --create-pr --allow local-path",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.argument("repo_id")
 @click.option("--license", "license_name", help="Licence of the data set (cc-by-4.0, mit, ...).")
 @click.option(
@@ -47,7 +47,7 @@ _PUBLISHED = [name for name, table in TABLES.items() if table.on_hub]
     help="Publish in spite of what this check found. May be given often.",
 )
 @click.option("--dry-run", is_flag=True, help="Write and check everything; send nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(
     run: Path,
@@ -118,7 +118,7 @@ def _read_allowed(names: tuple[str, ...]) -> frozenset[str]:
 def _show_rehearsal(release: Release, options: PublishOptions, as_json: bool) -> None:
     if as_json:
         files = [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in release.files]
-        click.echo(json.dumps({"repo_id": options.repo_id, "published": False, "files": files}))
+        print_outcome_json({"repo_id": options.repo_id, "published": False, "files": files})
         return
     for file in release.files:
         click.echo(f"{file.size:>12,}  {file.path}")
@@ -137,7 +137,7 @@ def _show_published(published: Published, as_json: bool) -> None:
             "tag": published.tag,
             "rows": {name: t.rows for name, t in published.release.manifest.tables.items()},
         }
-        click.echo(json.dumps(outcome))
+        print_outcome_json(outcome)
         return
     state = "Published and verified" if published.new else "Already there, verified again"
     named = f", tag {published.tag}" if published.tag else ""

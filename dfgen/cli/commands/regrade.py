@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dfgen.cli.json_output import print_outcome_json
 from dfgen.cli.options import examples, section_options
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def command(
     changes = preview(opened, effective, quiet) if dry_run else apply(run, effective, quiet)
     if as_json:
         outcome = {"run": str(run), "dry_run": dry_run, "settings": changed, "changes": changes}
-        click.echo(json.dumps(outcome))
+        print_outcome_json(outcome)
     elif not quiet:
         show(changed, changes, dry_run=dry_run)
 
@@ -55,14 +55,14 @@ def command(
 def preview(run: Run, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
     """Grade and write nothing."""
     from dfgen.cli.progress import make_progress
-    from dfgen.cli.run_command import INTERRUPTED
+    from dfgen.cli.run_command import stop
     from dfgen.stages.regrade.stage import preview_regrade
     from dfgen.stages.session import Session
 
     with make_progress(quiet) as progress:
         changes = preview_regrade(Session(run, pipeline, progress))
     if changes is None:
-        raise SystemExit(INTERRUPTED)
+        stop("Nothing was written.")
     return changes
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli.dry_run import rehearse
-from dfgen.cli.options import examples, pipeline_options, spending_options
+from dfgen.cli.options import examples, lane_options, pipeline_options, spending_options
 from dfgen.cli.run_command import work
 from dfgen.cli.side_table import print_estimate
 
 if TYPE_CHECKING:
     from dfgen.cli.options import RedoWish
     from dfgen.config.pipeline import Pipeline
+    from dfgen.engines.openai.batch.exchange import Exchange
     from dfgen.stages.session import Session
 
 
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
         "dfgen repair my.yaml --out runs/a --dry-run",
         "dfgen repair my.yaml --out runs/a --max-cost 20",
         "dfgen repair my.yaml --out runs/a --set repair.protocol=hunks",
+        "dfgen repair runs/a --lane batch",
+        "dfgen repair runs/a --lane files --write requests",
+        "dfgen repair runs/a --lane files --read results",
         "dfgen repair runs/a --rejudge --set repair.max_edit_ratio=0.5",
     ),
 )
+@lane_options
 @spending_options
 @pipeline_options
 @click.option(
@@ -42,6 +47,9 @@ def command(
     as_json: bool,
     quiet: bool,
     rejudge: bool,
+    write: Path | None,
+    read: tuple[Path, ...],
+    resubmit: bool,
 ) -> None:
     """Repair the wrong answers of a run whose sampling is done.
 
@@ -49,7 +57,14 @@ def command(
     or with other settings of what counts as a repair (max_edit_ratio and other budgets, allow,
     necessity, max_attempts), --rejudge makes use of the answers there are: they are judged anew
     without a request, and the repairer is asked where none passes and attempts are left.
+
+    --lane batch hands requests over in files that the provider answers within a day, at a part of
+    the price. Ctrl-C leaves the batches running, and the same command finds them. --lane files
+    writes the files for somebody else (`vllm run-batch`, another site) and reads what they answer,
+    in any order, in part, twice; the next attempts are written with the next --write.
     """
+    from dfgen.engines.openai.batch.exchange import Exchange
+
     if dry_run and rejudge:
         preview(out, as_json=as_json)
         return
@@ -66,6 +81,15 @@ def command(
         if not quiet:
             click.echo(f"Judging {count:,} stored answers of the repairer anew.", err=True)
 
+    exchange = Exchange(write, read) if write or read else None
+
+    def prepare(session: Session) -> None:
+        session.exchange = exchange
+        if resubmit:
+            forget_out(session, quiet=quiet)
+        if rejudge:
+            judge_anew(session)
+
     work(
         pipeline,
         out,
@@ -73,10 +97,31 @@ def command(
         quiet=quiet,
         as_json=as_json,
         redo=redo,
-        before=judge_anew if rejudge else None,
+        before=prepare,
     )
+    if exchange is not None and not quiet:
+        tell_files(exchange)
     if not quiet and not as_json:
         print_outcome(out)
+
+
+def forget_out(session: Session, *, quiet: bool) -> None:
+    """Give up requests that nobody will hear of, as the user has agreed to."""
+    from dfgen.config.engine import find_lane
+    from dfgen.stages.lanes import give_up
+
+    lanes = [find_lane(each) for each in session.pipeline.repair.repairers]
+    count = give_up(session.run, "repair", lanes)
+    if not quiet:
+        click.echo(f"{count:,} requests that were out are asked again.", err=True)
+
+
+def tell_files(exchange: Exchange) -> None:
+    """Say which files were written, and what was of no use in those that were read."""
+    for path, rows in exchange.written:
+        click.echo(f"{path}: {rows:,} requests to answer", err=True)
+    if exchange.unread:
+        click.echo(f"{exchange.unread:,} rows that were read are no results.", err=True)
 
 
 def preview(out: Path, *, as_json: bool) -> None:
@@ -85,7 +130,7 @@ def preview(out: Path, *, as_json: bool) -> None:
     from dfgen.store.run import Run
 
     run = Run.open_or_create(out, None)
-    requests, _ = SpentCount().count(run)
+    requests = SpentCount().count(run).requests
     print_estimate(run, {"stored_answers_to_judge": requests}, as_json=as_json)
     if not as_json:
         click.echo(

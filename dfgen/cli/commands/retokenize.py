@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from dfgen.cli.checks import add_no_check
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.json_output import json_option
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import make_masks
 
@@ -17,17 +18,17 @@ from dfgen.cli.run_command import make_masks
         "dfgen retokenize runs/demo --tokenizer Qwen/Qwen3-VL-8B-Instruct --out masks-qwen3"
     )
 )
-@click.argument("masks", type=LocalPath(exists=True))
+@click.argument("masks", type=RunPath(exists=True))
 @click.option("--tokenizer", required=True, help="Directory or Hub id of the new tokenizer.")
 @click.option(
     "--out",
     "-o",
     required=True,
-    type=LocalPath(file_okay=False),
+    type=RunPath(file_okay=False),
     help="Run directory for the new masks.",
 )
 @add_no_check
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@json_option("Print the outcome as JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, errors only.")
 def command(masks: Path, tokenizer: str, out: Path, as_json: bool, quiet: bool) -> None:
     """Carry masks over to another tokenizer, exact by bytes.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.json_output import json_option, print_outcome_json
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import examples
 from dfgen.errors import InvalidDataError
 
@@ -22,13 +22,13 @@ SHOWN = 20
         "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
     )
 )
-@click.argument("path", type=LocalPath(exists=True))
+@click.argument("path", type=RunPath(exists=True))
 @click.option(
     "--tokenizer",
     help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "
     "checks that need it are left out and said to be.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option("Print the findings as JSON.")
 def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
     """Prove that a run, an exported folder or any mask file is sound.
 
@@ -37,11 +37,13 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
     For an export: every file is there, with the content that dfgen.json lists. What could not be
     looked at is named.
     """
+    from dfgen.store.mounts import fetch_whole
     from dfgen.validate.path import validate_path
 
+    fetch_whole(path)
     findings = validate_path(path, tokenizer)
     if as_json:
-        click.echo(json.dumps(findings.to_json()))
+        print_outcome_json(findings.to_json())
     else:
         for line in findings.checked:
             click.echo(line, err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,26 @@ from dfgen.cli.side_table import describe_masks, fill_table, print_estimate, pri
         "dfgen value runs/a --limit 400",
         "dfgen value runs/a --set value.draws=32 --set value.max_interval=.1",
         "dfgen value runs/a --set value.controls=false --set value.repaired=all",
+        "dfgen value runs/a --mask strict=runs/b/masks --mask mine=masks.parquet",
     ),
 )
 @section_options("value", dry_run="Count what would be drawn and write nothing.")
 @click.option("--limit", type=click.IntRange(min=1), help="Short for --set value.limit=N.")
+@click.option(
+    "--mask",
+    "masks",
+    metavar="NAME=PATH",
+    multiple=True,
+    help="Compare this mask, too: Parquet with trajectory_id and loss_mask. Repeatable; short for "
+    "--set value.masks.NAME=PATH.",
+)
 @click.option("--no-masks", is_flag=True, help="Leave the masks as they are for now.")
 def command(
     run: Path,
     pipeline: Path | None,
     settings: tuple[str, ...],
     limit: int | None,
+    masks: tuple[str, ...],
     no_masks: bool,
     redone: tuple[str, ...],
     yes: bool,
@@ -49,6 +60,7 @@ def command(
     opened = Run.open_or_create(run, None)
     if limit is not None:
         settings = (*settings, f"value.limit={limit}")
+    settings = (*settings, *map(_name_setting, masks))
     effective = choose_settings(opened, pipeline, settings)
     if dry_run:
         print_estimate(opened, estimate_values(Session(opened, effective)), as_json=as_json)
@@ -64,3 +76,14 @@ def command(
         if blame is not None:
             print_numbers({"blame": blame})
         click.echo(describe_masks(valued, "values", with_masks=with_masks))
+
+
+def _name_setting(mask: str) -> str:
+    """Turn NAME=PATH into a setting. Raises `BadParameter`."""
+    name, given, path = mask.partition("=")
+    if not given or not name or not path or "." in name:
+        raise click.BadParameter(
+            f"{mask!r} is not NAME=PATH; a name has no dots.", param_hint="--mask"
+        )
+    # Quoted: what is typed is a path, whatever YAML would make of it.
+    return f"value.masks.{name}={json.dumps(path)}"

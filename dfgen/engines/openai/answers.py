@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
-from dfgen.engines.base import Failure, FinishReason, Request, Result, Usage, as_utf8, is_logprob
+from dfgen.engines.base import Failure, FinishReason, Result, Usage, as_utf8, is_logprob
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -37,7 +37,15 @@ class BadAnswerError(Exception):
     """A 200 answer that is not a chat completion; the message says what is wrong with it."""
 
 
-def read_answer(request: Request, body: bytes, max_tokens: int | None = None) -> Result:
+class Named(Protocol):
+    """A request, as far as its answer needs it."""
+
+    @property
+    def key(self) -> str:
+        """The caller's name for it."""
+
+
+def read_answer(request: Named, body: bytes, max_tokens: int | None = None) -> Result:
     """Turn the body of a 200 answer into a result.
 
     Token ids are those of the server, unchanged; None where it gave none. Logprobs count only
@@ -51,7 +59,13 @@ def read_answer(request: Request, body: bytes, max_tokens: int | None = None) ->
         BadAnswerError: not JSON, another shape, no choices, no text, more ids than were asked for,
             numbers out of their range, ids and logprobs of different lengths.
     """
-    answer = _load_json(body)
+    return read_completion(request, load_json(body), max_tokens)
+
+
+def read_completion(
+    request: Named, answer: dict[str, Any], max_tokens: int | None = None
+) -> Result:
+    """Turn a chat completion that is read already into a result. Raises as `read_answer` does."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise BadAnswerError(f"no choices in the answer: {_show(answer)}")
@@ -69,7 +83,8 @@ def read_answer(request: Request, body: bytes, max_tokens: int | None = None) ->
     if text is None:
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:
-            return fail(request, "refused", f"the model refused: {refusal[:_SHOWN]}")
+            said = f"the model refused: {refusal[:_SHOWN]}"
+            return fail(request, "refused", said, _read_usage(answer, None))
         raise BadAnswerError(f"no text in the answer: {_show(message)}")
     token_ids = _read_ids(choice.get("token_ids"), max_tokens)
     stop_reason = choice.get("stop_reason")
@@ -85,12 +100,30 @@ def read_answer(request: Request, body: bytes, max_tokens: int | None = None) ->
     )
 
 
-def fail(request: Request, reason: str, detail: str) -> Result:
-    """Make the result of a request that gave no completion."""
-    return Result(request.key, "", None, None, "error", failure=Failure(reason, as_utf8(detail)))
+def fail(request: Named, reason: str, detail: str, usage: Usage | None = None) -> Result:
+    """Make the result of a request that gave no completion.
+
+    Args:
+        usage: tokens that it took all the same; None: nobody told.
+    """
+    failure = Failure(reason, as_utf8(detail))
+    spent = usage or Usage()
+    return Result(request.key, "", None, None, "error", usage=spent, failure=failure)
 
 
-def _load_json(body: bytes) -> dict[str, Any]:
+def read_spent(body: bytes) -> Usage:
+    """Read what an answer that is of no use says of the tokens it took; unknown where it does not.
+
+    It was made, and is paid for.
+    """
+    try:
+        return _read_usage(load_json(body), None)
+    except BadAnswerError:
+        return Usage()
+
+
+def load_json(body: bytes) -> dict[str, Any]:
+    """Read the JSON object of a body. Raises `BadAnswerError` if it is none."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -174,11 +207,16 @@ def _read_usage(answer: dict[str, Any], token_ids: list[int] | None) -> Usage:
     details = usage.get("prompt_tokens_details")
     details = details if isinstance(details, dict) else {}
     prompt_ids = answer.get("prompt_token_ids")
+    read = _read_count(usage.get("prompt_tokens"))
+    written = _read_count(usage.get("completion_tokens"))
+    cached = _read_count(details.get("cached_tokens"))
+    if cached is None:  # DeepSeek's word for the same
+        cached = _read_count(usage.get("prompt_cache_hit_tokens"))
     return Usage(
-        prompt_tokens=_read_count(usage.get("prompt_tokens"))
-        or (len(prompt_ids) if isinstance(prompt_ids, list) else 0),
-        completion_tokens=_read_count(usage.get("completion_tokens")) or len(token_ids or ()),
-        image_tokens=_read_count(details.get("image_tokens")),
+        read or (len(prompt_ids) if isinstance(prompt_ids, list) else read),
+        written or (len(token_ids) if token_ids is not None else written),
+        _read_count(details.get("image_tokens")),
+        cached if cached is None or read is None else min(cached, read),
     )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.config.hiding import names_secret
-from dfgen.errors import EngineError
+from dfgen.errors import EngineError, map_all
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 # What local servers without authentication are customarily sent: the client wants some key.
@@ -77,18 +77,21 @@ def resolve_endpoints(config: OpenAIConfig) -> list[Endpoint]:
     """Find base URLs and key of a section, from the section and the environment.
 
     Raises:
-        EngineError: no http(s) URL, no key where one is needed, or a key that no header can carry.
+        EngineError: no http(s) URL, no key where one is needed, or a key that no header can carry;
+            of all addresses.
     """
     given = config.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
     urls = [given] if isinstance(given, str) else given
-    return [_resolve(url, config) for url in dict.fromkeys(urls)]
+    return map_all(
+        lambda url: _resolve(url, config), dict.fromkeys(urls), "addresses cannot be used"
+    )
 
 
 def _resolve(base_url: str, config: OpenAIConfig) -> Endpoint:
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EngineError(
-            f"base_url must be an http:// or https:// address, not {parts.scheme or base_url!r}.",
+            f"base_url must be an http:// or https:// address, not {(parts.scheme or base_url)!r}.",
             hint="Such as http://localhost:8000/v1",
         )
     key = os.environ.get(config.api_key_env, "").strip()

@@ -18,7 +18,7 @@ import aiohttp
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import ImageData, Request, Result
-from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer
+from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer, read_spent
 from dfgen.engines.openai.breaker import Breaker, make_probe
 from dfgen.engines.openai.classify import (
     OVERLOAD_STATUSES,
@@ -200,18 +200,20 @@ class Session:
             detail = endpoint.redact(str(error))[:_SHOWN]
             self._breaker.note_failure(request.key, answered=True)
             await self._breaker.check_given_up(detail, partial(self._probe, request))
-            return fail(request, "bad_response", detail)
+            return fail(request, "bad_response", detail, read_spent(body))
         self._breaker.note_success(noted)
-        hidden = _hide_secrets(result, endpoint)
+        hidden = hide_key(result, endpoint)
         if hidden != result and result.token_ids is not None:
             # Its ids spell the key, and an answer that is kept without them is no sample.
-            return fail(request, "bad_response", "the answer held the API key")
+            said = "the answer held the API key"
+            return fail(request, "bad_response", said, result.usage)
         result = hidden
         if result.failure is not None:
             said = endpoint.redact(result.failure.detail)[:_SHOWN]
-            result = fail(request, result.failure.reason, said)
+            result = fail(request, result.failure.reason, said, result.usage)
         usage = result.usage
-        self._rate_limit.note_usage(guess, usage.prompt_tokens + usage.completion_tokens)
+        tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        self._rate_limit.note_usage(guess, tokens)
         return result
 
     async def _probe(self, failed: Request) -> bool:
@@ -275,7 +277,7 @@ class Session:
         return Sent(outcome, server, with_schema, by_chance, noted)
 
 
-def _hide_secrets(result: Result, endpoint: Endpoint) -> Result:
+def hide_key(result: Result, endpoint: Endpoint) -> Result:
     """Take key and passwords out of a completion, which is kept in files that are passed on.
 
     Short ones may be words of any answer, and stay. Where something was taken out, token ids would

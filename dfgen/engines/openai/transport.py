@@ -12,8 +12,10 @@ import io
 import os
 import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -40,6 +42,17 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True)
+class FormBody:
+    """A form with files, which are read as they are sent."""
+
+    form: aiohttp.FormData
+
+
+Body = bytes | FormBody | Path
+"""A path is a file that is read as it is sent."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +96,85 @@ class Transport:
 
     async def get(self, endpoint: Endpoint, path: str) -> Answer:
         """Ask for a resource below the base URL, such as `/models`. Raises as `post` does."""
+        return await self.call(endpoint, "GET", path)
+
+    async def call(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send any request to a resource below the base URL. Raises as `post` does.
+
+        Args:
+            headers: further ones; those with an empty value are left out.
+        """
+        is_file = isinstance(body, FormBody | Path)
+        async with self._open(endpoint, method, path, body, headers, is_file=is_file) as response:
+            return Answer(response.status, response.headers, await _read(response))
+
+    async def download(
+        self, endpoint: Endpoint, path: str, target: Path, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Read a file of any size into a file; only an answer other than 200 has a body here.
+
+        Raises:
+            OSError: it cannot be written.
+            aiohttp.ClientError: no connection, or it broke.
+            TimeoutError: nothing came for too long.
+        """
+        async with self._open(endpoint, "GET", path, None, headers, is_file=True) as response:
+            if response.status != 200:
+                return Answer(response.status, response.headers, await _read(response))
+            with target.open("wb") as file:
+                async for part in response.content.iter_chunked(1 << 20):
+                    file.write(part)
+            return Answer(response.status, response.headers, b"")
+
+    def _open(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: Body | None,
+        headers: Mapping[str, str] | None,
+        *,
+        is_file: bool = False,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         route = self._routes[endpoint]
         parts = urlsplit(route.url)
-        url = parts._replace(path=parts.path.removesuffix(COMPLETIONS) + path).geturl()
-        async with self._http.get(
+        asked, _, query = path.partition("?")
+        url = parts._replace(
+            path=parts.path.removesuffix(COMPLETIONS) + asked,
+            query="&".join(filter(None, (parts.query, query))),
+        ).geturl()
+        sent = {**route.headers, **(headers or {})}
+        data: Any = body
+        if isinstance(body, FormBody):
+            data = body.form
+            del sent["Content-Type"]  # the form's own, which says where its parts end
+        elif isinstance(body, Path):
+            data = body.open("rb")
+        elif body is not None and len(body) >= _LARGE_BODY:
+            data = io.BytesIO(body)
+        timeout = self._http.timeout
+        if is_file:
+            # 200 MB have as much time as they need, as long as something comes.
+            timeout = aiohttp.ClientTimeout(
+                sock_connect=timeout.sock_connect, sock_read=timeout.total
+            )
+        return self._http.request(
+            method,
             url,
-            headers=route.headers,
+            data=data,
+            headers={name: value for name, value in sent.items() if value},
             proxy=route.proxy,
             proxy_headers=route.proxy_headers,
             allow_redirects=False,
-        ) as response:
-            return Answer(response.status, response.headers, await _read(response))
+            timeout=timeout,
+        )
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -233,7 +233,7 @@ function renderAttempts(details) {
         { class: attempt.accepted ? "accepted" : "refused" },
         make("span", { class: "outcome" }, `${attempt.accepted ? "✓ accepted" : `✗ refused: ${nameReason(attempt.reason)}`}`),
         attempt.detail ? make("span", { class: "detail" }, ` ${attempt.detail}`) : null,
-        make("span", { class: "price" }, ` ${formatCount(attempt.read)} + ${formatPlural(attempt.written, "token")}${cost}`),
+        make("span", { class: "price" }, ` ${attempt.read === null ? "?" : formatCount(attempt.read)} + ${attempt.written === null ? "? tokens" : formatPlural(attempt.written, "token")}${cost}`),
         make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", {}, attempt.text)),
       );
     }),

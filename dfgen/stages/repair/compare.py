@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -180,11 +180,24 @@ def build_repair(
         step_edit_ratio=best.step_edit_ratio,
         answer_only=best.answer_only,
         attempts=list(attempts),
-        model=model,
-        cost_usd=sum(attempt.cost_usd for attempt in (*attempts, *used)),
+        model=_find_author(attempts, accepted, best) or model,
+        cost_usd=_add_costs((*attempts, *used)),
         alternatives=[other.text for other in others],
         necessity=necessity,
     )
+
+
+def _find_author(
+    attempts: Sequence[Attempt], accepted: Sequence[tuple[int, Accepted]], best: Accepted
+) -> str | None:
+    """Name who made a candidate; None: an earlier dfgen did not say."""
+    index = next(number for number, each in accepted if each is best)
+    return next((each.model for each in attempts if each.index == index), None)
+
+
+def _add_costs(attempts: Iterable[Attempt]) -> float | None:
+    costs = [attempt.cost_usd for attempt in attempts]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
 def _order(accepted: Sequence[tuple[int, Accepted]]) -> list[Accepted]:

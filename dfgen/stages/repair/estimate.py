@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
+from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
+from dfgen.engines.base import ImageData, Part
 from dfgen.pictures.tokens import estimate_tokens
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.plan import Plan, Undecided, count_later
 from dfgen.stages.repair.prompt import fill_fields, load_template
 
 if TYPE_CHECKING:
+    from dfgen.stages.repair.requests import Task
     from dfgen.tokens.tokenizer import TextTokenizer
 
 _EDIT_TOKENS = 60
 """Assumed of one JSON edit with its reason, and two of them per repair."""
+_LETTERS_PER_TOKEN = 4
+"""Of English text."""
 FRAME_TOKENS = 12
 """Of a chat template and the tags around a text."""
 
 
 @dataclass
 class Load:
-    """Requests, and the tokens that they read and write; `image_tokens` are among those read."""
+    """Requests, and the tokens that they read and write.
+
+    Among those read are `image_tokens`, and `shared_tokens`: beginnings that a request has in
+    common with the one before it, picture and question at least, which a server may have kept.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
     image_tokens: int = 0
     completion_tokens: int = 0
+    shared_tokens: int = 0
 
     def add(self, requests: int, *, read: int, pictures: int, written: int) -> None:
         """Add requests that are alike; the tokens are those of each."""
@@ -76,11 +87,19 @@ class Estimate:
 
 
 def estimate_repairs(
-    rows: Iterable[Undecided], config: RepairConfig, tokenizer: TextTokenizer
+    rows: Iterable[Undecided],
+    config: RepairConfig,
+    tokenizer: TextTokenizer,
+    cached_from: int = 0,
 ) -> Estimate:
-    """Count tokens of the next requests, text by the policy's tokenizer."""
+    """Count tokens of the next requests, text by the policy's tokenizer.
+
+    Args:
+        cached_from: tokens of a shared beginning below which no server keeps it.
+    """
     template = load_template(config)
     total, longest = Estimate(), config.decoding.max_tokens
+    before: tuple[Part, ...] = ()
     for row in rows:
         trajectory, prompt, plan = row.trajectory, row.prompt, row.plan
         # A test sends the repair with a hunk taken back: about as long as the trajectory.
@@ -98,7 +117,13 @@ def estimate_repairs(
         total.controls += plan.purpose == "control"
         total.tests += first * is_test
         each = {"read": read, "pictures": pictures}
-        (total.next_tests if is_test else total.next_repairs).add(first, **each, written=written)
+        parts = tuple(part for message in messages for part in message.content)
+        shared = _count_shared(before, parts, pictures, tokenizer)
+        before = parts
+        load = total.next_tests if is_test else total.next_repairs
+        for tokens in (shared, *[read] * (first - 1)):
+            load.shared_tokens += tokens if tokens >= cached_from else 0
+        load.add(first, **each, written=written)
         most = total.all_tests if is_test else total.all_repairs
         most.add(first + count_later(plan, config) - tests, **each, written=longest)
         total.all_tests.add(tests, **each, written=longest)
@@ -108,6 +133,38 @@ def estimate_repairs(
 def guess_answer(completion_tokens: int, config: RepairConfig) -> int:
     """Guess how many tokens a repairer writes about a completion of so many."""
     return 2 * _EDIT_TOKENS if config.protocol == "hunks" else completion_tokens + FRAME_TOKENS
+
+
+def guess_cost(task: Task, config: RepairConfig, price: Price) -> float:
+    """Guess dollars for a request before any has been answered, without a tokenizer."""
+    prompt, trajectory = task.prompt, task.trajectory
+    letters = len(load_template(config).text) + len(prompt.question) + len(config.system or "")
+    pictures = sum(estimate_tokens(info.width, info.height) for info in prompt.image_info)
+    answer = len(trajectory.completion_ids)
+    read = letters // _LETTERS_PER_TOKEN + pictures + answer + FRAME_TOKENS
+    written = min(guess_answer(answer, config), config.decoding.max_tokens)
+    return price.count(read, written, None) or 0.0
+
+
+def _count_shared(
+    before: Sequence[Part], parts: Sequence[Part], pictures: int, tokenizer: TextTokenizer
+) -> int:
+    """Tokens of the beginning that two requests have in common.
+
+    Args:
+        pictures: tokens of all pictures of the second one.
+    """
+    text, shown, count = "", 0, sum(isinstance(part, ImageData) for part in parts)
+    for one, other in zip(before, parts, strict=False):
+        if isinstance(one, str) and isinstance(other, str):
+            text += commonprefix([one, other])  # noqa: RUF071  # letter by letter is meant
+            if one != other:
+                break
+        elif isinstance(one, str) or isinstance(other, str) or one.sha256 != other.sha256:
+            break
+        else:
+            shown += 1
+    return len(tokenizer.encode(text)) + (pictures * shown // count if count else 0)
 
 
 def _count_tests(plan: Plan, config: RepairConfig) -> int:

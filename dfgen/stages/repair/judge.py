@@ -47,11 +47,26 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who answers a request, and what that costs.
+
+    Attributes:
+        lane: how the request travels; None: an earlier dfgen did not say.
+        price: in that lane.
+    """
+
+    model: str | None
+    lane: str | None
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What judging needs of a task; its pictures are let go of while the request is out.
 
-    Attributes are those of the task; `key` says what is right, `seed` is the request's. `cost_usd`
-    is what the answer has cost where that is known: prices may have changed since.
+    Attributes are those of the task; `key` says what is right, `seed` is the request's. `by` says
+    who answers; None: the judge's repairer. Of an answer on record `cost_usd` is what it has cost,
+    None if nobody knows: prices may have changed since.
     """
 
     trajectory: Trajectory
@@ -61,6 +76,8 @@ class Pending:
     place: Span
     seed: int
     cost_usd: float | None = None
+    is_recorded: bool = False
+    by: Answerer | None = None
 
     @property
     def about(self) -> str | None:
@@ -183,7 +200,7 @@ class Judge:
             reward=reward,
             edit_ratio=ratio,
             attempt=attempt,
-            model=self.model,
+            model=attempt.model or self.model,
         )
         return self._finish(pending, attempt, control=control)
 
@@ -204,7 +221,7 @@ class Judge:
         return Outcome(name, pending.purpose, attempt, accepted, control, about=pending.about)
 
     def _record(self, result: Result, pending: Pending, reason: str, detail: str) -> Attempt:
-        usage = result.usage
+        usage, by = result.usage, pending.by or Answerer(self.model, None, self.price)
         return Attempt(
             index=pending.index,
             accepted=reason == "accepted",
@@ -214,10 +231,11 @@ class Judge:
             finish_reason=result.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            cost_usd=count_cost(usage, self.price)
-            if pending.cost_usd is None
-            else pending.cost_usd,
+            cost_usd=pending.cost_usd if pending.is_recorded else count_cost(usage, by.price),
             seed=pending.seed,
+            cached_tokens=usage.cached_tokens,
+            model=by.model,
+            lane=by.lane,
         )
 
 
@@ -226,7 +244,6 @@ def name_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def count_cost(usage: Usage, price: Price) -> float:
-    """Dollars for the tokens of one request; prices are per million."""
-    cost = usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
-    return cost / 1e6
+def count_cost(usage: Usage, price: Price) -> float | None:
+    """Count dollars for the tokens of one request (`Price.count`)."""
+    return price.count(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)

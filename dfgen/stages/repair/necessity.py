@@ -115,7 +115,7 @@ class NecessityCount:
         undecided: the same, and the repairer's answer decided nothing.
         needed_by_model, unneeded_by_model: the repairer changed them again, or left them.
         undecided_by_reason: of the undecided ones.
-        requests: to the repairer, with the tokens and dollars they took.
+        requests: to the repairer, with the tokens and dollars they took as far as known.
     """
 
     hunks: int = 0
@@ -144,9 +144,9 @@ class NecessityCount:
             self.not_asked += not entry["needed"]
             return
         self.requests += 1
-        self.prompt_tokens += attempt["prompt_tokens"]
-        self.completion_tokens += attempt["completion_tokens"]
-        self.cost_usd += attempt["cost_usd"]
+        self.prompt_tokens += attempt["prompt_tokens"] or 0
+        self.completion_tokens += attempt["completion_tokens"] or 0
+        self.cost_usd += attempt["cost_usd"] or 0.0
         if entry["decided_by"] == "model":
             self.needed_by_model += entry["needed"]
             self.unneeded_by_model += not entry["needed"]

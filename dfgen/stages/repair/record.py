@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
+from dfgen.config.engine import Price
 from dfgen.engines.base import Failure, Result, Usage, as_utf8
 from dfgen.records import Attempt, Control, Reject, Repair, Trajectory
 from dfgen.stages.repair.compare import Accepted
-from dfgen.stages.repair.judge import KEPT, Outcome, Pending
+from dfgen.stages.repair.judge import KEPT, Answerer, Outcome, Pending
 from dfgen.stages.repair.plan import History, Purpose
 from dfgen.stages.repair.select import need_repair
 from dfgen.stages.session import Session
@@ -52,7 +53,8 @@ class Answer(NamedTuple):
     """An answer that is paid for and not judged."""
 
     result: Result
-    cost_usd: float
+    cost_usd: float | None
+    by: Answerer
 
 
 Answered = dict[str, dict[Name, Answer]]
@@ -137,7 +139,7 @@ def read_unjudged(session: Session, shard: int) -> Answered:
     be judged anew."""
     answers = {
         key: {
-            name: Answer(_read_answer(key, entry["attempt"]), entry["attempt"]["cost_usd"])
+            name: _read_answer(key, entry["attempt"])
             for name, entry in entries.items()
             if not is_judged(entry)
         }
@@ -151,17 +153,23 @@ def name_entry(entry: Mapping[str, Any]) -> Name:
     return entry["purpose"], int(entry["attempt"]["index"]), entry.get("about")
 
 
-def _read_answer(key: str, attempt: Mapping[str, Any]) -> Result:
+def _read_answer(key: str, attempt: Mapping[str, Any]) -> Answer:
     failed = attempt["finish_reason"] == "error"
-    return Result(
+    result = Result(
         key,
         attempt["text"],
         None,
         None,
         attempt["finish_reason"],
-        usage=Usage(attempt["prompt_tokens"], attempt["completion_tokens"]),
+        usage=Usage(
+            attempt["prompt_tokens"],
+            attempt["completion_tokens"],
+            cached_tokens=attempt.get("cached_tokens"),
+        ),
         failure=Failure(attempt["reason"], attempt["detail"]) if failed else None,
     )
+    by = Answerer(attempt.get("model"), attempt.get("lane"), Price())
+    return Answer(result, attempt["cost_usd"], by)
 
 
 def read_history(entries: Sequence[dict[str, Any]]) -> History:
@@ -182,9 +190,9 @@ def is_judged(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("judged", True))
 
 
-def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[str, Any]:
+def to_answer_entry(result: Result, pending: Pending, cost_usd: float | None) -> dict[str, Any]:
     """Write an answer as the journal keeps it unjudged; `attempt` is an `Attempt` to be."""
-    failure = result.failure
+    failure, by = result.failure, pending.by
     return {
         "trajectory_id": pending.trajectory.trajectory_id,
         "purpose": pending.purpose,
@@ -201,6 +209,9 @@ def to_answer_entry(result: Result, pending: Pending, cost_usd: float) -> dict[s
             "completion_tokens": result.usage.completion_tokens,
             "cost_usd": cost_usd,
             "seed": pending.seed,
+            "cached_tokens": result.usage.cached_tokens,
+            "model": None if by is None else by.model,
+            "lane": None if by is None else by.lane,
         },
     }
 

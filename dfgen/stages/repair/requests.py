@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dfgen.config.batch import Lane
 from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.config.sample import Decoding
@@ -27,7 +28,15 @@ from dfgen.errors import RowError
 from dfgen.records import Attempt, Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.compare import Accepted
-from dfgen.stages.repair.judge import Answers, Judge, Judges, Outcome, Pending
+from dfgen.stages.repair.judge import (
+    Answerer,
+    Answers,
+    Judge,
+    Judges,
+    Outcome,
+    Pending,
+    name_text,
+)
 from dfgen.stages.repair.necessity import take_back
 from dfgen.stages.repair.parse import EDIT_SCHEMA
 from dfgen.stages.repair.plan import Purpose
@@ -74,7 +83,8 @@ class Repairer:
         pool: grades repaired answers.
         mask: how texts are compared.
         seed: the run's seed.
-        price: what the repairer charges.
+        price: what the repairer charges in this lane.
+        lane: how requests travel.
 
     Attributes:
         judge: reads and compares in this process.
@@ -89,11 +99,13 @@ class Repairer:
         mask: MaskConfig,
         seed: int,
         price: Price,
+        lane: Lane = "online",
     ) -> None:
         self.config = config
         self.engine = engine
         self.seed = seed
         self.judge = Judge(config, tokenizer, pool, mask, price, engine.info.model)
+        self.by = Answerer(engine.info.model, lane, price)
         self.template = load_template(config)
 
     def run_round(
@@ -134,6 +146,7 @@ class Repairer:
             task.index,
             task.place,
             self._derive_seed(task),
+            by=self.by,
         )
 
     def make_request(self, task: Task) -> Request:
@@ -145,7 +158,7 @@ class Repairer:
         fields = fill_fields(task.trajectory, task.prompt, refusals, config)
         structured = config.protocol == "hunks" and config.structured_output == "auto"
         return Request(
-            key=_name_request(task, candidates),
+            key=name_request(task),
             messages=build_messages(task.prompt, self.template, config.system, fields),
             decoding=self._choose_decoding(task),
             seed=self._derive_seed(task),
@@ -163,7 +176,8 @@ class Repairer:
         if task.purpose == "necessity":
             # A verdict should not depend on a draw.
             return decoding.model_copy(update={"temperature": 0.0})
-        if task.index > 0:
+        round_number, candidate = divmod(task.index, self.config.candidates)
+        if candidate or round_number % self.config.max_attempts:
             return decoding.model_copy(update={"temperature": self.config.retry_temperature})
         return decoding
 
@@ -189,13 +203,16 @@ def make_test(
     return Task(trajectory.model_copy(update=changes), prompt, "necessity", index=hunk, place=place)
 
 
-def _name_request(task: Task, candidates: int) -> str:
-    """A name that no other request of the same round has."""
-    name = task.trajectory.trajectory_id
-    if task.purpose == "necessity":
-        return f"{name}~{task.index}"
-    candidate = task.index % candidates
-    return name if candidate == 0 else f"{name}#{candidate}"
+def name_request(task: Task) -> str:
+    """Name a request as no other of the run is: it is the same request at every start."""
+    about = name_text(task.trajectory.completion) if task.purpose == "necessity" else None
+    return write_name(task.trajectory.trajectory_id, task.purpose, task.index, about)
+
+
+def write_name(trajectory_id: str, purpose: Purpose, index: int, about: str | None) -> str:
+    """Write the name of a request: `<trajectory_id>_r0` and the like, at most 64 characters of
+    letters, digits, `-` and `_`, which every provider takes as an id."""
+    return f"{trajectory_id}_{purpose[0]}{index}{f'-{about}' if about else ''}"
 
 
 def explain_refusal(attempts: Sequence[Attempt]) -> RowError:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfgen.config.repair import RepairConfig
 from dfgen.errors import DamagedFileError, DfgenError, StorageError
 from dfgen.records import Control, Reject, Repair
+from dfgen.stages.lanes import iter_strays
 from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
+from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.redoing import advise_history, list_history
 from dfgen.store.shards import ShardTable
@@ -26,44 +30,98 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FIRST = 4
+"""Requests that go out before anybody knows what one costs, whatever is guessed: their answers say
+it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What requests have cost together.
+
+    Attributes:
+        cost_usd: of those whose cost is known.
+        unknown: how many of the requests these are not.
+    """
+
+    requests: int = 0
+    cost_usd: float = 0.0
+    unknown: int = 0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.requests + other.requests,
+            self.cost_usd + other.cost_usd,
+            self.unknown + other.unknown,
+        )
+
+
+def add_up(costs: Iterable[float | None]) -> Spent:
+    """Add up requests; None: nobody knows what one cost."""
+    found = list(costs)
+    known = [cost for cost in found if cost is not None]
+    return Spent(len(found), sum(known), len(found) - len(known))
+
 
 class Spending:
     """The running total of a run, over all its starts.
 
     Args:
         config: its limits.
-        requests: made before this start.
-        cost_usd: of these.
+        spent: before this start.
+        out: requests that an earlier start has handed over (in batches, say) and whose answers are
+            still to come: they are paid for, whatever a limit says.
 
     Attributes:
         held_back: whether the last round ended with requests that a limit did not let through.
     """
 
-    def __init__(self, config: RepairConfig, requests: int, cost_usd: float) -> None:
+    def __init__(self, config: RepairConfig, spent: Spent, out: int = 0) -> None:
         self.max_requests = config.max_requests
         self.max_cost_usd = config.max_cost_usd
-        self.requests = requests
-        self.cost_usd = cost_usd
+        self.requests = spent.requests
+        self.cost_usd = spent.cost_usd
+        self.unknown = spent.unknown
         self.held_back = False
-        self._in_flight = 0
+        self._in_flight = self._out = out
+        self._guessed, self._guesses = 0.0, 0
 
-    def until_reached(self, items: Iterable[T]) -> Iterator[T]:
+    def until_reached(
+        self,
+        items: Iterable[T],
+        guess: Callable[[T], float] = lambda _: 0.0,
+        is_out: Callable[[T], bool] = lambda _: False,
+    ) -> Iterator[T]:
         """Pass items on, each a request, until one more could break a limit.
 
-        What a request in flight will cost is taken to be the mean of those that are done.
+        What a request in flight will cost is taken to be the mean of those that are done, and
+        before any is, what is guessed of it.
+
+        Args:
+            guess: dollars that a request may cost.
+            is_out: whether a request is out already; such go through, and count once.
         """
         self.held_back = False
         for item in items:
-            if self._would_break():
+            if is_out(item):
+                yield item
+                continue
+            if not self.requests:
+                self._guessed, self._guesses = self._guessed + guess(item), self._guesses + 1
+            known = self.requests > 0 or self._in_flight >= _FIRST
+            if self._would_break(guessing=known):
                 self.held_back = True
-                return
+                if not self._out:
+                    return
+                continue
             self._in_flight += 1
             yield item
 
-    def add(self, cost_usd: float) -> None:
-        """Count an answer."""
+    def add(self, cost_usd: float | None) -> None:
+        """Count an answer; None: nobody knows what it cost."""
         self.requests += 1
-        self.cost_usd += cost_usd
+        self.unknown += cost_usd is None
+        self.cost_usd += cost_usd or 0.0
         self._in_flight -= 1
 
     def check(self) -> None:
@@ -75,15 +133,20 @@ class Spending:
         Raises:
             DfgenError: names the limit.
         """
-        if not self._would_break():
-            return
+        if self._would_break():
+            raise self._describe_limit()
+
+    def close(self) -> None:
+        """Make no more requests for now."""
+
+    def _describe_limit(self) -> DfgenError:
         spent = f"{self.requests:,} requests, ${self.cost_usd:.4f}"
         limits = {
             "max_requests": self.max_requests,
             "max_cost_usd": self.max_cost_usd,
         }
         named = ", ".join(f"repair.{name}={v}" for name, v in limits.items() if v is not None)
-        raise DfgenError(
+        return DfgenError(
             f"repairing has stopped at its limit ({named}) after {spent} in this run.",
             hint="Everything paid for is on disk. Give the same command with a higher limit "
             "(--max-cost, --max-requests) to go on from there.",
@@ -91,15 +154,20 @@ class Spending:
 
     def describe(self) -> str:
         """Describe the total in words, for the progress bar; empty if nothing costs anything."""
-        return f"${self.cost_usd:.2f}" if self.cost_usd else ""
+        more = f" and {self.unknown:,} answers of unknown cost" if self.unknown else ""
+        return f"${self.cost_usd:.2f}{more}" if self.cost_usd or self.unknown else ""
 
-    def _would_break(self) -> bool:
+    def _would_break(self, *, guessing: bool = True) -> bool:
         if self.max_requests is not None and self.requests + self._in_flight >= self.max_requests:
             return True
-        if self.max_cost_usd is None:
+        if self.max_cost_usd is None or not guessing:
             return False
-        mean = self.cost_usd / self.requests if self.requests else 0.0
-        return self.cost_usd + mean * (self._in_flight + 1) > self.max_cost_usd
+        known = self.requests - self.unknown
+        if known:
+            mean = self.cost_usd / known
+        else:
+            mean = self._guessed / self._guesses if self._guesses else 0.0
+        return self.cost_usd + mean * (self.unknown + self._in_flight + 1) > self.max_cost_usd
 
 
 class SpentCount:
@@ -111,32 +179,30 @@ class SpentCount:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int], tuple[_State, int, float]] = {}
+        self._known: dict[tuple[Path, int], tuple[_State, Spent]] = {}
 
-    def count(self, run: Run) -> tuple[int, float]:
-        """Requests and dollars, with those of answers set aside since.
+    def count(self, run: Run) -> Spent:
+        """Requests and dollars, with those of answers set aside since, and of answers that came
+        when nobody asked for them any more.
 
         Raises:
             StorageError: a file cannot be read; of what was set aside, with the way out.
         """
-        requests, total = self._count_in(RepairFiles(run.root))
+        total = self._count_in(RepairFiles(run.root, run.passed_over))
         for root in list_history(run):
             with explain_history(root):
-                more, cost = self._count_in(RepairFiles(root))
-            requests += more
-            total += cost
-        return requests, total
+                total += self._count_in(RepairFiles(root, run.passed_over))
+        return total + add_up(stray["cost_usd"] for stray in iter_strays(run, "repair"))
 
-    def _count_in(self, files: RepairFiles) -> tuple[int, float]:
-        requests, total = 0, 0.0
+    def _count_in(self, files: RepairFiles) -> Spent:
+        total = Spent()
         for shard, state in _look_at_shards(files).items():
             known = self._known.get((files.root, shard))
             if known is None or known[0] != state:
-                costs = [attempt["cost_usd"] for attempt in _iter_shard(files, shard)]
-                known = self._known[files.root, shard] = (state, len(costs), sum(costs))
-            requests += known[1]
-            total += known[2]
-        return requests, total
+                spent = add_up(iter_costs(files, shard))
+                known = self._known[files.root, shard] = (state, spent)
+            total += known[1]
+        return total
 
 
 @contextmanager
@@ -160,23 +226,30 @@ def explain_history(root: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class RepairFiles:
-    """The files of the repair stage in a run directory, or in a folder laid out as one."""
+    """The files of the repair stage in a run directory, or in a folder laid out as one.
+
+    Attributes:
+        passed_over: damaged ones, which count as not there.
+    """
 
     root: Path
+    passed_over: frozenset[Path] = frozenset()
 
     @property
     def tables(self) -> tuple[ShardTable, ShardTable, ShardTable]:
         """Repairs, rejects and controls."""
+        left_out = self.passed_over
         return (
-            ShardTable(self.root / OUTPUTS["repair"], Repair),
-            ShardTable(self.root / REJECTS, Reject, prefix="repair"),
-            ShardTable(self.root / "controls", Control),
+            ShardTable(self.root / OUTPUTS["repair"], Repair, passed_over=left_out),
+            ShardTable(self.root / REJECTS, Reject, prefix="repair", passed_over=left_out),
+            ShardTable(self.root / "controls", Control, passed_over=left_out),
         )
 
     def journal(self, shard: int) -> Journal:
         """Return the journal of a shard."""
-        path = self.root / JOURNAL / f"repair-{shard:05d}.jsonl"
-        return Journal(path, stage="repair", shard=shard, record=Entry)
+        files = list_files(self.root / JOURNAL, "repair", shard)
+        own = files[-1] if files else choose_file(self.root / JOURNAL, "repair", shard, None)
+        return Journal(own, stage="repair", shard=shard, record=Entry, earlier=files[:-1])
 
 
 _State = frozenset[tuple[str, int, int, int]]
@@ -188,63 +261,80 @@ def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
     """The files of every shard that may have requests on record, without opening any."""
     found: dict[int, set[tuple[str, int, int, int]]] = {}
     patterns = {
-        files.root / JOURNAL: re.compile(r"repair-(\d+)\.jsonl"),
-        **{
-            table.directory: re.compile(rf"{re.escape(table.prefix)}-(\d+)\.parquet")
-            for table in files.tables
-        },
+        table.directory: re.compile(rf"{re.escape(table.prefix)}-(\d+)\.parquet")
+        for table in files.tables
     }
     for folder, pattern in patterns.items():
-        if not folder.is_dir():
-            continue
-        with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
-            for file in entries:
-                if match := pattern.fullmatch(file.name):
-                    status = file.stat()
-                    state = (file.path, status.st_ino, status.st_mtime_ns, status.st_size)
-                    found.setdefault(int(match[1]), set()).add(state)
+        for state in _look_into(folder):
+            if match := pattern.fullmatch(Path(state[0]).name):
+                found.setdefault(int(match[1]), set()).add(state)
+    for shard in _list_open(files.root / JOURNAL):
+        for path in list_files(files.root / JOURNAL, "repair", shard):
+            with suppress(FileNotFoundError):  # its shard is finished
+                found.setdefault(shard, set()).add(_look_at(path))
     return {shard: frozenset(states) for shard, states in sorted(found.items())}
 
 
-def list_journalled(files: RepairFiles) -> list[int]:
-    """Return the shards that have a journal."""
-    return [shard for shard in _look_at_shards(files) if files.journal(shard).path.exists()]
+def _look_into(folder: Path) -> list[tuple[str, int, int, int]]:
+    """The files of a folder; one that only a bucket has got is known by its size."""
+    found: dict[str, tuple[str, int, int, int]] = {}
+    mount = find_mount(folder)
+    if mount is not None:
+        sizes = mount.list_sizes(folder).items()
+        found = {name: (str(folder / name), 0, 0, size) for name, size in sizes}
+    if folder.is_dir():
+        with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
+            for file in entries:
+                found[file.name] = _look_at(Path(file))
+    return list(found.values())
 
 
-def iter_attempts(run: Run, shard: int | None = None) -> Iterator[Mapping[str, Any]]:
-    """Yield every request on record of one shard, or of all: of repairs and their hunks, refused
-    trajectories, controls, and those that only a journal has."""
-    files = RepairFiles(run.root)
-    for index in _look_at_shards(files) if shard is None else [shard]:
-        yield from _iter_shard(files, index)
+def _look_at(path: Path) -> tuple[str, int, int, int]:
+    status = path.stat()
+    return (str(path), status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _iter_shard(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
+def _list_open(folder: Path) -> set[int]:
+    """The shards that have journal files."""
+    with explain_os_errors(folder, "list"):
+        named = map(parse_name, folder.iterdir() if folder.is_dir() else ())
+    return {found[1] for found in named if found is not None and found[0] == "repair"}
+
+
+def list_shards(files: RepairFiles) -> list[int]:
+    """Return the shards that may have requests on record, without opening any."""
+    return list(_look_at_shards(files))
+
+
+def iter_costs(files: RepairFiles, shard: int) -> Iterator[float | None]:
+    """Yield the dollars of every request on record of a shard: of repairs and their hunks, refused
+    trajectories, controls, and those that only the journal has; None where nobody knows them.
+
+    Of tables few columns are read, and the costs that are not known come last.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
     repairs, rejects, controls = files.tables
-    if repairs.exists(shard):
-        for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
-            yield from row["attempts"]
-            tests = (entry["attempt"] for entry in row["necessity"] or ())
-            yield from (attempt for attempt in tests if attempt is not None)
+    for table in (repairs, controls):
+        if table.exists(shard):
+            known = list(table.iter_leaves(shard, "cost_usd"))
+            yield from known
+            requests = sum(1 for _ in table.iter_leaves(shard, "seed"))
+            yield from repeat(None, requests - len(known))
     if rejects.exists(shard):
         for row in rejects.iter_rows(shard, ["evidence"]):
-            yield from json.loads(row["evidence"]).get("attempts", ())
-    if controls.exists(shard):
-        for row in controls.iter_rows(shard, ["attempt"]):
-            yield row["attempt"]
-    yield from iter_journalled_in(files, shard)
+            for attempt in json.loads(row["evidence"]).get("attempts", ()):
+                yield attempt["cost_usd"]
+    for attempt in iter_journalled(files, shard):
+        yield attempt["cost_usd"]
 
 
-def iter_journalled(run: Run, shard: int) -> Iterator[Mapping[str, Any]]:
+def iter_journalled(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
     """Yield each request that only the journal of a shard has, once: as it was judged, or as it
     arrived if it is not yet."""
-    yield from iter_journalled_in(RepairFiles(run.root), shard)
-
-
-def iter_journalled_in(files: RepairFiles, shard: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the same of a folder that is laid out as a run."""
     journal = files.journal(shard)
-    if not journal.path.exists():
+    if journal.path in files.passed_over or not journal.exists():
         return
     latest = {}
     # After a crash a journal may still hold what the files have already.

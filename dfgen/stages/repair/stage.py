@@ -6,16 +6,20 @@ know is on disk: a killed run goes on in the middle of a round, after judging wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from dfgen.config.engine import find_price
+from dfgen.config.engine import find_lane, find_price
 from dfgen.errors import ConfigError, RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import list_out, open_lane
+from dfgen.stages.repair.answered import find_answered
 from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
+from dfgen.stages.repair.estimate import guess_cost
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair.judge_pool import open_judges
 from dfgen.stages.repair.necessity import count_necessity
@@ -25,6 +29,7 @@ from dfgen.stages.repair.plan import (
     Plan,
     Purpose,
     count_rounds,
+    find_turn,
     plan_next,
 )
 from dfgen.stages.repair.prompt import hash_template
@@ -44,11 +49,18 @@ from dfgen.stages.repair.record import (
 )
 from dfgen.stages.repair.rejudge import keep_unused
 from dfgen.stages.repair.remaining import plan_shard
-from dfgen.stages.repair.requests import Repairer, Task, explain_refusal, make_test
+from dfgen.stages.repair.requests import (
+    Repairer,
+    Task,
+    explain_refusal,
+    make_test,
+    name_request,
+)
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
-from dfgen.stages.repair.spending import Spending, SpentCount
+from dfgen.stages.repair.shared_spending import open_spending
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
-from dfgen.stages.work import Tools, open_engine, open_graders
+from dfgen.stages.work import Tools, open_graders
 
 
 class RepairStage:
@@ -70,17 +82,31 @@ class RepairStage:
         Raises:
             ConfigError: the pipeline names no repairer.
         """
-        config = session.pipeline.repair.engine
-        if config is None:
+        configs = session.pipeline.repair.repairers
+        if not configs:
             raise ConfigError("the pipeline has no repair.engine section.")
-        session.tell_loading(config)
-        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+        answered = partial(find_answered, session.run)
+        with ExitStack() as stack:
+            engines = []
+            for number, config in enumerate(configs):
+                session.tell_loading(config)
+                lane = open_lane(session, "repair", config, answered, number)
+                engines.append(stack.enter_context(lane))
+            graders = stack.enter_context(open_graders(session.pipeline.grade))
+            facts = self.list_facts(session)
+            for number, engine in enumerate(engines):
+                mark = f"repairer {number + 1} " if number else ""
+                facts |= {f"{mark}{key}": value for key, value in list_engine_facts(engine).items()}
+            notes: dict[str, Any] = {"engine": describe_engine(engines[0])}
+            if len(engines) > 1:
+                notes["further_engines"] = [describe_engine(engine) for engine in engines[1:]]
             yield Tools(
                 session.pipeline,
-                engine,
+                engines[0],
                 graders,
-                facts=self.list_facts(session) | list_engine_facts(engine),
-                notes={"engine": describe_engine(engine)},
+                facts=facts,
+                notes=notes,
+                others=tuple(engines[1:]),
             )
 
     def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
@@ -88,16 +114,22 @@ class RepairStage:
         assert tools.engine is not None
         assert tools.graders is not None
         pipeline = session.pipeline
-        repairer = Repairer(
-            pipeline.repair,
-            tools.engine,
-            session.tokenizer,
-            tools.graders,
-            pipeline.mask,
-            pipeline.seed,
-            find_price(pipeline.repair.engine),
-        )
-        run_repair(session, repairer, shards, self._spent)
+        repairers = [
+            Repairer(
+                pipeline.repair,
+                engine,
+                session.tokenizer,
+                tools.graders,
+                pipeline.mask,
+                pipeline.seed,
+                find_price(config),
+                find_lane(config),
+            )
+            for engine, config in zip(
+                (tools.engine, *tools.others), pipeline.repair.repairers, strict=True
+            )
+        ]
+        run_repair(session, repairers, shards, self._spent)
 
     def close(self, session: Session) -> None:
         """Say what the tests of necessity found out."""
@@ -108,17 +140,22 @@ class RepairStage:
 
 
 def run_repair(
-    session: Session, repairer: Repairer, todo: list[int], spent: SpentCount | None = None
+    session: Session,
+    repairers: Repairer | Sequence[Repairer],
+    todo: list[int],
+    spent: SpentCount | None = None,
 ) -> None:
     """Repair every wrong trajectory of these shards that is not decided yet.
 
     Args:
+        repairers: in the order in which they are asked.
         spent: knows what it has read of the run's spending before, if anything.
 
     Raises:
         DfgenError: a limit on cost or requests is reached; what was in flight is on disk.
     """
-    Repairing(session, repairer, spent or SpentCount()).execute(todo)
+    listed = [repairers] if isinstance(repairers, Repairer) else list(repairers)
+    Repairing(session, listed, spent or SpentCount()).execute(todo)
 
 
 @dataclass(slots=True)
@@ -139,17 +176,23 @@ class InFlight:
 class Repairing:
     """One pass over the unfinished shards."""
 
-    def __init__(self, session: Session, repairer: Repairer, spent: SpentCount) -> None:
+    def __init__(self, session: Session, repairers: list[Repairer], spent: SpentCount) -> None:
         self.session = session
-        self.repairer = repairer
+        self.repairers = repairers
+        self.repairer = repairer = repairers[0]
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.spending = Spending(self.config, *spent.count(session.run))
+        self.out = {name for each in repairers for name in list_out(each.engine)}
+        self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
         """Run rounds until every trajectory of these shards is repaired or given up."""
+        with closing(self.spending):
+            self._execute(todo)
+
+    def _execute(self, todo: list[int]) -> None:
         for shard in todo:
             self._open(shard)
         self.session.progress.start("repair", self._count_undecided(), 0)
@@ -166,6 +209,10 @@ class Repairing:
                 if self.session.stop.requested:
                     return
         self._note_schema()
+        if self.open:
+            # Only files leave requests without an answer: somebody has still to give it.
+            self.session.paused = f"{self._count_undecided():,} wrong answers wait for answers."
+            return
         self.session.progress.finish("repair")
 
     def _count_undecided(self) -> int:
@@ -176,8 +223,13 @@ class Repairing:
         return self._count_undecided() * self.config.candidates
 
     def _run_round(self, round_number: int, judges: Judges) -> None:
-        feed = self.spending.until_reached(self.session.until_stopped(self._feed(round_number)))
-        for outcomes in self.repairer.run_round(feed, judges, self._note):
+        repairer = self.repairers[find_turn(round_number, self.config)]
+        feed = self.spending.until_reached(
+            self.session.until_stopped(self._feed(round_number)),
+            partial(guess_cost, config=self.config, price=repairer.by.price),
+            lambda task: name_request(task) in self.out,
+        )
+        for outcomes in repairer.run_round(feed, judges, self._note):
             self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
@@ -211,7 +263,10 @@ class Repairing:
                     # A test of an earlier dfgen does not say of which text it was.
                     answer = answers.get(name) or answers.get((*name[:2], None))
                     if task.purpose in purposes and answer is not None:
-                        found.append((answer.result, replace(pending, cost_usd=answer.cost_usd)))
+                        recorded = replace(
+                            pending, cost_usd=answer.cost_usd, is_recorded=True, by=answer.by
+                        )
+                        found.append((answer.result, recorded))
                 if found:
                     self._stand(shard, trajectory, history, len(found))
                     yield found
@@ -255,7 +310,8 @@ class Repairing:
         """Write down what was paid for, before it is judged."""
         by_shard: dict[int, list[dict[str, Any]]] = {}
         for result, pending in answers:
-            cost = count_cost(result.usage, self.repairer.judge.price)
+            by = pending.by or self.repairer.by
+            cost = count_cost(result.usage, by.price)
             self.spending.add(cost)
             shard = self.in_flight[pending.trajectory.trajectory_id].shard
             by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))

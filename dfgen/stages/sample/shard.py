@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from dfgen.records import Reject, Trajectory
@@ -39,6 +40,25 @@ def read_written(session: Session, shard: int) -> Written:
         {row["trajectory_id"]: Trajectory.model_validate(row) for row in rows},
         {row["row_id"]: Reject.model_validate(row) for row in rejects},
     )
+
+
+def find_drawn(session: Session, names: Collection[str]) -> set[str]:
+    """Return those of some cells that are on record, by trajectory_id.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    run, wanted, found = session.run, set(names), set()
+    for table, column in (
+        (run.table("trajectories"), "trajectory_id"),
+        (run.rejects("sample"), "row_id"),
+    ):
+        found |= {row[column] for row in table.iter_rows(columns=[column])} & wanted
+    for stage, shard in run.list_journals():
+        if stage == "sample":
+            drawn = session.journal(stage, shard, Draw).replay()
+            found |= {record["trajectory_id"] for record in drawn} & wanted
+    return found
 
 
 @dataclass

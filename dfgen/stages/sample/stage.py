@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from dfgen.config.engine import EngineConfig, OpenAIConfig
+from dfgen.config.engine import EngineConfig, OpenAIConfig, find_lane
 from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError, RowError
 from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import open_lane
 from dfgen.stages.sample.agreement import Agreement
 from dfgen.stages.sample.draws import (
     Draw,
@@ -32,10 +34,10 @@ from dfgen.stages.sample.draws import (
     refuse_cells,
 )
 from dfgen.stages.sample.grading import Grading
-from dfgen.stages.sample.shard import OpenShard, read_written
+from dfgen.stages.sample.shard import OpenShard, find_drawn, read_written
 from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
-from dfgen.stages.work import Tools, open_engine, open_graders
+from dfgen.stages.work import Tools, open_graders
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
@@ -62,7 +64,18 @@ class SampleStage:
         if config is None:
             raise ConfigError("the pipeline has no policy section.")
         session.tell_loading(config)
-        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+        if find_lane(config) == "files":
+            raise ConfigError(
+                "lane files is for repairs; the policy's samples cannot wait for somebody.",
+                where="policy.lane",
+                hint="Use `lane: batch` or `lane: online`; answers that are there already are read "
+                "with `imports`.",
+            )
+        drawn = partial(find_drawn, session)
+        with (
+            open_lane(session, "sample", config, drawn) as engine,
+            open_graders(session.pipeline.grade) as graders,
+        ):
             yield Tools(
                 session.pipeline,
                 engine,
@@ -289,7 +302,10 @@ class Sampling:
 
     def _note_speed(self, seconds: float) -> None:
         """Add this pass to what the manifest says of the time that drawing took."""
-        before = self.session.run.manifest.get_stage("sample").facts.get("drawn", {})
         drawn = {**self.drawn, "seconds": round(seconds, 3)}
-        total = {name: before.get(name, 0) + value for name, value in drawn.items()}
-        self.session.note("sample", drawn=total)
+
+        def add(facts: Mapping[str, Any]) -> dict[str, Any]:
+            before = facts.get("drawn", {})
+            return {"drawn": {name: before.get(name, 0) + drawn[name] for name in drawn}}
+
+        self.session.run.note_stage("sample", add)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dfgen.config.value import ValueConfig
     from dfgen.diff.pair import PairDiff
     from dfgen.records import Repair
+    from dfgen.stages.value.given import GivenMasks
     from dfgen.tokens.tokenizer import TextTokenizer
 
 STAGE = "value"
@@ -130,6 +131,7 @@ def plan_shard(
     masks: MaskConfig,
     config: ValueConfig,
     run_seed: int,
+    given: GivenMasks | None = None,
 ) -> Plan:
     """Plan a shard.
 
@@ -140,13 +142,14 @@ def plan_shard(
         masks: how dfgen's mask is made.
         config: which prefixes are wanted.
         run_seed: of the run.
+        given: the user's own masks, compared as the controls are.
     """
     plan = Plan()
     for row in trajectories:
         try:
             plan.rows.append(
                 _plan_row(plan, row, repairs[row["trajectory_id"]], tokenizer, masks, config,
-                          run_seed)
+                          run_seed, given or {})
             )  # fmt: skip
         except RowError as error:
             plan.rows.append(
@@ -165,6 +168,7 @@ def _plan_row(
     masks: MaskConfig,
     config: ValueConfig,
     run_seed: int,
+    given: GivenMasks,
 ) -> Planned:
     key = row["trajectory_id"]
     diff = diff_pair(
@@ -179,6 +183,7 @@ def _plan_row(
     compared = make_masks(
         diff, row["logprobs"], derive_seed(run_seed, STAGE, "mask", key), controls=config.controls
     )
+    compared |= {name: marks[key] for name, marks in given.items() if key in marks}
     hunks = plan_hunks(diff, config)
     sides = {"wrong": diff.completion_ids, "repair": diff.repair_ids}
     keys: dict[Place, str] = {}

@@ -12,7 +12,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.records import Reject
 from dfgen.stages.section import choose_section, require_answers
 from dfgen.stages.session import Session
-from dfgen.stages.value.shard import choose_trajectories, take_stock
+from dfgen.stages.value.shard import choose_trajectories, read_given, take_stock
 from dfgen.store.run import Run
 
 
@@ -51,8 +51,9 @@ def estimate_values(session: Session) -> dict[str, Any]:
     draws = session.pipeline.value.draws
     with closing(session):
         chosen = choose_trajectories(session)
+        masks = read_given(session, chosen)
         for shard in session.list_unfinished("value"):
-            state = take_stock(session, shard, chosen)
+            state = take_stock(session, shard, chosen, masks)
             refused = sum(isinstance(row, Reject) for row in state.plan.rows)
             counts["wrong_answers"] += len(state.plan.rows) - refused
             counts["rejects"] += refused

@@ -11,6 +11,7 @@ import numpy as np
 from dfgen.diff.pair import encode_repair
 from dfgen.records import Repair
 from dfgen.stages.score.planning import hash_ids
+from dfgen.stages.value.given import GivenMasks, read_masks
 from dfgen.stages.value.planning import LOOKED_AT, STAGE, Plan, Planned, choose_rows, plan_shard
 from dfgen.stages.value.rows import DrawRecord, Tally, note_record, recall_tallies
 
@@ -52,11 +53,17 @@ def choose_trajectories(session: Session) -> set[str]:
     )
 
 
-def take_stock(session: Session, shard: int, chosen: set[str]) -> OpenShard:
+def read_given(session: Session, chosen: set[str]) -> GivenMasks:
+    """Read the masks of chosen trajectories that the user gave. Raises `InputError`."""
+    return read_masks(session.pipeline.value.masks, session.run, chosen)
+
+
+def take_stock(session: Session, shard: int, chosen: set[str], given: GivenMasks) -> OpenShard:
     """Read what a shard holds, and what its journal or an older file of values says of it.
 
     Args:
         chosen: trajectory_ids that are looked at.
+        given: masks of them that the user gave.
     """
     run, pipeline = session.run, session.pipeline
     rows = [
@@ -66,7 +73,7 @@ def take_stock(session: Session, shard: int, chosen: set[str]) -> OpenShard:
     ]
     repairs = _read_repairs(run, shard, chosen)
     plan = plan_shard(
-        rows, repairs, session.tokenizer, pipeline.mask, pipeline.value, pipeline.seed
+        rows, repairs, session.tokenizer, pipeline.mask, pipeline.value, pipeline.seed, given
     )
     known: dict[str, Tally] = {}
     for key, tally in _recall(session, shard, rows, repairs):

@@ -28,12 +28,14 @@ from dfgen.stages.sample.draws import (
 from dfgen.stages.score.policy import check_policy
 from dfgen.stages.section import require_answers
 from dfgen.stages.session import Session, describe_engine, list_engine_facts
+from dfgen.stages.value.given import hash_masks
 from dfgen.stages.value.planning import STAGE, find_unwritten
 from dfgen.stages.value.rows import DrawRecord, make_values, note_record, split_rows
 from dfgen.stages.value.shard import (
     OpenShard,
     choose_trajectories,
     find_temperature,
+    read_given,
     take_stock,
 )
 from dfgen.stages.value.summary import find_width, measure_run
@@ -56,13 +58,14 @@ class ValueStage:
     stage = STAGE
 
     def list_facts(self, session: Session) -> dict[str, str]:
-        """Nothing is known before the policy is loaded.
+        """List what the masks hold that the user gave; of the policy nothing is known yet.
 
         Raises:
-            InputError: the run holds no answers.
+            InputError: the run holds no answers, or a mask is not there.
         """
         require_answers(session.run, "to draw on from")
-        return {}
+        given = session.pipeline.value.masks
+        return {"masks": hash_masks(given)} if given else {}
 
     @contextmanager
     def open_tools(self, session: Session) -> Iterator[Tools]:
@@ -84,7 +87,7 @@ class ValueStage:
                 session.pipeline,
                 engine,
                 graders,
-                facts=list_engine_facts(engine),
+                facts=self.list_facts(session) | list_engine_facts(engine),
                 notes={"engine": describe_engine(engine)},
             )
 
@@ -120,6 +123,7 @@ class Valuing:
         self.config = session.pipeline.value
         self.temperature = find_temperature(session)
         self.chosen = choose_trajectories(session)
+        self.given = read_given(session, self.chosen)
         self.open: dict[int, OpenShard] = {}
         self.asked: dict[str, tuple[int, str, int]] = {}
 
@@ -157,7 +161,7 @@ class Valuing:
             yield from self._ask(shard)
 
     def _ask(self, shard: int) -> Iterator[Request]:
-        state = self.open[shard] = take_stock(self.session, shard, self.chosen)
+        state = self.open[shard] = take_stock(self.session, shard, self.chosen, self.given)
         if self.prefix == "text":
             self._refuse_unwritten(shard, state)
         for row in state.plan.rows:

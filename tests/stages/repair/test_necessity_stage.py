@@ -145,7 +145,8 @@ def reverse(completion: str, repair: str, entry: dict[str, Any]) -> str:
 
 
 def check_the_bill(run: Run, script: Script, ideal: dict[str, str], seen: Counter[str]) -> None:
-    requests, cost = SpentCount().count(run)
+    spent = SpentCount().count(run)
+    requests, cost = spent.requests, spent.cost_usd
     assert requests == sum(script.asked.values()) == sum(script.paid.values())
     asked = sum(seen[kind] for kind in ANSWERS)
     assert asked == sum(n for text, n in script.asked.items() if text not in ideal)
@@ -210,7 +211,7 @@ def test_a_limit_in_the_middle_of_the_tests_and_the_estimate_of_the_rest(fresh: 
         )
         run = repair_run(root, pipeline)
     assert audit(run) == []
-    assert SpentCount().count(run)[0] == sum(script.paid.values())
+    assert SpentCount().count(run).requests == sum(script.paid.values())
     made = sum(script.paid.values()) - limit
     assert left.repairs == left.controls == 0
     assert left.requests == left.most_requests == left.tests == made
@@ -229,7 +230,7 @@ def test_the_estimate_before_the_first_request_is_an_upper_bound(fresh: Any) -> 
     copies = [row["copy_of"] for row in run.table("repairs").iter_rows()]
     assert found.requests == found.repairs == copies.count(None)
     assert found.most_requests == found.repairs * (2 + 3)
-    assert found.requests < SpentCount().count(run)[0] <= found.most_requests
+    assert found.requests < SpentCount().count(run).requests <= found.most_requests
 
 
 def test_hunks_protocol_answers_tests_too(fresh: Any) -> None:

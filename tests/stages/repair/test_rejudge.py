@@ -66,7 +66,8 @@ def hash_files(root: Path) -> dict[str, str]:
 
 
 def count_spent(root: Path) -> tuple[int, Any]:
-    requests, dollars = SpentCount().count(Run.open_or_create(root, None))
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    requests, dollars = spent.requests, spent.cost_usd
     return requests, pytest.approx(dollars)
 
 
@@ -115,6 +116,35 @@ def test_other_settings_are_still_refused(root: Path, models: Models) -> None:
     ).output
     assert "repair.system" in output and "max_edit_ratio" not in output
     assert (root / "run.json").read_bytes() == before and models.asked.total() == 0
+
+
+def test_candidates_are_judged_anew_and_their_number_stays(
+    tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an attempt was told of others depends on how many go out together."""
+    settings = {"max_edit_ratio": 0.01, "candidates": 2}
+    root = tmp_path / "candidates"
+    models.run(root, make_pipeline(tmp_path, repair=settings), monkeypatch)
+    paid = models.asked.total()
+    before = hash_files(root)
+    refusal = invoke(
+        "repair",
+        root,
+        "--rejudge",
+        "--set",
+        "repair.candidates=3",
+        "--set",
+        "repair.max_edit_ratio=0.9",
+        code=1,
+    ).output
+    assert "repair.candidates" in refusal
+    assert "cannot be judged by another number of candidates" in " ".join(refusal.split())
+    assert hash_files(root) == before and models.asked.total() == paid
+    invoke("repair", root, "-q", "--rejudge", "--set", "repair.max_edit_ratio=0.9")
+    assert models.asked.total() == paid, "both rounds are there"
+    rows = list(Run.open_or_create(root, None).table("repairs").iter_rows())
+    assert len(rows) == 14 and {len(row["attempts"]) for row in rows} == {4}
+    assert audit(Run.open_or_create(root, None)) == []
 
 
 def test_what_was_paid_stays_booked_whatever_prices_are_now(root: Path, models: Models) -> None:
@@ -237,13 +267,13 @@ def test_necessity_may_be_asked_for_afterwards_and_left_again(
         assert any(e["decided_by"] == "model" for row in rows for e in row["necessity"])
         paid, files = sum(script.paid.values()), hash_files(root)
         assert paid > first
-        assert SpentCount().count(run)[0] == paid
+        assert SpentCount().count(run).requests == paid
         run = judge_anew(root, make(server.url, controls=1.0))
-        assert SpentCount().count(run)[0] == paid == sum(script.paid.values())
+        assert SpentCount().count(run).requests == paid == sum(script.paid.values())
         assert {n: h for n, h in hash_files(root).items() if "controls" not in n} == plain
         run = judge_anew(root, tested)
         assert hash_files(root) == files
-        assert SpentCount().count(run)[0] == paid == sum(script.paid.values())
+        assert SpentCount().count(run).requests == paid == sum(script.paid.values())
         assert not list((root / "history").glob("*"))
         # A run that was made with these settings from the start has the same rows.
         repair_run(direct, tested)

@@ -20,7 +20,7 @@ from dfgen.runners.local import run_stages
 from dfgen.stages.progress import Silence
 from dfgen.stages.repair.remaining import iter_undecided
 from dfgen.stages.repair.requests import Repairer
-from dfgen.stages.repair.spending import SpentCount
+from dfgen.stages.repair.spending import Spent, SpentCount
 from dfgen.stages.repair.stage import run_repair
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_rows
@@ -72,7 +72,7 @@ def test_one_repair_serves_identical_answers(tmp_path: Path) -> None:
             assert rows[copy]["copy_of"] == leader
             assert rows[copy]["repair"] == rows[leader]["repair"]
             assert rows[copy]["attempts"] == []
-    assert SpentCount().count(run)[0] == len(groups)
+    assert SpentCount().count(run).requests == len(groups)
 
 
 def test_a_round_that_broke_off_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_limit_holds_nothing_back_that_has_a_place_after_all(tmp_path: Path) -
         run_repair(session, repairer, session.list_unfinished("repair"))
     assert audit(run) == []
     assert count_rows(run)["repair"]["pending"] == 0
-    assert SpentCount().count(run) == (engine.done, pytest.approx(0.4))
+    assert SpentCount().count(run) == Spent(engine.done, pytest.approx(0.4))
 
 
 def test_another_template_is_another_run(tmp_path: Path) -> None:
@@ -195,7 +195,8 @@ def test_the_bar_shows_what_was_spent_over_all_starts(tmp_path: Path) -> None:
         run = Run.open_or_create(root, pipeline)
         with run.lock():
             run_stages(Session(run, pipeline, notes), ("repair",))
-    requests, cost = SpentCount().count(run)
+    spent = SpentCount().count(run)
+    requests, cost = spent.requests, spent.cost_usd
     # Ten tokens each, at a thousand dollars a million.
     assert cost == pytest.approx(requests * 0.01)
     assert notes.shown[-1] == f"${cost:.2f}"

@@ -17,13 +17,14 @@ from dfgen.grade.pool import GradePool
 from dfgen.stages.repair.judge import Judge, Outcome, Pending
 from dfgen.stages.repair.remaining import iter_undecided
 from dfgen.stages.repair.requests import Repairer
-from dfgen.stages.repair.spending import SpentCount, iter_attempts
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.repair.stage import run_repair
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.faults.framing import find_student
 from tests.faults.server import make_pipeline, sample_run
+from tests.support.paid_attempts import iter_attempts
 
 
 class PowerCut(BaseException):
@@ -102,7 +103,7 @@ def test_what_was_paid_for_is_judged_by_the_next_start(
     attempts = list(iter_attempts(session.run))
     unjudged = [attempt for attempt in attempts if attempt["reason"] == "unjudged"]
     assert unjudged and unjudged[0]["cost_usd"] == pytest.approx(1e-3)
-    assert SpentCount().count(session.run)[0] == engine.asked.total() == len(attempts)
+    assert SpentCount().count(session.run).requests == engine.asked.total() == len(attempts)
     left = sum(len(row.plan.indices) for row in iter_undecided(session, pipeline.repair))
     repair(root, pipeline, engine)
     # No attempt is refused here but the one that is hopeless, so that the estimate is exact.

@@ -40,7 +40,7 @@ def run_stages_of(root: Path, pipeline: Pipeline, *stages: str) -> Run:
 def call(*arguments: str | Path, code: int = 0) -> Result:
     """Call the command; what it says on both streams is in `output`."""
     result = CliRunner().invoke(cli, [str(each) for each in arguments])
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, result.output or result.exception
     return result
 
 

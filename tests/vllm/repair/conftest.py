@@ -108,8 +108,8 @@ def read_repairs(run: Path) -> dict[str, Mapping[str, Any]]:
 
 def read_attempts(run: Path) -> list[Mapping[str, Any]]:
     """Every attempt on record."""
-    from dfgen.stages.repair.spending import iter_attempts
     from dfgen.store.run import Run
+    from tests.support.paid_attempts import iter_attempts
 
     return list(iter_attempts(Run.open_or_create(run, None)))
 

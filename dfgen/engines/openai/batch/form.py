@@ -1,0 +1,109 @@
+"""Defines what the engine asks of a provider's batch form: words for the same few things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from dfgen.config.batch import BatchConfig
+from dfgen.config.engine import OpenAIConfig
+from dfgen.engines.base import Request
+from dfgen.engines.openai.batch.carrier import Carrier
+from dfgen.engines.openai.batch.ledger import OutFile
+from dfgen.engines.openai.batch.providers import Provider
+from dfgen.engines.openai.batch.request_file import Row, RowWriter
+from dfgen.engines.openai.endpoint import Endpoint
+from dfgen.engines.openai.transport import Answer
+
+End = Literal["completed", "failed", "expired", "cancelled"]
+"""How a batch ends; `failed` means that nothing of it was worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineError:
+    """What is wrong with a file: `line` counts from 1, None: no line of its own."""
+
+    line: int | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a batch stands.
+
+    Attributes:
+        status: in the provider's words.
+        end: None while it is at work.
+        results: paths of the files with its results, below the base URL.
+        errors: why it failed.
+    """
+
+    status: str
+    end: End | None = None
+    results: tuple[str, ...] = ()
+    errors: tuple[LineError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A row of a file of results.
+
+    Attributes:
+        custom_id: of the request.
+        status: as of an HTTP answer; None: it was not worked on (`code` says why).
+        body: of a chat completion, in the OpenAI form; of an error, whatever there is.
+        code: of an error beside the answer, such as `batch_expired`.
+    """
+
+    custom_id: str
+    status: int | None
+    body: dict[str, Any]
+    code: str = ""
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether its batch ended before it was its turn."""
+        return self.status is None and self.code in ("batch_expired", "batch_cancelled")
+
+
+class Form(Protocol):
+    """A provider's form."""
+
+    rules: Provider
+    has_files: bool
+    """Whether requests are uploaded as a file, of which a batch is made then."""
+
+    def list_headers(self, endpoint: Endpoint) -> dict[str, str]:
+        """List headers of every request beside the usual ones; empty values take those away."""
+
+    def write_row(self, writer: RowWriter, config: OpenAIConfig, request: Request) -> Row:
+        """Write a request as a row."""
+
+    def upload(self, carrier: Carrier, path: Path, out: OutFile) -> Answer:
+        """Upload a file."""
+
+    def read_file_id(self, body: Mapping[str, Any]) -> str:
+        """Read the id of an uploaded file."""
+
+    def create(
+        self, carrier: Carrier, path: Path, out: OutFile, model: str, config: BatchConfig
+    ) -> Answer:
+        """Make a batch of an uploaded file."""
+
+    def read_batch_id(self, body: Mapping[str, Any]) -> str:
+        """Read the id of a batch that was made."""
+
+    def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
+        """Find the id of a file by its name."""
+
+    def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
+        """Find the id of a batch by its tag, or by its file."""
+
+    def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
+        """Look how a batch stands; None: the provider does not know it."""
+
+    def read_row(self, line: bytes) -> Answered | None:
+        """Read a row of results; None: it is none."""

@@ -1,0 +1,134 @@
+"""Adds up what repairing has cost, request by request: by model, by lane, by what came of it.
+
+Everything that was paid for counts: refused answers, tests, controls, what was set aside to be made
+anew, and what a batch brought when nobody asked for it any more. Totals are the sums of rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dfgen.stages.lanes import iter_strays
+from dfgen.stages.repair.spending import (
+    RepairFiles,
+    explain_history,
+    iter_journalled,
+    list_shards,
+)
+from dfgen.store.redoing import list_history
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
+
+UNKNOWN = "not recorded"
+"""Model or lane of a request that an earlier dfgen kept."""
+UNCLAIMED = "nobody asked any more"
+"""Of an answer that a batch brought when its request had been decided otherwise."""
+_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+
+
+@dataclass
+class Sums:
+    """Requests added up.
+
+    Attributes:
+        prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known.
+        unknown: requests whose cost nobody knows.
+        accepted: attempts that were.
+    """
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    unknown: int = 0
+    accepted: int = 0
+
+    def add(self, request: Mapping[str, Any]) -> None:
+        """Count a request: an attempt, or an answer that nobody asked for any more."""
+        self.requests += 1
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + (request.get(name) or 0))
+        self.cost_usd += request["cost_usd"] or 0.0
+        self.unknown += request["cost_usd"] is None
+        self.accepted += bool(request.get("accepted"))
+
+
+def measure_costs(run: Run) -> dict[str, Any]:
+    """Measure what the repairs of a run have cost.
+
+    Returns:
+        total: of all requests; `by_model`, `by_lane`, `by_reason` split it.
+        cost_usd_per_accepted: of each accepted repair, copies included; None without any.
+        gradient_tokens: that repairs give a trainer: masked tokens of failed answers, and the new
+            tokens of their repairs; None before the mask stage.
+        cost_usd_per_gradient_token: None without any.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    total = Sums()
+    split: dict[str, dict[str, Sums]] = {"model": {}, "lane": {}, "reason": {}}
+    for request in iter_requests(run):
+        total.add(request)
+        for name, sums in split.items():
+            sums.setdefault(request.get(name) or UNKNOWN, Sums()).add(request)
+    accepted = sum(map(run.table("repairs").num_rows, run.table("repairs").shards()))
+    tokens = count_gradient_tokens(run)
+    return {
+        "total": asdict(total),
+        **{
+            f"by_{name}": {
+                key: asdict(each)
+                for key, each in sorted(sums.items(), key=lambda item: -item[1].cost_usd)
+            }
+            for name, sums in split.items()
+        },
+        "accepted": accepted,
+        "cost_usd_per_accepted": total.cost_usd / accepted if accepted else None,
+        "gradient_tokens": tokens,
+        "cost_usd_per_gradient_token": total.cost_usd / tokens if tokens else None,
+    }
+
+
+def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:
+    """Yield every request that was paid for, each once."""
+    yield from _iter_files(RepairFiles(run.root))
+    for root in list_history(run):
+        with explain_history(root):
+            yield from list(_iter_files(RepairFiles(root)))
+    for stray in iter_strays(run, "repair"):
+        yield {**stray, "reason": stray["reason"] or UNCLAIMED}
+
+
+def _iter_files(files: RepairFiles) -> Iterator[Mapping[str, Any]]:
+    repairs, rejects, controls = files.tables
+    for shard in list_shards(files):
+        if repairs.exists(shard):
+            for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
+                yield from row["attempts"]
+                tests = (entry["attempt"] for entry in row["necessity"] or ())
+                yield from (attempt for attempt in tests if attempt is not None)
+        if rejects.exists(shard):
+            for row in rejects.iter_rows(shard, ["evidence"]):
+                yield from json.loads(row["evidence"]).get("attempts", ())
+        if controls.exists(shard):
+            for row in controls.iter_rows(shard, ["attempt"]):
+                yield row["attempt"]
+        yield from iter_journalled(files, shard)
+
+
+def count_gradient_tokens(run: Run) -> int | None:
+    """Count tokens that carry gradient because of a repair; None before there are masks."""
+    table = run.table("masks")
+    if not table.shards():
+        return None
+    tokens = 0
+    for row in table.iter_rows(columns=["mask_source", "loss_mask", "repair_mask"]):
+        if row["mask_source"] == "repair":
+            tokens += sum(row["loss_mask"]) + sum(row["repair_mask"] or ())
+    return tokens

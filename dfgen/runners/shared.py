@@ -1,0 +1,250 @@
+"""Runs the stages of a run together with other processes, which may be on other machines.
+
+Each takes shards by claims and does all of a stage for them, as the local runner does. A stage
+begins in a shard as soon as those before it are done there; only `value` waits until they are done
+everywhere, because it chooses among all answers of the run. The source is read by one, and the
+others wait for that. What is known only when a stage is complete is noted by whoever is the first
+to see that it is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from dfgen.runners.local import finish_stage, is_source_read, list_made, read_source
+from dfgen.stages.registry import find_work
+from dfgen.stages.rejected import refuse_excess, refuse_failed_grading
+from dfgen.stages.repair.rejudge import complete_rejudge
+from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
+from dfgen.store.claims import name_shard
+from dfgen.store.counts import count_stage
+from dfgen.store.layout import Stage, list_inputs
+from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.shared_run import SharedRun
+
+if TYPE_CHECKING:
+    from dfgen.stages.session import Session
+
+PLAN = "plan"
+"""Claim of who reads the source, and puts right what a process that has the run alone has left."""
+WHOLE_RUN = frozenset({"value"})
+"""Stages that begin when those before them are done in every shard."""
+_MOST_SHARDS = 32
+"""Claimed by one worker at a time. An engine is fed from all of them without a pause; who claims
+more has more to lose to others that come later."""
+_LONGEST_WAIT_S = 1.0
+
+
+def run_together(
+    session: Session, stages: tuple[Stage, ...], part: tuple[int, int] | None = None
+) -> bool:
+    """Run the named stages, sharing them with others; returns False when a stop was asked for.
+
+    Args:
+        session: of a `SharedRun` that this process has joined.
+        stages: in order.
+        part: (i, N): only the shards whose number leaves i when divided by N; None: all that are
+            left, until none is.
+
+    Raises:
+        DfgenError: the environment is at fault, or a stage has refused too many rows; everything
+            finished is on disk, and the others go on.
+    """
+    run = session.run
+    assert isinstance(run, SharedRun)
+    with session.stop, closing(session):
+        if not prepare(session, run, stages):
+            return False
+        wanted = [each for each in stages if each != "prompts"]
+        worker = SharedWork(session, run, wanted, part)
+        try:
+            return worker.execute()
+        finally:
+            run.claims.let_go_all()
+
+
+def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool:
+    """Read the source, or wait for who does; returns False when a stop was asked for."""
+    run.refresh()
+    with run.claims.hold(PLAN, lambda: session.stop.requested) as held:
+        if not held:
+            return False
+        run.look_again()
+        run.refresh()
+        complete_redo(run)
+        complete_rejudge(session)
+        if "prompts" not in stages:
+            return True
+        if not is_source_read(session):
+            session.progress.tell("reading the source, for all who work on this run")
+        worked = read_source(session)
+        if not session.stop.requested:
+            finish_stage(session, "prompts", worked=worked)
+    return not session.stop.requested
+
+
+class SharedWork:
+    """What one worker has done of the stages of a run, and what it can do next.
+
+    Args:
+        session: of the run.
+        run: joined.
+        stages: in order, the reading of the source left out.
+        part: see `run_together`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        run: SharedRun,
+        stages: list[Stage],
+        part: tuple[int, int] | None,
+    ) -> None:
+        self.session = session
+        self.run = run
+        self.asked = stages
+        self.stages = [each for each in stages if is_wanted(session.pipeline, each)]
+        self.part = part
+        self._done: dict[Stage, set[int]] = {stage: set() for stage in self.stages}
+        self._closed: set[Stage] = set()
+        self._worked: set[Stage] = set()
+
+    def execute(self) -> bool:
+        """Work until nothing is left; returns False when a stop was asked for."""
+        stop, wait_s = self.session.stop, 0.0
+        while not stop.requested:
+            worked = False
+            for stage in self.stages:
+                worked = self._work_on(stage) or worked
+                if stop.requested:
+                    return False
+                self._close(stage)
+            if all(not self._list_open(stage) for stage in self.stages):
+                self.run.membership.crew.clear_up()
+                end_redo(self.run, list_made(self.run, ("prompts", *self.asked)))
+                return True
+            wait_s = 0.05 if worked else min(2 * wait_s + 0.05, _LONGEST_WAIT_S)
+            if not worked:
+                self._tell_waiting()
+                time.sleep(wait_s)
+        return False
+
+    def _work_on(self, stage: Stage) -> bool:
+        """Do what can be claimed of a stage now; says whether there was anything."""
+        shards = self._claim(stage)
+        if not shards:
+            return False
+        session, run, work = self.session, self.run, find_work(stage)
+        try:
+            self._refuse_bad_input(stage)
+            run.check_stage(stage, session.pipeline, work.list_facts(session))
+            with work.open_tools(session) as tools:
+                run.check_stage(stage, session.pipeline, tools.facts)
+                run.set_stage(stage, state="running", counts={}, **tools.notes)
+                tools.progress, tools.stop = session.progress, session.stop
+                tools.tokenizer = session.tokenizer
+                while shards and not session.stop.requested:
+                    self._run(work, tools, shards)
+                    shards = self._claim(stage)
+        finally:
+            self._let_go(stage, shards)
+        self._worked.add(stage)
+        return True
+
+    def _run(self, work: StageWork, tools: Tools, shards: list[int]) -> None:
+        try:
+            run_shards(self.run, work, shards, tools)
+        finally:
+            self._let_go(work.stage, shards)
+
+    def _let_go(self, stage: Stage, shards: list[int]) -> None:
+        for shard in shards:
+            self.run.let_go(stage, shard)
+
+    def _claim(self, stage: Stage) -> list[int]:
+        """Claim some shards in which a stage can begin: a share of what is left."""
+        if self.session.stop.requested or not self._may_begin(stage):
+            return []
+        run, claims = self.run, self.run.claims
+        run.look_again()
+        left = self._list_open(stage)
+        workers = 1 if self.part else 1 + len(run.membership.crew.list_others(run.membership.token))
+        most = max(1, min(_MOST_SHARDS, math.ceil(len(left) / (2 * workers))))
+        taken: list[int] = []
+        for shard in left:
+            if len(taken) == most:
+                break
+            if self._is_ready(stage, shard) and claims.take(name_shard(stage, shard)):
+                taken.append(shard)
+        if taken:
+            run.look_again()
+        done = [shard for shard in taken if run.is_done(stage, shard)]
+        for shard in done:  # by another, since this was looked at
+            self._done[stage].add(shard)
+            run.let_go(stage, shard)
+        return [shard for shard in taken if shard not in done]
+
+    def _may_begin(self, stage: Stage) -> bool:
+        """Whether a stage of the whole run has all that it looks at."""
+        if stage not in WHOLE_RUN:
+            return True
+        before = self.stages[: self.stages.index(stage)]
+        return all(self._is_complete(each) for each in before)
+
+    def _is_ready(self, stage: Stage, shard: int) -> bool:
+        """Whether the stages before are done in a shard, as far as this command makes them."""
+        before = self.stages[: self.stages.index(stage)]
+        return all(self._is_done(each, shard) for each in before)
+
+    def _is_done(self, stage: Stage, shard: int) -> bool:
+        if shard not in self._done[stage] and self.run.is_done(stage, shard):
+            self._done[stage].add(shard)
+        return shard in self._done[stage]
+
+    def _list_open(self, stage: Stage) -> list[int]:
+        """The shards of this worker's part in which a stage is not known to be done."""
+        shards = self._list_shards()
+        if self.part is not None:
+            index, count = self.part
+            shards = [shard for shard in shards if shard % count == index]
+        return [shard for shard in shards if not self._is_done(stage, shard)]
+
+    def _list_shards(self) -> list[int]:
+        """All shards of the run: those of the table that the first stage reads."""
+        first = self.stages[0]
+        return self.run.table(list_inputs(first)[0]).shards() or self.session.list_unfinished(first)
+
+    def _is_complete(self, stage: Stage) -> bool:
+        return all(self._is_done(stage, shard) for shard in self._list_shards())
+
+    def _close(self, stage: Stage) -> None:
+        """Note that a stage is done if it is, and nobody has noted it yet."""
+        if stage in self._closed or not self._is_complete(stage):
+            return
+        session, run = self.session, self.run
+        with run.claims.hold(f"close-{stage}"):
+            run.look_again()
+            run.refresh()
+            if run.manifest.get_stage(stage).state != "done":
+                work = find_work(stage)
+                run.check_stage(stage, session.pipeline, work.list_facts(session))
+                work.close(session)
+                run.set_stage(stage, state="done", counts=count_stage(run, stage))
+                run.delete_spent_journals()
+        self._closed.add(stage)
+        finish_stage(session, stage, worked=stage in self._worked)
+
+    def _refuse_bad_input(self, stage: Stage) -> None:
+        """End before a stage is paid for if those before it have refused too much already."""
+        for each in self.stages[: self.stages.index(stage)]:
+            if each not in self._closed:
+                refuse_excess(self.run, each, self.session.pipeline.max_reject_ratio)
+                if each == "sample":
+                    refuse_failed_grading(self.run)
+
+    def _tell_waiting(self) -> None:
+        left = [f"{len(self._list_open(stage)):,} of {stage}" for stage in self.stages]
+        self.session.progress.tell(f"waiting for shards that others have: {', '.join(left)}")

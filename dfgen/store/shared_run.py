@@ -1,0 +1,148 @@
+"""Opens a run that other processes, on this machine or others, work on at the same time.
+
+Nothing goes from one to the other but through the run directory. Each shard is worked on by whoever
+has claimed it; run.json is changed by one after the other; what is put in place goes over the desk
+of its writer, so that one who was given up comes too late (`dfgen.store.crew`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.errors import RunMismatchError
+from dfgen.store.claims import Claims, name_shard
+from dfgen.store.crew import Crew, Member
+from dfgen.store.layout import MANIFEST, Stage
+from dfgen.store.manifest import Manifest
+from dfgen.store.membership import Membership
+from dfgen.store.place import open_lock
+from dfgen.store.run import Run
+from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared_folder import open_shared_files
+from dfgen.version import VERSION
+
+MANIFEST_CLAIM = "manifest"
+"""Who has it changes run.json, or looks whether it fits the others."""
+
+
+class SharedRun(Run):
+    """One run directory, worked on by many. Write to it inside `join()`.
+
+    Attributes:
+        files: the shared files of the run.
+        claims: of this process; only inside `join()`.
+    """
+
+    claims: Claims
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        super().__init__(root, manifest)
+        self.files: SharedFiles = open_shared_files(root)
+        self._membership: Membership | None = None
+
+    @property
+    def membership(self) -> Membership:
+        """This process as one of the workers; only inside `join()`."""
+        assert self._membership is not None, "inside join()"
+        return self._membership
+
+    @contextmanager
+    def join(self, lease_s: float) -> Iterator[None]:
+        """Be one of the processes that work on the run.
+
+        Args:
+            lease_s: seconds without a sign of life after which others take over.
+
+        Raises:
+            RunLockedError: a process has the run for itself; names it.
+            RunMismatchError: other workers are of another version of dfgen.
+            StorageError: something cannot be written.
+        """
+        membership = Membership(Crew(self.files, self.root), lease_s)
+        membership.enter()
+        try:
+            # The record is there first, so of two that begin at once, one alone and one to share,
+            # at least one sees the other.
+            open_lock(self.root).refuse_holder()
+            self._membership, self.desk = membership, membership.desk
+            self.claims = Claims(membership)
+            with self.claims.hold(MANIFEST_CLAIM):
+                refuse_other_version(self.root, membership.crew.list_others(membership.token))
+                membership.change(joined=True)
+            if self.mount is not None:
+                self.mount.guard = membership.prove
+                self.notices += self.mount.take_up()
+            self.refresh()
+            yield
+        finally:
+            if self.mount is not None:
+                self.mount.guard = None
+            membership.leave()
+            self._membership = self.desk = None
+
+    def update(self, change: Callable[[Manifest], None]) -> None:
+        """Change run.json, one process after the other."""
+        with self.claims.hold(MANIFEST_CLAIM):
+            self._fetch_manifest()
+            super().update(change)
+
+    def check_stage(self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]) -> None:
+        """Make sure that a stage may add to the rows there are, and to those that others make."""
+        with self.claims.hold(MANIFEST_CLAIM):
+            self._fetch_manifest()
+            super().check_stage(stage, pipeline, facts)
+            begun = self.membership.member.begun
+            if stage not in begun:
+                self.membership.change(begun=(*begun, stage))
+
+    def take_in_entries(self, stage: Stage) -> int:
+        """Move the entries of a stage's finished shards into run.json; return how many."""
+        with self.claims.hold(MANIFEST_CLAIM):
+            self.look_again()
+            self.refresh()
+            return super().take_in_entries(stage)
+
+    def look_again(self) -> None:
+        """See what others have finished since; on a disk that needs no doing."""
+        if self.mount is not None:
+            self.mount.refresh()
+
+    def _fetch_manifest(self) -> None:
+        """Have run.json as the last who changed it has left it."""
+        if self.mount is not None:
+            self.mount.fetch_again(self.root / MANIFEST)
+
+    def let_go(self, stage: Stage, shard: int) -> None:
+        """Give a shard back that is finished."""
+        self.claims.let_go(name_shard(stage, shard))
+
+    def _list_begun(self) -> frozenset[Stage]:
+        """Stages that have left anything on disk, or that another worker has begun."""
+        others = self.membership.crew.list_others(self.membership.token)
+        return super()._list_begun().union(*(member.begun for member in others))
+
+    @property
+    def _token(self) -> str | None:
+        return None if self._membership is None else self._membership.token
+
+    def _check_lock(self) -> None:
+        self.membership.check()
+
+
+def refuse_other_version(root: Path, others: list[Member]) -> None:
+    """Refuse to work with processes of another dfgen, which may write other rows.
+
+    Raises:
+        RunMismatchError: names both versions.
+    """
+    for member in others:
+        if member.joined and member.dfgen != VERSION:
+            raise RunMismatchError(
+                f"this is dfgen {VERSION}, and dfgen {member.dfgen} works on this run (pid "
+                f"{member.holder.pid} on host {member.holder.host}).",
+                where=str(root),
+                hint="Install the same version on all machines.",
+            )

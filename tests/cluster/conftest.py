@@ -1,0 +1,46 @@
+"""What the tests of clusters and buckets share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.runs import Job, make_job
+
+PROMPTS = 20
+
+
+@pytest.fixture(scope="session")
+def served_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A run whose repairer is behind a server."""
+    return make_job(tmp_path_factory.mktemp("served"), PROMPTS, served=True)
+
+
+@pytest.fixture(scope="session")
+def local_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A run whose workers hold the repairer themselves."""
+    return make_job(tmp_path_factory.mktemp("local"), PROMPTS, served=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that all nodes see."""
+    return tmp_path
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket; this machine stages in `tmp_path/here`."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    from tests.support.bucket_runs import forget_mounts, move_to
+    from tests.support.s3_server import share_server
+
+    server = share_server()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    move_to(tmp_path / "here", monkeypatch)
+    yield server.make_bucket()
+    forget_mounts()

@@ -1,0 +1,159 @@
+"""Processes that share a run end with what one alone would have made, whatever happens to some."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from dfgen.stages.repair.spending import SpentCount
+from dfgen.store.run import Run
+from tests.support.shared_runs import SharedRuns, assert_same, finish, kill
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> SharedRuns:
+    """Seven questions, one or two a shard, six answers each."""
+    return SharedRuns(tmp_path, {"prompts": {"shard_size": 2}, "sample": {"num_samples": 6}})
+
+
+def test_three_workers_make_what_one_makes(runs: SharedRuns) -> None:
+    calm = runs.make_calm()
+    workers = [runs.start(pause="0.02") for _ in range(3)]
+    for worker in workers:
+        finish(worker)
+    assert_same(runs.root, calm)
+    assert not runs.list_repeated()
+    assert not list(runs.list_claims())
+    assert not list(runs.files.list("workers"))
+
+
+@pytest.mark.parametrize("stage", ["sample", "repair"])
+def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str) -> None:
+    calm = runs.make_calm()
+    first = runs.start(pause="0.1")
+    wait_until(lambda: runs.has_shard(first, stage), lambda: first.poll() is None)
+    second = runs.start(pause="0.02")
+    kill(first)
+    finish(second)
+    assert_same(runs.root, calm)
+    repeated = runs.list_repeated()
+    assert len(repeated) <= 2, "only what was in flight is asked for again"
+
+
+def test_one_that_was_frozen_wakes_up_too_late(runs: SharedRuns) -> None:
+    calm = runs.make_calm()
+    (runs.folder / "hold").touch()
+    frozen = runs.start()
+    wait_until(runs.count_asked, lambda: frozen.poll() is None)
+    frozen.send_signal(signal.SIGSTOP)
+    (runs.folder / "hold").unlink()
+    other = runs.start(pause="0.01")
+    finish(other)
+    assert_same(runs.root, calm)
+    frozen.send_signal(signal.SIGCONT)
+    said = finish(frozen, 1)
+    assert "others have taken over its shards" in said
+    assert_same(runs.root, calm)
+    repeated = runs.list_repeated()
+    assert len(repeated) <= 2
+
+
+def test_a_stop_drains_and_frees_its_shards_at_once(runs: SharedRuns) -> None:
+    runs.lease_s = 600
+    calm = runs.make_calm()
+    first = runs.start(pause="0.1")
+    wait_until(lambda: runs.has_shard(first, "sample"), lambda: first.poll() is None)
+    first.send_signal(signal.SIGTERM)
+    assert "the same command goes on from there" in finish(first, 130)
+    assert not runs.list_claims()
+    finish(runs.start())
+    assert_same(runs.root, calm)
+    assert not runs.list_repeated()
+
+
+def test_parts_need_no_waiting(runs: SharedRuns) -> None:
+    calm = runs.make_calm()
+    finish(runs.start("--shard", "1/2"))
+    stages = json.loads((runs.root / "run.json").read_text())["stages"]
+    assert stages["mask"]["state"] == "running"
+    assert sorted(path.name for path in (runs.root / "masks").iterdir()) == [
+        "part-00001.parquet",
+        "part-00003.parquet",
+    ]
+    finish(runs.start("--shard", "0/2"))
+    assert_same(runs.root, calm)
+    assert not runs.list_repeated()
+
+
+def test_sharing_and_having_it_alone_exclude_each_other(runs: SharedRuns) -> None:
+    (runs.folder / "hold").touch()
+    sharing = runs.start()
+    wait_until(runs.count_asked, lambda: sharing.poll() is None)
+    assert f"others share this run: pid {sharing.pid}" in finish(runs.start(shared=False), 1)
+    kill(sharing)
+    alone = runs.start(shared=False)
+    wait_until((runs.root / "run.lock").exists, lambda: alone.poll() is None)
+    wait_until(lambda: not (runs.root / "shared").exists(), lambda: alone.poll() is None)
+    said = finish(runs.start(), 1)
+    assert f"another process works on this run: pid {alone.pid}" in said
+    (runs.folder / "hold").unlink()
+    finish(alone)
+    assert_same(runs.root, runs.make_calm())
+
+
+def test_another_version_is_refused_with_both_named(runs: SharedRuns) -> None:
+    (runs.folder / "hold").touch()
+    first = runs.start()
+    wait_until(runs.count_asked, lambda: first.poll() is None)
+    said = finish(runs.start(version="9.9.9"), 1)
+    assert "this is dfgen 9.9.9, and dfgen " in said
+    assert f"pid {first.pid}" in said
+    (runs.folder / "hold").unlink()
+    finish(first)
+
+
+def test_another_model_of_the_same_name_is_refused(runs: SharedRuns) -> None:
+    """Although the first has not written anything yet."""
+    (runs.folder / "hold").touch()
+    first = runs.start()
+    wait_until(runs.count_asked, lambda: first.poll() is None)
+    said = finish(runs.start(model="two"), 1)
+    assert "weights" in said
+    (runs.folder / "hold").unlink()
+    finish(first)
+
+
+def test_an_end_in_the_middle_is_gone_on_with_by_one_alone(runs: SharedRuns) -> None:
+    calm = runs.make_calm()
+    workers = [runs.start(pause="0.1") for _ in range(2)]
+    wait_until(lambda: all(runs.has_shard(each) for each in workers))
+    wait_until(lambda: len(runs.count_asked()) > 20)
+    for worker in workers:
+        kill(worker)
+    finish(runs.start(shared=False))
+    assert_same(runs.root, calm)
+    repeated = runs.list_repeated()
+    assert len(repeated) <= 4
+
+
+@pytest.mark.parametrize("limit", [{"max_requests": 12}, {"max_cost_usd": 1.2}])
+def test_limits_are_those_of_the_run(runs: SharedRuns, limit: dict[str, float]) -> None:
+    """A request costs 10 cents; there would be some 40 of them."""
+    (name, value), *_ = limit.items()
+    runs.sections = {**runs.sections, "repair": limit}
+    workers = [runs.start(pause="0.05") for _ in range(3)]
+    wait_until(lambda: runs.has_shard(workers[0], "repair"), lambda: workers[0].poll() is None)
+    kill(workers[0])
+    for worker in workers[1:]:
+        assert f"stopped at its limit (repair.{name}={value}" in finish(worker, 1)
+    requests, cost = SpentCount().count(Run.open_or_create(runs.root, None))
+    assert requests == 12
+    assert cost == pytest.approx(1.2)
+    asked = sum(count for key, count in runs.count_asked().items() if key.startswith("repairer"))
+    assert asked <= 13, "more only by what was in flight when one was killed"
+    said = finish(runs.start(), 1)
+    assert "stopped at its limit" in said

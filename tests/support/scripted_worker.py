@@ -1,0 +1,118 @@
+"""Runs a command of dfgen with models that say the same to everybody, and writes down who is asked.
+
+    python -m tests.support.scripted_worker FOLDER run recipe.yaml --out RUN --shared
+
+Each request adds a line `policy KEY` or `repairer KEY` to FOLDER/asked, before it is answered.
+While there is a file FOLDER/hold, nobody answers. Variables: `DFGEN_TEST_PAUSE`, the seconds that
+an answer takes; `DFGEN_TEST_VERSION`, another version of dfgen; `DFGEN_TEST_MODEL`, another model
+of the same name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.engines.base import EngineInfo, Request, Result, Usage
+from tests.support import stub_engine
+from tests.support.scripted_models import SENTENCE
+
+WORDS = ("fine", "poor", "fine", "bad", "murky", "poor")
+"""What the answers to a prompt end in; only `fine` is right, and `bad` cannot be repaired."""
+REPAIRS = {"poor": "fine", "murky": "fine", "bad": "half"}
+
+
+class Watched:
+    """Notes every request and lets time pass."""
+
+    def __init__(self, folder: Path) -> None:
+        self._asked = folder / "asked"
+        self._hold = folder / "hold"
+        self._pause_s = float(os.environ.get("DFGEN_TEST_PAUSE", "0"))
+
+    def note(self, who: str, key: str) -> None:
+        """Write a line and wait."""
+        descriptor = os.open(self._asked, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(descriptor, f"{who} {key}\n".encode())
+        os.close(descriptor)
+        time.sleep(self._pause_s)
+        while self._hold.exists():
+            time.sleep(0.02)
+
+
+class Repairer:
+    """Repairs one answer after the other."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    @property
+    def info(self) -> EngineInfo:
+        """What made the results."""
+        return EngineInfo("scripted", "1", "scripted", None, None, None)
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:
+        """Say of each wrong answer what it should have been."""
+        for request in requests:
+            self._watched.note("repairer", request.key)
+            text = "".join(part for part in request.messages[-1].content if isinstance(part, str))
+            word = next(word for word in REPAIRS if f"So it is {word}" in text)
+            said = SENTENCE.format(word=REPAIRS[word])
+            yield [Result(request.key, said, None, None, "stop", usage=Usage(100_000, 0))]
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Policy(stub_engine.StubEngine):
+    """Draws the words in turn; two at a time."""
+
+    def __init__(self, watched: Watched) -> None:
+        super().__init__(self._draw, batch=2)
+        self._watched = watched
+
+    @property
+    def info(self) -> EngineInfo:
+        """What made the results."""
+        hashes = {"weights": os.environ.get("DFGEN_TEST_MODEL", "one")}
+        return replace(super().info, hashes=hashes)
+
+    def _draw(self, request: Request) -> str:
+        self._watched.note("policy", request.key)
+        return SENTENCE.format(word=WORDS[int(request.key.rpartition("-")[2]) % len(WORDS)])
+
+
+def replace_engines(folder: Path) -> None:
+    """Let the stages of this process find these models where they load theirs."""
+    watched, patch = Watched(folder), pytest.MonkeyPatch()
+
+    @contextmanager
+    def open_policy(config: object) -> Iterator[Any]:
+        yield Policy(watched)
+
+    @contextmanager
+    def open_repairer(config: object) -> Iterator[Any]:
+        yield Repairer(watched)
+
+    patch.setattr("dfgen.stages.sample.stage.open_engine", open_policy)
+    patch.setattr("dfgen.stages.repair.stage.open_engine", open_repairer)
+    patch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
+    if "DFGEN_TEST_VERSION" in os.environ:
+        for module in ("crew", "shared_run"):
+            patch.setattr(f"dfgen.store.{module}.VERSION", os.environ["DFGEN_TEST_VERSION"])
+
+
+if __name__ == "__main__":
+    replace_engines(Path(sys.argv.pop(1)))
+    sys.argv[0] = "dfgen"
+    from dfgen.cli.main import cli
+
+    cli()

@@ -1,0 +1,141 @@
+"""Starts workers on one run with scripted models, and compares what comes of it with a calm run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfgen.store.claims import Claim, iter_claims
+from dfgen.store.crew import Crew, Member
+from dfgen.store.layout import SHARED
+from dfgen.store.shared_files import PosixFiles
+from tests.support import scripted_models
+from tests.support.forking import Forked, start_module
+from tests.support.scripted_runs import hash_tables
+
+TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects", "controls")
+
+
+@dataclass
+class SharedRuns:
+    """Runs of one pipeline.
+
+    Args:
+        folder: of everything.
+        sections: merged into the pipeline.
+    """
+
+    folder: Path
+    sections: Mapping[str, Any]
+    lease_s: float = 4.0
+    name: str = "run"
+    needed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def root(self) -> Path:
+        """The shared run."""
+        return self.folder / self.name
+
+    @property
+    def files(self) -> PosixFiles:
+        """Its shared files."""
+        return PosixFiles(self.root / SHARED)
+
+    def start(
+        self,
+        *options: str,
+        root: Path | None = None,
+        notes: Path | None = None,
+        shared: bool = True,
+        **environment: str,
+    ) -> Forked:
+        """Start a worker; `environment` as `DFGEN_TEST_...` without the beginning."""
+        recipe = self.folder / "recipe.yaml"
+        if not recipe.exists():
+            pipeline = scripted_models.make_pipeline(self.folder, **self.sections)
+            temporary = recipe.with_suffix(".tmp")
+            temporary.write_text(json.dumps(pipeline.model_dump(mode="json")))
+            temporary.replace(recipe)
+        words = ["--shared", "--lease", str(self.lease_s)] if shared else []
+        more = {f"DFGEN_TEST_{name.upper()}": value for name, value in environment.items()}
+        return start_module(
+            "tests.support.scripted_worker",
+            notes or self.folder,
+            "run",
+            recipe,
+            "--out",
+            self.root if root is None else root,
+            *words,
+            *options,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **more},
+            merge=True,
+        )
+
+    def make_calm(self) -> Path:
+        """Make the same run by one process alone; what it asks for is what is needed."""
+        root = self.folder / "calm"
+        notes = self.folder / "calm-notes"
+        notes.mkdir()
+        finish(self.start(root=root, notes=notes, shared=False))
+        self.needed = count_asked(notes)
+        return root
+
+    def list_repeated(self) -> list[str]:
+        """List what was asked for more often than the calm run asked for it."""
+        return list((self.count_asked() - self.needed).elements())
+
+    def count_asked(self) -> Counter[str]:
+        """How often each model was asked for each thing, the calm run left out."""
+        return count_asked(self.folder)
+
+    def list_claims(self) -> list[Claim]:
+        """List the claims of shards."""
+        return [claim for claim in iter_claims(self.files) if claim.shard is not None]
+
+    def find_worker(self, process: Forked) -> Member | None:
+        """Return the record of a worker, if it has one."""
+        members = Crew(self.files, self.root).iter_members()
+        return next((each for each in members if each.holder.pid == process.pid), None)
+
+    def has_shard(self, process: Forked, stage: str = "") -> bool:
+        """Whether a worker has claimed a shard."""
+        member = self.find_worker(process)
+        return member is not None and any(
+            claim.token == member.token and claim.name.startswith(stage)
+            for claim in self.list_claims()
+        )
+
+
+def count_asked(notes: Path) -> Counter[str]:
+    """Count the requests that workers have noted in a folder."""
+    path = notes / "asked"
+    return Counter(path.read_text().splitlines() if path.exists() else ())
+
+
+def finish(process: Forked, code: int = 0) -> str:
+    """Wait for a worker, which must end with this code; returns what it printed."""
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == code, out
+    return out
+
+
+def kill(process: Forked) -> None:
+    """End a worker at once."""
+    process.kill()
+    process.communicate(timeout=300)
+
+
+def assert_same(root: Path, calm: Path) -> None:
+    """Assert that two runs have the same data, byte by byte, and nothing is left lying about."""
+    assert hash_tables(root, TABLES) == hash_tables(calm, TABLES)
+    stages = [json.loads((each / "run.json").read_text())["stages"] for each in (root, calm)]
+    assert {name: (s["state"], s["counts"]) for name, s in stages[0].items()} == {
+        name: (s["state"], s["counts"]) for name, s in stages[1].items()
+    }
+    assert not list((root / "journal").iterdir())
+    assert not list(root.rglob(".dfgen-*"))
