@@ -25,6 +25,7 @@ from mask_sets import (
     change_white_space,
     make_pair,
     read_demo,
+    read_marked,
     read_mlqe,
     read_prmbench,
     read_uagec,
@@ -39,6 +40,7 @@ SETS: dict[str, tuple[str, Reader]] = {
     "UA-GEC, words that change": ("ua_gec/edits.jsonl", read_uagec_changed),
     "PRMBench circular": ("prmbench/circular.jsonl", read_prmbench),
     "PRMBench counterfactual": ("prmbench/counterfactual.jsonl", read_prmbench),
+    "Marked by people in the page": ("labels.jsonl", read_marked),
     "Demo scenes, one wrong value": (".", read_demo(single=True)),
     "Demo scenes, wrong counts": (".", read_demo(single=False)),
 }

@@ -103,6 +103,15 @@ def read_mlqe(path: Path, tokenizer: TextTokenizer) -> Iterator[Labelled]:
         yield Labelled(row["id"], pair, gold, words)
 
 
+def read_marked(path: Path, tokenizer: TextTokenizer) -> Iterator[Labelled]:
+    """Labels that a person exported from `dfgen report` or `dfgen view`, at exact byte offsets."""
+    for row in read_rows(path):
+        pair = make_pair(row["wrong"], row["right"], tokenizer)
+        if tokenizer.decode(pair.wrong_ids) == row["wrong"]:
+            spans = [(start, end, 1) for start, end in row["spans"]]
+            yield Labelled(row["id"], pair, label_bytes(pair, spans))
+
+
 def read_uagec(path: Path, tokenizer: TextTokenizer) -> Iterator[Labelled]:
     """UA-GEC: human corrections at exact character offsets, every token inside them wrong.
 
