@@ -7,13 +7,14 @@ settings allow: nobody knows which answers will be wrong, nor how long they will
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
 from dfgen.check.scope import Scope
 from dfgen.config.engine import EngineConfig, OpenAIConfig, find_price
+from dfgen.config.repair import RepairConfig
 from dfgen.engines.base import Message
 from dfgen.engines.processor.model_files import ModelFiles
 from dfgen.errors import DfgenError
@@ -180,7 +181,7 @@ def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work
     """Repairs of answers that are there, and of those to come; and the tests of both."""
     config = scope.pipeline.repair
     longest = config.decoding.max_tokens
-    each, tests = config.max_attempts * config.candidates, 0
+    each, tests = config.all_attempts * config.candidates, 0
     if config.necessity == "model":
         tests = config.necessity_tests
     template = load_template(config)
@@ -206,8 +207,16 @@ def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work
             _between(later, 1, longest),
         )
         there = _join(first, most)
-        works.append((there + to_come).priced(find_price(config.engine)))
+        works.append(_price_between(there + to_come, config))
     return works[0], works[1]
+
+
+def _price_between(work: Work, config: RepairConfig) -> Work:
+    """Price work by the first repairer at least, and at most by whichever costs the most."""
+    priced = [work.priced(find_price(each)) for each in config.repairers or (None,)]
+    most = [each.usd.most for each in priced]
+    dearest = None if None in most else max(usd for usd in most if usd is not None)
+    return replace(work, usd=Amount(priced[0].usd.least, dearest))
 
 
 def _list_examples(scope: Scope) -> list[Prompt]:

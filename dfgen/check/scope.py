@@ -138,18 +138,20 @@ class Scope:
     def list_engines(self) -> list[EngineUse]:
         """List the engines of the stages to run, in the order of their use."""
         pipeline = self.pipeline
-        named = {
-            "sample": ("policy", pipeline.policy),
-            "repair": ("repair.engine", pipeline.repair.engine),
-            "score": ("score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
-            "value": ("value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
-        }
+        further = enumerate(pipeline.repair.engines[1:], 1)
+        named: list[tuple[str, str, EngineConfig | None]] = [
+            ("sample", "policy", pipeline.policy),
+            ("repair", "repair.engine", pipeline.repair.engine),
+            *(("repair", f"repair.engines[{number}]", config) for number, config in further),
+            ("score", "score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
+            ("value", "value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
+        ]
         uses: list[EngineUse] = []
         for stage in self.stages:
-            section, config = named.get(stage, ("", None))
-            known = [use for use in uses if use.config == config]
-            if config is not None and not known:
-                uses.append(EngineUse(stage, section, config, first=not uses))
+            for of, section, config in named:
+                known = [use for use in uses if use.config == config]
+                if of == stage and config is not None and not known:
+                    uses.append(EngineUse(stage, section, config, first=not uses))
         return uses
 
 

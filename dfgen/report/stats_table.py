@@ -132,10 +132,11 @@ def _tabulate_costs(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = _make_table(title)
     table.add_column("", min_width=22)
     names = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd")
-    for name in ("requests", "tokens read", "of them cached", "tokens written", "cost", "unknown"):
+    heads = ("requests", "tokens read", "of them cached", "tokens written", "cost", "unknown")
+    for name in (*heads, "accepted"):
         table.add_column(name, justify="right")
     for key, sums in rows.items():
-        cells = [format_figure(name, sums[name]) for name in (*names, "unknown")]
+        cells = [format_figure(name, sums[name]) for name in (*names, "unknown", "accepted")]
         table.add_row(key, *cells)
     return table
 

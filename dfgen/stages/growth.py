@@ -240,6 +240,7 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     before = {name: value for name, value in settings.items() if name in known}
     return (
         run.manifest.get_stage("prompts").state == "done"
+        and not _lacks_pictures(run)
         and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
         and type(config).model_validate(before) == config
         and all(
@@ -249,6 +250,12 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
         )
         and not has_arrived(run, config)
     )
+
+
+def _lacks_pictures(run: Run) -> bool:
+    """Whether a row was rejected for a picture that is not there, and may be by now."""
+    reasons = run.rejects("prompts").iter_rows(columns=["reason"])
+    return any(row["reason"] == "image_missing" for row in reasons)
 
 
 def has_read(run: Run, pipeline: Pipeline) -> bool:

@@ -8,7 +8,7 @@ closes it when all are done. A runner that has many shards at hand gives them to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +35,7 @@ class Tools:
     Attributes:
         pipeline: the effective settings.
         engine: who draws, repairs or scores.
+        others: who is asked after `engine`, in order.
         graders: processes that grade.
         tokenizer: the policy's; None: loaded when it is needed.
         facts: what the rows depend on and only the tools know, for the run's fingerprint.
@@ -53,6 +54,7 @@ class Tools:
     progress: Progress = field(default_factory=Silence)
     stop: StopSignal = field(default_factory=StopSignal)
     paused: str = ""
+    others: tuple[Engine, ...] = ()
 
 
 class StageWork(Protocol):
@@ -109,7 +111,9 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
     session = Session(run, tools.pipeline, tools.progress, tools.stop)
     if tools.tokenizer is not None:
         session.tokenizer = tools.tokenizer
-    with closing(session), cutting_waits(tools.engine, tools.stop):
+    with closing(session), ExitStack() as stack:
+        for engine in (tools.engine, *tools.others):
+            stack.enter_context(cutting_waits(engine, tools.stop))
         work.run_shards(session, tools, list(shards))
         tools.paused = session.paused
 

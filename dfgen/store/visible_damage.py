@@ -17,6 +17,7 @@ from dfgen.regular_files import open_for_arrow
 from dfgen.store.entries import ShardEntry, find_entry_file
 from dfgen.store.layout import BESIDE, JOURNAL, MANIFEST, Stage
 from dfgen.store.manifest import is_manifest_whole
+from dfgen.store.mounts import exists
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.run import Run
 
@@ -116,7 +117,7 @@ def describe_damage(run: Run, found: Sequence[VisibleDamage]) -> str | None:
 def list_gone(run: Run, note: ShardEntry | None) -> list[Path]:
     """List the files that the note on a finished shard names and that are not there."""
     paths = [run.root / name for name in (note.sha256 if note else ())]
-    return [path for path in paths if not path.exists()]
+    return [path for path in paths if not exists(path)]
 
 
 def _look_at_all(run: Run) -> Iterator[VisibleDamage]:

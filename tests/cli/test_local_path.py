@@ -8,11 +8,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.main import COMMANDS, cli
 
-ADDRESSES = ["s3://b/run", "gs://b/run", "az://b/run", "hf://datasets/a/b", "http://h/run"]
-ADDRESSES += ["S3://b/run", "abfss://c@a/run", "file:///tmp/run", "s3:/b/run", "zip::s3://b/run"]
+BUCKETS = ["s3://b/run", "gs://b/run", "az://b/run", "S3://b/run"]
+"""Where a run may lie, but for a bucket's name, which has more than one sign."""
+ADDRESSES = ["hf://datasets/a/b", "http://h/run", "abfss://c@a/run", "file:///tmp/run"]
+ADDRESSES += ["s3:/b/run", "zip::s3://b/run"]
 
 
 def list_commands() -> list[tuple[str, click.Command]]:
@@ -44,12 +46,23 @@ def test_an_address_is_refused(
     name: str, param: click.Parameter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = [param.opts[0]] if isinstance(param, click.Option) else []
-    for address in ADDRESSES:
+    others = dict(list_commands())[name].params
+    given = [
+        each.type.choices[0]
+        for each in others
+        if isinstance(each, click.Argument) and isinstance(each.type, click.Choice)
+    ]
+    given += [param.opts[0]] if isinstance(param, click.Option) else []
+    runs = isinstance(param.type, RunPath)
+    for address in ADDRESSES if runs else [*ADDRESSES, *BUCKETS]:
         result = CliRunner().invoke(cli, [*name.split(), *given, address])
         assert result.exit_code == 2, result.output
         said = " ".join(result.output.replace("│", " ").split())
         assert "is an address: " in said and "Traceback" not in said
+    for address in BUCKETS if runs else ():
+        result = CliRunner().invoke(cli, [*name.split(), *given, address])
+        assert result.exit_code == 1, result.output
+        assert "is no address of a run" in result.output
     assert list(tmp_path.iterdir()) == []
 
 

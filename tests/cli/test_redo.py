@@ -68,10 +68,10 @@ def count_spent(root: Path) -> tuple[int, float]:
 def test_what_was_paid_for_goes_only_with_a_clear_yes(root: Path, models: Models) -> None:
     before, spent = hash_files(root), count_spent(root)
     refusal = invoke("run", root, "-q", "--redo", "repair", code=1).output
-    assert "14 repairs of 14 paid requests, $1.4000" in refusal and "--yes" in refusal
+    assert "14 repairs of 14 requests, which cost $1.4000" in refusal and "--yes" in refusal
     assert "mask, shards 0, 1, 2: 28 masks, which cost nothing" in refusal
     shown = invoke("run", root, "--redo", "repair", "--dry-run").stdout
-    assert "14 repairs of 14 paid requests" in shown
+    assert "14 repairs of 14 requests" in shown
     assert hash_files(root) == before and not (root / "history").exists()
     invoke("run", root, "-q", "--redo", "repair", "--yes")
     assert hash_files(root) == before

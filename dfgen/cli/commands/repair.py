@@ -110,8 +110,8 @@ def forget_out(session: Session, *, quiet: bool) -> None:
     from dfgen.config.engine import find_lane
     from dfgen.stages.lanes import give_up
 
-    lane = find_lane(session.pipeline.repair.engine)
-    count = give_up(session.run, "repair", lane)
+    lanes = [find_lane(each) for each in session.pipeline.repair.repairers]
+    count = give_up(session.run, "repair", lanes)
     if not quiet:
         click.echo(f"{count:,} requests that were out are asked again.", err=True)
 

@@ -51,7 +51,8 @@ class FormBody:
     form: aiohttp.FormData
 
 
-Body = bytes | FormBody
+Body = bytes | FormBody | Path
+"""A path is a file that is read as it is sent."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Transport:
         Args:
             headers: further ones; those with an empty value are left out.
         """
-        is_file = isinstance(body, FormBody)
+        is_file = isinstance(body, FormBody | Path)
         async with self._open(endpoint, method, path, body, headers, is_file=is_file) as response:
             return Answer(response.status, response.headers, await _read(response))
 
@@ -154,6 +155,8 @@ class Transport:
         if isinstance(body, FormBody):
             data = body.form
             del sent["Content-Type"]  # the form's own, which says where its parts end
+        elif isinstance(body, Path):
+            data = body.open("rb")
         elif body is not None and len(body) >= _LARGE_BODY:
             data = io.BytesIO(body)
         timeout = self._http.timeout

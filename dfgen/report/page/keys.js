@@ -60,7 +60,7 @@ function handleKey(event) {
   const entry = KEYS.find(([key]) => key === event.key);
   if (!entry) return;
   event.preventDefault();
-  if (OF_TRAJECTORIES.includes(event.key) && !find("overview").hidden) return;
+  if (OF_TRAJECTORIES.includes(event.key) && find("trajectories").hidden) return;
   entry[2]();
 }
 

@@ -1,12 +1,13 @@
 // Which view is shown, under which address, in which colours; and the beginning of it all.
 
+const VIEWS = ["trajectories", "overview", "comparison"];
+
 function showView(name) {
-  const overview = name === "overview";
-  find("overview").hidden = !overview;
-  find("trajectories").hidden = overview;
-  document.querySelector(".lead").hidden = overview;
-  find("to-overview").setAttribute("aria-pressed", String(overview));
-  find("to-trajectories").setAttribute("aria-pressed", String(!overview));
+  for (const each of VIEWS) {
+    find(each).hidden = each !== name;
+    find(`to-${each}`).setAttribute("aria-pressed", String(each === name));
+  }
+  find("lead").hidden = name !== "trajectories";
   find("main").scrollTop = 0;
   hideTip();
   remember();
@@ -29,7 +30,8 @@ function openId(id) {
 
 // The address names what is shown and what narrows the list, so that both can be pointed at.
 function remember() {
-  if (!find("overview").hidden) rememberName("overview");
+  const view = VIEWS.find((each) => !find(each).hidden);
+  if (view !== "trajectories") rememberName(view);
   else if (shown !== null) rememberName(shown.id);
 }
 
@@ -47,6 +49,8 @@ async function followAddress() {
   if (name === "overview") {
     if (shown === null) await openRow(chooseFirst());
     showView("overview");
+  } else if (name === "comparison" && head.other) {
+    await showComparison();
   } else if (name) {
     await openId(name);
   } else {
@@ -94,12 +98,14 @@ function refresh() {
 async function start() {
   restoreTheme();
   restoreFolds();
+  if (recall(RAW) === "raw") toggleRaw();
   find("run-name").textContent = head.run.name;
   setUpFinding();
   setUpTips();
   setUpZoom();
   setUpJudging();
   setUpKeys();
+  setUpComparison();
   find("theme").addEventListener("click", switchTheme);
   find("to-overview").addEventListener("click", () => showView("overview"));
   find("to-trajectories").addEventListener("click", () => showView("trajectories"));

@@ -10,6 +10,8 @@ const places = new Map();
 const parts = new Map();
 const watchers = [];
 let source = null;
+// Resolved when all rows are there.
+let loading = null;
 
 // A part that was made anew takes the place of the old one.
 function takePart(number, { prompts: asked, rows: columns }) {

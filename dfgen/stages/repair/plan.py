@@ -97,7 +97,7 @@ CONTROL = Plan("control", (0,))
 
 def count_rounds(config: RepairConfig) -> int:
     """Rounds after which every trajectory is decided: one of tests follows the last attempts."""
-    return config.max_attempts + (config.necessity == "model")
+    return config.all_attempts + (config.necessity == "model")
 
 
 def count_later(plan: Plan, config: RepairConfig) -> int:
@@ -106,7 +106,7 @@ def count_later(plan: Plan, config: RepairConfig) -> int:
         return 0
     done = plan.indices[0] // config.candidates + 1
     tests = config.necessity_tests if config.necessity == "model" else 0
-    return (config.max_attempts - done) * config.candidates + tests
+    return (config.all_attempts - done) * config.candidates + tests
 
 
 def plan_next(history: History, config: RepairConfig) -> Plan:
@@ -120,10 +120,14 @@ def plan_next(history: History, config: RepairConfig) -> Plan:
 def plan_attempts(attempts: list[Attempt], config: RepairConfig) -> tuple[int, ...]:
     """Indices of the attempts that a trajectory needs next; none when there will be no more.
 
-    Attempt i belongs to round i // candidates; a round is made in full before it is decided.
+    Attempt i belongs to round i // candidates; a round is made in full before it is decided. Where
+    a repairer would only meet the same failure again, the next one is asked.
     """
     made = {attempt.index: attempt for attempt in attempts}
-    for round_number in range(config.max_attempts):
+    first_round = 0
+    for round_number in range(config.all_attempts):
+        if round_number < first_round:
+            continue
         first = round_number * config.candidates
         indices = range(first, first + config.candidates)
         missing = tuple(index for index in indices if index not in made)
@@ -133,8 +137,13 @@ def plan_attempts(attempts: list[Attempt], config: RepairConfig) -> tuple[int, .
         if any(attempt.accepted for attempt in done):
             return ()
         if all(attempt.reason in HOPELESS for attempt in done):
-            return ()
+            first_round = (find_turn(round_number, config) + 1) * config.max_attempts
     return ()
+
+
+def find_turn(round_number: int, config: RepairConfig) -> int:
+    """Return whose turn a round is: index among the repairers."""
+    return min(round_number // config.max_attempts, max(0, len(config.engines) - 1))
 
 
 def plan_tests(history: History, config: RepairConfig) -> tuple[int, ...]:

@@ -176,7 +176,8 @@ class Repairer:
         if task.purpose == "necessity":
             # A verdict should not depend on a draw.
             return decoding.model_copy(update={"temperature": 0.0})
-        if task.index > 0:
+        round_number, candidate = divmod(task.index, self.config.candidates)
+        if candidate or round_number % self.config.max_attempts:
             return decoding.model_copy(update={"temperature": self.config.retry_temperature})
         return decoding
 

@@ -6,8 +6,8 @@ know is on disk: a killed run goes on in the middle of a round, after judging wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from dfgen.stages.repair.plan import (
     Plan,
     Purpose,
     count_rounds,
+    find_turn,
     plan_next,
 )
 from dfgen.stages.repair.prompt import hash_template
@@ -81,21 +82,31 @@ class RepairStage:
         Raises:
             ConfigError: the pipeline names no repairer.
         """
-        config = session.pipeline.repair.engine
-        if config is None:
+        configs = session.pipeline.repair.repairers
+        if not configs:
             raise ConfigError("the pipeline has no repair.engine section.")
-        session.tell_loading(config)
         answered = partial(find_answered, session.run)
-        with (
-            open_lane(session, "repair", config, answered) as engine,
-            open_graders(session.pipeline.grade) as graders,
-        ):
+        with ExitStack() as stack:
+            engines = []
+            for number, config in enumerate(configs):
+                session.tell_loading(config)
+                lane = open_lane(session, "repair", config, answered, number)
+                engines.append(stack.enter_context(lane))
+            graders = stack.enter_context(open_graders(session.pipeline.grade))
+            facts = self.list_facts(session)
+            for number, engine in enumerate(engines):
+                mark = f"repairer {number + 1} " if number else ""
+                facts |= {f"{mark}{key}": value for key, value in list_engine_facts(engine).items()}
+            notes: dict[str, Any] = {"engine": describe_engine(engines[0])}
+            if len(engines) > 1:
+                notes["further_engines"] = [describe_engine(engine) for engine in engines[1:]]
             yield Tools(
                 session.pipeline,
-                engine,
+                engines[0],
                 graders,
-                facts=self.list_facts(session) | list_engine_facts(engine),
-                notes={"engine": describe_engine(engine)},
+                facts=facts,
+                notes=notes,
+                others=tuple(engines[1:]),
             )
 
     def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
@@ -103,17 +114,22 @@ class RepairStage:
         assert tools.engine is not None
         assert tools.graders is not None
         pipeline = session.pipeline
-        repairer = Repairer(
-            pipeline.repair,
-            tools.engine,
-            session.tokenizer,
-            tools.graders,
-            pipeline.mask,
-            pipeline.seed,
-            find_price(pipeline.repair.engine),
-            find_lane(pipeline.repair.engine),
-        )
-        run_repair(session, repairer, shards, self._spent)
+        repairers = [
+            Repairer(
+                pipeline.repair,
+                engine,
+                session.tokenizer,
+                tools.graders,
+                pipeline.mask,
+                pipeline.seed,
+                find_price(config),
+                find_lane(config),
+            )
+            for engine, config in zip(
+                (tools.engine, *tools.others), pipeline.repair.repairers, strict=True
+            )
+        ]
+        run_repair(session, repairers, shards, self._spent)
 
     def close(self, session: Session) -> None:
         """Say what the tests of necessity found out."""
@@ -124,17 +140,22 @@ class RepairStage:
 
 
 def run_repair(
-    session: Session, repairer: Repairer, todo: list[int], spent: SpentCount | None = None
+    session: Session,
+    repairers: Repairer | Sequence[Repairer],
+    todo: list[int],
+    spent: SpentCount | None = None,
 ) -> None:
     """Repair every wrong trajectory of these shards that is not decided yet.
 
     Args:
+        repairers: in the order in which they are asked.
         spent: knows what it has read of the run's spending before, if anything.
 
     Raises:
         DfgenError: a limit on cost or requests is reached; what was in flight is on disk.
     """
-    Repairing(session, repairer, spent or SpentCount()).execute(todo)
+    listed = [repairers] if isinstance(repairers, Repairer) else list(repairers)
+    Repairing(session, listed, spent or SpentCount()).execute(todo)
 
 
 @dataclass(slots=True)
@@ -155,14 +176,15 @@ class InFlight:
 class Repairing:
     """One pass over the unfinished shards."""
 
-    def __init__(self, session: Session, repairer: Repairer, spent: SpentCount) -> None:
+    def __init__(self, session: Session, repairers: list[Repairer], spent: SpentCount) -> None:
         self.session = session
-        self.repairer = repairer
+        self.repairers = repairers
+        self.repairer = repairer = repairers[0]
         self.config = repairer.config
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.out = list_out(repairer.engine)
+        self.out = {name for each in repairers for name in list_out(each.engine)}
         self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
@@ -201,12 +223,13 @@ class Repairing:
         return self._count_undecided() * self.config.candidates
 
     def _run_round(self, round_number: int, judges: Judges) -> None:
+        repairer = self.repairers[find_turn(round_number, self.config)]
         feed = self.spending.until_reached(
             self.session.until_stopped(self._feed(round_number)),
-            partial(guess_cost, config=self.config, price=self.repairer.by.price),
+            partial(guess_cost, config=self.config, price=repairer.by.price),
             lambda task: name_request(task) in self.out,
         )
-        for outcomes in self.repairer.run_round(feed, judges, self._note):
+        for outcomes in repairer.run_round(feed, judges, self._note):
             self._keep(outcomes)
 
     def _open(self, shard: int) -> None:
@@ -287,7 +310,8 @@ class Repairing:
         """Write down what was paid for, before it is judged."""
         by_shard: dict[int, list[dict[str, Any]]] = {}
         for result, pending in answers:
-            cost = count_cost(result.usage, self.repairer.by.price)
+            by = pending.by or self.repairer.by
+            cost = count_cost(result.usage, by.price)
             self.spending.add(cost)
             shard = self.in_flight[pending.trajectory.trajectory_id].shard
             by_shard.setdefault(shard, []).append(to_answer_entry(result, pending, cost))

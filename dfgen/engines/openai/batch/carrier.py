@@ -9,8 +9,10 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -54,6 +56,10 @@ class Carrier:
         self._config = config
         self._cut = cut
         self._headers = dict(headers or {})
+
+    def at(self, endpoint: Endpoint) -> Carrier:
+        """Return one that asks another service of the same host."""
+        return Carrier(self._config, endpoint, self.backoff, self._cut, self._headers)
 
     def send_once(
         self, method: str, path: str, make_body: Callable[[], Body | None], **headers: str
@@ -109,14 +115,30 @@ class Carrier:
     def download(self, path: str, target: Path) -> None:
         """GET a file of any size into a file.
 
+        Args:
+            path: below the base URL, or a whole address of the same host.
+
         Raises:
-            EngineError: see `ask`.
+            EngineError: see `ask`; or the address is of another host.
         """
+        carrier, below = self, path
+        if "://" in path:
+            address, own = urlsplit(path), urlsplit(self.endpoint.base_url)
+            if address.netloc != own.netloc.rpartition("@")[2]:
+                raise EngineError(
+                    f"results are said to lie at {address.hostname}, and nothing is asked of "
+                    "another host than that of `base_url`."
+                )
+            root = own._replace(path="", query="", fragment="").geturl()
+            carrier, below = (
+                self.at(replace(self.endpoint, base_url=root)),
+                f"{address.path}?{address.query}",
+            )
 
         async def load(transport: Transport) -> Answer:
-            return await transport.download(self.endpoint, path, target, self._headers)
+            return await transport.download(carrier.endpoint, below, target, self._headers)
 
-        self.repeat(lambda: self._run(load))
+        self.repeat(lambda: carrier._run(load))
 
     def repeat(self, send: Callable[[], Answer], *, missing: bool = False) -> Answer | None:
         """Send until there is an answer.

@@ -18,8 +18,10 @@ from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
 from dfgen.engines.chat import list_images
 from dfgen.engines.openai.answers import fail
+from dfgen.engines.openai.batch.anthropic_form import AnthropicForm
 from dfgen.engines.openai.batch.carrier import Carrier, CutError
 from dfgen.engines.openai.batch.form import Form, LineError, Seen
+from dfgen.engines.openai.batch.gemini_form import GeminiForm
 from dfgen.engines.openai.batch.handing_over import HandingOver
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, write_custom_id
 from dfgen.engines.openai.batch.openai_form import OpenAIForm
@@ -47,7 +49,11 @@ _QUEUE_FULL = ("token_limit_exceeded", "enqueued", "rate_limit", "too_many_batch
 
 
 def choose_form(config: OpenAIConfig) -> Form:
-    """Return the form that a provider speaks."""
+    """Return the form that a provider speaks; files for somebody else are in the OpenAI form."""
+    if config.lane == "batch" and config.batch.provider == "anthropic":
+        return AnthropicForm()
+    if config.lane == "batch" and config.batch.provider == "gemini":
+        return GeminiForm()
     return OpenAIForm(config.batch)
 
 
@@ -102,6 +108,7 @@ class BatchEngine:
             self._endpoint,
             backoff or Backoff(max_retries=config.max_retries),
             self._cut,
+            self._form.list_headers(self._endpoint),
         )
         self._ledger = Ledger(keeping.log)
         self._handing = HandingOver(config, self._form, self._carrier, self._ledger)

@@ -14,6 +14,7 @@ from dfgen.engines.openai.batch.carrier import Carrier
 from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.openai.batch.providers import Provider
 from dfgen.engines.openai.batch.request_file import Row, RowWriter
+from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.transport import Answer
 
 End = Literal["completed", "failed", "expired", "cancelled"]
@@ -74,6 +75,9 @@ class Form(Protocol):
     rules: Provider
     has_files: bool
     """Whether requests are uploaded as a file, of which a batch is made then."""
+
+    def list_headers(self, endpoint: Endpoint) -> dict[str, str]:
+        """List headers of every request beside the usual ones; empty values take those away."""
 
     def write_row(self, writer: RowWriter, config: OpenAIConfig, request: Request) -> Row:
         """Write a request as a row."""

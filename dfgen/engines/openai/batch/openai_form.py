@@ -22,6 +22,7 @@ from dfgen.engines.openai.batch.form import Answered, End, LineError, Seen
 from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.openai.batch.providers import PROVIDERS, Provider
 from dfgen.engines.openai.batch.request_file import Row, RowWriter
+from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import build_payload
 from dfgen.engines.openai.pictures import fit_pictures
 from dfgen.engines.openai.transport import Answer, Body, FormBody
@@ -53,6 +54,10 @@ class OpenAIForm:
     def __init__(self, config: BatchConfig) -> None:
         self.rules: Provider = PROVIDERS[config.provider]
         self._is_mistral = config.provider == "mistral"
+
+    def list_headers(self, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
+        """The usual headers are all that it takes."""
+        return {}
 
     def write_row(self, writer: RowWriter, config: OpenAIConfig, request: Request) -> Row:
         """Write a request as a row."""

@@ -203,5 +203,7 @@ def read_rows(path: Path, wanted: Mapping[str, int]) -> Iterator[Row]:
 def drop_schema(row: Row) -> Row:
     """Return a row that does not ask for output by JSON schema."""
     value = json.loads(b"".join(row.pieces))
-    value["body"].pop("response_format", None)
+    value.get("body", {}).pop("response_format", None)
+    for name in ("responseMimeType", "responseJsonSchema"):  # Gemini's words
+        value.get("request", {}).get("generationConfig", {}).pop(name, None)
     return Row(row.custom_id, [json.dumps(value, ensure_ascii=False).encode(), b"\n"], row.pictures)
