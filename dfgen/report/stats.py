@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dfgen.records import is_right
 from dfgen.report.perception import measure_perception
 from dfgen.stages.repair.necessity import NecessityCount
+from dfgen.stages.repair.spending import SpentCount
+from dfgen.store.redoing import list_history
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -201,7 +203,7 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
             is an estimate.
 
     Tokens and cost include those of necessity tests, which `necessity` also states alone; those of
-    controls stand with the controls.
+    controls stand with the controls. What was set aside (`history/`) is in the sums that say so.
     """
     ratios: list[float] = []
     refusals: Counter[str] = Counter()
@@ -262,6 +264,10 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
         numbers["necessity"] = asdict(tests)
     if run.table("controls").shards():
         numbers["controls"] = measure_controls(run)
+    if list_history(run):
+        spent = SpentCount().count(run)
+        numbers["requests_with_set_aside"] = spent.requests
+        numbers["cost_usd_with_set_aside"] = spent.cost_usd
     return numbers
 
 

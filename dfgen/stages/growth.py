@@ -359,7 +359,7 @@ def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
     section = name_section(config)
     gone = f"kept; `--set {section}.missing=drop` removes what is missing"
     if config.missing == "drop":
-        gone = "dropped"
+        gone = "dropped; what was made of them is kept in history/"
     if config.missing == "drop" and found.doubts:
         gone = (
             f"kept: {_count(found.doubts, 'refused row')} of the source may be among them. Mend or "

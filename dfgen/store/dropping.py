@@ -1,17 +1,25 @@
 """Takes rows of the first stage out of shards that are finished, and all that was made of them.
 
+What was drawn or paid for is kept: `RUN/history/dropped-.../` holds it, laid out as a run like all
+that is set aside (`dfgen.store.redoing`), so that what it has cost still counts. Masks cost nothing
+and are not kept.
+
 Nothing else in a shard changes, so every stage that had nothing left to do in it has nothing left
 to do afterwards: no model is loaded, nothing is paid for again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress
+from pathlib import Path
 
+from dfgen.store.atomic_files import make_directory
 from dfgen.store.entries import ShardEntry, hash_file, write_entry
 from dfgen.store.growing import Place
-from dfgen.store.layout import BESIDE, JOURNAL, Stage
+from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage
+from dfgen.store.redoing import FREE
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 
@@ -46,10 +54,12 @@ def drop_prompts(run: Run, shard: int, rows: Collection[int]) -> None:
     # The prompts come last: as long as they are there, whoever is to drop them finds them.
     stages = [stage for stage in run.stages if stage != "prompts"]
     current = {stage: run.is_current(stage, shard) for stage in stages}
+    folder = _choose_folder(run, shard, names)
     for stage in reversed(stages):
+        kept = None if stage in FREE else folder
         for each in (run.rejects(stage), *_list_beside(run, stage), run.output(stage)):
-            _remove(run, stage, each, shard, "prompt_id", lambda _, name: name in names)
-    _remove(run, "prompts", table, shard, "prompt_id", lambda _, name: name in names)
+            _remove(run, stage, each, shard, "prompt_id", lambda _, name: name in names, kept)
+    _remove(run, "prompts", table, shard, "prompt_id", lambda _, name: name in names, folder)
     note_files(run, shard, current)
 
 
@@ -108,24 +118,47 @@ def _describe(run: Run, stage: Stage, shard: int, old: ShardEntry, current: bool
     return entry
 
 
+def _choose_folder(run: Run, shard: int, names: Collection[str]) -> Path:
+    """Where the rows of dropped prompts go: one place for equal prompts, however often a dropping
+    is interrupted."""
+    digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
+    return run.root / HISTORY / f"dropped-{shard:05d}-{digest}"
+
+
 def _list_beside(run: Run, stage: Stage) -> list[ShardTable]:
     return [run.table(name) for name in BESIDE.get(stage, ())]
 
 
 def _remove(
-    run: Run, stage: Stage, table: ShardTable, shard: int, column: str, is_dropped: IsDropped
+    run: Run,
+    stage: Stage,
+    table: ShardTable,
+    shard: int,
+    column: str,
+    is_dropped: IsDropped,
+    kept_in: Path | None = None,
 ) -> None:
     """Write a shard of a table again without some rows, if it has any of them.
 
     Args:
         stage: that the table is of.
         is_dropped: given the place of a row in the file and its value in the column.
+        kept_in: a folder of `history/` in which the rows are kept; None: nowhere.
     """
     if not table.exists(shard):
         return
     values = table.read(shard, [column])[column].to_pylist()
     kept = [not is_dropped(place, value) for place, value in enumerate(values)]
+    if kept_in is not None and not all(kept):
+        _set_aside(table, shard, [not each for each in kept], kept_in)
     if not any(kept) and table.path(shard) != run.output(stage).path(shard):
         table.remove(shard)  # only the output of a stage has a file without any row
     elif not all(kept):
         table.write(shard, compress(table.iter_rows(shard), kept))
+
+
+def _set_aside(table: ShardTable, shard: int, chosen: Sequence[bool], folder: Path) -> None:
+    """Copy rows of a shard into a folder, before they go."""
+    target = ShardTable(folder / table.directory.name, table.model, prefix=table.prefix)
+    make_directory(target.directory)
+    target.write(shard, compress(table.iter_rows(shard), chosen))

@@ -16,13 +16,18 @@ from hypothesis import strategies as st
 from dfgen.config.pipeline import Pipeline
 from dfgen.demo.scenes import iter_scenes
 from dfgen.errors import RunMismatchError, StorageError
+from dfgen.report.stats import measure_repairs
 from dfgen.runners.local import run_stages
 from dfgen.stages.progress import Silence
+from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session
+from dfgen.status.run_status import measure_run
 from dfgen.store.entries import write_entry
+from dfgen.store.redoing import list_history
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 from dfgen.validate.audit import audit
+from dfgen.validate.path import validate_path
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 
 Row = dict[str, Any]
@@ -258,6 +263,34 @@ def test_dropped_prompts_leave_nothing_behind_and_cost_nothing(
     assert not draw(root, make(tmp_path, now, missing="drop"), monkeypatch).drawn
 
 
+def test_what_was_paid_for_dropped_prompts_is_kept_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, rows = tmp_path / "run", [ask(i) for i in range(6)]
+    draw(root, make(tmp_path, rows), monkeypatch)
+    run = Run.open_or_create(root, None)
+    spent, before = SpentCount().count(run), read_rows(root)
+    assert spent.requests == 14
+    said = read_source(root, make(tmp_path, [*rows[1:3]], missing="drop"))
+    assert "dropped; what was made of them is kept in history/" in said[1]
+    run = Run.open_or_create(root, None)
+    assert SpentCount().count(run).cost_usd == pytest.approx(spent.cost_usd)
+    assert measure_run(root).spending.requests == 14
+    numbers = measure_repairs(run)
+    assert numbers["requests_with_set_aside"] == 14 and numbers["attempts"] == 6
+    assert numbers["cost_usd_with_set_aside"] == pytest.approx(spent.cost_usd)
+    for stage in ("sample", "repair"):  # every row is in the run or in its history, once
+        table = run.output(stage)
+        kept = [
+            row
+            for folder in list_history(run)
+            for row in ShardTable(folder / table.directory.name, table.model).iter_rows()
+        ]
+        both = [row["trajectory_id"] for row in [*table.iter_rows(), *kept]]
+        assert sorted(both) == [row["trajectory_id"] for row in before[stage]]
+    assert validate_path(root, None).problems == []
+
+
 def test_changed_prompts_are_named_and_never_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +324,7 @@ def test_nothing_is_dropped_while_a_refused_row_may_be_what_is_missing(
             name for shard in list_questions(root) for name in shard if name != "8"
         ]
     said = read_source(root, make(tmp_path, [*rows[:3], rows[4], ask(8)], missing="drop"))
-    assert said[1].startswith("1 prompt of the run is not in the source any more (dropped)")
+    assert said[1].startswith("1 prompt of the run is not in the source any more (dropped; ")
     assert [name for shard in list_questions(root) for name in shard] == ["x", "0", "1", "3", "8"]
 
 
