@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
+.PHONY: vendor help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,11 +64,27 @@ types: $(BIN)/dfgen
 	$(BIN)/mypy
 
 # Debian's browser and driver: pip's own would download one, and CI machines have no other source.
-report-test: $(BIN)/dfgen ## The HTML report in a real Chromium, installed if absent
+report-test: $(BIN)/dfgen build/axe/package/axe.min.js ## The HTML report in a real Chromium, installed if absent
 	command -v chromedriver >/dev/null || { apt-get update -qq && apt-get install -qq -y \
 	    --no-install-recommends chromium chromium-driver fonts-liberation fonts-dejavu-core; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'selenium>=4.20,<5'
 	DFGEN_BROWSER=required $(BIN)/python -m pytest -m browser tests/report/browser
+
+# A library's release as npm has it, beside its licence; the hash stands in its README.
+TEMML_VERSION := 0.13.5
+VENDOR := dfgen/report/page/vendor
+vendor: ## The page's library for formulas, from npm, compared with its hash
+	mkdir -p build/vendor
+	cd build/vendor && npm pack --silent temml@$(TEMML_VERSION) && tar xzf temml-$(TEMML_VERSION).tgz
+	cp build/vendor/package/dist/temml.min.js $(VENDOR)/temml.min.js
+	cp build/vendor/package/LICENSE $(VENDOR)/temml.LICENSE
+	grep -q "$$(sha256sum $(VENDOR)/temml.min.js | cut -d' ' -f1)" $(VENDOR)/README.md
+
+# What tests accessibility; only here, never in the package (MPL-2.0).
+AXE_VERSION := 4.14.1
+build/axe/package/axe.min.js:
+	mkdir -p build/axe
+	cd build/axe && npm pack --silent axe-core@$(AXE_VERSION) && tar xzf axe-core-$(AXE_VERSION).tgz
 
 # The real vLLM on a CPU, in an environment of its own, because it pins torch and transformers.
 # Another version: make vllm-test VLLM_VERSION=0.31.0 VLLM_HOME=.venv-vllm-0.31
@@ -105,8 +121,10 @@ cluster-env: .venv-cluster/bin/dfgen ## That of cluster-test, with Debian's Slur
 	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
 	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
 
+# LONG=1 adds what takes minutes more.
 cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
-	DFGEN_REQUIRE_CLUSTER=1 timeout 900 .venv-cluster/bin/python -m pytest -m cluster tests/cluster
+	timeout 1800 .venv-cluster/bin/python -m pytest \
+	    -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:
@@ -198,6 +216,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/sample_memory.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/batch_files.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/lane_costs.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/shared_workers.py
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 

@@ -26,6 +26,7 @@ traceback and exits with `exit_code`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 
@@ -49,6 +50,31 @@ def guess_name(wrong: str, known: Iterable[str]) -> str | None:
         if 3 * changes <= max(len(wrong), len(name)) or _is_short_for(wrong, name.lower()):
             near.append((changes, name))
     return min(near)[1] if near else None
+
+
+def guess_path(wrong: Path) -> Path | None:
+    """Return the path that was likely meant by one that is not there.
+
+    Each part is looked at in turn, so slips in the names of folders and of the file are found.
+
+    Args:
+        wrong: nothing is there.
+
+    Returns:
+        None if nothing there is called alike.
+    """
+    found = Path(wrong.anchor)
+    for part in wrong.parts[1 if wrong.anchor else 0 :]:
+        if not (found / part).exists():
+            try:
+                meant = guess_name(part, sorted(entry.name for entry in found.iterdir()))
+            except (OSError, ValueError):
+                return None
+            if meant is None:
+                return None
+            part = meant  # noqa: PLW2901
+        found = found / part
+    return found if found.exists() else None
 
 
 def _is_short_for(wrong: str, name: str) -> bool:

@@ -43,13 +43,14 @@ ARROWS = {
     "validate": GROUND | {"tokens", "store"},
     "status": GROUND | {"stages", "store"},
     "report": GROUND | {"stages", "engines", "diff", "pictures", "store", "tokens", "demo"},
+    "view": GROUND | {"report", "store", "pictures"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
     "trainers": {"errors", "version", "dataset_names", "regular_files", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
-    | {"export", "publish", "status", "validate", "check"},
+    | {"export", "publish", "status", "validate", "check", "view"},
     "": {"diff", "tokens", "version", "config", "export"},
     "__main__": {"cli"},
 }

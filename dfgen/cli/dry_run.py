@@ -136,7 +136,7 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
         example = first["examples"][code]
         click.echo(f"  {rows:,} {code}, such as {example['row_id']}: {example['detail']}")
     if estimate["total"]["requests"]["most"] == 0:
-        click.echo("Nothing is left to do.")
+        click.echo("Nothing is left to do: all of this was done before.")
         return
     lines = [["", *_COLUMNS.values()]]
     for name, work in {**estimate["stages"], "total": estimate["total"]}.items():

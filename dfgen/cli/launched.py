@@ -1,4 +1,4 @@
-"""What jobs and actors of `dfgen launch` run: a worker of a stage, a server of the repairer."""
+"""Does what jobs and actors of `dfgen launch` run: works on a stage, or serves the repairer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes paths of this machine on the command line, and says so when it is given an address."""
+"""Takes paths on the command line: of this machine, or of a run in a bucket."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from dfgen.cli.names import suggest
+from dfgen.errors import guess_path
 
 # s3://a, s3:/a (as a shell variable may leave it), zip::file
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?:/|:)")
@@ -35,8 +38,8 @@ class LocalPath(click.Path):
             self.fail(f"{text!r} is an address: write the path without file://.", param, ctx)
         if found:
             self.fail(
-                f"{text!r} is an address: dfgen reads and writes folders of this machine only, so "
-                "far; mount the storage, or copy the folder when dfgen is done.",
+                f"{text!r} is an address: only a run may lie in a bucket (s3://, gs://, az://); "
+                "this has to be a path of this machine.",
                 param,
                 ctx,
             )
@@ -49,4 +52,31 @@ class LocalPath(click.Path):
                 self.fail(
                     f"no file can have the path {text[:60]!r}...: {error.strerror}.", param, ctx
                 )
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            if os.path.lexists(text):
+                raise
+            told = error.message + suggest(guess_path(Path(text)))
+            raise click.BadParameter(told, ctx, param) from None
+
+
+class RunPath(LocalPath):
+    """The path of a run, or its address in a bucket: `s3://...` becomes its staging directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path.
+
+        Raises:
+            click.BadParameter: it is no path that `click.Path` takes.
+            DfgenError: the bucket cannot be used.
+        """
+        text = str(value)
+        if _ADDRESS.match(text):
+            from dfgen.store.bucket.address import is_address
+
+            if is_address(text):
+                from dfgen.store.bucket.mounting import mount
+
+                return mount(text).root
         return super().convert(value, param, ctx)

@@ -35,6 +35,7 @@ COMMANDS = {
     "ls": ("ls", "List the runs in a folder."),
     "stats": ("stats", "Counts, rates and quality of a run."),
     "report": ("report", "Write a page of plots and trajectories, one HTML file."),
+    "view": ("view", "The same page from the run itself: all rows, live, two runs."),
     "inspect": ("inspect", "Look at single trajectories."),
     "export": ("export", "Write a table that trainers load."),
     "publish": ("publish", "Put a run on the Hub, checked and verified."),

@@ -12,9 +12,10 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
+from dfgen.cli.names import suggest
 from dfgen.cli.sharing import add_sharing
-from dfgen.errors import StorageError
+from dfgen.errors import StorageError, guess_path
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -32,6 +33,7 @@ class RedoWish:
 
 
 EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
+EXISTING_RUN = RunPath(exists=True, file_okay=False)
 FILE = LocalPath(dir_okay=False)
 
 SOURCE = "{PIPELINE|RUN}"
@@ -96,7 +98,7 @@ def pipeline_options(function: F) -> F:
 
     add = add_all(
         [
-            click.argument("source", metavar=SOURCE, type=LocalPath()),
+            click.argument("source", metavar=SOURCE, type=RunPath()),
             *run_options("Use only the first N prompts."),
             *redo_options(),
             click.option(
@@ -172,7 +174,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
         click.option(
             "--out",
             "-o",
-            type=LocalPath(file_okay=False),
+            type=RunPath(file_okay=False),
             help="With PIPELINE: run directory, made if it is not there, continued if it is.",
         ),
         click.option("--pipeline", "file", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
@@ -190,7 +192,7 @@ def run_options(limit: str) -> list[Callable[[Any], Any]]:
 def launch_arguments() -> list[Callable[[Any], Any]]:
     """List the arguments that name a run and its settings, for launchers and workers alike."""
     return [
-        click.argument("source", metavar=SOURCE, type=LocalPath()),
+        click.argument("source", metavar=SOURCE, type=RunPath()),
         *run_options("Use only the first N prompts."),
     ]
 
@@ -225,7 +227,10 @@ def choose_root(
         raise click.UsageError("--pipeline changes the settings of a RUN; here the file is given.")
     if out is None and not optional:
         if not source.exists():
-            raise click.UsageError(f"{source} is no run and no pipeline file: it is not there.")
+            raise click.UsageError(
+                f"{source} is no run and no pipeline file: it is not there."
+                + suggest(guess_path(source))
+            )
         raise click.UsageError("PIPELINE needs --out RUN: the run directory.")
     return out
 
@@ -240,7 +245,7 @@ def section_options(section: str, dry_run: str, *, redo: bool = True) -> Callabl
     """
     return add_all(
         [
-            click.argument("run", type=EXISTING_DIRECTORY),
+            click.argument("run", type=EXISTING_RUN),
             click.option("--pipeline", type=FILE, metavar="FILE", help=CHANGED_BY_FILE),
             click.option(
                 "--set",

@@ -1,4 +1,8 @@
-"""Progress on stderr: bars on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: bars on a terminal, a line now and then elsewhere.
+
+All count the rows of this start, from 0 to those that were left to do when it began; what earlier
+starts have done is said once, beside them.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +40,13 @@ class LineProgress:
 
     def start(self, stage: str, total: int | None, done: int) -> None:
         """Note that a stage begins."""
-        self.stage, self.total, self.rows = stage, total, done
+        self.stage, self.rows = stage, 0
+        self.total = None if total is None else total - done
         self.accepted = self.rejected = 0
         self.began = self.spoke = time.monotonic()
-        of = "begun" if total is None else f"{total:,} rows"
-        click.echo(f"{stage}: {of}{f', {done:,} done before' if done else ''}", err=True)
+        todo = "begun" if self.total is None else f"{_count_rows(self.total)} to do"
+        before = f", {done:,} done before" if done else ""
+        click.echo(f"{stage}: {todo}{before}", err=True)
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
         """Note finished rows."""
@@ -64,7 +70,12 @@ class LineProgress:
         of = "" if self.total is None else f" of {self.total:,}"
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
         accepted = f", {self.accepted:,} accepted" if self.accepted else ""
-        return f"{self.rows:,}{of}{accepted}{rejected}"
+        last = self.rows if self.total is None else self.total
+        return f"{self.rows:,}{of} row{'s' * (last != 1)}{accepted}{rejected}"
+
+
+def _count_rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 class BarProgress:
@@ -95,6 +106,7 @@ class BarProgress:
         self.task: object = None
         self.rows = self.accepted = self.rejected = 0
         self.began = 0.0
+        self.before = ""
 
     def __enter__(self) -> BarProgress:
         self.bars.__enter__()
@@ -112,14 +124,17 @@ class BarProgress:
         """Note that a stage begins."""
         self.rows = self.accepted = self.rejected = 0
         self.began = time.monotonic()
-        self.task = self.bars.add_task(stage, total=total, completed=done, state="", rate="")
+        self.before = f"{done:,} done before" if done else ""
+        self.task = self.bars.add_task(
+            stage, total=None if total is None else total - done, state=self.before, rate=""
+        )
 
     def advance(self, rows: int, accepted: int = 0, rejected: int = 0, note: str = "") -> None:
         """Note finished rows."""
         self.rows += rows
         self.accepted += accepted
         self.rejected += rejected
-        parts = [f"{self.accepted:,} accepted" if self.accepted else ""]
+        parts = [self.before, f"{self.accepted:,} accepted" if self.accepted else ""]
         parts += [f"{self.rejected:,} rejected" if self.rejected else "", show_line(note)]
         rate = self.rows / max(time.monotonic() - self.began, 1e-9)
         self.bars.update(

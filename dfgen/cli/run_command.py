@@ -83,6 +83,8 @@ def drive(
         make_progress(quiet) as drawn,
         NotedProgress(drawn, ActivityFile(out)) as progress,
     ):
+        for notice in run.notices:
+            progress.tell(notice)
         session = Session(run, pipeline, progress, StopSignal(announce))
         if redo is not None:
             set_aside(session, redo, stages)
@@ -93,6 +95,8 @@ def drive(
         click.echo(session.paused, err=True)
     elif not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
+    elif not (progress.worked or quiet or after):
+        click.echo("Nothing was left to do: all of this was done before.", err=True)
     return run
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from dfgen.store.mounts import show_addresses
 from dfgen.terminal_text import show_text
 
 _TO_ANOTHER_BAR = re.compile(r"(?:\x1b\[A)+")
@@ -43,7 +44,7 @@ class SafeStream:
         moves = ""
         if stream.isatty():
             moves = text if _TO_ANOTHER_BAR.fullmatch(text) else "\r" if text[:1] == "\r" else ""
-        shown = show_text(text[len(moves) :])
+        shown = show_addresses(show_text(text[len(moves) :]))
         encoding = getattr(stream, "encoding", None) or "utf-8"
         stream.write(moves + shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)

@@ -17,7 +17,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.config.places import find_beside
 from dfgen.config.section import list_sections
 from dfgen.config.yaml_text import parse_yaml
-from dfgen.errors import ConfigError, map_all
+from dfgen.errors import ConfigError, guess_path, map_all
 
 ENV_PREFIX = "DFGEN_SET_"
 
@@ -183,10 +183,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
+        meant = guess_path(path)
         raise ConfigError(
             "there is no such pipeline file.",
             where=str(path),
-            hint="`dfgen config init FILE` writes a commented one.",
+            hint=f"Did you mean {str(meant)!r}?"
+            if meant
+            else "`dfgen config init FILE` writes a commented one.",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or error

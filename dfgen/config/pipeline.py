@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from dfgen.config.bucket import BucketConfig
 from dfgen.config.engine import EngineConfig
 from dfgen.config.grade import GradeConfig
 from dfgen.config.imports import ImportConfig
@@ -47,6 +48,7 @@ class Pipeline(Section):
     score: ScoreConfig = ScoreConfig()
     value: ValueConfig = ValueConfig()
     mask: MaskConfig = MaskConfig()
+    bucket: BucketConfig = BucketConfig()
     workers: int = Field(default=0, ge=0)
     """Processes that make masks or judge repairs. 0: at most one per core, and only where there are
     rows enough to pay for starting them; 1: the main process does all."""

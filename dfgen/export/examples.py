@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dfgen.export.columns import RENAMED
-from dfgen.regular_files import open_for_arrow
 from dfgen.trainers.building import Reader
 
 if TYPE_CHECKING:
@@ -85,7 +84,8 @@ class RunGroups:
 
         table, found = self.finished.run.table("masks"), set()
         for number in table.shards():
-            metadata = pq.read_metadata(open_for_arrow(table.path(number)))
+            with table.open_parts(number) as file:
+                metadata = pq.read_metadata(file)
             for group in map(metadata.row_group, range(metadata.num_row_groups)):
                 for column in map(group.column, range(group.num_columns)):
                     name = column.path_in_schema.split(".")[0]

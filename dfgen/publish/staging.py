@@ -14,6 +14,7 @@ from dfgen.export.making import can_make
 from dfgen.export.tables import TABLES, find_table
 from dfgen.publish.options import DEFAULT_TABLES, PublishOptions, Say
 from dfgen.publish.release import ASSETS, README, Release, collect_release
+from dfgen.store.mounts import find_scratch
 from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def find_folder(finished: FinishedRun, repo_id: str) -> Path:
     """Return where the files of a repository are staged."""
-    return finished.run.root / STAGING / repo_id.replace("/", "--")
+    return find_scratch(finished.run.root) / STAGING / repo_id.replace("/", "--")
 
 
 def stage_release(

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
+from dfgen.store.mounts import show_addresses
 from dfgen.terminal_text import show_text
 
 
@@ -44,4 +45,4 @@ class _Shown:
             if segment.control:
                 yield segment
             else:
-                yield Segment(show_text(segment.text), segment.style)
+                yield Segment(show_addresses(show_text(segment.text)), segment.style)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from dfgen.report.samples import Sample
     from dfgen.store.finished import FinishedRun
 
+_ASK_SERVER = "connect-src 'self'; "
+
+_FORMULA = re.compile(r"\$[^$\n]+\$|\$\$|\\\(|\\\[")
+
 PACK_ROWS = 50
 DEFAULT_LIMIT = 200
 # As base64 this is 2.7 MB, which leaves as much again for texts within 5 MB.
@@ -45,11 +49,11 @@ PICTURE_BYTES = 2_000_000
 LARGEST_PICTURE = 200_000
 SMALLEST_PICTURE = 10_000
 
-STYLES = ("base", "layout", "list", "difference", "group", "charts", "print")
+STYLES = ("base", "layout", "list", "difference", "group", "mathematics", "charts", "print")
+FIRST_SCRIPTS = ("elements", "keeping", "store", "words")
 SCRIPTS = (
-    *("elements", "keeping", "store", "from_file", "words", "difference", "details", "group"),
-    *("zoom", "filters", "finding", "list", "charts", "overview", "marks", "labels", "tips"),
-    *("keys", "start"),
+    *("mathematics", "difference", "details", "group", "zoom", "filters", "finding", "list"),
+    *("charts", "overview", "marks", "labels", "tips", "keys", "start"),
 )
 
 
@@ -123,6 +127,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
     rows: list[dict[str, Any]] = []
     packs: list[str] = []
     pending: list[dict[str, Any]] = []
+    drawn = False
     room = PICTURE_BYTES // max(1, run.get("questions", run["shown"]))
     room = max(SMALLEST_PICTURE, min(LARGEST_PICTURE, room))
     for sample in samples:
@@ -133,6 +138,7 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
             blocks = list(_embed_pictures(sample, prompts[prompt_id], room, entry))
             described.append(entry)
             pictures += blocks
+        drawn = drawn or has_formula(sample)
         view = build_view(sample.mask)
         rows.append(describe_row(sample, prompts[prompt_id]))
         pending.append(describe_details(sample, view))
@@ -152,20 +158,55 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
         f'<script type="text/plain" id="pack-{number}">{pack}</script>'
         for number, pack in enumerate(packs)
     ]
-    style, script = read_style(), read_script()
-    policy = (
-        f"default-src 'none'; script-src {hash_source(script)}; style-src {hash_source(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    return fill_page(run["name"], blocks + pictures, mathematics=drawn)
+
+
+def has_formula(sample: Sample) -> bool:
+    """Say whether a text of a trajectory seems to hold a formula of LaTeX."""
+    prompt, mask = sample.prompt, sample.mask
+    texts = [prompt["question"], prompt["answer"], *prompt.get("choices", ())]
+    texts += [mask["completion"], mask["repair"] or ""]
+    return any(_FORMULA.search(text) for text in texts)
+
+
+def fill_page(
+    name: str,
+    blocks: Iterable[str],
+    served: Sequence[str] | None = None,
+    *,
+    mathematics: bool = True,
+) -> str:
+    """Put the page together.
+
+    Args:
+        mathematics: with the library that draws formulas, 170 kB.
+        name: of the run.
+        blocks: the data, elements that hold no code.
+        served: scripts in place of the one that reads the data from the page itself; the page then
+            asks the program that serves it.
+    """
+    source = (_read_part("from_file.js"),) if served is None else tuple(served)
+    style = read_style()
+    script = read_script((_read_part("vendor/temml.min.js"), *source) if mathematics else source)
+    policy = write_policy(script, style, served=served is not None)
     values = {
         "policy": policy,
-        "title": html.escape(f"{run['name']} · dfgen report"),
+        "title": html.escape(f"{name} · dfgen report"),
         "style": style,
         "script": script,
-        "data": "\n".join(blocks + pictures),
+        "data": "\n".join(blocks),
     }
     # One pass: a value that happens to hold a placeholder is not looked at again.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], _read_part("report.html"))
+
+
+def write_policy(script: str, style: str, *, served: bool) -> str:
+    """Write the Content-Security-Policy: this script and this style run, and nothing else does."""
+    return (
+        f"default-src 'none'; script-src {hash_source(script)}; style-src {hash_source(style)}; "
+        f"img-src data:; {_ASK_SERVER if served else ''}"
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _embed_pictures(sample: Sample, number: int, room: int, entry: dict[str, Any]) -> Iterator[str]:
@@ -193,11 +234,19 @@ def read_style() -> str:
 
 
 @cache
-def read_script() -> str:
-    """Read all scripts of the page in order, in one scope of their own."""
-    parts = "\n".join(_read_part(f"{name}.js") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}\n}})();\n'
+def read_script(source: tuple[str, ...]) -> str:
+    """Read all scripts of the page in order, in one scope of their own.
+
+    Args:
+        source: the text of the scripts that say where the page gets its rows.
+    """
+    parts = [_read_part(f"{name}.js") for name in FIRST_SCRIPTS]
+    parts += source
+    parts += [_read_part(f"{name}.js") for name in SCRIPTS]
+    text = "\n".join(parts)
+    return f'"use strict";\n(() => {{\n{text}\n}})();\n'
 
 
+@cache
 def _read_part(name: str) -> str:
     return resources.files("dfgen.report").joinpath(f"page/{name}").read_text("utf-8")

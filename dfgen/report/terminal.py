@@ -18,6 +18,7 @@ from dfgen.report.samples import gather_samples
 from dfgen.report.selecting import iter_rejects, select_first, select_own, select_row
 from dfgen.report.stats_table import tabulate_counts
 from dfgen.report.trajectory import LONGEST_TEXT, SampleView
+from dfgen.store.mounts import name_place
 from dfgen.terminal_text import show_text
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def print_summary(run: Run, counts: Mapping[Stage, dict[str, int]]) -> None:
     """Print the table of counts after a command."""
-    open_console().print(tabulate_counts(str(run.root), counts))
+    open_console().print(tabulate_counts(name_place(run.root), counts))
 
 
 def print_examples(

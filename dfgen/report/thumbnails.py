@@ -39,14 +39,17 @@ class Thumbnail:
     exact: bool
 
 
-def make_thumbnail(data: bytes, max_bytes: int, area: int = LARGEST_AREA) -> Thumbnail | None:
+def make_thumbnail(
+    data: bytes, max_bytes: int, area: int = LARGEST_AREA, side: int = LARGEST_SIDE
+) -> Thumbnail | None:
     """Shrink an encoded picture; None if it cannot be decoded.
 
     Args:
         data: the encoded picture.
         max_bytes: of the encoded thumbnail, before base64. A picture that stays larger even at 96
             pixels is given all the same.
-        area: pixels of the thumbnail at most; a larger picture is made smaller.
+        area, side: pixels of the thumbnail, and of its longer side, at most; a larger picture is
+            made smaller.
     """
     import PIL.Image
 
@@ -58,10 +61,10 @@ def make_thumbnail(data: bytes, max_bytes: int, area: int = LARGEST_AREA) -> Thu
             # Pillow warns of damaged metadata in pictures that decode all the same.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            picture, size = decode_small(data, LARGEST_SIDE)
+            picture, size = decode_small(data, side)
     except RowError:
         return None
-    factor = min(1.0, math.sqrt(area / math.prod(picture.size)), LARGEST_SIDE / max(picture.size))
+    factor = min(1.0, math.sqrt(area / math.prod(picture.size)), side / max(picture.size))
     picture = _shrink(picture, factor)
     exact = max(picture.size) <= EXACT_SIDE
     encoded = b""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing
 
 from dfgen.stages.growth import has_read
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
 from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
-from dfgen.stages.stopping import CutShortError
 from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import STAGES, Kind, Stage
@@ -131,10 +130,7 @@ def run_stage(session: Session, work: StageWork) -> bool:
     todo = session.list_unfinished(work.stage)
     if not todo:
         return False
-    with suppress(CutShortError), ExitStack() as opened:
-        # A model is minutes in loading, and nothing is lost with it.
-        with session.stop.cutting_short():
-            tools = opened.enter_context(work.open_tools(session))
+    with work.open_tools(session) as tools:
         run.check_stage(work.stage, pipeline, tools.facts)
         run.set_stage(work.stage, state="running", counts={}, **tools.notes)
         tools.progress, tools.stop, tools.tokenizer = (

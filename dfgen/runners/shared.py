@@ -72,6 +72,7 @@ def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool
     with run.claims.hold(PLAN, lambda: session.stop.requested) as held:
         if not held:
             return False
+        run.look_again()
         run.refresh()
         complete_redo(run)
         complete_rejudge(session)
@@ -122,6 +123,7 @@ class SharedWork:
                     return False
                 self._close(stage)
             if all(not self._list_open(stage) for stage in self.stages):
+                self.run.membership.crew.clear_up()
                 end_redo(self.run, list_made(self.run, ("prompts", *self.asked)))
                 return True
             wait_s = 0.05 if worked else min(2 * wait_s + 0.05, _LONGEST_WAIT_S)
@@ -167,6 +169,7 @@ class SharedWork:
         if self.session.stop.requested or not self._may_begin(stage):
             return []
         run, claims = self.run, self.run.claims
+        run.look_again()
         left = self._list_open(stage)
         workers = 1 if self.part else 1 + len(run.membership.crew.list_others(run.membership.token))
         most = max(1, min(_MOST_SHARDS, math.ceil(len(left) / (2 * workers))))
@@ -174,14 +177,15 @@ class SharedWork:
         for shard in left:
             if len(taken) == most:
                 break
-            if not self._is_ready(stage, shard) or not claims.take(name_shard(stage, shard)):
-                continue
-            if run.is_done(stage, shard):  # by another, since this was looked at
-                self._done[stage].add(shard)
-                run.let_go(stage, shard)
-            else:
+            if self._is_ready(stage, shard) and claims.take(name_shard(stage, shard)):
                 taken.append(shard)
-        return taken
+        if taken:
+            run.look_again()
+        done = [shard for shard in taken if run.is_done(stage, shard)]
+        for shard in done:  # by another, since this was looked at
+            self._done[stage].add(shard)
+            run.let_go(stage, shard)
+        return [shard for shard in taken if shard not in done]
 
     def _may_begin(self, stage: Stage) -> bool:
         """Whether a stage of the whole run has all that it looks at."""
@@ -222,6 +226,7 @@ class SharedWork:
             return
         session, run = self.session, self.run
         with run.claims.hold(f"close-{stage}"):
+            run.look_again()
             run.refresh()
             if run.manifest.get_stage(stage).state != "done":
                 work = find_work(stage)

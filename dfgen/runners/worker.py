@@ -1,4 +1,4 @@
-"""What a worker does that a scheduler has started, around the stage itself."""
+"""Looks whether a worker that a scheduler has started may begin, and when it has to end."""
 
 from __future__ import annotations
 

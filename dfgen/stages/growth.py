@@ -19,6 +19,7 @@ from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
+from dfgen.stages.arrived import has_arrived
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
@@ -227,6 +228,8 @@ def list_written(config: Source) -> tuple[Stage, ...]:
 def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     """Say whether all of a source is in the run, which needs no look at its rows.
 
+    It is not while a picture is there that was missing when its row was read.
+
     Args:
         source: what identifies it (`dfgen.prompts.sources.describe_rows`).
     """
@@ -237,6 +240,7 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     before = {name: value for name, value in settings.items() if name in known}
     return (
         run.manifest.get_stage("prompts").state == "done"
+        and not _lacks_pictures(run)
         and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
         and type(config).model_validate(before) == config
         and all(
@@ -244,7 +248,14 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
             for stage in list_written(config)
             for shard in run.list_noted(stage)
         )
+        and not has_arrived(run, config)
     )
+
+
+def _lacks_pictures(run: Run) -> bool:
+    """Whether a row was rejected for a picture that is not there, and may be by now."""
+    reasons = run.rejects("prompts").iter_rows(columns=["reason"])
+    return any(row["reason"] == "image_missing" for row in reasons)
 
 
 def has_read(run: Run, pipeline: Pipeline) -> bool:

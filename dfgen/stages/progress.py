@@ -46,11 +46,15 @@ class NotedProgress:
     Args:
         inner: who draws it.
         file: that `dfgen status` reads; the lock of the run is held.
+
+    Attributes:
+        worked: whether a stage has begun.
     """
 
     def __init__(self, inner: Progress, file: ActivityFile) -> None:
         self._inner = inner
         self._file = file
+        self.worked = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +69,7 @@ class NotedProgress:
 
     def start(self, stage: str, total: int | None, done: int) -> None:
         """Note that a stage begins."""
+        self.worked = True
         self._inner.start(stage, total, done)
         self._file.start(stage, total, done)
 

@@ -171,7 +171,8 @@ def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
     lines = describe(plan)
     if plan.costs and not agreed:
         raise DfgenError(
-            "to make this anew would throw away what was paid for:\n"
+            "to make this anew would throw away what "
+            f"{'was paid for' if plan.cost_usd else 'models have made'}:\n"
             + "\n".join(f"  {line}" for line in lines),
             where=str(run.root),
             hint="Give --yes, too, to do it. The files are kept in history/, and what they cost "
@@ -218,7 +219,8 @@ def describe(plan: RedoPlan) -> list[str]:
         what = f"{stage}, shard{'s' if len(shards) > 1 else ''} {which}: "
         what += f"{plan.rows.get(stage, 0):,} {_ROWS.get(stage, 'rows')}"
         if stage == "repair":
-            what += f" of {plan.requests:,} paid requests, ${plan.cost_usd:.4f}"
+            what += f" of {plan.requests:,} request{'s' * (plan.requests != 1)}"
+            what += f", which cost ${plan.cost_usd:,.4f}" if plan.cost_usd else ""
         if stage in FREE:
             what += ", which cost nothing"
         lines.append(what)

@@ -15,6 +15,7 @@ from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.stopping import StopSignal
 from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import Stage, Table, find_writer, list_inputs
+from dfgen.store.mounts import find_mount
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -43,6 +44,12 @@ class Session:
     """Why a stage cannot go on now though nobody has stopped it; empty if it can."""
     _journals: dict[tuple[str, int], Journal] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if find_mount(self.run.root) is not None:
+            from dfgen.store.bucket.mounting import set_pace
+
+            set_pace(self.run.root, self.pipeline)
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:

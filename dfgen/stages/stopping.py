@@ -12,10 +12,6 @@ from types import FrameType, TracebackType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
-class CutShortError(KeyboardInterrupt):
-    """A stop has ended what `StopSignal.cutting_short` allows to be ended."""
-
-
 class StopSignal:
     """While entered, turns signals into a request to stop.
 
@@ -55,20 +51,6 @@ class StopSignal:
             yield
         finally:
             self._calls.remove(call)
-
-    @contextmanager
-    def cutting_short(self) -> Iterator[None]:
-        """Meanwhile, let a stop end what is done at once: it leaves nothing behind.
-
-        Raises:
-            CutShortError: a stop was asked for.
-        """
-
-        def cut() -> None:
-            raise CutShortError
-
-        with self.calling(cut):
-            yield
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.requested:

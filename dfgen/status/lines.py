@@ -40,8 +40,9 @@ def write_status(status: RunStatus) -> Iterator[str]:
         of = [] if spent.max_cost_usd is None else [f"of ${spent.max_cost_usd:,.2f}"]
         of += [] if spent.max_requests is None else [f"at most {spent.max_requests:,} requests"]
         limits = f" ({', '.join(of)})" if of else ""
+        cost = f", ${spent.cost_usd:,.4f}" if spent.cost_usd or of else ""
         unknown = f", of {spent.unknown:,} nobody knows the cost" if spent.unknown else ""
-        yield f"\nrepairs: {spent.requests:,} requests, ${spent.cost_usd:,.4f}{unknown}{limits}"
+        yield f"\nrepairs: {spent.requests:,} requests{cost}{unknown}{limits}"
     for out in status.out:
         where = f"batch {out.batch}" if out.batch else "a batch that was being handed over"
         if out.lane == "files":

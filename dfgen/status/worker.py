@@ -12,9 +12,9 @@ from typing import Any
 from dfgen.store.activity import Activity, parse_activity, read_activity
 from dfgen.store.claims import Claim, iter_claims
 from dfgen.store.crew import Crew, Member
-from dfgen.store.layout import LOCK, SHARED
+from dfgen.store.layout import LOCK
 from dfgen.store.lock import STALE_S, Holder, is_dead, parse_holder
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared_folder import find_shared_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ def _find_holder(root: Path) -> Iterator[Worker]:
 
 
 def _find_members(root: Path, sightings: Sightings) -> Iterator[Worker]:
-    if not (root / SHARED).is_dir():
+    files = find_shared_files(root)
+    if files is None:
         return
-    files = PosixFiles(root / SHARED)
     claims: dict[str, list[Claim]] = {}
     for claim in iter_claims(files):
         claims.setdefault(claim.token, []).append(claim)
@@ -144,7 +144,7 @@ def _measure_age(at: str) -> float:
     """Seconds since a time that another machine's clock has told."""
     try:
         then = datetime.fromisoformat(at)
-    except ValueError:
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        return max(0.0, (datetime.now(UTC) - then).total_seconds())
+    except (ValueError, OverflowError):  # a clock, or a hand, may have written anything
         return 0.0
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (datetime.now(UTC) - then).total_seconds())

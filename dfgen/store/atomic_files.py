@@ -10,12 +10,13 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dfgen.errors import RunLockedError
 from dfgen.store.layout import TEMPORARY_PREFIX
+from dfgen.store.mounts import find_mount
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
@@ -75,6 +76,9 @@ def replace_file(path: Path, desk: Path | None = None) -> Iterator[Path]:
     try:
         yield temporary
         sync_file(temporary)
+        mount = find_mount(path)
+        if mount is not None:
+            mount.will_change(path)
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -83,22 +87,8 @@ def replace_file(path: Path, desk: Path | None = None) -> Iterator[Path]:
             raise describe_takeover(desk) from error
         raise
     sync_directory(path.parent)
-
-
-def remove_file(path: Path, desk: Path | None = None) -> None:
-    """Delete a file if it is there; the arguments and errors are those of `replace_file`."""
-    if desk is None:
-        path.unlink(missing_ok=True)
-        return
-    temporary = desk / f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        path.replace(temporary)
-    except OSError as error:
-        if not desk.is_dir():
-            raise describe_takeover(desk) from error
-        if not isinstance(error, FileNotFoundError):
-            raise
-    temporary.unlink(missing_ok=True)
+    if mount is not None:
+        mount.has_written(path)
 
 
 def describe_takeover(desk: Path) -> RunLockedError:
@@ -119,9 +109,65 @@ def create_file(path: Path, content: bytes) -> None:
     atomic, on NFS as well; where links do not exist, the file is opened with O_EXCL, and a reader
     may meet it empty for a moment. Raises `OSError`.
     """
+    mount = find_mount(path)
+    if mount is not None:
+        mount.will_change(path)
     if not _create_from_unnamed(path, content):
         _create_from_temporary(path, content)
     sync_directory(path.parent)
+    if mount is not None:
+        mount.has_created(path)
+
+
+def move_file(path: Path, target: Path) -> None:
+    """Give a file of a run another name in it, durably; `target` is replaced.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    make_directory(target.parent)
+    mount = find_mount(path)
+    if mount is not None:
+        mount.will_change(target, path)
+    if mount is None or path.exists():
+        path.replace(target)
+        sync_directory(target.parent)
+        sync_directory(path.parent)
+    if mount is not None:
+        mount.has_moved(path, target)
+
+
+def remove_files(paths: Sequence[Path], desk: Path | None = None) -> None:
+    """Delete files of one folder of a run, durably, those that are not there included.
+
+    The desk and the errors are those of `replace_file`.
+    """
+    if not paths:
+        return
+    mount = find_mount(paths[0])
+    if mount is not None:
+        mount.will_change(*paths)
+    for path in paths:
+        _remove_file(path, desk)
+    if paths[0].parent.is_dir():
+        sync_directory(paths[0].parent)
+    if mount is not None:
+        mount.has_removed(paths)
+
+
+def _remove_file(path: Path, desk: Path | None) -> None:
+    if desk is None:
+        path.unlink(missing_ok=True)
+        return
+    temporary = desk / f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        path.replace(temporary)
+    except OSError as error:
+        if not desk.is_dir():
+            raise describe_takeover(desk) from error
+        if not isinstance(error, FileNotFoundError):
+            raise
+    temporary.unlink(missing_ok=True)
 
 
 def open_unnamed(directory: Path) -> int | None:

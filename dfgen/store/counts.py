@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from dfgen.store.expected_rows import (
     CELLS_FACT,
     count_inputs,
+    count_refused,
+    count_written,
     read_num_samples,
 )
 from dfgen.store.layout import STAGES, Kind, Stage
@@ -78,12 +80,13 @@ def _count_written(run: Run, stage: Stage) -> int:
         # several may share them; the table holds these.
         return _count_written(run, "mask") + _count_refused(run, "mask")
     output = run.output(stage)
-    return sum(output.num_rows(shard) for shard in output.shards() if _holds(run, stage, shard))
+    held = (shard for shard in output.shards() if _holds(run, stage, shard))
+    return sum(count_written(run, stage, shard) for shard in held)
 
 
 def _count_refused(run: Run, stage: Stage) -> int:
-    rejects = run.rejects(stage)
-    return sum(rejects.num_rows(shard) for shard in rejects.shards() if _holds(run, stage, shard))
+    held = (shard for shard in run.rejects(stage).shards() if _holds(run, stage, shard))
+    return sum(count_refused(run, stage, shard) for shard in held)
 
 
 def _holds(run: Run, stage: Stage, shard: int) -> bool:

@@ -170,6 +170,13 @@ class Crew:
         self._clear_desk(token)
         return True
 
+    def clear_up(self) -> None:
+        """Look after all who are on record or have left a desk. Raises `StorageError`."""
+        for member in self.iter_members():
+            self.is_gone(member.token)
+        for desk in self.root.glob(f"{find_desk(self.root, '*').name}"):
+            self.is_gone(desk.name.removeprefix(find_desk(self.root, "").name).partition(".")[0])
+
     def _watch(self, token: str, version: str, lease_s: float) -> float:
         """Seconds for which this version has been seen."""
         now = self._clock()

@@ -92,7 +92,7 @@ def _describe(run: Run, stage: Stage, shard: int, old: ShardEntry, current: bool
     output, ledger = run.output(stage), run.rejects(stage)
     entry = old.model_copy(deep=True)
     entry.sha256 = {
-        run.name_file(table, shard): hash_file(table.path(shard))
+        run.name_file(table, shard): hash_file(table.fetch(shard))
         for table in (*_list_beside(run, stage), ledger, output)
         if table.exists(shard)
     }

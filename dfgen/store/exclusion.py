@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 from dfgen.errors import RunLockedError
 from dfgen.store.crew import Crew, Member
-from dfgen.store.layout import SHARED
 from dfgen.store.lock import is_here
-from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared_folder import clear_shared_files, find_shared_files
 
 _LOOK_S = 0.5
 
@@ -26,14 +23,14 @@ def refuse_members(root: Path) -> None:
         RunLockedError: names one who works on it.
         StorageError: the shared files cannot be read or removed.
     """
-    folder = root / SHARED
-    if not folder.is_dir():
+    files = find_shared_files(root)
+    if files is None:
         return
-    crew = Crew(PosixFiles(folder), root)
+    crew = Crew(files, root)
     for member in crew.iter_members():
         _wait_until_gone(crew, member)
-    with explain_os_errors(folder, "clean up"):
-        shutil.rmtree(folder)
+    crew.clear_up()
+    clear_shared_files(root)
 
 
 def _wait_until_gone(crew: Crew, member: Member) -> None:

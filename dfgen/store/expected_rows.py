@@ -66,13 +66,14 @@ def count_inputs(run: Tables, stage: Stage, shard: int) -> int | None:
         return None
     if stage == "sample":
         history = read_num_samples(run)
-        prompts = run.table("prompts")
-        return prompts.num_rows(shard) * history[-1] if history and prompts.exists(shard) else None
+        if not history or not run.table("prompts").exists(shard):
+            return None
+        return count_written(run, "prompts", shard) * history[-1]
     trajectories = run.table("trajectories")
     if not trajectories.exists(shard):
         return None
     if stage == "mask":
-        return trajectories.num_rows(shard)
+        return count_written(run, "sample", shard)
     return sum(not is_right(row["reward"]) for row in trajectories.iter_rows(shard, ["reward"]))
 
 
@@ -82,20 +83,46 @@ def is_complete(run: Tables, stage: Stage, shard: int) -> bool:
     That it was made from the inputs there are now is another question (`Run.is_current`); only of
     masks that an earlier dfgen made, without an entry, it is asked here.
     """
-    output, rejects = run.output(stage), run.rejects(stage)
-    if not output.exists(shard):
+    if not run.output(stage).exists(shard):
         return False
     if stage not in STAGES:  # a side stage says something of every row or refuses it at the end
         return True
+    noted = _find_note(run, stage, shard)
+    if noted is not None and stage == "repair":
+        return True  # it was finished with a row or a reject for each wrong answer
     inputs = count_inputs(run, stage, shard)
-    refused = rejects.num_rows(shard) if rejects.exists(shard) else 0
-    if inputs is not None and output.num_rows(shard) + refused < inputs:
+    refused = count_refused(run, stage, shard)
+    if inputs is not None and count_written(run, stage, shard) + refused < inputs:
         return False
     return (
         stage != "mask"
         or run.entry(stage, shard) is not None
         or not find_unused_repairs(run, shard)
     )
+
+
+def _find_note(run: Tables, stage: Stage, shard: int) -> ShardEntry | None:
+    """The note on a finished shard whose file is in a bucket and not here: that is not asked for
+    what its note says as well. None: look into the file."""
+    if not run.output(stage).is_away(shard):
+        return None
+    entry = run.entry(stage, shard)
+    return None if entry is None or -1 in entry.made_from.values() else entry
+
+
+def count_written(run: Tables, stage: Stage, shard: int) -> int:
+    """Count the rows that a stage has written of a shard. Raises `StorageError`."""
+    noted = _find_note(run, stage, shard)
+    return run.output(stage).num_rows(shard) if noted is None else noted.rows
+
+
+def count_refused(run: Tables, stage: Stage, shard: int) -> int:
+    """Count the rejects of a stage in a shard. Raises `StorageError`."""
+    noted = _find_note(run, stage, shard)
+    if noted is not None:
+        return noted.rejects
+    rejects = run.rejects(stage)
+    return rejects.num_rows(shard) if rejects.exists(shard) else 0
 
 
 def find_unused_repairs(run: Tables, shard: int) -> set[str]:

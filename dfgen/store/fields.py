@@ -236,6 +236,9 @@ NEUTRAL_FIELDS: tuple[str, ...] = (
     # whose prompts are all there keeps those it has.
     *(f"{section}.images.min_per_prompt" for section in ("prompts", "imports", "pairs")),
     "grade.timeout_s",
+    "bucket.flush_paid_answers",
+    "bucket.flush_paid_seconds",
+    "bucket.flush_seconds",
     "max_reject_ratio",  # an exit code
     "name",
     # They say where prompts come from; the prompts themselves are compared, one by one

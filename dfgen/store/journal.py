@@ -18,10 +18,11 @@ from pydantic import BaseModel
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import check_regular
-from dfgen.store.atomic_files import make_directory, sync_directory
+from dfgen.store.atomic_files import make_directory, remove_files
 from dfgen.store.fsync_thread import Syncer
 from dfgen.store.journal_files import remove_folder
 from dfgen.store.journal_lines import Scan, decode_record, encode_records, read_lines, scan
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.writable import find_unreadable, find_unwritable
 
@@ -66,6 +67,7 @@ class Journal:
         self._guard = guard
         self._record = record
         self._passed_over = passed_over
+        self._mount = find_mount(path)
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._syncer: Syncer | None = None
@@ -110,6 +112,8 @@ class Journal:
                 self._write(descriptor, content)
             self._end += len(content)
             syncer.written(self._end)
+            if self._mount is not None:
+                self._mount.has_appended(self.path, self._end, len(records))
 
     def replay(self) -> Iterator[dict[str, Any]]:
         """Yield every record of every complete list, in the order they were appended.
@@ -162,6 +166,8 @@ class Journal:
             try:
                 if self._syncer is not None:
                     self._syncer.sync()
+                if self._mount is not None:
+                    self._mount.flush(self.path)
             finally:
                 self._drop()
 
@@ -172,9 +178,8 @@ class Journal:
             if self._guard:
                 self._guard()
             with explain_os_errors(self.path, "remove"):
-                for path in self.list_files():
-                    path.unlink(missing_ok=True)
-                    sync_directory(path.parent)
+                paths = self.list_files()
+                remove_files(paths)
                 remove_folder(self.path)
 
     def __enter__(self) -> Journal:

@@ -273,10 +273,7 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             where=str(path),
             hint=f"If no process works on this run, remove the file: {remove}",
         )
-    what = (
-        f"another process works on this run: pid {holder.pid} on host {holder.host}, since "
-        f"{holder.since}, command: {holder.command}."
-    )
+    what = f"another process works on this run: {describe_holder(holder)}."
     if age > STALE_S:
         hint = (
             f"It has shown no sign of life for {_format_duration(age)}. If you are sure that it "
@@ -288,6 +285,13 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
             f"stop it. Only if you are sure that it is dead, remove its lock: {remove}"
         )
     return RunLockedError(what, where=str(path), hint=hint)
+
+
+def describe_holder(holder: Holder) -> str:
+    """Name a process for people: pid, host, since when, command."""
+    return (
+        f"pid {holder.pid} on host {holder.host}, since {holder.since}, command: {holder.command}"
+    )
 
 
 def _format_duration(seconds: float) -> str:

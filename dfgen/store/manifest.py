@@ -20,14 +20,18 @@ from dfgen.regular_files import read_json
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import (
+    ACTIVITY,
     LAUNCH,
+    LOCK,
     MANIFEST,
+    SHARED,
     TABLES_OF_KIND,
     TEMPORARY_PREFIX,
     Kind,
     Stage,
     Table,
 )
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
@@ -207,11 +211,13 @@ def check_vacant(root: Path) -> None:
     with explain_os_errors(root, "read"):
         if not root.exists():
             return
-        strangers = sorted(
-            path.name
-            for path in root.iterdir()
-            if not path.name.startswith(TEMPORARY_PREFIX) and path.name != LAUNCH
-        )
+        names = {path.name for path in root.iterdir()}
+    mount = find_mount(root)
+    if mount is not None:
+        names |= mount.list_top() - {LOCK, ACTIVITY, SHARED}
+    strangers = sorted(
+        name for name in names if not name.startswith(TEMPORARY_PREFIX) and name != LAUNCH
+    )
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise StorageError(

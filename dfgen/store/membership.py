@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +35,7 @@ class Membership:
         self.desk = find_desk(crew.root, self.member.token)
         self._name = name_record(self.member.token)
         self._version = ""
+        self._proved = time.monotonic()
         self._lost = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -48,13 +50,20 @@ class Membership:
         """Put the record and the desk there, and begin to give signs of life.
 
         Raises:
+            RunLockedError: it took a whole lease.
             StorageError: they cannot be written.
         """
-        with explain_os_errors(self.desk, "create"):
-            make_directory(self.desk)
+        # A desk without a record is nobody's; and who was given up in between must have none.
         version = self.crew.files.create(self._name, encode_member(self.member))
         assert version is not None, "tokens are random"
         self._version = version
+        with explain_os_errors(self.desk, "create"):
+            make_directory(self.desk)
+        with self._lock:
+            self._write()
+        if self._lost:
+            shutil.rmtree(self.desk, ignore_errors=True)
+            self.check()
         self._thread = threading.Thread(target=self._give_signs, name="dfgen-sign", daemon=True)
         self._thread.start()
 
@@ -71,6 +80,21 @@ class Membership:
         """Raise `RunLockedError` if others have given this process up."""
         if self._lost:
             raise describe_takeover(self.desk)
+
+    def prove(self) -> None:
+        """Make sure that others have not given this process up, asking them if that may be.
+
+        For runs in a bucket, which has no desks: a process that was frozen finds out before it
+        changes anything.
+
+        Raises:
+            RunLockedError: they have.
+            StorageError: the shared files cannot be read or written.
+        """
+        if time.monotonic() - self._proved > self.member.lease_s / 3:
+            with self._lock:
+                self._write()
+        self.check()
 
     def change(self, **fields: Any) -> None:
         """Change fields of the record and write it at once.
@@ -97,12 +121,13 @@ class Membership:
 
     def _write(self) -> None:
         """Write the record if it is still there; the lock is held."""
+        began = time.monotonic()
         self.member = replace(self.member, beat=self.member.beat + 1)
         version = self.crew.files.replace(self._name, encode_member(self.member), self._version)
         if version is None:
             self._lost = True  # nobody else changes it but by taking it away
         else:
-            self._version = version
+            self._version, self._proved = version, began
 
 
 class NotedActivity(ActivityFile):

@@ -16,10 +16,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dfgen.errors import DamagedFileError
-from dfgen.store.atomic_files import make_directory, sync_directory
+from dfgen.store.atomic_files import move_file, remove_files
 from dfgen.store.entries import ShardEntry, find_entry_file, write_entry
 from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage, list_downstream, list_inputs
 from dfgen.store.manifest import Manifest, RedoOrder, StageRecord, format_now
+from dfgen.store.mounts import exists
 from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
     ]
     if not staying:
         with explain_os_errors(folder, "clean up"):
-            find_entry_file(folder, stage, shard).unlink(missing_ok=True)
+            remove_files([find_entry_file(folder, stage, shard)])
         source = None if known is None or _is_whole(run, order, stage) else known.source
 
         def forget(manifest: Manifest) -> None:
@@ -172,12 +173,9 @@ def _move(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
         if name in order.damaged:
             target = target.with_name(target.name + DAMAGED)
         with explain_os_errors(path, "move"):
-            if not path.exists():
+            if not exists(path):
                 continue  # there was none, or it has moved before the process was killed
             if stage in FREE:
-                path.unlink()
+                remove_files([path])
             else:
-                make_directory(target.parent)
-                path.replace(target)
-                sync_directory(target.parent)
-            sync_directory(path.parent)
+                move_file(path, target)

@@ -11,6 +11,8 @@ from dfgen.store.fields import JUDGING_FIELDS
 from dfgen.store.fingerprint import Difference, find_stage
 from dfgen.store.layout import Stage, list_stages
 
+CANDIDATES = "repair.candidates"
+
 
 def refuse_differences(root: Path, stage: Stage, differences: Sequence[Difference]) -> None:
     """Do nothing if there is no difference.
@@ -48,6 +50,11 @@ def _advise(path: Path, stage: Stage, differences: Sequence[Difference]) -> str:
             f"{advice} `dfgen repair {root} --rejudge`, with the new values given again (--set, "
             "--pipeline FILE), judges the answers of the repairer that are there by them, without "
             "a request, and asks only where it must."
+        )
+    if CANDIDATES in fields:
+        advice += (
+            " Stored answers cannot be judged by another number of candidates: what an attempt was "
+            "told of the ones before it depends on that number."
         )
     return (
         f"{advice} To make {first} and what comes after it anew: `dfgen run {root} --redo {first}`"

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import RunMismatchError, StorageError
+from dfgen.errors import RunMismatchError
 from dfgen.pictures import VIEW
 from dfgen.records import Record, Reject
-from dfgen.store.atomic_files import remove_file, remove_temporary_files
+from dfgen.store.atomic_files import remove_files, remove_temporary_files
+from dfgen.store.beginning import begin_run
 from dfgen.store.entries import (
     ShardEntry,
     find_entry_file,
@@ -43,7 +44,6 @@ from dfgen.store.layout import (
     BATCHES,
     BESIDE,
     JOURNAL,
-    LOCK,
     MANIFEST,
     OUTPUTS,
     REJECTS,
@@ -55,17 +55,16 @@ from dfgen.store.layout import (
     list_inputs,
     list_stages,
 )
-from dfgen.store.lock import FileLock
 from dfgen.store.manifest import (
     Manifest,
     State,
-    check_vacant,
-    create_manifest,
     format_now,
     load_manifest,
     update_manifest,
 )
+from dfgen.store.mounts import RunLock, find_mount
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
 from dfgen.store.views import is_view_settled
@@ -99,7 +98,11 @@ class Run:
         self.manifest = manifest
         self.desk: Path | None = None
         """Where files are written before they are put in place, if several share the run."""
-        self._lock: FileLock | None = None
+        self._lock: RunLock | None = None
+        self.mount = find_mount(root)
+        """What the run lies in; None: on a disk."""
+        self.notices: list[str] = []
+        """What people should know of the run's bucket, a sentence each."""
 
     @classmethod
     def open_or_create(cls, root: Path, pipeline: Pipeline | None) -> Self:
@@ -117,29 +120,11 @@ class Run:
             DamagedFileError: run.json is damaged.
         """
         path = root / MANIFEST
+        ensure_mounted(root)
         with explain_os_errors(root, "open"):  # a name that is too long, a folder that is closed
             there = path.exists()
-        if not there:
-            if pipeline is None:
-                raise StorageError(
-                    "there is no run here.",
-                    where=str(root),
-                    hint=f"A run directory holds a file {MANIFEST}; `dfgen run` makes one.",
-                )
-            check_vacant(root)
-            manifest = Manifest(
-                created=format_now(),
-                kind=pipeline.kind,
-                pictures=VIEW,
-                pipeline=pipeline.model_dump(mode="json"),
-            )
-            try:
-                create_manifest(path, manifest)
-            except FileExistsError:
-                pass  # another process began the same run at this moment; its manifest holds
-            else:
-                return cls(root, manifest)
-        run = cls(root, load_manifest(path))
+        manifest = load_manifest(path) if there else begin_run(root, pipeline)
+        run = cls(root, manifest)
         if pipeline is not None and run.manifest.kind != pipeline.kind:
             raise RunMismatchError(
                 f"this directory holds a run of another kind: {_KINDS[run.manifest.kind]}, not "
@@ -179,11 +164,13 @@ class Run:
             RunLockedError: another process holds it, or several share the run; names pid, host,
                 since when, and command.
         """
-        lock = FileLock(self.root / LOCK)
+        lock = open_lock(self.root)
         lock.acquire()
         self._lock = lock
         try:
             refuse_members(self.root)
+            if self.mount is not None:
+                self.notices += self.mount.take_up()
             self.refresh()
             self._clear_leftovers()
             yield
@@ -461,8 +448,7 @@ class Run:
 
         self.update(change)
         with explain_os_errors(folder, "clean up"):
-            for shard in fresh:
-                remove_file(find_entry_file(folder, stage, shard), self.desk)
+            remove_files([find_entry_file(folder, stage, shard) for shard in fresh], self.desk)
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:
@@ -472,7 +458,7 @@ class Run:
         for table in (output, rejects, *map(self.table, BESIDE.get(stage, ()))):
             if table.exists(shard):
                 table.verify(shard)  # damage must not become what a file is compared with
-                entry.sha256[self.name_file(table, shard)] = hash_file(table.path(shard))
+                entry.sha256[self.name_file(table, shard)] = hash_file(table.fetch(shard))
         entry.rows = output.num_rows(shard)
         entry.rejects = rejects.num_rows(shard) if rejects.exists(shard) else 0
         return entry

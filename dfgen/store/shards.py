@@ -8,15 +8,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
-from dfgen.regular_files import open_for_arrow
-from dfgen.store.atomic_files import remove_file, replace_file
+from dfgen.regular_files import check_regular, open_for_arrow
+from dfgen.store.atomic_files import remove_files, replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
 from dfgen.store.layout import MANIFEST, REJECTS, find_writer
+from dfgen.store.mounts import fetch, find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
 
@@ -67,6 +68,7 @@ class ShardTable:
         self._row_group_bytes = row_group_bytes
         self._guard = guard
         self._desk = desk
+        self._mount = find_mount(directory)
         self._passed_over = passed_over
 
     def path(self, shard: int) -> Path:
@@ -76,15 +78,25 @@ class ShardTable:
     def exists(self, shard: int) -> bool:
         """Say whether a shard is written; if so, in full."""
         path = self.path(shard)
-        return path not in self._passed_over and path.is_file()
+        if path in self._passed_over:
+            return False
+        return path.is_file() or (self._mount is not None and self._mount.exists(path))
+
+    def is_away(self, shard: int) -> bool:
+        """Say whether the file of a shard is in a bucket and has not been fetched."""
+        return self._mount is not None and not self.path(shard).exists()
 
     def shards(self) -> list[int]:
         """Return the shards there are, ascending."""
         pattern = re.compile(rf"{re.escape(self.prefix)}-(\d{{5,9}})\.parquet", re.ASCII)
-        if not self.directory.is_dir():
+        names: set[str] = (
+            set() if self._mount is None else {*self._mount.list_sizes(self.directory)}
+        )
+        if self.directory.is_dir():
+            with explain_os_errors(self.directory, "list"):
+                names |= {path.name for path in self.directory.iterdir()}
+        if not names:
             return []
-        with explain_os_errors(self.directory, "list"):
-            names = [path.name for path in self.directory.iterdir()]
         numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
         # Another way to write a number (part-000001) is no shard: nothing would read it.
         return sorted(
@@ -137,6 +149,8 @@ class ShardTable:
             StorageError: there is no such shard, or it cannot be read.
             DamagedFileError: it is not the Parquet file that was written.
         """
+        if columns is None:
+            self.fetch(shard)
         with self._open(shard) as file:
             import pyarrow as pa
 
@@ -151,6 +165,7 @@ class ShardTable:
 
         Raises the errors of `read`.
         """
+        self.fetch(shard)
         with self._open(shard) as file:
             count = 0
             for batch in file.iter_batches(_choose_batch_size(file.metadata)):
@@ -175,6 +190,8 @@ class ShardTable:
         """
         schema = self._choose_schema(columns)
         for index in self.shards() if shard is None else [shard]:
+            if columns is None:
+                self.fetch(index)
             with self._open(index) as file:
                 size, count = _choose_batch_size(file.metadata), 0
                 present = _list_present(file, schema)
@@ -209,7 +226,31 @@ class ShardTable:
     def remove(self, shard: int) -> None:
         """Delete the file of a shard, if there is one. Raises `StorageError`."""
         with explain_os_errors(self.path(shard), "remove"):
-            remove_file(self.path(shard), self._desk)
+            if self.exists(shard):
+                remove_files([self.path(shard)], self._desk)
+
+    def fetch(self, shard: int) -> Path:
+        """Return where the file of a shard is, once it is here: that of a bucket is fetched.
+
+        Raises:
+            StorageError: it cannot be fetched.
+        """
+        return fetch(self.path(shard))
+
+    def open_parts(self, shard: int) -> IO[bytes]:
+        """Open the file of a shard to read some columns of it, wherever it is.
+
+        Raises:
+            OSError: it cannot be opened.
+            StorageError: its bucket refuses.
+        """
+        path = self.path(shard)
+        if self._mount is not None and not path.exists():
+            found = self._mount.open(path)
+            if found is not None:
+                return found
+        check_regular(path)
+        return path.open("rb")
 
     def _write_rows(
         self, target: Path, rows: Iterable[Mapping[str, Any] | Record]
@@ -249,7 +290,7 @@ class ShardTable:
                 where=str(path),
                 hint="`dfgen stats RUN` shows how far the run is.",
             )
-        with explain_os_errors(path, "read"), path.open("rb") as source:
+        with explain_os_errors(path, "read"), self.open_parts(shard) as source:
             try:
                 file = pq.ParquetFile(source, page_checksum_verification=True)
                 self._check_schema(file.schema_arrow, path)

@@ -15,12 +15,13 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError
 from dfgen.store.claims import Claims, name_shard
 from dfgen.store.crew import Crew, Member
-from dfgen.store.layout import LOCK, SHARED, Stage
-from dfgen.store.lock import FileLock
+from dfgen.store.layout import MANIFEST, Stage
 from dfgen.store.manifest import Manifest
 from dfgen.store.membership import Membership
+from dfgen.store.place import open_lock
 from dfgen.store.run import Run
-from dfgen.store.shared_files import PosixFiles, SharedFiles
+from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared_folder import open_shared_files
 from dfgen.version import VERSION
 
 MANIFEST_CLAIM = "manifest"
@@ -39,7 +40,7 @@ class SharedRun(Run):
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         super().__init__(root, manifest)
-        self.files: SharedFiles = PosixFiles(root / SHARED)
+        self.files: SharedFiles = open_shared_files(root)
         self._membership: Membership | None = None
 
     @property
@@ -65,26 +66,33 @@ class SharedRun(Run):
         try:
             # The record is there first, so of two that begin at once, one alone and one to share,
             # at least one sees the other.
-            FileLock(self.root / LOCK).refuse_holder()
+            open_lock(self.root).refuse_holder()
             self._membership, self.desk = membership, membership.desk
             self.claims = Claims(membership)
             with self.claims.hold(MANIFEST_CLAIM):
                 refuse_other_version(self.root, membership.crew.list_others(membership.token))
                 membership.change(joined=True)
+            if self.mount is not None:
+                self.mount.guard = membership.prove
+                self.notices += self.mount.take_up()
             self.refresh()
             yield
         finally:
+            if self.mount is not None:
+                self.mount.guard = None
             membership.leave()
             self._membership = self.desk = None
 
     def update(self, change: Callable[[Manifest], None]) -> None:
         """Change run.json, one process after the other."""
         with self.claims.hold(MANIFEST_CLAIM):
+            self._fetch_manifest()
             super().update(change)
 
     def check_stage(self, stage: Stage, pipeline: Pipeline, facts: Mapping[str, str]) -> None:
         """Make sure that a stage may add to the rows there are, and to those that others make."""
         with self.claims.hold(MANIFEST_CLAIM):
+            self._fetch_manifest()
             super().check_stage(stage, pipeline, facts)
             begun = self.membership.member.begun
             if stage not in begun:
@@ -93,8 +101,19 @@ class SharedRun(Run):
     def take_in_entries(self, stage: Stage) -> int:
         """Move the entries of a stage's finished shards into run.json; return how many."""
         with self.claims.hold(MANIFEST_CLAIM):
+            self.look_again()
             self.refresh()
             return super().take_in_entries(stage)
+
+    def look_again(self) -> None:
+        """See what others have finished since; on a disk that needs no doing."""
+        if self.mount is not None:
+            self.mount.refresh()
+
+    def _fetch_manifest(self) -> None:
+        """Have run.json as the last who changed it has left it."""
+        if self.mount is not None:
+            self.mount.fetch_again(self.root / MANIFEST)
 
     def let_go(self, stage: Stage, shard: int) -> None:
         """Give a shard back that is finished."""

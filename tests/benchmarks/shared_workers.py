@@ -4,7 +4,7 @@ Claims: in the mask stage, which is bound by the processor, two workers with `wo
 1.7 times as fast as one; a worker takes at most 5 % more processor time than the local runner. The
 runs are copies of one; each process has everything loaded before its clock starts.
 
-    python tests/benchmarks/shared_workers.py [--rows 12000] [--turns 3]
+    PYTHONPATH=. python tests/benchmarks/shared_workers.py [--rows 12000] [--turns 3]
 
 The first claim needs two idle cores. Where others use them, look at `by processor time`: that of
 one worker by that of the busier of two, which says how evenly the shards were shared and what
@@ -25,8 +25,6 @@ from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
 
-import mask_stage
-
 from dfgen.config.load import check_pipeline
 from dfgen.runners.local import run_stages
 from dfgen.runners.shared import run_together
@@ -34,6 +32,7 @@ from dfgen.stages.mask.stage import mask_shard
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.store.shared_run import SharedRun
+from tests.benchmarks import mask_stage
 
 SHARD_ROWS = 250
 

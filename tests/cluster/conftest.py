@@ -1,7 +1,8 @@
-"""What the tests of clusters share."""
+"""What the tests of clusters and buckets share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,19 @@ def local_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def folder(tmp_path: Path) -> Path:
     """A folder that all nodes see."""
     return tmp_path
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty bucket; this machine stages in `tmp_path/here`."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    from tests.support.bucket_runs import forget_mounts, move_to
+    from tests.support.s3_server import share_server
+
+    server = share_server()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    move_to(tmp_path / "here", monkeypatch)
+    yield server.make_bucket()
+    forget_mounts()

@@ -17,6 +17,8 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 ray = pytest.importorskip("ray")
 
+NODE = {"object_store_memory": 80 * 2**20}
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
@@ -24,14 +26,14 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    head = {"num_cpus": 0, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    head = {"num_cpus": 0, "include_dashboard": False, **NODE}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     yield cluster
     cluster.shutdown()
 
 
 def add_node(cluster: Any) -> Any:
-    return cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    return cluster.add_node(num_cpus=1, **NODE)
 
 
 class Launched:
@@ -102,6 +104,7 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
         code, said = launched.end()
     finally:
         launched.process.kill()
+        launched.process.wait()
         print(launched.log.read_text("utf-8"))
         for node in nodes:
             cluster.remove_node(node)
@@ -111,6 +114,7 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
     assert list_workers(launched.root) == {}
 
 
+@pytest.mark.slow
 def test_a_stop_is_handed_on_and_the_same_command_goes_on(
     cluster: Any, local_job: Job, tmp_path: Path
 ) -> None:

@@ -159,12 +159,13 @@ def change_settings(story: Transcript) -> None:
     story.type("dfgen run my.yaml --out runs/first --set repair.max_edit_ratio=0.2", code=1)
     story.type("dfgen repair runs/first --rejudge --set repair.max_edit_ratio=0.2")
     story.type("dfgen run runs/first")
+    story.type("dfgen run runs/first")
     story.tell("Cooler answers?")
     story.type("dfgen run runs/first --set sample.temperature=0.8", code=1)
     story.tell("No. But once more for the last questions.")
-    story.type("dfgen run runs/first --redo sample:2", code=1)
-    story.type("dfgen run runs/first --redo sample:2 --dry-run")
-    story.type("dfgen run runs/first --redo sample:2 --yes")
+    story.type("dfgen run runs/first --redo sample:3", code=1)
+    story.type("dfgen run runs/first --redo sample:3 --dry-run")
+    story.type("dfgen run runs/first --redo sample:3 --yes")
 
 
 def look(story: Transcript) -> None:

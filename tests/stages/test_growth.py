@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.demo.scenes import iter_scenes
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.runners.local import run_stages
 from dfgen.stages.progress import Silence
@@ -324,7 +325,7 @@ def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
 
     patch.setattr(ShardTable, "write", write_table)
     patch.setattr(ShardTable, "remove", remove)
-    for module in ("finishing", "dropping"):
+    for module in ("run", "dropping"):
         patch.setattr(f"dfgen.store.{module}.write_entry", note)
 
 
@@ -417,3 +418,30 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert audit(Run.open_or_create(root, None)) == []
     monkeypatch.setattr(Session, "finish_shard", real)
     assert read_source(root, pipeline) == ["7 new prompts in 3 shards; 3 were there"]
+
+
+@pytest.mark.parametrize("where", ["beside", "root"])
+def test_a_picture_that_is_put_in_place_later_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Its row becomes a prompt; nothing else is read as anything else, drawn or written anew."""
+    root, pictures = tmp_path / "run", tmp_path / "pictures"
+    pictures.mkdir()
+    more: Row = {"image_root": str(pictures)} if where == "root" else {}
+    folder = "" if where == "root" else "pictures/"
+    rows = [ask(i, image=f"{folder}{i}.png") for i in range(4)]
+    scenes = [scene.image_png for scene in iter_scenes(4, 3)]
+    for number in (0, 2):
+        (pictures / f"{number}.png").write_bytes(scenes[number])
+    pipeline = make(tmp_path, rows, **more)
+    draw(root, pipeline, monkeypatch)
+    assert list(list_rejects(root).values()) == ["image_missing"] * 2
+    before = {name: data for name, data in read_all(root).items() if "rejects" not in name}
+    assert read_source(root, pipeline) == [], "still missing: nothing to read"
+    (pictures / "3.png").write_bytes(scenes[3])
+    assert read_source(root, pipeline)[0] == "1 new prompt in 1 shard; 3 were there"
+    assert list(list_rejects(root)) == ["questions.jsonl:3"]
+    models = draw(root, pipeline, monkeypatch)
+    assert len(models.drawn) == 4
+    assert {name: read_all(root)[name] for name in before} == before
+    assert read_source(root, pipeline) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from collections.abc import Callable
@@ -17,9 +18,12 @@ from dfgen.errors import StorageError
 from dfgen.store import atomic_files, shared_files
 from dfgen.store.atomic_files import create_file
 from dfgen.store.shared_files import PosixFiles, SharedFiles
+from tests.support.s3_server import open_in_bucket
 
 FORMS: dict[str, Callable[[Path], SharedFiles]] = {"posix": PosixFiles}
 """How each form is opened; all that are opened with the same path see the same files."""
+if importlib.util.find_spec("obstore") and importlib.util.find_spec("moto"):
+    FORMS["bucket"] = open_in_bucket
 
 
 @pytest.fixture(params=FORMS)

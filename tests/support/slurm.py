@@ -20,8 +20,9 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,7 +108,7 @@ class LocalSlurm:
             for name in NODES:
                 self.start_node(name)
             for name in NODES:
-                wait_until(lambda name=name: self.read_state(name) == "idle", self._alive(name))
+                wait_until(partial(self._is_idle, name), self._alive(name))
         except BaseException:
             self._end()
             raise
@@ -216,7 +217,10 @@ class LocalSlurm:
                 stderr=log,
             )
 
-    def _alive(self, name: str) -> object:
+    def _is_idle(self, node: str) -> bool:
+        return self.read_state(node) == "idle"
+
+    def _alive(self, name: str) -> Callable[[], bool]:
         return lambda: self._daemons[name].poll() is None
 
     def _end(self) -> None:

@@ -50,29 +50,3 @@ def test_while_sampling(tmp_path: Path) -> None:
     run_dfgen("sample", run, "--set=prompts.count=40")
     assert len(read_trajectories(run)) == 160
     run_dfgen("validate", run)
-
-
-def test_while_the_model_is_loading(tmp_path: Path) -> None:
-    """It is not waited for: nothing is lost with it."""
-    pipeline = write_pipeline(tmp_path / "policy.yaml")
-    process = start_dfgen(
-        "sample", pipeline, "--out", tmp_path / "run", start_new_session=True, **OWN_PROCESS
-    )
-    wait_until(lambda: bool(list_engines(process.pid)), process)
-    err = interrupt(process, process.pid)
-    check(process.returncode, err)
-    assert "sample: " not in err, "the stage was not begun"
-
-
-def list_engines(parent: int) -> list[int]:
-    """The processes of an engine's own."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-            command = path.with_name("cmdline").read_text()
-        except OSError:
-            continue
-        if int(fields[1]) == parent and ("spawn_main" in command or "EngineCore" in command):
-            found.append(int(path.parent.name))
-    return found

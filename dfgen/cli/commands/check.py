@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.checks import print_findings
 from dfgen.cli.json_output import json_option, note_error, print_outcome_json
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -27,7 +27,7 @@ from dfgen.cli.options import (
         "dfgen check runs/a",
     )
 )
-@click.argument("source", metavar=SOURCE, type=LocalPath())
+@click.argument("source", metavar=SOURCE, type=RunPath())
 @add_all(run_options("Use only the first N prompts."))
 @click.option("--offline", is_flag=True, help="Ask neither servers nor the Hub.")
 @json_option("Print the findings as JSON.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dfgen.cli.names import NamedChoice
 from dfgen.cli.options import examples
 
 
@@ -14,7 +15,7 @@ from dfgen.cli.options import examples
         "dfgen completion fish > ~/.config/fish/completions/dfgen.fish",
     )
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=NamedChoice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print the completion script of a shell: names of commands, options, their values and files.
 

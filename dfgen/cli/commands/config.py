@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.options import SOURCE, examples
 from dfgen.errors import ConfigError
 
@@ -27,7 +27,7 @@ def command() -> None:
 @command.command(
     epilog=examples("dfgen config show pipelines/demo.yaml", "dfgen config show runs/a")
 )
-@click.argument("pipeline", metavar=SOURCE, type=LocalPath())
+@click.argument("pipeline", metavar=SOURCE, type=RunPath())
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Override a field.")
 @json_option("Print JSON instead of YAML.")
 def show(pipeline: Path, settings: tuple[str, ...], as_json: bool) -> None:

@@ -10,7 +10,7 @@ import click
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
 from dfgen.cli.options import examples
-from dfgen.errors import InputError
+from dfgen.errors import InputError, guess_path
 
 
 @click.command(
@@ -50,7 +50,9 @@ def _read(path: Path) -> str:
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+        meant = None if path.exists() else guess_path(path)
+        hint = f"Did you mean {str(meant)!r}?" if meant else None
+        raise InputError(f"cannot be read: {error.strerror}.", where=str(path), hint=hint) from None
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text.", where=str(path)) from None
     return text.rstrip("\n")

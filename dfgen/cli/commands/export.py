@@ -9,7 +9,8 @@ import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import EXISTING_DIRECTORY, examples, list_tables
+from dfgen.cli.names import NamedChoice
+from dfgen.cli.options import EXISTING_RUN, examples, list_tables
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
 
@@ -28,9 +29,9 @@ _WHOLE = "whole"
         "dfgen export runs/demo --to privileged --reveal 1 --out exported/privileged",
     ),
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option(
-    "--to", "table", type=click.Choice(list(TABLES)), default=next(iter(TABLES)), show_default=True
+    "--to", "table", type=NamedChoice(list(TABLES)), default=next(iter(TABLES)), show_default=True
 )
 @click.option(
     "--out",

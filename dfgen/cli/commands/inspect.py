@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.names import NamedChoice
+from dfgen.cli.options import EXISTING_RUN, examples
 
 if TYPE_CHECKING:
     from dfgen.store.finished import FinishedRun
@@ -27,7 +28,7 @@ SOURCES = ("repair", "correct", "outcome")
         "dfgen inspect runs/demo --first 100 --json | jq '.trajectories[].hunks'",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.argument("row_id", required=False)
 @click.option(
     "--first",
@@ -39,7 +40,7 @@ SOURCES = ("repair", "correct", "outcome")
 @click.option("--wrong", is_flag=True, help="Show wrong answers, repaired or not.")
 @click.option(
     "--source",
-    type=click.Choice(SOURCES),
+    type=NamedChoice(SOURCES),
     help="Which masks to show.  [default: repair]",
 )
 @click.option("--rejects", is_flag=True, help="Show rejected rows instead, counted by reason.")

@@ -353,9 +353,18 @@ def read_servers(pipeline: Pipeline, count: int, gpus: int, command: str | None)
 
 
 def name_folder(root: Path) -> Path:
-    """Choose the folder of a launch that none before it has used."""
-    from dfgen.store.layout import LAUNCH
+    """Choose the folder of a launch that none before it has used.
 
+    Raises:
+        click.UsageError: the run lies in a bucket.
+    """
+    from dfgen.store.layout import LAUNCH
+    from dfgen.store.mounts import find_mount
+
+    if find_mount(root) is not None:
+        raise click.UsageError(
+            "a run in a bucket needs --logs FOLDER: scripts and logs lie on a disk of the cluster."
+        )
     folder = root / LAUNCH
     numbers = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()]
     return folder / f"{max(numbers, default=0) + 1:04d}"
@@ -369,10 +378,12 @@ def write_source(
     limit: int | None,
 ) -> list[str]:
     """Write the words by which a worker in another folder means the same run and settings."""
-    words = [str(source.absolute())]
+    from dfgen.store.mounts import name_place
+
+    words = [name_place(source.absolute())]
     for option, path in (("--out", out), ("--pipeline", file)):
         if path is not None:
-            words += [option, str(path.absolute())]
+            words += [option, name_place(path.absolute())]
     for each in settings:
         words += ["--set", each]
     if limit is not None:

@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.json_output import json_option
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.options import (
     SOURCE,
     add_all,
@@ -31,7 +31,7 @@ from dfgen.cli.sharing import add_sharing
         "dfgen mask --pairs rlhfv.parquet --map wrong=rejected --map right=chosen --out masks",
     )
 )
-@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=LocalPath())
+@click.argument("source", metavar=f"[{SOURCE}]", required=False, type=RunPath())
 @click.option("--pairs", type=LocalPath(), help="JSONL or Parquet of pairs.")
 @click.option(
     "--tokenizer",

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(epilog=examples("dfgen migrate runs/of-last-year"))
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @json_option("Print the outcome as JSON.")
 def command(run: Path, as_json: bool) -> None:
     """Bring the files of a run that an earlier dfgen wrote to today's columns.

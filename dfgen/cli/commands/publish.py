@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 from dfgen.errors import ConfigError
 from dfgen.export.tables import TABLES
 
@@ -28,7 +28,7 @@ _PUBLISHED = [name for name, table in TABLES.items() if table.on_hub]
         "dfgen publish runs/demo team/masks --license mit --create-pr --allow local-path",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.argument("repo_id")
 @click.option("--license", "license_name", help="Licence of the data set (cc-by-4.0, mit, ...).")
 @click.option(

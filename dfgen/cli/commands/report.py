@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(
@@ -18,12 +18,12 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
         "dfgen report runs/demo --json | jq -r .path",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option(
     "--out",
     "-o",
     type=LocalPath(dir_okay=False),
-    help="HTML file. Default: report.html in the run directory.",
+    help="HTML file. Default: report.html in the run directory; of a run in a bucket, here.",
 )
 @click.option(
     "--limit",
@@ -44,7 +44,7 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     from dfgen.store.finished import open_finished
 
     finished = open_finished(run)
-    written = write_report(finished, out or run / "report.html", limit)
+    written = write_report(finished, out or choose_page(run), limit)
     if as_json:
         facts = {"path": str(written.path), "bytes": written.bytes}
         print_outcome_json({**facts, "shown": written.shown, "total": written.total})
@@ -56,3 +56,10 @@ def command(run: Path, out: Path | None, limit: int, as_json: bool) -> None:
     for sentence in explain_gaps(finished):
         click.echo(sentence, err=True)
     click.echo(written.path)
+
+
+def choose_page(run: Path) -> Path:
+    """Choose where the page of a run goes when nobody says so."""
+    from dfgen.store.mounts import find_mount
+
+    return Path("report.html") if find_mount(run) else run / "report.html"

@@ -8,7 +8,7 @@ import click
 
 from dfgen.cli.checks import add_no_check
 from dfgen.cli.json_output import json_option
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import examples
 from dfgen.cli.run_command import make_masks
 
@@ -18,13 +18,13 @@ from dfgen.cli.run_command import make_masks
         "dfgen retokenize runs/demo --tokenizer Qwen/Qwen3-VL-8B-Instruct --out masks-qwen3"
     )
 )
-@click.argument("masks", type=LocalPath(exists=True))
+@click.argument("masks", type=RunPath(exists=True))
 @click.option("--tokenizer", required=True, help="Directory or Hub id of the new tokenizer.")
 @click.option(
     "--out",
     "-o",
     required=True,
-    type=LocalPath(file_okay=False),
+    type=RunPath(file_okay=False),
     help="Run directory for the new masks.",
 )
 @add_no_check

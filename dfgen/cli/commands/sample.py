@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli.dry_run import rehearse
+from dfgen.cli.names import NamedChoice
 from dfgen.cli.options import examples, pipeline_options
 from dfgen.cli.run_command import work
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @pipeline_options
 @click.option(
     "--retry",
-    type=click.Choice(["length"]),
+    type=NamedChoice(["length"]),
     help="Then draw the truncated samples again with a larger limit.",
 )
 @click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 
 @click.command(
@@ -18,7 +18,7 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
         "dfgen stats runs/a --cost",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option("--cost", is_flag=True, help="What the repairs cost, by model, lane and reason.")
 @json_option("Print JSON.")
 def command(run: Path, cost: bool, as_json: bool) -> None:

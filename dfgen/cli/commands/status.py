@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_RUN, examples
 
 if TYPE_CHECKING:
     from dfgen.status.run_status import RunStatus
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         "dfgen status runs/demo --watch --json --every 60 >> progress.jsonl",
     )
 )
-@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("run", type=EXISTING_RUN)
 @click.option("--watch", is_flag=True, help="Look again and again, until the run is finished.")
 @click.option(
     "--every",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
-from dfgen.cli.local_path import LocalPath
+from dfgen.cli.local_path import RunPath
 from dfgen.cli.options import examples
 from dfgen.errors import InvalidDataError
 
@@ -22,7 +22,7 @@ SHOWN = 20
         "dfgen validate masks/part-00000.parquet --tokenizer Qwen/Qwen2.5-VL-7B-Instruct",
     )
 )
-@click.argument("path", type=LocalPath(exists=True))
+@click.argument("path", type=RunPath(exists=True))
 @click.option(
     "--tokenizer",
     help="Directory or Hub id; decodes the ids again. Default: the run's own; without one the "
@@ -37,8 +37,10 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
     For an export: every file is there, with the content that dfgen.json lists. What could not be
     looked at is named.
     """
+    from dfgen.store.mounts import fetch_whole
     from dfgen.validate.path import validate_path
 
+    fetch_whole(path)
     findings = validate_path(path, tokenizer)
     if as_json:
         print_outcome_json(findings.to_json())

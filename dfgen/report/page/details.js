@@ -53,7 +53,7 @@ function showMissing(id) {
 
 function renderQuestion(row, prompt) {
   const letters = prompt.choices.map((choice, number) =>
-    make("li", {}, make("b", {}, `${String.fromCharCode(65 + number)} `), choice),
+    make("li", {}, make("b", {}, `${String.fromCharCode(65 + number)} `), writeText(choice)),
   );
   return make(
     "header",
@@ -72,9 +72,9 @@ function renderQuestion(row, prompt) {
         make("button", { type: "button", class: "quiet", "aria-label": "Next (j)", on: { click: () => move(1) } }, "→"),
       ),
     ),
-    make("h1", { class: prompt.question.length > 180 ? "long" : null, dir: "auto" }, nameQuestion(prompt)),
+    make("h1", { class: prompt.question.length > 180 ? "long" : null, dir: "auto" }, writeText(nameQuestion(prompt))),
     letters.length ? make("ol", { class: "choices" }, letters) : null,
-    prompt.answer ? make("p", { class: "expected" }, "Reference answer ", make("b", {}, prompt.answer)) : null,
+    prompt.answer ? make("p", { class: "expected" }, "Reference answer ", make("b", {}, writeText(prompt.answer))) : null,
   );
 }
 

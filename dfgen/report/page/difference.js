@@ -4,7 +4,13 @@ function renderDifference(details) {
   const paired = details.steps.some((step) => step.repair.length);
   const table = make("div", { class: paired ? "sides" : "sides single", role: "table" });
   table.append(renderHeads(details, paired));
-  details.steps.forEach((step, number) => table.append(renderStep(details, step, number, paired)));
+  let fenced = false;
+  details.steps.forEach((step, number) => {
+    const text = step.tokens.join("");
+    const fences = text.split("```").length - 1;
+    table.append(renderStep(details, step, number, paired, fenced || fences > 0));
+    if (fences % 2) fenced = !fenced;
+  });
   return table;
 }
 
@@ -46,7 +52,7 @@ function renderVerdict(right, said) {
   );
 }
 
-function renderStep(details, step, number, paired) {
+function renderStep(details, step, number, paired, code = false) {
   const changed = paired && step.role !== null && step.role !== "unchanged";
   const touched = changed || step.repair.some((piece) => piece[1] >= 0) || step.gaps.length > 0;
   const cells = [
@@ -59,6 +65,11 @@ function renderStep(details, step, number, paired) {
     make("div", { class: "wrong", role: "cell" }, renderTokens(details, step)),
   ];
   if (paired) cells.push(make("div", { class: "right", role: "cell" }, renderPieces(details, step)));
+  for (const text of cells.flatMap((cell) => [...cell.querySelectorAll(".text")])) {
+    // In code a dollar is a dollar.
+    if (code) text.classList.add("code");
+    else drawFormulas(text);
+  }
   return make("div", { class: `row${touched ? " touched" : ""}`, role: "row" }, cells);
 }
 
@@ -108,6 +119,7 @@ function renderToken(step, place, word, operation) {
     { class: names.filter(Boolean).join(" "), data: { place, token: step.places ? step.places[place] : step.first + place } },
     operation ? showLoneSpace(word) : word,
   );
+  node.raw = word;
   if (step.permille) {
     node.style.setProperty("--doubt", String(1 - Math.sqrt(step.permille[place] / 1000)));
   }
@@ -135,7 +147,7 @@ function renderPieces(details, step) {
     const word = piece.trimStart() || piece;
     text.append(
       piece.slice(0, piece.length - word.length),
-      make("ins", { class: `run ${style}`, "aria-label": `new, ${KINDS[kind]}`, data: { hunk } }, showLoneSpace(word)),
+      Object.assign(make("ins", { class: `run ${style}`, "aria-label": `new, ${KINDS[kind]}`, data: { hunk } }, showLoneSpace(word)), { raw: word }),
     );
   }
   trimEnd(text);

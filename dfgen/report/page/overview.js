@@ -1,8 +1,13 @@
 // The figures of the whole run, not only of the trajectories in this file.
 
-let numbers = head.numbers;
+let numbers = head.numbers ?? null;
 
 function renderOverview() {
+  if (!numbers) {
+    find("overview").replaceChildren(make("p", { class: "made" }, "The figures are being counted."), make("section", { class: "marks-panel", id: "marks-panel" }));
+    renderMarksPanel();
+    return;
+  }
   const spread = numbers.distributions;
   const charts = [
     chartPassRates(numbers.groups, spread),
@@ -96,20 +101,25 @@ function chartPassRates(groups, spread) {
   const describe = (count, index) => `${name(index)} right: ${formatPlural(count, "question")}`;
   const words = `${formatCount(groups.mixed)} of ${formatCount(groups.prompts)} questions are sometimes right: those carry a signal in GRPO.${never}`;
   const ends = exact ? ["none", "all"] : ["0 %", "100 %"];
-  const chart = drawColumns(bins, { labels: [[0, ends[0], "start"], [bins.length / 2, "answers right"], [bins.length, ends[1], "end"]], format: formatCount, describe });
+  const chart = drawColumns(bins, { labels: [[0, ends[0], "start"], [bins.length / 2, "answers right"], [bins.length, ends[1], "end"]], format: formatCount, describe, choose: (index) => ({ pass: exact ? around(index / (bins.length - 1)) : writeRange(index / 10, (index + 1) / 10) }) });
   return frameChart("Pass rate by question", words, chart, tabulate(["Right", "Questions"], bins.map((count, index) => [name(index), count])));
+}
+
+// A range of one value, wide enough for its rounding.
+function around(value) {
+  return writeRange(Number((value - 0.0001).toFixed(5)), Number((value + 0.0001).toFixed(5)));
 }
 
 function chartSources(masks) {
   if (!masks) return null;
   const parts = Object.entries(SOURCES).map(([source, words]) => [words.long, masks.sources[source] || 0, source]);
-  return frameChart("Where the masks come from", "Repaired answers have a mask of their own; the others count as a whole.", drawParts(parts));
+  return frameChart("Where the masks come from", "Repaired answers have a mask of their own; the others count as a whole.", drawParts(parts, formatCount, (index) => ({ source: parts[index][2] })));
 }
 
 function chartRoles(masks) {
   if (!masks || !Object.keys(masks.step_roles).length) return null;
   const parts = ["unchanged", "first", "consequence", "independent"].map((role) => [ROLES[role], masks.step_roles[role] || 0, role]);
-  return frameChart("What the steps of wrong answers are", "A consequence only carries on a value that an earlier step got wrong.", drawParts(parts));
+  return frameChart("What the steps of wrong answers are", "A consequence only carries on a value that an earlier step got wrong.", drawParts(parts, formatCount, (index) => (parts[index][2] === "unchanged" ? undefined : { role: parts[index][2] })));
 }
 
 function chartPositions(spread) {
@@ -128,14 +138,14 @@ function chartRatios(repairs, spread) {
   const last = Math.max(bins.findLastIndex((count) => count > 0) + 1, bins.length / 2);
   const kept = bins.slice(0, last);
   const percent = (index) => `${(index * 100) / bins.length}–${((index + 1) * 100) / bins.length} %`;
-  const chart = drawColumns(kept, { labels: [[0, "0 %", "start"], [last / 2, "tokens changed"], [last, `${(last * 100) / bins.length} %`, "end"]], format: formatCount, describe: (count, index) => `${percent(index)} changed: ${formatPlural(count, "repair")}` });
+  const chart = drawColumns(kept, { labels: [[0, "0 %", "start"], [last / 2, "tokens changed"], [last, `${(last * 100) / bins.length} %`, "end"]], format: formatCount, describe: (count, index) => `${percent(index)} changed: ${formatPlural(count, "repair")}`, choose: (index) => ({ ratio: writeRange(index / bins.length, (index + 1) / bins.length) }) });
   return frameChart("Edit ratio", `Half of the repairs change at most ${formatShare(repairs.median_edit_ratio)} of the tokens.`, chart, tabulate(["Changed", "Repairs"], kept.map((count, index) => [percent(index), count])));
 }
 
 function chartKinds(spread) {
   if (!spread || !Object.keys(spread.hunk_kinds).length) return null;
   const lines = Object.entries(spread.hunk_kinds).map(([kind, count]) => [KINDS[kind] || kind, count, kind]);
-  return frameChart("Kinds of edits", "Moves and changes of form are not in the mask.", drawRows(lines, { format: formatCount, describe: (name, value) => `${name}: ${formatCount(value)}` }));
+  return frameChart("Kinds of edits", "Moves and changes of form are not in the mask.", drawRows(lines, { format: formatCount, choose: (index) => ({ kind: lines[index][2] }), describe: (name, value) => `${name}: ${formatCount(value)}` }));
 }
 
 function chartFirstErrors(masks) {
@@ -146,7 +156,7 @@ function chartFirstErrors(masks) {
   const step = (index) => (index === 19 ? "20+" : String(index + 1));
   const every = Math.ceil(counts.length / 10);
   const labels = counts.map((_, index) => [index + 0.5, step(index)]).filter((_, index) => index % every === 0);
-  return frameChart("Step of the first error", "The first step that the repair touches.", drawColumns(counts, { labels, format: formatCount, describe: (count, index) => `step ${step(index)}: ${formatCount(count)}` }));
+  return frameChart("Step of the first error", "The first step that the repair touches.", drawColumns(counts, { labels, format: formatCount, describe: (count, index) => `step ${step(index)}: ${formatCount(count)}`, choose: (index) => ({ step: index === 19 ? "20.." : around(index + 1) }) }));
 }
 
 function chartAttempts(spread) {
@@ -174,8 +184,8 @@ function chartCost(repairs, spread) {
 }
 
 function chartRejects(rejects) {
-  const lines = Object.entries(rejects).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => [stage === "repair" ? nameReason(reason) : `${stage}: ${nameReason(reason)}`, count, "lost"]));
+  const lines = Object.entries(rejects).flatMap(([stage, reasons]) => Object.entries(reasons).map(([reason, count]) => [stage === "repair" ? nameReason(reason) : `${stage}: ${nameReason(reason)}`, count, "lost", stage === "repair" ? { reason } : undefined]));
   if (!lines.length) return null;
   lines.sort((one, other) => other[1] - one[1]);
-  return frameChart("What went no further, and why", "Nothing is dropped in silence: each of these rows is kept with its evidence.", drawRows(lines.slice(0, 12), { format: formatCount, describe: (name, value) => `${name}: ${formatCount(value)}` }));
+  return frameChart("What went no further, and why", "Nothing is dropped in silence: each of these rows is kept with its evidence.", drawRows(lines.slice(0, 12), { format: formatCount, choose: (index) => lines[index][3], describe: (name, value) => `${name}: ${formatCount(value)}` }));
 }

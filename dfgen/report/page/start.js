@@ -94,6 +94,7 @@ function refresh() {
 async function start() {
   restoreTheme();
   restoreFolds();
+  if (recall(RAW) === "raw") toggleRaw();
   find("run-name").textContent = head.run.name;
   setUpFinding();
   setUpTips();

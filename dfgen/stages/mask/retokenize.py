@@ -71,7 +71,7 @@ def run_retokenize(session: Session) -> None:
 def retokenize_shard(session: Session, table: ShardTable, shard: int) -> tuple[int, int]:
     """Carry one mask file over unless that was done; returns rows written and refused."""
     run = session.run
-    source = SourceRows(rows=table.num_rows(shard), sha256=hash_file(table.path(shard)))
+    source = SourceRows(rows=table.num_rows(shard), sha256=hash_file(table.fetch(shard)))
     entry = run.entry("mask", shard)
     if entry is not None and entry.source == source and run.output("mask").exists(shard):
         return entry.rows, entry.rejects

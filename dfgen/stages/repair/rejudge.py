@@ -31,6 +31,7 @@ from dfgen.stages.repair.record import (
     read_rejects,
     read_rows,
 )
+from dfgen.store.atomic_files import remove_files
 from dfgen.store.fields import JUDGING_FIELDS
 from dfgen.store.finishing import take_back
 from dfgen.store.journal import Journal
@@ -138,7 +139,7 @@ def reopen_shard(session: Session, shard: int, keys: Collection[str] | None = No
     take_back(run, "repair", shard, wanted)
     for path in unused:
         with explain_os_errors(path, "remove"):
-            path.unlink(missing_ok=True)
+            remove_files([path])
             path.parent.rmdir()
             path.parent.parent.rmdir()
 

@@ -20,6 +20,7 @@ from dfgen.stages.repair.record import Entry
 from dfgen.store.journal import Journal
 from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import JOURNAL, OUTPUTS, REJECTS
+from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.redoing import advise_history, list_history
 from dfgen.store.shards import ShardTable
@@ -264,17 +265,28 @@ def _look_at_shards(files: RepairFiles) -> dict[int, _State]:
         for table in files.tables
     }
     for folder, pattern in patterns.items():
-        if not folder.is_dir():
-            continue
-        with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
-            for file in entries:
-                if match := pattern.fullmatch(file.name):
-                    found.setdefault(int(match[1]), set()).add(_look_at(Path(file)))
+        for state in _look_into(folder):
+            if match := pattern.fullmatch(Path(state[0]).name):
+                found.setdefault(int(match[1]), set()).add(state)
     for shard in _list_open(files.root / JOURNAL):
         for path in list_files(files.root / JOURNAL, "repair", shard):
             with suppress(FileNotFoundError):  # its shard is finished
                 found.setdefault(shard, set()).add(_look_at(path))
     return {shard: frozenset(states) for shard, states in sorted(found.items())}
+
+
+def _look_into(folder: Path) -> list[tuple[str, int, int, int]]:
+    """The files of a folder; one that only a bucket has got is known by its size."""
+    found: dict[str, tuple[str, int, int, int]] = {}
+    mount = find_mount(folder)
+    if mount is not None:
+        sizes = mount.list_sizes(folder).items()
+        found = {name: (str(folder / name), 0, 0, size) for name, size in sizes}
+    if folder.is_dir():
+        with explain_os_errors(folder, "list"), os.scandir(folder) as entries:
+            for file in entries:
+                found[file.name] = _look_at(Path(file))
+    return list(found.values())
 
 
 def _look_at(path: Path) -> tuple[str, int, int, int]:

@@ -55,6 +55,14 @@ class Browser:
         self.driver.get(f"{path.as_uri()}{address}")
         self.wait_for("document.documentElement.dataset.ready === 'true'")
 
+    def visit(self, address: str) -> None:
+        """Open an address of `dfgen view` and wait until all rows are there."""
+        self.driver.get("about:blank")
+        self.read_console()
+        self.driver.get(address)
+        self.wait_for("document.documentElement.dataset.loaded === 'true'")
+        self.wait_for("document.documentElement.dataset.ready === 'true'")
+
     def measure_processor_s(self) -> float:
         """Processor time so far of the browser and all of its processes."""
         ticks, waiting = 0, [self.driver.service.process.pid]

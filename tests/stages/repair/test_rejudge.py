@@ -118,6 +118,35 @@ def test_other_settings_are_still_refused(root: Path, models: Models) -> None:
     assert (root / "run.json").read_bytes() == before and models.asked.total() == 0
 
 
+def test_candidates_are_judged_anew_and_their_number_stays(
+    tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an attempt was told of others depends on how many go out together."""
+    settings = {"max_edit_ratio": 0.01, "candidates": 2}
+    root = tmp_path / "candidates"
+    models.run(root, make_pipeline(tmp_path, repair=settings), monkeypatch)
+    paid = models.asked.total()
+    before = hash_files(root)
+    refusal = invoke(
+        "repair",
+        root,
+        "--rejudge",
+        "--set",
+        "repair.candidates=3",
+        "--set",
+        "repair.max_edit_ratio=0.9",
+        code=1,
+    ).output
+    assert "repair.candidates" in refusal
+    assert "cannot be judged by another number of candidates" in " ".join(refusal.split())
+    assert hash_files(root) == before and models.asked.total() == paid
+    invoke("repair", root, "-q", "--rejudge", "--set", "repair.max_edit_ratio=0.9")
+    assert models.asked.total() == paid, "both rounds are there"
+    rows = list(Run.open_or_create(root, None).table("repairs").iter_rows())
+    assert len(rows) == 14 and {len(row["attempts"]) for row in rows} == {4}
+    assert audit(Run.open_or_create(root, None)) == []
+
+
 def test_what_was_paid_stays_booked_whatever_prices_are_now(root: Path, models: Models) -> None:
     spent = count_spent(root)
     price = ("--set", "repair.engine.price.prompt=50")

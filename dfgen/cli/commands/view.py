@@ -1,0 +1,67 @@
+"""`dfgen view`: serves a run to a browser on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dfgen.cli.local_path import LocalPath
+from dfgen.cli.options import EXISTING_DIRECTORY, examples
+
+
+@click.command(
+    epilog=examples(
+        "dfgen view runs/demo",
+        "dfgen view runs/before runs/after",
+        "dfgen view runs/demo --marks ada.jsonl --by ada --port 8123",
+    )
+)
+@click.argument("run", type=EXISTING_DIRECTORY)
+@click.argument("other", type=EXISTING_DIRECTORY, required=False)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="0, the default: a free one."
+)
+@click.option(
+    "--marks",
+    type=LocalPath(dir_okay=False),
+    help="File that your marks are kept in. Default: RUN.marks.jsonl beside the run.",
+)
+@click.option("--by", default="", help="Your name, noted with each mark.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in your browser, too.")
+def command(
+    run: Path, other: Path | None, port: int, marks: Path | None, by: str, opens: bool
+) -> None:
+    """Serve the page of a run, with all of its rows, to a browser on this machine.
+
+    The page is that of `dfgen report`; it follows a run that is at work, and compares two runs. The
+    address, printed here, is secret: nobody without it is answered. Nothing of the run is changed.
+    Ctrl-C ends it.
+    """
+    import asyncio
+    import webbrowser
+
+    from dfgen.view.marks_file import MarksFile
+    from dfgen.view.server import Viewer
+    from dfgen.view.viewed_run import ViewedRun
+
+    root = run.resolve()
+    kept = MarksFile(marks or root.with_name(f"{root.name}.marks.jsonl"))
+    kept.read()  # what is wrong with it is said now and not in the page
+    viewer = Viewer([ViewedRun(path) for path in (run, other) if path is not None], kept, by)
+
+    async def serve() -> None:
+        runner, address = await viewer.start(port)
+        click.echo(address)
+        click.echo("Ctrl-C ends it. Keep the address to yourself.", err=True)
+        if opens:
+            webbrowser.open(address)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    try:
+        asyncio.run(serve())
+    except KeyboardInterrupt:
+        click.echo("ended", err=True)

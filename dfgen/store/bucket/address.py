@@ -1,0 +1,81 @@
+"""Reads the address of a run in a bucket: `s3://bucket/folder`, `gs://`, `az://`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dfgen.errors import InputError
+
+SCHEMES = {
+    "s3": "Amazon S3, or a server that speaks its protocol (AWS_ENDPOINT_URL)",
+    "gs": "Google Cloud Storage",
+    "az": "Azure Blob Storage, az://container/folder",
+}
+"""What an address may begin with."""
+
+_SHAPE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_STEP = re.compile(r"[A-Za-z0-9!_.*'()+=,@ -]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a run is in an object store.
+
+    Attributes:
+        scheme: one of `SCHEMES`.
+        bucket: bucket or container.
+        folder: prefix of every object of the run, without slashes at its ends.
+    """
+
+    scheme: str
+    bucket: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}/{self.folder}"
+
+    def name(self, key: str) -> str:
+        """Return the address of one object of the run, for messages."""
+        return f"{self}/{key}"
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is meant as the address of a bucket that dfgen knows."""
+    found = _SHAPE.fullmatch(text)
+    return found is not None and found[1].lower() in SCHEMES
+
+
+def parse_address(text: str) -> Address:
+    """Read an address.
+
+    Raises:
+        InputError: it is none, or no address that a run can have.
+    """
+    found = _SHAPE.fullmatch(text)
+    scheme = found[1].lower() if found else ""
+    if found is None or scheme not in SCHEMES:
+        known = "; ".join(f"{name}:// {what}" for name, what in SCHEMES.items())
+        raise InputError(f"{text!r} is no address that dfgen knows.", hint=f"It knows: {known}.")
+    if "@" in found[2].split("/")[0]:
+        raise _refuse(f"{scheme}://…", "it holds a user name or a password")
+    steps = [step for step in found[2].split("/") if step]
+    bucket, steps = "".join(steps[:1]), steps[1:]
+    if not _BUCKET.fullmatch(bucket):
+        raise _refuse(text, f"{bucket!r} is no name of a bucket")
+    if not steps:
+        raise _refuse(text, "it names a bucket and no folder in it")
+    for step in steps:
+        if step in (".", "..") or not _STEP.fullmatch(step):
+            raise _refuse(text, f"the folder {step!r} has signs that not every store keeps")
+    return Address(scheme, bucket, "/".join(steps))
+
+
+def _refuse(text: str, why: str) -> InputError:
+    return InputError(
+        f"{text!r} is no address of a run: {why}.",
+        hint="Write s3://BUCKET/FOLDER. Credentials come from the environment alone "
+        "(AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, "
+        "... or the machine's own role).",
+    )

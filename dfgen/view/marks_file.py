@@ -1,0 +1,83 @@
+"""Keeps what a person says of trajectories, as rows beside the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dfgen.errors import InputError
+from dfgen.regular_files import read_at_most
+from dfgen.store.os_errors import explain_os_errors
+
+_MOST_BYTES = 1 << 30
+
+
+class Mark(BaseModel):
+    """What one person says of one trajectory."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    trajectory_id: str = Field(max_length=200)
+    mask: Literal["good_mask", "wrong_mask"] | None = None
+    grade: Literal["wrong_grade"] | None = None
+    note: str = Field("", max_length=10_000)
+    tokens: list[int] | None = Field(None, max_length=200_000)
+    """Places of the tokens that are wrong, where the person picked them."""
+    by: str = Field("", max_length=200)
+    at: str | None = Field(None, max_length=40)
+    """UTC, ISO 8601."""
+
+
+class MarksFile:
+    """A JSON Lines file of marks; of several about one trajectory the last one holds.
+
+    Args:
+        path: need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Mark]:
+        """Read the marks that hold, one for each trajectory.
+
+        Raises:
+            StorageError: it cannot be read.
+            InputError: a line is no mark.
+        """
+        if not self.path.exists():
+            return []
+        with explain_os_errors(self.path, "read"):
+            data = read_at_most(self.path, _MOST_BYTES)
+        found: dict[str, Mark] = {}
+        for number, line in enumerate(data.splitlines(), 1):
+            try:
+                mark = Mark.model_validate_json(line)
+            except ValidationError as error:
+                raise InputError(
+                    f"line {number} is no mark: {error.errors()[0]['msg']}.",
+                    where=str(self.path),
+                    hint="Name another file with --marks, or mend the line.",
+                ) from None
+            found[mark.trajectory_id] = mark
+        return list(found.values())
+
+    def add(self, mark: Mark) -> None:
+        """Add a mark at the end, on disk before this returns.
+
+        Raises:
+            StorageError: it cannot be written, or the path is a link to somewhere else.
+        """
+        line: dict[str, Any] = mark.model_dump()
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="replace")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with explain_os_errors(self.path, "write"):
+            file = os.open(self.path, flags, 0o644)
+            try:
+                os.write(file, data)
+                os.fsync(file)
+            finally:
+                os.close(file)

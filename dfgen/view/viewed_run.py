@@ -1,0 +1,187 @@
+"""Answers what the page asks about one run; a run that is at work is read as far as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+from dfgen.errors import DfgenError
+from dfgen.report.html import describe_run
+from dfgen.report.page_data import describe_details, describe_prompt
+from dfgen.report.samples import PROMPT_COLUMNS, Sample, gather_shard
+from dfgen.report.stats import collect_numbers
+from dfgen.report.thumbnails import EXACT_SIDE, LARGEST_AREA, LARGEST_SIDE, make_thumbnail
+from dfgen.report.view import build_view
+from dfgen.store.finished import FinishedRun, open_finished
+from dfgen.store.prompt_finder import PromptFinder
+from dfgen.view.index import index_shard
+from dfgen.view.searching import find_words
+
+SMALL_BYTES = 60_000
+WHOLE_BYTES, WHOLE_AREA, WHOLE_SIDE = 8_000_000, 40_000_000, 12_000
+"""Of a picture at full size: what a browser takes without complaint."""
+
+_TABLES = ("masks", "trajectories", "repairs", "prompts")
+
+
+class ViewedRun:
+    """A run as the page sees it. Methods may be called from several threads.
+
+    Attributes:
+        root: the run directory.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._finished = open_finished(root)
+        self._parts: dict[int, tuple[str, bytes]] = {}
+        self._sizes: dict[int, tuple[str, int]] = {}
+        self._numbers: tuple[str, dict[str, Any]] | None = None
+
+    @property
+    def finished(self) -> FinishedRun:
+        """The run as it was when last looked at."""
+        return self._finished
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the run for the top of the page."""
+        total = self.count_rows()
+        return describe_run(self._finished, total, total)
+
+    def list_parts(self) -> dict[int, str]:
+        """Return shard -> stamp of every shard with masks; another stamp means other rows."""
+        return {shard: self._stamp(shard) for shard in self._finished.run.table("masks").shards()}
+
+    def describe_progress(self) -> dict[str, int]:
+        """Count the shards of each table: how far a run is that is at work."""
+        return {name: len(self._finished.run.table(name).shards()) for name in _TABLES}
+
+    def count_rows(self) -> int:
+        """Count the trajectories with masks, from footers that are read once."""
+        table = self._finished.run.table("masks")
+        for shard, stamp in self.list_parts().items():
+            if self._sizes.get(shard, ("", 0))[0] != stamp:
+                self._sizes[shard] = (stamp, table.num_rows(shard))
+        return sum(count for _, count in self._sizes.values())
+
+    def read_part(self, shard: int) -> bytes:
+        """Return the index of a shard as JSON (`index_shard`), with its `stamp`.
+
+        Raises:
+            KeyError: there is no such shard.
+            StorageError: it cannot be read.
+        """
+        stamp = self.list_parts()[shard]
+        kept = self._parts.get(shard)
+        if kept is None or kept[0] != stamp:
+            with self._lock:  # the index of one shard at a time: it is Python at work
+                part = {"stamp": stamp, **index_shard(self._reopen(), shard)}
+                kept = (stamp, _encode(part))
+                self._parts[shard] = kept
+        return kept[1]
+
+    def find_part(self, trajectory_id: str) -> int | None:
+        """Return the shard of a trajectory; None if the run has no mask of it."""
+        table = self._finished.run.table("masks")
+        for shard in table.shards():
+            if trajectory_id in set(
+                table.read(shard, ["trajectory_id"])["trajectory_id"].to_pylist()
+            ):
+                return shard
+        return None
+
+    def read_row(self, shard: int, trajectory_id: str) -> bytes | None:
+        """Return a trajectory in full and its question, as JSON; None if it is not there."""
+        sample = self._gather(shard, trajectory_id)
+        if sample is None:
+            return None
+        prompt = describe_prompt(sample)
+        prompt["pictures"] = [_describe_picture(image) for image in sample.prompt["images"]]
+        details = describe_details(sample, build_view(sample.mask))
+        return _encode({"details": details, "prompt": prompt})
+
+    def read_picture(
+        self, shard: int, prompt_id: str, number: int, *, whole: bool = False
+    ) -> str | None:
+        """Return a picture of a question as a data URL; None where there is none to show."""
+        finder = PromptFinder(self._finished.prompts)
+        rows = finder.find([prompt_id], shard, ["prompt_id", "images"]).to_pylist()
+        if not rows or not 0 <= number < len(rows[0]["images"]):
+            return None
+        data = rows[0]["images"][number]["bytes"]
+        sizes = (WHOLE_BYTES, WHOLE_AREA, WHOLE_SIDE) if whole else _SMALL
+        picture = make_thumbnail(data, *sizes)
+        return None if picture is None else picture.url
+
+    def search(self, text: str) -> dict[int, list[int]]:
+        """Find the rows that hold every word: shard -> places in it."""
+        words = text.lower().split()
+        finished = self._finished
+        return {shard: find_words(finished, shard, words) for shard in self.list_parts()}
+
+    def read_numbers(self) -> dict[str, Any]:
+        """Count the figures of the overview, again only after something has changed."""
+        stamp = _digest(sorted(self.list_parts().items()))
+        if self._numbers is None or self._numbers[0] != stamp:
+            with self._lock:
+                numbers = collect_numbers(self._reopen())
+                self._numbers = (stamp, {k: v for k, v in numbers.items() if k != "run"})
+        return self._numbers[1]
+
+    def _gather(self, shard: int, trajectory_id: str) -> Sample | None:
+        finished = self._finished
+        table = finished.run.table("masks")
+        if not table.exists(shard):
+            return None
+        prompt_id = trajectory_id.rpartition("-")[0]
+        prompts = PromptFinder(finished.prompts)
+        columns = [*PROMPT_COLUMNS, "images"]
+        rows = prompts.find([prompt_id], shard, columns).to_pylist()
+        return next(gather_shard(finished.run, shard, {trajectory_id}, rows), None)
+
+    def _reopen(self) -> FinishedRun:
+        """The run as it is now: one that is at work has written more into run.json since."""
+        self._finished = open_finished(self.root)
+        return self._finished
+
+    def _stamp(self, shard: int) -> str:
+        run = self._finished.run
+        files = [run.table(name).path(shard) for name in _TABLES[:3]]
+        files.append(run.rejects("repair").path(shard))
+        facts = []
+        for path in files:
+            try:
+                status = path.stat()
+            except OSError:
+                facts.append((0, 0))
+            else:
+                facts.append((status.st_mtime_ns, status.st_size))
+        return _digest(facts)
+
+
+_SMALL = (SMALL_BYTES, LARGEST_AREA // 4, LARGEST_SIDE)
+
+
+def _describe_picture(image: dict[str, Any]) -> dict[str, Any]:
+    from dfgen.pictures.decode import decode_small
+
+    facts: dict[str, Any] = {"name": (image["path"] or "").replace("\\", "/").rpartition("/")[2]}
+    try:
+        _, (width, height) = decode_small(image["bytes"], LARGEST_SIDE)
+    except DfgenError:
+        return facts
+    return facts | {"width": width, "height": height, "exact": max(width, height) <= EXACT_SIDE}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def _encode(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # Models write halves of surrogate pairs, which no UTF-8 has.
+    return text.encode(errors="replace")

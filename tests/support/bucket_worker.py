@@ -1,0 +1,79 @@
+"""A process that works on a run with scripted models, writes down what it pays for, and may die.
+
+    python -m tests.support.bucket_worker PAID DIE -- run pipeline.yaml --out s3://bucket/run
+
+PAID is a file that gets a line for each answer that the repairer gives. DIE is the number of the
+request to the store before which the process is killed; 0: none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.cli.main import main
+from dfgen.store.bucket.objects import ObstoreObjects
+from tests.support.scripted_models import Models, answer_by_index
+
+WORDS = ["fine", "poor", "bad", "worse"]
+REPAIRS = {"poor": ["fine"], "bad": ["worse"], "worse": ["fine"]}
+"""What is asked again gets the same answer, so that a resumed run is the calm one."""
+
+DELAY_S = float(os.environ.get("DFGEN_TEST_DELAY_S") or 0.0)
+"""For each answer of the repairer, so that nobody is done before others have begun."""
+_CHANGES = ("put", "create", "replace", "delete", "copy")
+
+
+class PaidModels(Models):
+    """Models whose repairer is paid, answer by answer, on a list that no crash takes back."""
+
+    paid: Path
+
+    def generate(self, requests: Any) -> Any:
+        """Repair, and write down each answer before it is given."""
+        for results in super().generate(requests):
+            time.sleep(DELAY_S)
+            with self.paid.open("a") as file:
+                file.writelines(f"{result.key}\n" for result in results)
+            yield results
+
+
+def die_before(number: int) -> None:
+    """Kill this process before its n-th change in the store, and not at the end of a stage."""
+    left = [number]
+
+    def count_down(real: Callable[..., Any]) -> Callable[..., Any]:
+        def change(self: ObstoreObjects, *args: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, *args)
+
+        return change
+
+    for name in _CHANGES:
+        setattr(ObstoreObjects, name, count_down(getattr(ObstoreObjects, name)))
+
+
+def work(arguments: list[str]) -> None:
+    """Do what the command line says."""
+    paid, die, _, *command = arguments
+    models = PaidModels(answer_by_index(WORDS), dict(REPAIRS))
+    models.paid = Path(paid)
+    with pytest.MonkeyPatch.context() as patch:
+        models.replace_engines(patch)
+        if int(die):
+            die_before(int(die))
+        sys.argv = ["dfgen", *command]
+        main()
+
+
+if __name__ == "__main__":
+    work(sys.argv[1:])
