@@ -265,9 +265,9 @@ def measure_repairs(run: Run, tokenizer: TextTokenizer | None = None) -> dict[st
     if run.table("controls").shards():
         numbers["controls"] = measure_controls(run)
     if list_history(run):
-        spent = SpentCount().count(run)
-        numbers["requests_with_set_aside"] = spent.requests
-        numbers["cost_usd_with_set_aside"] = spent.cost_usd
+        everything = SpentCount().count(run)
+        numbers["requests_with_set_aside"] = everything.requests
+        numbers["cost_usd_with_set_aside"] = everything.cost_usd
     return numbers
 
 
