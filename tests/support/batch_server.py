@@ -28,6 +28,9 @@ URL = "/v1/chat/completions"
 ENDED = ("completed", "failed", "expired", "cancelled")
 
 
+_COUNTS = ("total", "completed", "failed")
+
+
 @dataclass
 class Stored:
     """An uploaded file, or one that the server has made."""
@@ -80,8 +83,6 @@ class Batch:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
     listed_at: float = 0.0
 
-
-_COUNTS = ("total", "completed", "failed")
 
 Fault = Callable[[str, int], Reply | None]
 """Given what is asked ("POST /files", "GET /batches/*", ...), and how often it was before."""
@@ -311,7 +312,7 @@ class BatchServer:
         if not self.lists:
             return Reply(write_error("not implemented"), 404)
         now = time.monotonic()
-        found = [each for each in reversed(things.values()) if each.listed_at <= now]
+        found = [each for each in reversed(list(things.values())) if each.listed_at <= now]
         if "purpose" in query:
             found = [each for each in found if each.purpose == query["purpose"]]
         names = [each.id for each in found]

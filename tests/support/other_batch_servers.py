@@ -101,7 +101,7 @@ class GeminiServer(BatchServer):
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "/upload/v1beta/files":
-            return self._upload(headers, query, body)
+            return self._take_file(headers, query, body)
         if parts.path.startswith("/download/v1beta/"):
             name = parts.path.removeprefix("/download/v1beta/").removesuffix(":download")
             assert query["alt"] == "media"
@@ -114,10 +114,12 @@ class GeminiServer(BatchServer):
         if where == "batches":
             return self._page("operations", list(self.made.values()), query)
         if where.endswith(":batchGenerateContent"):
-            return self._create(json.loads(body)["batch"])
+            return self._begin(json.loads(body)["batch"])
         return self._look(where)
 
-    def _upload(self, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> Reply:
+    def _take_file(
+        self, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+    ) -> Reply:
         if headers["x-goog-upload-command"] == "start":
             ticket = str(len(self.names))
             self.names[f"files/{ticket}"] = json.loads(body)["file"]["display_name"]
@@ -128,7 +130,7 @@ class GeminiServer(BatchServer):
         self.data[name] = body
         return Reply({"file": {"name": name, "displayName": self.names[name]}})
 
-    def _create(self, batch: dict[str, Any]) -> Reply:
+    def _begin(self, batch: dict[str, Any]) -> Reply:
         rows = [
             json.loads(line) for line in self.data[batch["inputConfig"]["fileName"]].splitlines()
         ]
