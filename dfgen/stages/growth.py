@@ -19,7 +19,6 @@ from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
-from dfgen.stages.arrived import has_arrived
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
@@ -228,7 +227,7 @@ def list_written(config: Source) -> tuple[Stage, ...]:
 def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     """Say whether all of a source is in the run, which needs no look at its rows.
 
-    It is not while a picture is there that was missing when its row was read.
+    It is not while a row was rejected for a picture that may be there by now.
 
     Args:
         source: what identifies it (`dfgen.prompts.sources.describe_rows`).
@@ -248,7 +247,6 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
             for stage in list_written(config)
             for shard in run.list_noted(stage)
         )
-        and not has_arrived(run, config)
     )
 
 
