@@ -84,8 +84,8 @@ class RunGroups:
 
         table, found = self.finished.run.table("masks"), set()
         for number in table.shards():
-            with table.open_parts(number) as file:
-                metadata = pq.read_metadata(file)
+            with table.open_parts(number) as source:
+                metadata = pq.read_metadata(source)
             for group in map(metadata.row_group, range(metadata.num_row_groups)):
                 for column in map(group.column, range(group.num_columns)):
                     name = column.path_in_schema.split(".")[0]

@@ -91,10 +91,16 @@ def describe_row(sample: Sample, prompt: int) -> dict[str, Any]:
         "said": None if sample.verdict is None else _clip(sample.verdict["extracted"] or ""),
         "repairer": None if model is None else name_model(model),
         "attempts": len(attempts),
-        "cost": sum(attempt["cost_usd"] for attempt in attempts),
+        "cost": _add_costs(attempts),
         "finish": mask["finish_reason"],
         "meta": read_metadata(mask.get("metadata"), sample.prompt.get("metadata")),
     }
+
+
+def _add_costs(attempts: Sequence[Mapping[str, Any]]) -> float | None:
+    """Dollars of all attempts; None where nobody knows those of one."""
+    costs = [attempt["cost_usd"] for attempt in attempts]
+    return None if None in costs else sum(costs)
 
 
 def turn_to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

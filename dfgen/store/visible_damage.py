@@ -166,11 +166,11 @@ def look_at_file(path: Path, rows: int | None) -> str | None:
 
     with explain_os_errors(path, "read"):
         try:
-            with open_for_arrow(path) as file:
+            with open_for_arrow(path) as source:
                 size, head = file.size(), file.read(len(_MAGIC))
                 if size < _LEAST or head != _MAGIC:
                     return f"is no Parquet file ({size:,} bytes)"
-                metadata = pq.read_metadata(file)
+                metadata = pq.read_metadata(source)
         except FileNotFoundError:
             return None  # replaced or set aside since it was listed
         except (pa.ArrowException, OSError) as error:

@@ -154,11 +154,10 @@ def test_rejects_are_shown_with_own_ids(root: Path) -> None:
 def test_the_report_holds_own_ids(root: Path, tmp_path: Path) -> None:
     from dfgen.report.page_data import describe_row
     from dfgen.report.samples import gather_samples
-    from dfgen.report.view import build_view
 
     key = next(row["trajectory_id"] for row in open_finished(root).run.table("masks").iter_rows())
     (sample,) = gather_samples(open_finished(root), {key}, pictures=False)
-    assert describe_row(sample, build_view(sample.mask), 0)["ownId"].startswith("own-")
+    assert describe_row(sample, 0)["ownId"].startswith("own-")
 
 
 @pytest.mark.parametrize("table", ["trajectories", "masks"])
