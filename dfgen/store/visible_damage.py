@@ -167,7 +167,7 @@ def look_at_file(path: Path, rows: int | None) -> str | None:
     with explain_os_errors(path, "read"):
         try:
             with open_for_arrow(path) as source:
-                size, head = file.size(), file.read(len(_MAGIC))
+                size, head = source.size(), source.read(len(_MAGIC))
                 if size < _LEAST or head != _MAGIC:
                     return f"is no Parquet file ({size:,} bytes)"
                 metadata = pq.read_metadata(source)
