@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import RunMismatchError
+from dfgen.errors import RunMismatchError, StorageError
+from dfgen.store.atomic_files import describe_takeover
 from dfgen.store.claims import Claims, name_shard
 from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import LOCK, SHARED, Stage
@@ -73,6 +74,11 @@ class SharedRun(Run):
                 membership.change(joined=True)
             self.refresh()
             yield
+        except StorageError as error:
+            if not membership.desk.is_dir():
+                # Whatever it could not write or find: others have gone on without it.
+                raise describe_takeover(membership.desk) from error
+            raise
         finally:
             membership.leave()
             self._membership = self.desk = None
