@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dfgen.config.pipeline import Pipeline
-from dfgen.errors import RunMismatchError
+from dfgen.errors import RunMismatchError, StorageError
+from dfgen.store.atomic_files import describe_takeover
 from dfgen.store.claims import Claims, name_shard
 from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import MANIFEST, Stage
@@ -77,6 +78,11 @@ class SharedRun(Run):
                 self.notices += self.mount.take_up()
             self.refresh()
             yield
+        except StorageError as error:
+            if not membership.desk.is_dir():
+                # Whatever it could not write or find: others have gone on without it.
+                raise describe_takeover(membership.desk) from error
+            raise
         finally:
             if self.mount is not None:
                 self.mount.guard = None

@@ -150,9 +150,9 @@ def test_limits_are_those_of_the_run(runs: SharedRuns, limit: dict[str, float]) 
     kill(workers[0])
     for worker in workers[1:]:
         assert f"stopped at its limit (repair.{name}={value}" in finish(worker, 1)
-    requests, cost = SpentCount().count(Run.open_or_create(runs.root, None))
-    assert requests == 12
-    assert cost == pytest.approx(1.2)
+    spent = SpentCount().count(Run.open_or_create(runs.root, None))
+    assert spent.requests == 12
+    assert spent.cost_usd == pytest.approx(1.2)
     asked = sum(count for key, count in runs.count_asked().items() if key.startswith("repairer"))
     assert asked <= 13, "more only by what was in flight when one was killed"
     said = finish(runs.start(), 1)

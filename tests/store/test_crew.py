@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.errors import RunLockedError
+from dfgen.errors import RunLockedError, StorageError
 from dfgen.store.atomic_files import remove_file, replace_file
 from dfgen.store.claims import Claims, iter_claims
 from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record, parse_member
 from dfgen.store.lock import describe_this_process
 from dfgen.store.membership import Membership
 from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared_run import SharedRun
+from tests.support.stub_engine import make_pipeline
 
 
 class Clock:
@@ -169,3 +171,11 @@ def test_what_one_who_died_in_the_middle_of_giving_up_left_is_finished(
     desk.rename(desk.with_name(f"{desk.name}.gone"))
     crew.clear_up()
     assert list(tmp_path.glob(".dfgen-*")) == []
+
+
+def test_whatever_fails_of_one_who_was_given_up_that_is_the_reason(tmp_path: Path) -> None:
+    """Its journals are gone with the shards that others have finished, for instance."""
+    run = SharedRun.open_or_create(tmp_path / "run", make_pipeline())
+    with pytest.raises(RunLockedError, match="taken over"), run.join(3600.0):
+        run.membership.desk.rmdir()
+        raise StorageError("cannot sync it: No such file or directory.")
