@@ -82,12 +82,13 @@ def finish_stage(session: Session, stage: Stage, *, worked: bool) -> None:
 
 
 def read_source(session: Session) -> bool:
-    """Read what the user gave into the run's first tables; says whether there was anything to do.
+    """Read what the user gave into the run's first tables; says whether that added anything.
 
-    It does the work of the stages in `READ`.
+    It does the work of the stages in `READ`. A source may be read again and add nothing: when a
+    picture was missing, for one.
     """
     kind = session.pipeline.kind
-    before = is_source_read(session)
+    before = None if is_source_read(session) else _count_read(session)
     if kind == "imported":
         from dfgen.stages.imports import run_import
 
@@ -104,7 +105,12 @@ def read_source(session: Session) -> bool:
         from dfgen.stages.ingest import run_prompts
 
         run_prompts(session)
-    return not before
+    return before is not None and before != _count_read(session)
+
+
+def _count_read(session: Session) -> list[dict[str, int]]:
+    """Count the rows of the stages in `READ`."""
+    return [count_stage(session.run, stage) for stage in READ[session.pipeline.kind]]
 
 
 def is_source_read(session: Session) -> bool:

@@ -267,7 +267,10 @@ def test_nothing_new_is_nothing_to_do(grown: tuple[Path, Path]) -> None:
     path = folder / "questions.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:7]))
     os.utime(path, (0, 0))
-    assert "Nothing is left to do." in invoke("run", root, "--dry-run", "--no-check").output
+    assert (
+        "Nothing is left to do: all of this was done before."
+        in invoke("run", root, "--dry-run", "--no-check").output
+    )
 
 
 def test_new_rows_are_checked_before_they_are_read(grown: tuple[Path, Path]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfgen.errors import RunLockedError, StorageError
-from dfgen.store.atomic_files import remove_file, replace_file
+from dfgen.store.atomic_files import remove_files, replace_file
 from dfgen.store.claims import Claims, iter_claims
 from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record, parse_member
 from dfgen.store.lock import describe_this_process
@@ -128,7 +128,7 @@ def test_who_is_given_up_can_put_nothing_in_place(crew: Crew, clock: Clock, tmp_
         crew.is_gone(member.token)
         watch(crew, clock, member.token, 61, 10)
     with pytest.raises(RunLockedError, match="taken over"):
-        remove_file(target, desk)
+        remove_files([target], desk)
     assert target.read_bytes() == b"first"
     assert list(tmp_path.glob("**/.dfgen-*")) == []
 
