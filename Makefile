@@ -54,7 +54,7 @@ slow-test: $(BIN)/dfgen ## Those that prove by length what a shorter one samples
 
 KILLS ?= 50
 chaos: $(BIN)/dfgen ## Three workers on one run, killed at random; KILLS=500 takes an hour
-	KILLS=$(KILLS) $(BIN)/python -m pytest -s tests/chaos
+	KILLS=$(KILLS) $(BIN)/python -m pytest -s -m slow tests/chaos
 
 lint: $(BIN)/dfgen
 	$(BIN)/ruff check .

@@ -15,8 +15,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.support.forking import Forked
 from tests.support.shared_runs import SharedRuns, assert_same, finish
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("SEED", "0"))

@@ -13,6 +13,8 @@ from tests.support.bucket_runs import forget_mounts, hash_objects, list_keys, mo
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 from tests.support.scripted_runs import hash_tables, invoke
 
+pytestmark = pytest.mark.cluster
+
 TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects")
 
 

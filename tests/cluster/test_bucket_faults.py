@@ -15,6 +15,8 @@ from tests.support.s3_server import share_server
 from tests.support.scripted_models import Models, answer_by_index
 from tests.support.scripted_runs import hash_tables, invoke
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture
 def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:

@@ -16,6 +16,8 @@ from tests.support.forking import start_module
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 from tests.support.scripted_runs import hash_tables, invoke
 
+pytestmark = pytest.mark.cluster
+
 TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects")
 EVERY = 2
 """Answers of a segment in these tests."""

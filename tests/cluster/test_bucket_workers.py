@@ -17,6 +17,8 @@ from tests.support.forking import Forked, start_module
 from tests.support.scripted_runs import invoke
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.cluster
+
 LEASE_S = 3.0
 
 
