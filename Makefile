@@ -50,7 +50,7 @@ test: $(BIN)/dfgen ## All tests that need no environment of their own
 	$(BIN)/python -m pytest $(XDIST)
 
 slow-test: $(BIN)/dfgen ## Those that prove by length what a shorter one samples
-	$(BIN)/python -m pytest $(XDIST) -m slow
+	$(BIN)/python -m pytest $(XDIST) -m "slow and not cluster"
 
 KILLS ?= 50
 chaos: $(BIN)/dfgen ## Three workers on one run, killed at random; KILLS=500 takes an hour
