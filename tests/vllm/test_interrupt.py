@@ -22,6 +22,9 @@ from tests.vllm.running import (
     write_pipeline,
 )
 
+# Minutes where others use the processors, too.
+pytestmark = pytest.mark.slow
+
 OWN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "TORCHDYNAMO_DISABLE": "1"}
 STOPPING = "Stopping: "
 
