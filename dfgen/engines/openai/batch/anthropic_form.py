@@ -50,8 +50,6 @@ _CUT = {"expired": "batch_expired", "canceled": "batch_cancelled"}
 class AnthropicForm:
     """The form of the Anthropic API."""
 
-    has_files = False
-
     def __init__(self) -> None:
         self.rules = PROVIDERS["anthropic"]
 
@@ -63,14 +61,6 @@ class AnthropicForm:
         """Write a request as a row."""
         messages = fit_pictures(request.messages, config.max_image_bytes)
         return writer.write(request.key, messages, partial(_build, config, request))
-
-    def upload(self, carrier: Carrier, path: Path, out: OutFile) -> Answer:
-        """Nothing is uploaded by itself."""
-        raise NotImplementedError
-
-    def read_file_id(self, body: Mapping[str, Any]) -> str:
-        """Nothing is uploaded by itself."""
-        raise NotImplementedError
 
     def create(
         self,
@@ -94,14 +84,6 @@ class AnthropicForm:
     def read_batch_id(self, body: Mapping[str, Any]) -> str:
         """Read the id of a batch that was made."""
         return str(body["id"])
-
-    def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
-        """There are no files."""
-        raise NotImplementedError
-
-    def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
-        """A batch has no name."""
-        raise NotImplementedError
 
     def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
         """Look how a batch stands; None: the provider does not know it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from dfgen.config.batch import BatchConfig
 from dfgen.config.engine import OpenAIConfig
@@ -73,8 +73,6 @@ class Form(Protocol):
     """A provider's form."""
 
     rules: Provider
-    has_files: bool
-    """Whether requests are uploaded as a file, of which a batch is made then."""
 
     def list_headers(self, endpoint: Endpoint) -> dict[str, str]:
         """List headers of every request beside the usual ones; empty values take those away."""
@@ -82,28 +80,33 @@ class Form(Protocol):
     def write_row(self, writer: RowWriter, config: OpenAIConfig, request: Request) -> Row:
         """Write a request as a row."""
 
-    def upload(self, carrier: Carrier, path: Path, out: OutFile) -> Answer:
-        """Upload a file."""
-
-    def read_file_id(self, body: Mapping[str, Any]) -> str:
-        """Read the id of an uploaded file."""
-
     def create(
         self, carrier: Carrier, path: Path, out: OutFile, model: str, config: BatchConfig
     ) -> Answer:
-        """Make a batch of an uploaded file."""
+        """Make a batch of a file, of the uploaded one where files are uploaded."""
 
     def read_batch_id(self, body: Mapping[str, Any]) -> str:
         """Read the id of a batch that was made."""
-
-    def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
-        """Find the id of a file by its name."""
-
-    def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
-        """Find the id of a batch by its tag, or by its file."""
 
     def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
         """Look how a batch stands; None: the provider does not know it."""
 
     def read_row(self, line: bytes) -> Answered | None:
         """Read a row of results; None: it is none."""
+
+
+@runtime_checkable
+class FileForm(Form, Protocol):
+    """The form of a provider to which files are uploaded first, and which can list what it has."""
+
+    def upload(self, carrier: Carrier, path: Path, out: OutFile) -> Answer:
+        """Upload a file."""
+
+    def read_file_id(self, body: Mapping[str, Any]) -> str:
+        """Read the id of an uploaded file."""
+
+    def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
+        """Find the id of a file by its name."""
+
+    def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
+        """Find the id of a batch by its tag, or by its file."""

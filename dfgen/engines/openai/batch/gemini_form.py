@@ -43,8 +43,6 @@ _CODES = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 13: 500, 14: 503, 16: 401}
 class GeminiForm:
     """The form of the Gemini API."""
 
-    has_files = True
-
     def __init__(self) -> None:
         self.rules = PROVIDERS["gemini"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.openai.batch.carrier import Carrier, attempt, read_object
-from dfgen.engines.openai.batch.form import Form
+from dfgen.engines.openai.batch.form import FileForm, Form
 from dfgen.engines.openai.batch.ledger import Ledger, OutFile
 from dfgen.engines.openai.transport import Answer
 from dfgen.errors import EngineError
@@ -46,6 +46,7 @@ class HandingOver:
     ) -> None:
         self._config = config
         self._form = form
+        self._files = form if isinstance(form, FileForm) else None
         self._carrier = carrier
         self._ledger = ledger
         self._clock = clock
@@ -57,20 +58,20 @@ class HandingOver:
             EngineError: the provider refuses it, or nobody can tell whether it was taken.
             CutError: a stop was asked for; the next start finds out.
         """
-        form, carrier = self._form, self._carrier
-        if form.has_files and out.file_id is None:
+        form, files, carrier = self._form, self._files, self._carrier
+        if files is not None and out.file_id is None:
             file_id = self._take_step(
                 out,
-                lambda: form.upload(carrier, path, out),
-                form.read_file_id,
-                lambda: form.find_file(carrier, out),
+                lambda: files.upload(carrier, path, out),
+                files.read_file_id,
+                lambda: files.find_file(carrier, out),
             )
             self._ledger.write("uploaded", out.key, file_id=file_id)
         batch_id = self._take_step(
             out,
             lambda: form.create(carrier, path, out, self._config.model, self._config.batch),
             form.read_batch_id,
-            lambda: form.find_batch(carrier, out),
+            None if files is None else lambda: files.find_batch(carrier, out),
         )
         self._ledger.write("created", out.key, batch_id=batch_id)
 
@@ -83,16 +84,16 @@ class HandingOver:
         Raises:
             EngineError: nobody can tell.
         """
-        if not self._form.rules.finds:
+        carrier, files = self._carrier, self._files
+        if files is None or not files.rules.finds:
             raise refuse_to_guess(out, self._config)
-        carrier, form = self._carrier, self._form
-        batch_id = self._look_for(out, lambda: form.find_batch(carrier, out), form.has_files)
-        if batch_id is None and form.has_files:
-            file_id = out.file_id or self._look_for(out, lambda: form.find_file(carrier, out))
+        batch_id = self._look_for(out, lambda: files.find_batch(carrier, out), once=True)
+        if batch_id is None:
+            file_id = out.file_id or self._look_for(out, lambda: files.find_file(carrier, out))
             if file_id is not None:
                 if out.file_id is None:
                     self._ledger.write("uploaded", out.key, file_id=file_id)
-                batch_id = self._look_for(out, lambda: form.find_batch(carrier, out))
+                batch_id = self._look_for(out, lambda: files.find_batch(carrier, out))
                 if batch_id is None:
                     self.hand_over(out, path)
                     return True
@@ -119,7 +120,7 @@ class HandingOver:
         out: OutFile,
         send: Callable[[], Answer],
         read_id: Callable[[Mapping[str, Any]], str],
-        find: Callable[[], str | None],
+        find: Callable[[], str | None] | None,
     ) -> str:
         carrier, failures, waits = self._carrier, 0, 0
         while True:
@@ -138,7 +139,7 @@ class HandingOver:
             most = carrier.backoff.max_retries
             taken = not (isinstance(outcome, Answer) and outcome.status in _NOT_TAKEN)
             if taken:
-                if not self._form.rules.finds:
+                if find is None or not self._form.rules.finds:
                     raise refuse_to_guess(out, self._config)
                 found = self._look_for(out, find)
                 if found is not None:

@@ -49,8 +49,6 @@ class OpenAIForm:
         provider: whose rules and words are followed.
     """
 
-    has_files = True
-
     def __init__(self, config: BatchConfig) -> None:
         self.rules: Provider = PROVIDERS[config.provider]
         self._is_mistral = config.provider == "mistral"
