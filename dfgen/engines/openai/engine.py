@@ -10,11 +10,11 @@ from itertools import islice
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import PREFIX_TEXT, EngineInfo, Request, Result
 from dfgen.engines.openai.classify import Backoff
+from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import resolve_endpoints
 from dfgen.engines.openai.loop_thread import LoopThread
 from dfgen.engines.openai.session import Waiting, open_session
 from dfgen.errors import EngineError
-from dfgen.version import VERSION
 
 # Requests that go to the other thread at once. Each hand-over is a change of threads, which costs
 # more than a request itself when both have work; the first must not wait for many others, either.
@@ -69,18 +69,13 @@ class OpenAIEngine:
     @property
     def info(self) -> EngineInfo:
         """What made the results, as far as a client can know."""
-        return EngineInfo(
-            name="openai",
-            version=VERSION,
-            model=self._config.model,
-            revision=None,
-            dtype=None,
-            tokenizer=self._config.tokenizer,
-            features=(PREFIX_TEXT,),
-            settings={
+        return describe_client(
+            self._config,
+            {
                 "base_url": ", ".join(endpoint.shown_url for endpoint in self._endpoints),
                 "concurrency": self._config.concurrency,
             },
+            features=(PREFIX_TEXT,),
         )
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[Result]]:

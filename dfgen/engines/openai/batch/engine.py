@@ -35,10 +35,10 @@ from dfgen.engines.openai.batch.request_file import (
 )
 from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray
 from dfgen.engines.openai.classify import Backoff
+from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint, resolve_endpoints
 from dfgen.engines.openai.payload import find_max_tokens
 from dfgen.errors import ConfigError, EngineError, StorageError
-from dfgen.version import VERSION
 
 # Results that are yielded, and so journalled and judged, together.
 _TOGETHER = 64
@@ -123,14 +123,9 @@ class BatchEngine:
     @property
     def info(self) -> EngineInfo:
         """What made the results, as far as a client can know."""
-        return EngineInfo(
-            name="openai",
-            version=VERSION,
-            model=self._config.model,
-            revision=None,
-            dtype=None,
-            tokenizer=self._config.tokenizer,
-            settings={
+        return describe_client(
+            self._config,
+            {
                 "base_url": self._endpoint.shown_url,
                 "lane": "batch",
                 "provider": self._config.batch.provider,

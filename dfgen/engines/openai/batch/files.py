@@ -18,10 +18,10 @@ from dfgen.engines.openai.batch.ledger import Keeping, Ledger, write_custom_id
 from dfgen.engines.openai.batch.providers import find_limits
 from dfgen.engines.openai.batch.request_file import RequestFile, RowWriter
 from dfgen.engines.openai.batch.results import Asked, Harvest
+from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import find_max_tokens
 from dfgen.errors import InputError
-from dfgen.version import VERSION
 
 _TOGETHER = 64
 _NAME = "requests-{:05d}.jsonl"
@@ -57,15 +57,7 @@ class FilesEngine:
     @property
     def info(self) -> EngineInfo:
         """What made the results, as far as files can tell."""
-        return EngineInfo(
-            name="openai",
-            version=VERSION,
-            model=self._config.model,
-            revision=None,
-            dtype=None,
-            tokenizer=self._config.tokenizer,
-            settings={"lane": "files"},
-        )
+        return describe_client(self._config, {"lane": "files"})
 
     def list_out(self) -> Collection[str]:
         """List the keys of requests that were written down and have not been answered."""
