@@ -243,6 +243,19 @@ def test_an_answer_that_nobody_asks_for_any_more_is_on_record(tmp_path: Path) ->
     assert [(each["custom_id"], each["prompt_tokens"]) for each in strays] == [("cell-2", 7)]
 
 
+def test_batches_whose_answers_are_on_record_already_give_no_provider_up(tmp_path: Path) -> None:
+    with BatchServer(echo) as server:
+        bench = Bench(server, tmp_path)
+        engine = bench.start(max_requests=1, in_flight=5)
+        for _ in engine.generate(make_requests(5)):
+            engine.cut_waits()
+        # Journalled by starts that were killed before they could close them.
+        bench.answered |= {f"cell-{i}" for i in range(5)}
+        assert set(bench.run(make_requests(6)[5:])) == {"cell-5"}
+        assert len(server.batches) == 6
+    assert "stray" not in bench.log.list_events()
+
+
 def test_a_provider_that_lists_nothing_stops_for_a_yes(tmp_path: Path) -> None:
     def lose(what: str, before: int) -> Reply | None:
         return Reply(drop="before") if what == "POST /batches" else None

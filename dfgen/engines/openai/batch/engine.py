@@ -288,6 +288,7 @@ class BatchEngine:
         harvest = Harvest(
             self._config, self._form, self._endpoint, work.asked, dict.fromkeys(out.cells)
         )
+        wanted = any(cell in work.asked for cell in out.cells)
         count = 0
         rows = self._read_failed(harvest, out, seen)
         if seen.end != "failed":
@@ -312,7 +313,9 @@ class BatchEngine:
         del self._ended[out.key]
         if harvest.ended is not None:
             raise harvest.ended
-        self._barren = 0 if count else self._barren + 1
+        # One whose answers an earlier start has on record, and was killed then, owes nothing.
+        if wanted:
+            self._barren = 0 if count else self._barren + 1
         if self._barren >= _MOST_BARREN:
             raise EngineError(
                 f"{self._barren} batches in a row have ended ({seen.status}) without one answer.",
@@ -353,7 +356,7 @@ class BatchEngine:
             if not others:
                 harvest.ended = refuse_failed(out, seen.errors, self._config)
             self._room = max(1, others)
-            self._barren -= 1
+            self._barren -= bool(harvest.again)
         elif not bad or (len(bad) == len(out.cells) > 1):
             harvest.ended = refuse_failed(out, seen.errors, self._config)
         else:
