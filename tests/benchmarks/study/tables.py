@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ PRIMARY = "greedy_accuracy"
 MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The claim's arm minus a rival in one cell at one start, by each of `MEASURES`."""
+
+    cell: Cell
+    start: str
+    rival: str
+    gaps: list[Difference]
+
+
 def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
     """Print one table per task, regime and repairer, and the differences of the main arms.
 
@@ -47,16 +58,28 @@ def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
     rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
     starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
     trained = [row for row in rows if row["arm"] != "start"]
+    found = find_comparisons(trained)
+    # One seed has no p-value, and is no comparison that could be wrong.
+    tested = [each for each in found if each.gaps[0].seeds > 1]
+    ps = correct_holm([each.gaps[0].p for each in tested])
+    corrected = {id(each): p for each, p in zip(tested, ps, strict=True)}
+    if tested:
+        print(
+            f"\n{len(tested)} comparisons are shown; corrected p-values are for all of them (Holm)."
+        )
     for cell in list_cells(trained):
         task, regime, repairer, verified = cell
-        chosen = [row for row in trained if name_cell(row) == cell]
+        starts_here = {row["start"] for row in trained if name_cell(row) == cell}
+        chosen = [r for r in trained if shares_cell(r, cell) and r["start"] in starts_here]
         kind = repairer if verified else f"{repairer}, unverified"
         print(f"\n## {task}, {regime}, {kind} repairer")
         for start in sorted({row["start"] for row in chosen}, key=int):
             print(f"\n### from about {start} % right\n")
             part = [row for row in chosen if row["start"] == start]
             print_arms(part, starts.get((task, start)))
-        print_differences(chosen)
+        own = [each for each in found if each.cell == cell]
+        if own:
+            print_differences(own, [corrected.get(id(each), 1.0) for each in own])
     print_explored(explored)
 
 
@@ -69,8 +92,9 @@ def print_explored(rows: list[Row]) -> None:
         print("\n| arm (seeds) | minus sft: greedy | T = 1 | minus df+new: greedy | T = 1 |")
         print("|---" * 5 + "|")
         for arm in EXPLORED_ARMS:
+            own = [row for row in part if row["arm"] == arm]
             gaps = [
-                compare(by_seed(part, start, arm, key), by_seed(part, start, rival, key))
+                compare(by_seed(own, key), by_seed([r for r in part if r["arm"] == rival], key))
                 for rival in ("sft", CLAIM)
                 for key, _ in MEASURES[:2]
             ]
@@ -119,6 +143,11 @@ def is_plain(row: Row) -> bool:
     return bool(row["questions"] == REGIMES[row["regime"]]["questions"])
 
 
+def name_questions(row: Row) -> str:
+    """Say how many questions a round a row has, where that is not what all have by default."""
+    return "" if is_plain(row) else f", {row['questions']} questions"
+
+
 def list_cells(rows: list[Row]) -> list[Cell]:
     """List the tables in their order: rounds before offline, perfect and verified first."""
     cells = {name_cell(row) for row in rows}
@@ -142,8 +171,7 @@ def print_arms(rows: list[Row], start: Row | None) -> None:
             if arm in WITHOUT_REPAIRS:
                 means["repairs"] = 0.0
             cells = " | ".join(show(means, key, form) for _, key, form in COLUMNS)
-            more = "" if is_plain(same[0]) else f", {questions} questions"
-            print(f"| {arm}{more} ({len(same)}) | {rate:g} | {cells} |")
+            print(f"| {arm}{name_questions(same[0])} ({len(same)}) | {rate:g} | {cells} |")
 
 
 def show(row: Row, key: str, form: str) -> str:
@@ -151,32 +179,59 @@ def show(row: Row, key: str, form: str) -> str:
     return "" if row.get(key) is None else form.format(row[key])
 
 
-def print_differences(rows: list[Row]) -> None:
-    """Print how the claim's arm differs from its rivals, for each start."""
-    found: list[tuple[str, str, list[Difference | None]]] = []
-    for start in sorted({row["start"] for row in rows}, key=int):
-        for rival in RIVALS:
-            gaps = [
-                compare(by_seed(rows, start, CLAIM, key), by_seed(rows, start, rival, key))
-                for key, _ in MEASURES
-            ]
-            if gaps[0] is not None:
-                found.append((start, rival, gaps))
-    if not found:
-        return
-    corrected = correct_holm([gaps[0].p for _, _, gaps in found if gaps[0]])
+def find_comparisons(rows: list[Row]) -> list[Comparison]:
+    """Compare the claim's arm with its rivals in every cell.
+
+    Arms without repairs are the same whoever repairs, so every repairer's cell has them as rivals.
+    They are also there with more questions a round, which is what repairs would have cost.
+    """
+    found = []
+    for cell in list_cells(rows):
+        own = [row for row in rows if name_cell(row) == cell]
+        shared = [row for row in rows if shares_cell(row, cell)]
+        for start in sorted({row["start"] for row in own}, key=int):
+            claim = [r for r in own if r["start"] == start and r["arm"] == CLAIM and is_plain(r)]
+            for arm in RIVALS:
+                pool = shared if arm in WITHOUT_REPAIRS else own
+                rival = [row for row in pool if row["start"] == start and row["arm"] == arm]
+                for questions in sorted({row["questions"] for row in rival}):
+                    same = [row for row in rival if row["questions"] == questions]
+                    gaps = [compare(by_seed(claim, key), by_seed(same, key)) for key, _ in MEASURES]
+                    if gaps[0] is not None:
+                        name = arm + name_questions(same[0])
+                        found.append(Comparison(cell, start, name, [g for g in gaps if g]))
+    return found
+
+
+def shares_cell(row: Row, cell: Cell) -> bool:
+    """Say whether a row belongs to a cell, or would whoever repaired."""
+    other = row["arm"] in WITHOUT_REPAIRS and name_cell(row)[:2] == cell[:2]
+    return name_cell(row) == cell or other
+
+
+def print_differences(found: list[Comparison], corrected: list[float]) -> None:
+    """Print how the claim's arm differs from its rivals in one cell.
+
+    Args:
+        found: of the cell.
+        corrected: p-value of each, corrected for the number of all that are shown.
+    """
     print(f"\n### {CLAIM} minus its rivals, points [95 % interval, paired by seed]\n")
     names = " | ".join(name for _, name in MEASURES)
-    print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected for {len(found)} |")
+    print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected |")
     print("|---" * (len(MEASURES) + 4) + "|")
-    for (start, rival, gaps), p in zip(found, corrected, strict=True):
-        assert gaps[0] is not None
-        cells = " | ".join(show_gap(gap) for gap in gaps if gap)
-        print(f"| {start} % | {rival} ({gaps[0].seeds}) | {cells} | {gaps[0].p:.3f} | {p:.3f} |")
+    for each, p in zip(found, corrected, strict=True):
+        first = each.gaps[0]
+        cells = " | ".join(show_gap(gap) for gap in each.gaps)
+        told = f"{show_p(first)} | {'' if first.seeds < 2 else f'{p:.3f}'}"
+        print(f"| {each.start} % | {each.rival} ({first.seeds}) | {cells} | {told} |")
 
 
-def by_seed(rows: list[Row], start: str, arm: str, key: str) -> dict[int, float]:
-    """Return a figure of an arm by seed."""
-    return {
-        r["seed"]: r[key] for r in rows if r["arm"] == arm and r["start"] == start and is_plain(r)
-    }
+def show_p(gap: Difference) -> str:
+    """Format a p-value; empty where one seed says nothing."""
+    return "" if gap.seeds < 2 else f"{gap.p:.3f}"
+
+
+def by_seed(rows: list[Row], key: str) -> dict[int, float]:
+    """Return a figure by seed."""
+    return {row["seed"]: row[key] for row in rows}
