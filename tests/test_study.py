@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,20 @@ def test_p_values_are_corrected_for_all_that_is_shown(capsys: pytest.CaptureFixt
     assert "| 55 % | grpo (3) | -10.0 [-10.0, -10.0] |" in fallible
     assert "| 55 % | sft (1) | +10.0 |" in fallible
     assert "| grpo, 32 questions (3) |" in fallible
+
+
+def test_the_readme_shows_what_the_results_say(tmp_path: Path) -> None:
+    """`python -m tests.benchmarks.study summary` writes its tables anew."""
+    from tests.benchmarks.study.plan import read_rates
+    from tests.benchmarks.study.results import FOLDER
+    from tests.benchmarks.study.summary import README, update_readme
+
+    shutil.copy(FOLDER / "results.parquet", tmp_path)
+    copy = tmp_path / "README.md"
+    shutil.copy(README, copy)
+    update_readme(Results(tmp_path).read(), read_rates(), copy)
+    assert copy.read_text("utf-8") == README.read_text("utf-8")
+    assert copy.read_text("utf-8").count("| df+new (") >= 3
 
 
 def test_the_plan_asks_the_main_question_first() -> None:
