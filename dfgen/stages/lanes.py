@@ -64,8 +64,19 @@ def open_lane(
         keeping = Keeping(run.root / BATCHES / log_name, log, find_answered, exchange)
         with open_engine(config, keeping) as engine:
             yield engine
+            if not session.stop.requested and not session.paused:
+                settle(session, engine)
     finally:
         log.close()
+
+
+def settle(session: Session, engine: Engine) -> None:
+    """Book what has come that nobody has asked for, at the end of a stage that is done."""
+    if isinstance(engine, KeepingEngine):
+        try:
+            engine.settle()
+        except EngineError as error:
+            session.progress.tell(f"what nobody asked for any more could not be read: {error}")
 
 
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:

@@ -16,6 +16,7 @@ from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.openai.batch.carrier import Carrier, attempt, read_object
 from dfgen.engines.openai.batch.form import FileForm, Form
 from dfgen.engines.openai.batch.ledger import Ledger, OutFile
+from dfgen.engines.openai.batch.refusals import refuse_to_guess
 from dfgen.engines.openai.transport import Answer
 from dfgen.errors import EngineError
 
@@ -147,15 +148,3 @@ class HandingOver:
             if failures > most or waits > most * _PATIENCE:
                 raise carrier.give_up(fault)
             carrier.wait(carrier.backoff.compute_wait(failures + waits - 1, fault.retry_after))
-
-
-def refuse_to_guess(out: OutFile, config: OpenAIConfig) -> EngineError:
-    """Make the error of a file of which nobody can tell whether it was taken."""
-    return EngineError(
-        f"{len(out.cells):,} requests were being handed over at {out.since}, and nobody can tell "
-        f"whether {config.batch.provider} has taken them: it has no list in which their name "
-        "stands.",
-        where=out.name,
-        hint="Look at the provider's own page. If they are not there, or may be paid for twice: "
-        "give the same command with --resubmit.",
-    )
