@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -301,6 +302,8 @@ class BatchEngine:
     def _look(self, out: OutFile) -> Seen:
         assert out.batch_id is not None
         seen = self._form.look(self._carrier, out.batch_id)
+        if seen is None and time.time() - out.changed < self._config.batch.settle_s:
+            return Seen("not listed yet")
         if seen is None:
             self._ledger.write("gone", out.key)
             raise refuse_gone(out, self._config)
