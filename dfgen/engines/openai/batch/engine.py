@@ -179,8 +179,8 @@ class BatchEngine:
             return
         self._keeping.folder.mkdir(parents=True, exist_ok=True)
         for out in self._list_batches():
-            if out.gone:
-                raise refuse_gone(out, self._config)
+            if out.gone and self._look(out):  # it knows it after all
+                self._ledger.write("created", out.key, batch_id=out.batch_id)
             if out.batch_id is None:
                 self._handing.adopt(out, self._find_path(out))
         kept = {self._find_path(out) for out in self._list_batches()}

@@ -157,7 +157,7 @@ def apply_record(out: dict[str, OutFile], record: Mapping[str, Any]) -> None:
     if event == "uploaded":
         found.file_id = record["file_id"]
     elif event == "created":
-        found.batch_id = record["batch_id"]
+        found.batch_id, found.gone = record["batch_id"], False
     elif event == "gone":
         found.gone = True
     elif event == "answered":
