@@ -39,6 +39,7 @@ def drive(
     before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
     checked: tuple[Stage, ...] | None = None,
+    unasked: tuple[Stage, ...] = (),
 ) -> Run:
     """Run stages on a run directory; leaves by SystemExit when a stop was asked for.
 
@@ -51,6 +52,7 @@ def drive(
         before: work on the locked run before the stages.
         after: further work on the locked run; returns False when a stop was asked for.
         checked: what is looked at before the start; None: the stages.
+        unasked: stages whose engines may have nothing to do: they are looked at when they have.
 
     Raises:
         ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
@@ -62,7 +64,7 @@ def drive(
             "without --shared and --shard first."
         )
     redone = [] if redo is None else [each.stage for each in redo.wanted]
-    refuse_problems(pipeline, stages if checked is None else checked, out, redone)
+    refuse_problems(pipeline, stages if checked is None else checked, out, redone, unasked)
     from dfgen.runners.local import run_stages
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -188,18 +190,29 @@ def work(
     redo: RedoWish | None = None,
     before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
+    unasked: tuple[Stage, ...] = (),
 ) -> None:
     """Run stages and print what came of them; leaves by SystemExit when that is not success.
 
     Args:
-        pipeline, out, stages, quiet, redo, before, after: see `drive`; quiet prints errors only.
+        pipeline, out, stages, quiet, redo, before, after, unasked: see `drive`; quiet prints errors
+            only.
         as_json: print JSON on stdout.
         with_groups: show what the sampled groups are good for, too.
     """
     from dfgen.store.run import Run
 
     try:
-        run = drive(pipeline, out, stages, quiet=quiet, redo=redo, before=before, after=after)
+        run = drive(
+            pipeline,
+            out,
+            stages,
+            quiet=quiet,
+            redo=redo,
+            before=before,
+            after=after,
+            unasked=unasked,
+        )
     except UnusableRowsError:
         run = Run.open_or_create(out, None)
         print_outcome(run, quiet=quiet, as_json=as_json, with_groups=with_groups)

@@ -84,6 +84,19 @@ def settle(session: Session, engine: Engine) -> None:
             session.progress.tell(f"what nobody asked for any more could not be read: {error}")
 
 
+def is_waiting(session: Session, stage: Stage, config: EngineConfig, number: int = 0) -> bool:
+    """Say whether an engine has answers to take before it is asked anything: of requests that are
+    out in files or batches, or in files that the command names.
+
+    Args:
+        number: see `open_lane`.
+    """
+    if find_lane(config) == "files" and session.exchange is not None:
+        return True
+    log = session.run.outgoing(name_log(stage, number))
+    return log.exists() and bool(Ledger(log).out)
+
+
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:
     """Say beforehand if a provider could not tell a killed process what it has taken."""
     provider = config.batch.provider
