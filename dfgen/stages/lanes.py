@@ -93,7 +93,7 @@ def is_waiting(session: Session, stage: Stage, config: EngineConfig, number: int
     """
     if find_lane(config) == "files" and session.exchange is not None:
         return True
-    log = session.run.outgoing(name_log(stage, number))
+    log = session.run.outgoing(name_record(stage, number))
     return log.exists() and bool(Ledger(log).out)
 
 
