@@ -16,6 +16,7 @@ from dfgen.engines.base import Engine, KeepingEngine
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, apply_record
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.rates import share_rates
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
 from dfgen.store.shared_run import SharedRun
@@ -48,6 +49,7 @@ def open_lane(
     refuse_other_lanes(run, log_name, lane)
     if lane == "online":
         with open_engine(config) as engine:
+            share_rates(run, config, engine)
             yield engine
         return
     if isinstance(run, SharedRun):

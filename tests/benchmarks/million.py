@@ -48,7 +48,22 @@ SMALLEST = 2_048
 """Rows of a run of one shard: what a command costs whatever the size is mostly this."""
 MILLION = 1_000_000
 MOST_BYTES = 1.5 * 2**30
-WORDS = "the picture shows red circles blue squares so adding them gives step because there".split()
+WORDS = [
+    "the",
+    "picture",
+    "shows",
+    "red",
+    "circles",
+    "blue",
+    "squares",
+    "so",
+    "adding",
+    "them",
+    "gives",
+    "step",
+    "because",
+    "there",
+]
 STAGES = ("prompts", "sample", "repair", "mask")
 COMMANDS: dict[str, list[str]] = {
     "plan": ["run", "RUN", "--dry-run", "--json", "--no-check"],
@@ -257,6 +272,7 @@ def run_step(folder: Path, case: Case, step: str) -> dict[str, Any]:
     with log.open("w") as file:
         done = subprocess.run(
             [*command, "--folder", str(folder), "--step", step],
+            check=False,
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -343,7 +359,9 @@ def print_bytes(sizes: dict[str, int], rows: int) -> None:
     listed = ", ".join(
         f"{name} {size / rows:,.0f}" for name, size in sorted(tables.items()) if size > rows
     )
-    print(f"{sum(tables.values()) / rows:,.0f} bytes a trajectory ({listed}), {sizes['files']} files")
+    print(
+        f"{sum(tables.values()) / rows:,.0f} bytes a trajectory ({listed}), {sizes['files']} files"
+    )
 
 
 def main() -> None:
