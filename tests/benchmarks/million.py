@@ -27,6 +27,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -270,14 +271,15 @@ def run_step(folder: Path, case: Case, step: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--rows", str(case.rows), "--tokens", str(case.tokens)]
     log = folder / f"{step}.log"
     with log.open("w") as file:
-        done = subprocess.run(
-            [*command, "--folder", str(folder), "--step", step],
-            check=False,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+        words = [*command, "--folder", str(folder), "--step", step]
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait()
+        finally:
+            process.kill()  # where this one is stopped
+            process.wait()
     lines = log.read_text().splitlines()
-    if done.returncode or not lines or json.loads(lines[-1])["code"]:
+    if code or not lines or json.loads(lines[-1])["code"]:
         raise SystemExit(f"{step} has failed:\n" + "\n".join(lines[-20:]))
     took: dict[str, Any] = json.loads(lines[-1])
     return {**took, **measure_halves(folder / "marks.jsonl", step)}
@@ -378,6 +380,7 @@ def main() -> None:
     if options.step:
         work(options.folder, Case(sizes[0], options.tokens), options.step)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     base = options.folder.absolute()
     base.mkdir(parents=True, exist_ok=True)
