@@ -356,6 +356,9 @@ class KeepingEngine(Protocol):
     def list_out(self) -> Collection[str]:
         """List the keys of requests that are out since an earlier start."""
 
+    def settle(self) -> None:
+        """Book what has come that nobody asked for; called when nothing more will be asked."""
+
 
 class ScoringEngine(Engine, Protocol):
     """An engine that can also say how probable given completions are."""
