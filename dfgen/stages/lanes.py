@@ -16,6 +16,7 @@ from dfgen.engines.base import Engine, KeepingEngine
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, apply_record
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.rates import share_rates
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
 from dfgen.store.outgoing import list_records, name_record
@@ -54,6 +55,7 @@ def open_lane(
     refuse_other_lanes(run, log_name, lane)
     if lane == "online":
         with open_engine(config) as engine:
+            share_rates(run, config, engine)
             yield engine
         return
     assert not isinstance(run, SharedRun), "refused before the run is joined (refuse_lanes)"
