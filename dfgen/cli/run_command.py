@@ -58,7 +58,8 @@ def drive(
     sharing = read_sharing()
     if sharing is not None and (redo or before or after):
         raise click.UsageError(
-            "--redo, --rejudge and --retry are for a process that has the run alone: give them "
+            "--redo, --rejudge, --retry, --resubmit, --write and --read are for a process that has "
+            "the run alone: give them "
             "without --shared and --shard first."
         )
     redone = [] if redo is None else [each.stage for each in redo.wanted]
@@ -119,7 +120,6 @@ def share(
     Raises:
         ConfigError: requests would travel in batches or files, of which one process keeps the list.
     """
-    from dfgen.config.engine import find_lane
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -127,14 +127,7 @@ def share(
     from dfgen.store.membership import NotedActivity
     from dfgen.store.shared_run import SharedRun
 
-    lane = find_lane(pipeline.repair.engine)
-    if lane != "online" and "repair" in stages:
-        raise ConfigError(
-            f"lane {lane} is for one process at a time.",
-            where="repair.engine.lane",
-            hint="Leave out --shared for `dfgen repair`, or set lane: online. The other stages can "
-            "be shared all the same.",
-        )
+    refuse_lanes(pipeline, stages)
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),
@@ -146,6 +139,28 @@ def share(
     if not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
+
+
+def refuse_lanes(pipeline: Pipeline, stages: tuple[Stage, ...]) -> None:
+    """Refuse batches and files to who shares a run, before anything is read or asked.
+
+    Raises:
+        ConfigError: names the engine and the way out.
+    """
+    from dfgen.config.engine import find_lane
+
+    engines = [("policy", "sample", pipeline.policy)]
+    engines += [("repair.engine", "repair", each) for each in pipeline.repair.repairers]
+    for name, stage, config in engines:
+        lane = find_lane(config)
+        if lane != "online" and stage in stages:
+            raise ConfigError(
+                f"lane {lane} is for one process at a time: its files hold requests of many "
+                "shards.",
+                where=f"{name}.lane",
+                hint=f"Leave out --shared for `dfgen {stage}`, or set lane: online. The other "
+                "stages can be shared all the same.",
+            )
 
 
 def stop(advice: str) -> NoReturn:
