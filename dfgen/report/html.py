@@ -53,7 +53,7 @@ STYLES = ("base", "layout", "list", "difference", "group", "mathematics", "chart
 FIRST_SCRIPTS = ("elements", "keeping", "store", "words")
 SCRIPTS = (
     *("mathematics", "difference", "details", "group", "zoom", "filters", "finding", "list"),
-    *("charts", "overview", "compare", "marks", "labels", "tips", "keys", "start"),
+    *("charts", "blame", "overview", "compare", "marks", "labels", "tips", "keys", "start"),
 )
 
 

@@ -25,6 +25,7 @@ function renderOverview() {
     renderRun(),
     renderTiles(),
     numbers.left_out ? make("p", { class: "made" }, numbers.left_out.join(" ")) : null,
+    tabulateBlame(numbers.blame),
     make("div", { class: "charts" }, charts.filter(Boolean)),
     make("section", { class: "marks-panel", id: "marks-panel" }),
   ];

@@ -5,6 +5,7 @@
     explore  the same for the arms that were made after results had been seen
     collect  take over the rows of the folder given, made by a copy elsewhere
     tables   print the tables from results.parquet
+    summary  write the short tables into README.md
     plots    draw the plots from it (needs matplotlib)
 
 `run` may be stopped at any time and started again, and several may run side by side.
@@ -34,6 +35,8 @@ from tests.benchmarks.study.plan import (
 )
 from tests.benchmarks.study.results import Results
 from tests.benchmarks.study.run_one import do_run
+
+COMMANDS = ("tune", "run", "explore", "collect", "tables", "summary", "plots")
 
 
 def do_jobs(jobs: Iterable[Job], results: Results, until: float) -> int:
@@ -104,7 +107,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("tune", "run", "explore", "collect", "tables", "plots"))
+    parser.add_argument(
+        "command", choices=("tune", "run", "explore", "collect", "tables", "summary", "plots")
+    )
     parser.add_argument(
         "folder", nargs="?", type=Path, help="collect: tests/benchmarks/study there"
     )
@@ -125,6 +130,10 @@ def main() -> None:
         from tests.benchmarks.study.tables import print_tables
 
         print_tables(results.read(), read_rates())
+    elif arguments.command == "summary":
+        from tests.benchmarks.study.summary import update_readme
+
+        update_readme(results.read(), read_rates())
     else:
         from tests.benchmarks.study.plots import draw_plots
 
