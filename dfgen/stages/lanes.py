@@ -160,7 +160,8 @@ def refuse_other_lanes(run: Run, log_name: str, lane: Lane) -> None:
 
 def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
     """Forget files that nobody will hear of: of other lanes all; of batches those without an id,
-    and those that the provider does not know any more. Their requests go out again.
+    and those that the provider does not know any more or that answer nothing. Their requests go
+    out again.
 
     The caller holds the run's lock.
 
@@ -177,7 +178,9 @@ def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
             continue
         ledger = Ledger(log)
         for out in list(ledger.out.values()):
-            if out.lane != lane or (lane == "batch" and (out.batch_id is None or out.gone)):
+            if out.lane != lane or (
+                lane == "batch" and (out.batch_id is None or out.gone or out.mute)
+            ):
                 count += len(out.cells)
                 ledger.write("given_up", out.key)
         log.close()

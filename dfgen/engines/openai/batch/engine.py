@@ -33,7 +33,7 @@ from dfgen.engines.openai.batch.request_file import (
     drop_schema,
     read_rows,
 )
-from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray
+from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray, is_whole
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint, resolve_endpoints
@@ -42,6 +42,9 @@ from dfgen.errors import ConfigError, EngineError, StorageError
 
 # Results that are yielded, and so journalled and judged, together.
 _TOGETHER = 64
+_SHOWN = 500
+# Of a file of results: more than any model writes, less than what fills a disk.
+_MOST_BYTES, _MOST_ROW_BYTES = 64 << 20, 8 << 20
 # Batches in a row that end without an answer before the provider is given up.
 _MOST_BARREN = 3
 # What a provider says of a batch when it has too many tokens in its queue already.
@@ -277,11 +280,21 @@ class BatchEngine:
 
     def _look(self, out: OutFile) -> Seen:
         assert out.batch_id is not None
-        seen = self._form.look(self._carrier, out.batch_id)
+        with self._carrier.expect_form():
+            seen = self._form.look(self._carrier, out.batch_id)
         if seen is None:
             self._ledger.write("gone", out.key)
             raise refuse_gone(out, self._config)
-        return seen
+        return self._hide(seen)
+
+    def _hide(self, seen: Seen) -> Seen:
+        """Take secrets out of what a provider says, and cut it short."""
+
+        def hide(text: str) -> str:
+            return self._endpoint.redact(text)[:_SHOWN]
+
+        errors = [replace(e, code=hide(e.code), message=hide(e.message)) for e in seen.errors]
+        return replace(seen, status=hide(seen.status), errors=tuple(errors))
 
     def _take(self, work: _Round, out: OutFile, seen: Seen) -> Iterator[list[Result]]:
         """Yield the results of an ended batch, close it, and put into the next what it has left."""
@@ -331,9 +344,12 @@ class BatchEngine:
         """Yield the rows of all files of a batch, then those that no file says a word about."""
         for number, path in enumerate(seen.results):
             target = self._keeping.folder / f"{out.name}.{number}.results"
-            self._carrier.download(path, target)
+            self._download(path, target, len(out.cells))
             yield from harvest.read_file(target)
             target.unlink()
+        if seen.end == "completed" and len(harvest.left) == len(out.cells):
+            self._ledger.write("mute", out.key)
+            raise refuse_mute(out, harvest, self._config)
         for name in list(harvest.left):
             asked = harvest.asked.get(name)
             if asked is None:
@@ -343,6 +359,13 @@ class BatchEngine:
                 yield name, fail(asked, "server_error", "no batch said a word about it")
             else:
                 harvest.again[name] = False
+
+    def _download(self, path: str, target: Path, rows: int) -> None:
+        """Download results, and again while they are cut short or something else than rows."""
+        for _ in range(self._config.max_retries + 1):
+            self._carrier.download(path, target, _MOST_BYTES + rows * _MOST_ROW_BYTES)
+            if is_whole(target):
+                return
 
     def _read_failed(
         self, harvest: Harvest, out: OutFile, seen: Seen
@@ -403,6 +426,17 @@ def refuse_gone(out: OutFile, config: OpenAIConfig) -> EngineError:
         f"{len(out.cells):,} requests at {out.since}.",
         hint="Providers delete batches after a while. Give the same command with --resubmit to "
         "hand its requests over again.",
+    )
+
+
+def refuse_mute(out: OutFile, harvest: Harvest, config: OpenAIConfig) -> EngineError:
+    """Make the error of a batch that is said to be done, and whose results are of nothing asked."""
+    return EngineError(
+        f"the batch {out.batch_id} is done, and what {config.batch.provider} hands out as its "
+        f"results ({harvest.unknown:,} lines) answers none of its {len(out.cells):,} requests.",
+        where=out.name,
+        hint="Nothing is asked again, since it may be paid for: the same command looks again. To "
+        "give the batch up and pay for its requests again: the same command with --resubmit.",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.openai.batch.carrier import Carrier, attempt, read_object
+from dfgen.engines.openai.batch.carrier import Carrier, attempt
 from dfgen.engines.openai.batch.form import FileForm, Form
 from dfgen.engines.openai.batch.ledger import Ledger, OutFile
 from dfgen.engines.openai.transport import Answer
@@ -42,7 +42,7 @@ class HandingOver:
         form: Form,
         carrier: Carrier,
         ledger: Ledger,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._form = form
@@ -50,6 +50,9 @@ class HandingOver:
         self._carrier = carrier
         self._ledger = ledger
         self._clock = clock
+        # When each was last sent, by a clock that nobody sets: one that an earlier process has sent
+        # counts as sent when it is first looked for.
+        self._sent: dict[str, float] = {}
 
     def hand_over(self, out: OutFile, path: Path) -> None:
         """Hand over a file that the ledger has an entry of.
@@ -108,9 +111,11 @@ class HandingOver:
     ) -> str | None:
         """Look until it is found, or the time is over in which it may not be listed yet."""
         settle = self._config.batch.settle_s
+        began = self._sent.setdefault(out.key, self._clock())
         while True:
-            age = self._clock() - out.changed
-            found = find()
+            age = self._clock() - began
+            with self._carrier.expect_form():
+                found = find()
             if found is not None or once or age >= settle:
                 return found
             self._carrier.wait(min(settle / _LOOKS, max(settle - age, 0.001)))
@@ -124,15 +129,13 @@ class HandingOver:
     ) -> str:
         carrier, failures, waits = self._carrier, 0, 0
         while True:
-            out.changed = self._clock()
+            self._sent[out.key] = self._clock()
             outcome = attempt(send)
             fault = carrier.find_fault(outcome)
             if fault is None:
                 assert isinstance(outcome, Answer)
-                try:
-                    return read_id(read_object(outcome))
-                except (KeyError, TypeError) as error:
-                    raise EngineError(f"the answer about a file or batch has no {error}.") from None
+                with carrier.expect_form():
+                    return read_id(carrier.read_object(outcome))
             if not fault.retry:
                 raise carrier.give_up(fault)
             waits, failures = waits + fault.busy, failures + (not fault.busy)

@@ -62,6 +62,7 @@ class OutFile:
         file_id, batch_id: the provider's names; None: not known (yet).
         changed: when anything was last learned of it, seconds since 1970.
         gone: the provider does not know the batch any more.
+        mute: it is done, and its results answer nothing that was asked.
     """
 
     key: str
@@ -75,6 +76,7 @@ class OutFile:
     batch_id: str | None = None
     changed: float = 0.0
     gone: bool = False
+    mute: bool = False
 
     @property
     def name(self) -> str:
@@ -111,7 +113,8 @@ class Ledger:
         return self.out[key]
 
     def write(self, event: str, key: str, **facts: Any) -> None:
-        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `answered` (cells),
+        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `mute`,
+        `answered` (cells),
         `closed` (ended, ...), `given_up`."""
         now = datetime.now(UTC)
         record = {
@@ -158,6 +161,8 @@ def apply_record(out: dict[str, OutFile], record: Mapping[str, Any]) -> None:
         found.batch_id = record["batch_id"]
     elif event == "gone":
         found.gone = True
+    elif event == "mute":
+        found.mute = True
     elif event == "answered":
         answered = set(record["cells"])
         found.cells = [cell for cell in found.cells if cell not in answered]
