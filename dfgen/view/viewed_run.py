@@ -32,10 +32,12 @@ class ViewedRun:
 
     Attributes:
         root: the run directory.
+        curves: learning curves to show beside its figures, as `dfgen.report.curves` reads them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, curves: list[dict[str, Any]] | None = None) -> None:
         self.root = root
+        self.curves = curves
         self._lock = threading.Lock()
         self._finished = open_finished(root)
         self._parts: dict[int, tuple[str, bytes]] = {}
@@ -129,7 +131,8 @@ class ViewedRun:
         if self._numbers is None or self._numbers[0] != stamp:
             with self._lock:
                 numbers = collect_numbers(self._reopen())
-                self._numbers = (stamp, {k: v for k, v in numbers.items() if k != "run"})
+                shown = {k: v for k, v in numbers.items() if k != "run"}
+                self._numbers = (stamp, shown | ({"curves": self.curves} if self.curves else {}))
         return self._numbers[1]
 
     def _gather(self, shard: int, trajectory_id: str) -> Sample | None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,3 +129,25 @@ def test_a_frozen_worker_wakes_up_too_late(
     now = {each.key: each.version for each in open_bucket(address).list()}
     assert {key: now.get(key) for key in tables} == tables, "it wrote over what others have done"
     assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) <= EVERY + 1
+
+
+def test_who_watches_sees_what_others_write(
+    bucket: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
+    starts = iter((["sample", pipeline, "--out", address], ["run", address]))
+
+    def let_another_work(_: float = 0.0) -> None:
+        words = ["--", *next(starts), "--no-check", "--quiet"]
+        environment = {**os.environ, "DFGEN_STAGING": str(tmp_path / "machine-a")}
+        words = [str(word) for word in (tmp_path / "paid-a", 0, *words)]
+        end(start_module("tests.support.bucket_worker", *words, env=environment))
+
+    let_another_work()
+    monkeypatch.setattr("dfgen.cli.commands.status.time", SimpleNamespace(sleep=let_another_work))
+    looks = invoke("status", address, "--watch", "--json").stdout.splitlines()
+    states = [json.loads(look)["state"] for look in looks]
+    assert states == ["unfinished", "finished"]

@@ -134,7 +134,7 @@ def replace_engines(folder: Path) -> None:
         yield Repairer(watched)
 
     patch.setattr("dfgen.stages.sample.stage.open_lane", open_policy)
-    patch.setattr("dfgen.stages.repair.stage.open_lane", open_repairer)
+    patch.setattr("dfgen.stages.repair.opening.open_lane", open_repairer)
     patch.setattr("dfgen.stages.score.stage.open_engine", open_policy)
     patch.setattr("dfgen.stages.value.stage.open_engine", open_policy)
     patch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())

@@ -17,7 +17,7 @@ from tests.support.sample_run import make_run
 from tests.view.serving import serve
 
 if TYPE_CHECKING:
-    from tests.report.browser.conftest import Browser
+    from tests.support.browser import Browser
 
 pytestmark = pytest.mark.browser
 
