@@ -343,7 +343,9 @@ def print_bytes(sizes: dict[str, int], rows: int) -> None:
     listed = ", ".join(
         f"{name} {size / rows:,.0f}" for name, size in sorted(tables.items()) if size > rows
     )
-    print(f"{sum(tables.values()) / rows:,.0f} bytes a trajectory ({listed}), {sizes['files']} files")
+    print(
+        f"{sum(tables.values()) / rows:,.0f} bytes a trajectory ({listed}), {sizes['files']} files"
+    )
 
 
 def main() -> None:
