@@ -5,7 +5,7 @@
 The demo's wrong answers get their right repairs as rows of results files in another order, each
 many times over under names of its own. They are read as the batch lane reads them (`Harvest`)
 and as the files lane does (`FilesEngine`), and judged one by one: read, compared, graded. Beside
-that the judge alone, on results that are there already; both it and the files lane on a tenth of the
+that the judge alone, on results that are there already; it and the files lane on a tenth of the
 names, since rates are compared. All are processor seconds of this one process; memory is its peak.
 """
 
