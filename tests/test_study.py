@@ -157,6 +157,23 @@ def test_the_readme_shows_what_the_results_say(tmp_path: Path) -> None:
     assert copy.read_text("utf-8").count("| df+new (") >= 3
 
 
+def test_the_report_can_show_the_curves(tmp_path: Path) -> None:
+    from dfgen.report.curves import read_curves
+    from tests.benchmarks.study.curves import write_curves
+    from tests.benchmarks.study.plan import read_rates
+    from tests.benchmarks.study.results import FOLDER
+
+    shutil.copy(FOLDER / "results.parquet", tmp_path)
+    rows = write_curves(Results(tmp_path).read(), read_rates(), tmp_path / "curves.parquet")
+    charts = read_curves(tmp_path / "curves.parquet")
+    assert "chains, rounds, perfect repairer: from about 10 % right" in [c["title"] for c in charts]
+    curves = {curve["name"]: curve["points"] for curve in charts[0]["curves"]}
+    assert {len(points) for points in curves.values()} == {15}
+    assert all(point[4] == 5 for point in curves["df+new"])
+    counted = sum(point[4] for c in charts for curve in c["curves"] for point in curve["points"])
+    assert counted == rows
+
+
 def test_the_plan_asks_the_main_question_first() -> None:
     """And no run in it is of an arm, repairer or task that there is not."""
     from tests.benchmarks.study.arms import ARMS, MAIN_ARMS

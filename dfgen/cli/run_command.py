@@ -11,7 +11,7 @@ from dfgen.cli.checks import refuse_problems
 from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
 from dfgen.cli.sharing import read_sharing
-from dfgen.errors import ConfigError, DfgenError, UnusableRowsError
+from dfgen.errors import DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ def drive(
     before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
     checked: tuple[Stage, ...] | None = None,
+    unasked: tuple[Stage, ...] = (),
 ) -> Run:
     """Run stages on a run directory; leaves by SystemExit when a stop was asked for.
 
@@ -51,9 +52,11 @@ def drive(
         before: work on the locked run before the stages.
         after: further work on the locked run; returns False when a stop was asked for.
         checked: what is looked at before the start; None: the stages.
+        unasked: stages whose engines may have nothing to do: they are looked at when they have.
 
     Raises:
-        ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
+        ConfigError: something stands in the way (`refuse_problems`, `refuse_lanes`); nothing was
+            begun.
     """
     sharing = read_sharing()
     if sharing is not None and (redo or before or after):
@@ -62,8 +65,12 @@ def drive(
             "the run alone: give them "
             "without --shared and --shard first."
         )
+    if sharing is not None:
+        from dfgen.stages.lanes import refuse_lanes
+
+        refuse_lanes(pipeline, stages)
     redone = [] if redo is None else [each.stage for each in redo.wanted]
-    refuse_problems(pipeline, stages if checked is None else checked, out, redone)
+    refuse_problems(pipeline, stages if checked is None else checked, out, redone, unasked)
     from dfgen.runners.local import run_stages
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -116,9 +123,6 @@ def share(
         pipeline, out, stages, quiet: see `drive`.
         sharing: how.
         announce: called when a stop is asked for.
-
-    Raises:
-        ConfigError: requests would travel in batches or files, of which one process keeps the list.
     """
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
@@ -127,7 +131,6 @@ def share(
     from dfgen.store.membership import NotedActivity
     from dfgen.store.shared_run import SharedRun
 
-    refuse_lanes(pipeline, stages)
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),
@@ -139,28 +142,6 @@ def share(
     if not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
-
-
-def refuse_lanes(pipeline: Pipeline, stages: tuple[Stage, ...]) -> None:
-    """Refuse batches and files to who shares a run, before anything is read or asked.
-
-    Raises:
-        ConfigError: names the engine and the way out.
-    """
-    from dfgen.config.engine import find_lane
-
-    engines = [("policy", "sample", pipeline.policy)]
-    engines += [("repair.engine", "repair", each) for each in pipeline.repair.repairers]
-    for name, stage, config in engines:
-        lane = find_lane(config)
-        if lane != "online" and stage in stages:
-            raise ConfigError(
-                f"lane {lane} is for one process at a time: its files hold requests of many "
-                "shards.",
-                where=f"{name}.lane",
-                hint=f"Leave out --shared for `dfgen {stage}`, or set lane: online. The other "
-                "stages can be shared all the same.",
-            )
 
 
 def stop(advice: str) -> NoReturn:
@@ -203,18 +184,29 @@ def work(
     redo: RedoWish | None = None,
     before: Callable[[Session], None] | None = None,
     after: Callable[[Session], bool] | None = None,
+    unasked: tuple[Stage, ...] = (),
 ) -> None:
     """Run stages and print what came of them; leaves by SystemExit when that is not success.
 
     Args:
-        pipeline, out, stages, quiet, redo, before, after: see `drive`; quiet prints errors only.
+        pipeline, out, stages, quiet, redo, before, after, unasked: see `drive`; quiet prints errors
+            only.
         as_json: print JSON on stdout.
         with_groups: show what the sampled groups are good for, too.
     """
     from dfgen.store.run import Run
 
     try:
-        run = drive(pipeline, out, stages, quiet=quiet, redo=redo, before=before, after=after)
+        run = drive(
+            pipeline,
+            out,
+            stages,
+            quiet=quiet,
+            redo=redo,
+            before=before,
+            after=after,
+            unasked=unasked,
+        )
     except UnusableRowsError:
         run = Run.open_or_create(out, None)
         print_outcome(run, quiet=quiet, as_json=as_json, with_groups=with_groups)

@@ -16,6 +16,7 @@ from dfgen.engines.base import Engine, KeepingEngine
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, apply_record
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.rates import share_rates
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
 from dfgen.store.outgoing import list_records, name_record
@@ -26,6 +27,7 @@ GIVEN_UP = "given up"
 _UNKNOWN = dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd"))
 
 if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
     from dfgen.engines.openai.batch.exchange import Exchange
     from dfgen.stages.session import Session
     from dfgen.store.run import Run
@@ -53,14 +55,10 @@ def open_lane(
     refuse_other_lanes(run, log_name, lane)
     if lane == "online":
         with open_engine(config) as engine:
+            share_rates(run, config, engine)
             yield engine
         return
-    if isinstance(run, SharedRun):
-        raise ConfigError(
-            f"lane {lane} is for one process: its files hold requests of many shards.",
-            where=f"{stage}: {config.engine} engine of {config.model}",
-            hint="Leave --shared and --shard away; one process hands over as much as many would.",
-        )
+    assert not isinstance(run, SharedRun), "refused before the run is joined (refuse_lanes)"
     if isinstance(config, OpenAIConfig) and lane == "batch":
         warn_of_guessing(session, config)
     exchange = require_exchange(session) if lane == "files" else None
@@ -82,6 +80,48 @@ def settle(session: Session, engine: Engine) -> None:
             engine.settle()
         except EngineError as error:
             session.progress.tell(f"what nobody asked for any more could not be read: {error}")
+
+
+def is_waiting(session: Session, stage: Stage, config: EngineConfig, number: int = 0) -> bool:
+    """Say whether an engine has answers to take before it is asked anything: of requests that are
+    out in files or batches, or in files that the command names.
+
+    Args:
+        number: see `open_lane`.
+    """
+    if find_lane(config) == "files" and session.exchange is not None:
+        return True
+    log = session.run.outgoing(name_record(stage, number))
+    return log.exists() and bool(Ledger(log).out)
+
+
+def refuse_lanes(pipeline: Pipeline, stages: Collection[Stage]) -> None:
+    """Refuse lanes of which several workers cannot share the work.
+
+    Args:
+        stages: that they would share.
+
+    Raises:
+        ConfigError: requests of a stage travel in files or batches, of which one process keeps the
+            record.
+    """
+    repair = pipeline.repair
+    engines: list[tuple[Stage, str, EngineConfig | None]] = [("sample", "policy", pipeline.policy)]
+    engines += [
+        ("repair", f"repair.engines.{number}" if repair.engines else "repair.engine", engine)
+        for number, engine in enumerate(repair.repairers)
+    ]
+    for stage, where, engine in engines:
+        lane = find_lane(engine)
+        if stage in stages and lane != "online":
+            raise ConfigError(
+                f"lane {lane} is for one process at a time: its files hold requests of many "
+                f"shards, so workers cannot share the stage {stage}.",
+                where=f"{where}.lane",
+                hint=f"Give `dfgen {stage}` to one process, without --shared, --shard and launch: "
+                "it hands over as much as many would. Or set lane: online. The other stages can "
+                "be shared all the same.",
+            )
 
 
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:

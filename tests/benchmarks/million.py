@@ -27,6 +27,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -48,7 +49,22 @@ SMALLEST = 2_048
 """Rows of a run of one shard: what a command costs whatever the size is mostly this."""
 MILLION = 1_000_000
 MOST_BYTES = 1.5 * 2**30
-WORDS = "the picture shows red circles blue squares so adding them gives step because there".split()
+WORDS = [
+    "the",
+    "picture",
+    "shows",
+    "red",
+    "circles",
+    "blue",
+    "squares",
+    "so",
+    "adding",
+    "them",
+    "gives",
+    "step",
+    "because",
+    "there",
+]
 STAGES = ("prompts", "sample", "repair", "mask")
 COMMANDS: dict[str, list[str]] = {
     "plan": ["run", "RUN", "--dry-run", "--json", "--no-check"],
@@ -255,13 +271,15 @@ def run_step(folder: Path, case: Case, step: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--rows", str(case.rows), "--tokens", str(case.tokens)]
     log = folder / f"{step}.log"
     with log.open("w") as file:
-        done = subprocess.run(
-            [*command, "--folder", str(folder), "--step", step],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+        words = [*command, "--folder", str(folder), "--step", step]
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            code = process.wait()
+        finally:
+            process.kill()  # where this one is stopped
+            process.wait()
     lines = log.read_text().splitlines()
-    if done.returncode or not lines or json.loads(lines[-1])["code"]:
+    if code or not lines or json.loads(lines[-1])["code"]:
         raise SystemExit(f"{step} has failed:\n" + "\n".join(lines[-20:]))
     took: dict[str, Any] = json.loads(lines[-1])
     return {**took, **measure_halves(folder / "marks.jsonl", step)}
@@ -362,6 +380,7 @@ def main() -> None:
     if options.step:
         work(options.folder, Case(sizes[0], options.tokens), options.step)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     base = options.folder.absolute()
     base.mkdir(parents=True, exist_ok=True)

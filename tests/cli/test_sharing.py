@@ -66,8 +66,8 @@ def test_what_is_no_array_of_slurm_is_refused(environment: dict[str, str], what:
     [
         ("policy.lane", "sample", {"policy": "batch"}),
         ("policy.lane", "run", {"policy": "batch"}),
-        ("repair.engine.lane", "repair", {"first": "batch"}),
-        ("repair.engine.lane", "run", {"second": "files"}),
+        ("repair.engines.0.lane", "repair", {"first": "batch"}),
+        ("repair.engines.1.lane", "run", {"second": "files"}),
     ],
 )
 def test_batches_and_files_are_refused_before_anything_is_read(
@@ -89,5 +89,5 @@ def test_batches_and_files_are_refused_before_anything_is_read(
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 1
     assert name in result.output
-    assert "Leave out --shared" in result.output
+    assert "without --shared" in result.output
     assert not (tmp_path / "run").exists()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from dfgen.report.curves import read_curves
 from dfgen.report.html import write_page
 from tests.report.hostile import NUMBERS, describe_hostile_run, make_samples
 
 if TYPE_CHECKING:
-    from tests.report.browser.conftest import Browser
+    from tests.support.browser import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -105,3 +108,46 @@ def test_a_run_without_continuations_has_no_such_table(browser: Browser, report:
     browser.open(report, "#overview")
     browser.wait_for("document.querySelector('.tiles') !== null")
     assert browser.texts(".chart.blame") == []
+
+
+def test_learning_curves_of_a_study_stand_below_the_plots(
+    browser: Browser, tmp_path: Path, shots: Path
+) -> None:
+    path = tmp_path / "curves.parquet"
+    rows = [
+        {
+            "chart": "chains <b>10 %</b>",
+            "curve": arm,
+            "step": step,
+            "value": 0.1 + rise * step + 0.02 * seed,
+        }
+        for arm, rise in (("grpo", 0.001), ("df+new", 0.01), ("</script><i>", 0.02))
+        for step in range(15)
+        for seed in range(3)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    page = tmp_path / "report.html"
+    numbers = NUMBERS | {"curves": read_curves(path)}
+    page.write_text(write_page(make_samples(), numbers, describe_hostile_run()), "utf-8")
+    browser.open(page, "#overview")
+    browser.wait_for("document.querySelector('.learning .chart') !== null")
+    assert browser.texts(".learning .chart figcaption b") == ["chains <b>10 %</b>"]
+    assert browser.texts(".learning .keys li") == ["grpo", "df+new", "</script><i>"]
+    assert browser.run(
+        "[...document.querySelectorAll('.learning polyline')]"
+        ".map((line) => line.points.numberOfItems)"
+    ) == [15, 15, 15]
+    rises = browser.run(
+        "[...document.querySelectorAll('.learning polyline')].map((line) =>"
+        " line.points.getItem(0).y - line.points.getItem(14).y)"
+    )
+    assert 0 < rises[0] < rises[1] < rises[2]
+    assert (
+        browser.run(
+            "[...document.querySelectorAll('.learning tbody tr')].map((row) => row.textContent)"
+        )[1]
+        == "df+new140.260.24 to 0.283"
+    )
+    assert browser.read_console() == []
+    browser.run("document.querySelector('.learning').scrollIntoView()")
+    browser.save_screenshot(shots / "curves.png")
