@@ -56,7 +56,8 @@ STYLES = ("base", "layout", "list", "difference", "group", "mathematics", "chart
 FIRST_SCRIPTS = ("elements", "keeping", "store", "words")
 SCRIPTS = (
     *("mathematics", "difference", "requests", "details", "group", "zoom", "filters", "finding"),
-    *("list", "charts", "overview", "compare", "marks", "labels", "tips", "keys", "start"),
+    *("list", "charts", "blame", "curves", "overview", "compare", "marks", "labels", "tips"),
+    *("keys", "start"),
 )
 
 
@@ -70,13 +71,19 @@ class WrittenReport:
     total: int
 
 
-def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -> WrittenReport:
+def write_report(
+    finished: FinishedRun,
+    out: Path,
+    limit: int = DEFAULT_LIMIT,
+    curves: list[dict[str, Any]] | None = None,
+) -> WrittenReport:
     """Write the report of a run; an older one of the same name is replaced at once, or not at all.
 
     Args:
         finished: a run with masks.
         out: the HTML file.
         limit: trajectories in it at most; more than the run has means all.
+        curves: learning curves to show, as `dfgen.report.curves` reads them.
 
     Raises:
         InputError: the run has no masks yet.
@@ -92,6 +99,8 @@ def write_report(finished: FinishedRun, out: Path, limit: int = DEFAULT_LIMIT) -
         )
     wanted = pick_trajectories(finished.run, limit)
     samples = gather_samples(finished, wanted)
+    if curves:
+        numbers["curves"] = curves
     run = describe_run(finished, len(wanted), total)
     run["questions"] = len({name.rpartition("-")[0] for name in wanted})
     text = write_page(samples, numbers, run, SentTexts(finished, MOST_SENT))

@@ -56,10 +56,12 @@ class ViewedRun:
 
     Attributes:
         root: the run directory.
+        curves: learning curves to show beside its figures, as `dfgen.report.curves` reads them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, curves: list[dict[str, Any]] | None = None) -> None:
         self.root = root
+        self.curves = curves
         self._lock = threading.Lock()
         self._finished = open_finished(root)
         self._parts: dict[int, tuple[str, bytes]] = {}
@@ -177,6 +179,8 @@ class ViewedRun:
                 found = collect_numbers(self._reopen())
                 seconds = time.monotonic() - started
                 values = {name: value for name, value in found.items() if name != "run"}
+                if self.curves:
+                    values["curves"] = self.curves
                 self._numbers = _Numbers(stamp, values, seconds, time.monotonic())
             return {**self._numbers.values, "stale": self._numbers.stamp != stamp}
 

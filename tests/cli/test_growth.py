@@ -51,7 +51,14 @@ def test_growth_is_said_before_it_happens_and_after(tmp_path: Path) -> None:
     assert "3 prompts of the run are not in the source any more (kept;" in rehearsed
     assert "questions.jsonl:1: What is thing 0?" in rehearsed
     counted = json.loads(call("run", more, "--out", run, "--dry-run", "--json").stdout)["growth"]
-    assert counted == {"there": 100, "new": 43, "missing": 3, "changed": 0, "unread": 0}
+    assert counted == {
+        "there": 100,
+        "new": 43,
+        "missing": 3,
+        "changed": 0,
+        "unread": 0,
+        "new_answers": 0,
+    }
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     said = call("run", more, "--out", run).output
     assert "43 new prompts in 3 shards; 100 were there" in said

@@ -26,7 +26,9 @@ function renderOverview() {
     renderRun(),
     renderTiles(),
     numbers.left_out ? make("p", { class: "made" }, numbers.left_out.join(" ")) : null,
+    tabulateBlame(numbers.blame),
     make("div", { class: "charts" }, charts.filter(Boolean)),
+    renderCurves(numbers.curves),
     make("section", { class: "marks-panel", id: "marks-panel" }),
   ];
   find("overview").replaceChildren(...parts.filter(Boolean));

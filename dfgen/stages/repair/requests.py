@@ -85,8 +85,11 @@ class Repairer:
         seed: the run's seed.
         price: what the repairer charges in this lane.
         lane: how requests travel.
+        model: what its answers are said to be by; None: the engine says it, for which one that is
+            loaded late (`dfgen.engines.late`) is loaded.
 
     Attributes:
+        model: its name.
         judge: reads and compares in this process.
     """
 
@@ -100,12 +103,14 @@ class Repairer:
         seed: int,
         price: Price,
         lane: Lane = "online",
+        model: str | None = None,
     ) -> None:
         self.config = config
         self.engine = engine
         self.seed = seed
-        self.judge = Judge(config, tokenizer, pool, mask, price, engine.info.model)
-        self.by = Answerer(engine.info.model, lane, price)
+        self.model = engine.info.model if model is None else model
+        self.judge = Judge(config, tokenizer, pool, mask, price, self.model)
+        self.by = Answerer(self.model, lane, price)
         self.template = load_template(config)
 
     def run_round(

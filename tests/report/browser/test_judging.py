@@ -114,10 +114,10 @@ def test_labels_are_what_the_benchmark_scores_masks_against(
     for row in labels:
         score = mask_quality.Score()
         score.add(row, METHODS["dfgen default"])
-        scores[row.row_id] = score.exact
+        scores[row.id] = score.exact
     assert scores.pop(name) == 0
     assert list(scores.values()) == [1] * 6
-    chosen = next(row for row in labels if row.row_id == name)
+    chosen = next(row for row in labels if row.id == name)
     assert (chosen.gold == 1).nonzero()[0].tolist() == [token]
 
 
