@@ -69,6 +69,7 @@ class Scope:
         first_rows: int = FIRST_ROWS,
         redone: Collection[Stage] = (),
         new_rows: Literal["none", "first", "all"] = "none",
+        unasked: Collection[Stage] = (),
     ) -> None:
         self.pipeline = pipeline
         self.out = out
@@ -76,6 +77,7 @@ class Scope:
         self.stages = tuple(_list_open(pipeline, stages, self.run, redone))
         self._first_rows = first_rows
         self._new_rows = new_rows
+        self._unasked = unasked
 
     @cached_property
     def run(self) -> Run | None:
@@ -147,7 +149,7 @@ class Scope:
             ("value", "value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
         ]
         uses: list[EngineUse] = []
-        for stage in self.stages:
+        for stage in (each for each in self.stages if each not in self._unasked):
             for of, section, config in named:
                 known = [use for use in uses if use.config == config]
                 if of == stage and config is not None and not known:

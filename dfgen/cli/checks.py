@@ -41,7 +41,11 @@ def is_check_wanted() -> bool:
 
 
 def refuse_problems(
-    pipeline: Pipeline, stages: Sequence[Stage], out: Path, redone: Sequence[Stage] = ()
+    pipeline: Pipeline,
+    stages: Sequence[Stage],
+    out: Path,
+    redone: Sequence[Stage] = (),
+    unasked: Sequence[Stage] = (),
 ) -> None:
     """Look for what stands in the way of these stages, unless `--no-check` was given.
 
@@ -52,6 +56,7 @@ def refuse_problems(
         stages: to be run.
         out: the run directory.
         redone: stages of which something is set aside first (`--redo`).
+        unasked: stages whose engines may have nothing to do, so that they need not be there.
 
     Raises:
         ConfigError: lists everything that stops the run, all at once.
@@ -63,7 +68,7 @@ def refuse_problems(
     from dfgen.check.finding import list_errors, make_error
     from dfgen.check.scope import Scope
 
-    findings = find_problems(Scope(pipeline, stages, out, redone=redone))
+    findings = find_problems(Scope(pipeline, stages, out, redone=redone, unasked=unasked))
     print_findings([finding for finding in findings if finding.level == "warning"])
     errors = list_errors(findings)
     if errors:

@@ -168,11 +168,15 @@ def describe_preview(scope: Scope) -> tuple[dict[str, int] | None, list[str]]:
         How many prompts are new, missing, ..., and the same in lines; None where there is no run
         with prompts.
     """
-    from dfgen.stages.growth import describe_absent
+    from dfgen.stages.growth import describe_absent, describe_more
 
     config = scope.pipeline.prompts or scope.pipeline.imports
     if scope.growth is None or scope.run is None or config is None:
         return None, []
     found = scope.growth.findings
     said = f"{found.new:,} new prompts would be added to the {found.there:,} that are there"
-    return found.to_json(), [said, *describe_absent(scope.run, found, config)]
+    return found.to_json(), [
+        said,
+        *describe_more(found),
+        *describe_absent(scope.run, found, config),
+    ]

@@ -7,7 +7,7 @@ anew, and what a batch brought when nobody asked for it any more. Totals are the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from dfgen.store.redoing import list_history
 if TYPE_CHECKING:
     from dfgen.store.run import Run
 
+MOST_STRETCHES = 40
+"""Of shards, in the course of a run's costs."""
 UNKNOWN = "not recorded"
 """Model or lane of a request that an earlier dfgen kept."""
 UNCLAIMED = "nobody asked any more"
@@ -105,9 +107,32 @@ def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:
         yield {**stray, "reason": stray["reason"] or UNCLAIMED}
 
 
-def _iter_files(files: RepairFiles) -> Iterator[Mapping[str, Any]]:
+def measure_course(run: Run) -> list[dict[str, Any]]:
+    """Measure what requests cost along the run, in stretches of consecutive shards.
+
+    Requests carry no times. Shards are taken in order, so theirs is the order of the work, about;
+    what was set aside, and answers that nobody asked for any more, have no place in it.
+
+    Returns:
+        At most `MOST_STRETCHES` of `first` and `last` shard, and `Sums`.
+    """
+    files = RepairFiles(run.root)
+    shards = sorted(list_shards(files))
+    size = -(-len(shards) // MOST_STRETCHES)
+    course = []
+    for start in range(0, len(shards), max(1, size)):
+        stretch, sums = shards[start : start + size], Sums()
+        for request in _iter_files(files, stretch):
+            sums.add(request)
+        course.append({"first": stretch[0], "last": stretch[-1], **asdict(sums)})
+    return course
+
+
+def _iter_files(
+    files: RepairFiles, shards: Iterable[int] | None = None
+) -> Iterator[Mapping[str, Any]]:
     repairs, rejects, controls = files.tables
-    for shard in list_shards(files):
+    for shard in list_shards(files) if shards is None else shards:
         if repairs.exists(shard):
             for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
                 yield from row["attempts"]

@@ -19,6 +19,7 @@ from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
+from dfgen.stages.more_answers import DifferingGroups, MoreAnswers
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
@@ -31,6 +32,9 @@ Source = PromptsConfig | ImportConfig
 DOUBTED_FROM = "doubted_from"
 """Fact of `prompts` in the manifest: the first shard whose rejects may be prompts that the source
 seemed to lack when it was read; null once nothing is missing."""
+
+ANSWERS_LEFT = "answers_left"
+"""Fact of `prompts` in the manifest: answers of prompts of the run that are still to be added."""
 
 _SHOWN = 5
 """Prompts that are named one by one in a message; the manifest names some more."""
@@ -50,6 +54,8 @@ class Findings:
         stale_rejects: rejects that no longer hold.
         doubts: rows that were refused and may be missing prompts: those that were refused before
             anything was missing are not.
+        answers: that prompts of the run had not, of imported ones.
+        answered: prompts of the run that these are of.
     """
 
     there: int
@@ -59,6 +65,8 @@ class Findings:
     unread: int
     stale_rejects: list[Place]
     doubts: int = 0
+    answers: int = 0
+    answered: int = 0
 
     def list_dropped(self, config: Source) -> list[Place]:
         """Return the prompts that are to go: none while a row that cannot be read may be one."""
@@ -72,11 +80,12 @@ class Findings:
             "missing": len(self.missing),
             "changed": len(self.changed),
             "unread": self.unread,
+            "new_answers": self.answers,
         }
 
 
 class Growth:
-    """One reading of a source, compared with the prompts of a run row by row.
+    """One reading of a source, compared with the prompts of a run row by row, as a context manager.
 
     Args:
         run: as it is.
@@ -101,7 +110,19 @@ class Growth:
             doubted_from=run.manifest.get_stage("prompts").facts.get(DOUBTED_FROM),
         )
         self.there = self._known.prompts
-        self._read = self._new = self._doubts = 0
+        self._read = self._new = self._doubts = self._answers = self._answered = 0
+        self._differing = DifferingGroups(run, self._known)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._differing.__exit__(kind, error, trace)
 
     def sift(
         self, rows: Iterable[Row], stopped: Callable[[], bool] = lambda: False
@@ -129,8 +150,20 @@ class Growth:
         if not self._is_meant() and not stopped():
             raise self._describe_stranger()
 
+    def iter_more(self) -> Iterator[tuple[int, list[MoreAnswers]]]:
+        """Yield the answers that prompts of the run lack, shard by shard, now that the source was
+        read to its end or its limit.
+
+        Raises:
+            StorageError: a file of the run cannot be read.
+        """
+        for shard, more in self._differing.iter_more():
+            self._answers += sum(len(each.answers) for each in more)
+            self._answered += len(more)
+            yield shard, more
+
     def conclude(self) -> Findings:
-        """Say how the source stands to the run, now that it was read to its end or its limit."""
+        """Say how the source stands to the run, now that `iter_more` has come to its end."""
         known, limit = self._known, self._config.limit
         # Of imported answers, how many rows a prompt was made of nobody has counted.
         complete = limit is None or (not self._imports and self._read < limit)
@@ -143,11 +176,15 @@ class Growth:
             unread=0 if complete else len(unmet),
             stale_rejects=known.list_stale_rejects(complete=complete),
             doubts=self._doubts,
+            answers=self._answers,
+            answered=self._answered,
         )
 
     def _is_new(self, row: Row) -> bool:
         if isinstance(row, tuple):
             found = self._known.meet(row[0], [answer.text for answer in row[1]])
+            if found == "changed":
+                self._differing.add(row)
         else:
             found = self._known.meet(row)
         if isinstance(row, Reject):
@@ -239,6 +276,7 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     before = {name: value for name, value in settings.items() if name in known}
     return (
         run.manifest.get_stage("prompts").state == "done"
+        and not facts.get(ANSWERS_LEFT)
         and not _lacks_pictures(run)
         and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
         and type(config).model_validate(before) == config
@@ -274,7 +312,7 @@ class Preview:
     Attributes:
         findings: how the source stands to the run.
         first: the first of the new rows, refused ones included.
-        answers: that come with new prompts.
+        answers: that come with new prompts, and new ones of prompts of the run.
     """
 
     findings: Findings
@@ -298,12 +336,14 @@ def preview(run: Run, config: Source, keep: int = 0) -> Preview:
     if is_read(run, config, describe_rows(config)):
         there = sum(map(run.output("prompts").num_rows, run.output("prompts").shards()))
         return Preview(Findings(there, 0, [], [], 0, []))
-    growth, first, answers = Growth(run, config), list[Row](), 0
-    for row in growth.sift(read_source(config)):
-        if len(first) < keep:
-            first.append(row)
-        answers += len(row[1]) if isinstance(row, tuple) else 0
-    return Preview(growth.conclude(), first, answers)
+    first, answers = list[Row](), 0
+    with Growth(run, config) as growth:
+        for row in growth.sift(read_source(config)):
+            if len(first) < keep:
+                first.append(row)
+            answers += len(row[1]) if isinstance(row, tuple) else 0
+        answers += sum(len(each.answers) for _, more in growth.iter_more() for each in more)
+        return Preview(growth.conclude(), first, answers)
 
 
 def read_new_rows(run: Run, config: Source, count: int) -> list[Row]:
@@ -316,7 +356,8 @@ def read_new_rows(run: Run, config: Source, count: int) -> list[Row]:
     """
     if is_read(run, config, describe_rows(config)):
         return []
-    return list(islice(Growth(run, config).sift(read_source(config)), count))
+    with Growth(run, config) as growth:
+        return list(islice(growth.sift(read_source(config)), count))
 
 
 def find_gone(run: Run, config: Source, shards: Sequence[int]) -> list[Place]:
@@ -343,6 +384,20 @@ def read_source(config: Source) -> Iterator[Row]:
     if isinstance(config, ImportConfig):
         return read_trajectories(config)
     return read_prompts(config)
+
+
+def describe_more(found: Findings, left: int = 0) -> Iterator[str]:
+    """Say which answers a reading has added to prompts that were there.
+
+    Args:
+        left: of them, how many could not be added, because others work on the run.
+    """
+    fate = (
+        "; not added while other processes work on the run: the same command, alone" if left else ""
+    )
+    if found.answers:
+        prompts = _count(found.answered, "prompt")
+        yield f"{_count(found.answers, 'new answer')} of {prompts} that were there{fate}"
 
 
 def describe_growth(prompts: int, shards: int, before: int) -> str:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dfgen.config.imports import ImportConfig
 from dfgen.errors import InputError, RowError
-from dfgen.records import Prompt, Reject, Trajectory, make_trajectory_id
+from dfgen.records import (
+    Prompt,
+    Reject,
+    Trajectory,
+    make_trajectory_id,
+    split_trajectory_id,
+)
 from dfgen.stages.growth import Row
 from dfgen.stages.ingest import Ingest, describe_chunk
+from dfgen.stages.more_answers import MoreAnswers
 from dfgen.stages.sample.draws import describe_verdict, grade_texts, make_answer_key
+from dfgen.stages.sample.shard import read_written
 from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session
 from dfgen.stages.work import open_graders
+from dfgen.store.growing import list_finished
+from dfgen.store.shared_run import SharedRun
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool
@@ -24,7 +35,8 @@ if TYPE_CHECKING:
 def run_import(session: Session) -> None:
     """Read, encode and grade every answer; writes the prompts and the trajectories tables.
 
-    Prompts that the run lacks are added, with their answers; what it has stays as it is.
+    Prompts that the run lacks are added, with their answers, and so are answers of prompts that it
+    has; what it has stays as it is.
 
     Raises:
         RunMismatchError: the run was made with other settings, or the source has no prompt of it.
@@ -66,6 +78,48 @@ class ImportIngest(Ingest):
         source = describe_chunk(rows)
         self.session.finish_shard("prompts", shard, prompts, refused, source=source)
         self.session.finish_shard("sample", shard, graded, rejects)
+
+    def write_more(self, found: Iterator[tuple[int, list[MoreAnswers]]]) -> None:
+        """Grade answers of prompts that are there and put them behind those of each prompt.
+
+        Later stages keep what they have made of the others: their shards are open again. While
+        other processes work on the run, which may have one of these open, nothing is added.
+        """
+        run = self.session.run
+        if isinstance(run, SharedRun) and run.membership.crew.list_others(run.membership.token):
+            self.answers_left = sum(len(each.answers) for _, more in found for each in more)
+            return
+        for shard, more in found:
+            self.begin()
+            answers = [
+                (each.prompt, each.first + i, answer)
+                for each in more
+                for i, answer in enumerate(each.answers)
+            ]
+            self._add(shard, *self._grade(answers, self._pool))
+        for shard in list_finished(run, self.stages):
+            # Killed between a file and its note: the file has all that it is to have.
+            if not self.session.stop.requested and not run.is_done("sample", shard):
+                self.begin()
+                self._add(shard, [], [])
+
+    def _add(self, shard: int, rows: list[Trajectory], rejects: list[Reject]) -> None:
+        written = read_written(self.session, shard)
+        for row in rows:
+            written.add(row)
+        for reject in rejects:
+            written.add(reject)
+        order: dict[str | None, int] = {}
+        for prompt in self.session.run.table("prompts").iter_rows(shard, ["prompt_id"]):
+            order[prompt["prompt_id"]] = len(order)
+        graded = sorted(
+            written.rows.values(), key=lambda row: (order[row.prompt_id], row.sample_index)
+        )
+        refused = sorted(
+            written.rejects.values(),
+            key=lambda reject: (order[reject.prompt_id], split_trajectory_id(reject.row_id)[1]),
+        )
+        self.session.finish_shard("sample", shard, graded, refused)
 
     def _grade(
         self, answers: list[tuple[Prompt, int, ImportedResponse]], pool: GradePool

@@ -16,6 +16,7 @@ from dfgen.reasons.tally import ReasonTally
 from dfgen.records import Prompt, Reject
 from dfgen.stages.chunks import hash_rows, take_rows
 from dfgen.stages.growth import (
+    ANSWERS_LEFT,
     DOUBTED_FROM,
     Findings,
     Growth,
@@ -23,11 +24,13 @@ from dfgen.stages.growth import (
     Source,
     describe_absent,
     describe_growth,
+    describe_more,
     is_doubtful,
     is_read,
     list_written,
     read_source,
 )
+from dfgen.stages.more_answers import MoreAnswers
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
@@ -69,6 +72,9 @@ class Ingest:
     Args:
         session: of the run.
         config: how the source is read.
+
+    Attributes:
+        answers_left: answers of prompts that are there which could not be added now.
     """
 
     def __init__(self, session: Session, config: Source) -> None:
@@ -79,6 +85,7 @@ class Ingest:
         self._facts: dict[str, Any] = {}
         self._begun = False
         self._refused = ReasonTally()
+        self.answers_left = 0
 
     def execute(self) -> None:
         """Read, write what is new, and say how the source stands to what was there."""
@@ -88,15 +95,17 @@ class Ingest:
             return
         self._facts = {"source": source, "settings": config.model_dump(mode="json")}
         self._mend()
-        growth = Growth(self.run, config)
-        if not growth.there:
-            self._begin()
-        session.progress.start(self.stages[0], config.limit, 0)
-        rows = self._report(session.until_stopped(read_source(config)))
-        self._write(growth.sift(rows, lambda: session.stop.requested))
-        if session.stop.requested:
-            return
-        messages = self._conclude(growth.conclude())
+        with Growth(self.run, config) as growth:
+            if not growth.there:
+                self.begin()
+            session.progress.start(self.stages[0], config.limit, 0)
+            rows = self._report(session.until_stopped(read_source(config)))
+            self._write(growth.sift(rows, lambda: session.stop.requested))
+            if not session.stop.requested:
+                self.write_more(session.until_stopped(growth.iter_more()))
+            if session.stop.requested:
+                return
+            messages = self._conclude(growth.conclude())
         session.progress.finish(self.stages[0])
         for message in messages:
             session.progress.tell(message)
@@ -107,6 +116,11 @@ class Ingest:
         rejects = [row for row in rows if isinstance(row, Reject)]
         source = describe_chunk(rows)
         self.session.finish_shard("prompts", shard, prompts, rejects, source=source)
+
+    def write_more(self, found: Iterator[tuple[int, list[MoreAnswers]]]) -> None:
+        """Add answers to prompts that are there; questions without answers have none to add."""
+        for _ in found:
+            raise AssertionError("these rows come without answers")
 
     def _report(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Tell the progress of each row that is read."""
@@ -128,7 +142,7 @@ class Ingest:
                 counts = self.run.manifest.get_stage(stage).counts
                 self.run.set_stage(stage, state="done", counts=counts)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Say in the manifest that shards are being added, and to what."""
         if self._begun:
             return
@@ -159,7 +173,7 @@ class Ingest:
                 chunk = list(islice(rows, known.rows))
             if not chunk or self.session.stop.requested:
                 return
-            self._begin()
+            self.begin()
             self._note_doubts(shard, chunk)
             self.write_shard(shard, chunk)
 
@@ -176,6 +190,7 @@ class Ingest:
         absent = {
             "missing": describe_places(run, [] if dropped else found.missing),
             "changed": describe_places(run, found.changed),
+            "unread": found.unread,
             "kept": True,
             "dropped": describe_places(run, dropped),
         }
@@ -190,7 +205,8 @@ class Ingest:
             )
         for stage in self.stages:
             run.check_stage(stage, self.session.pipeline, {})
-        reached = {GROWING: None, REWRITING: None, "absent": absent}
+        reached: dict[str, Any] = {GROWING: None, REWRITING: None, "absent": absent}
+        reached[ANSWERS_LEFT] = self.answers_left or None
         if len(dropped) == len(found.missing) and not found.unread:
             reached[DOUBTED_FROM] = None
         run.set_stage("prompts", state="done", counts=counts, **self._facts, **reached)
@@ -223,6 +239,7 @@ class Ingest:
             new = [n for n in self._shards if growing and n >= growing["first_shard"]]
             prompts = sum(map(self.run.output("prompts").num_rows, new))
             yield describe_growth(prompts, len(new), before)
+        yield from describe_more(found, self.answers_left)
         yield from describe_absent(self.run, found, self.config)
 
     @property

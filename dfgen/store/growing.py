@@ -120,6 +120,14 @@ class KnownRows:
                 _add_answer(hashed, index, None if name in self._refused_answers else text)
         return self._prompts.index.meet(key, _hash_said(said, hashed))
 
+    def find(self, prompt_id: str) -> Place:
+        """Return where a prompt lies that the run has."""
+        return self._prompts.locate(self._prompts.index.find(bytes.fromhex(prompt_id))[:1])[0]
+
+    def accept(self, prompt_id: str) -> None:
+        """Note that the source has a prompt as the run has it, though its answers differ."""
+        self._prompts.index.accept(bytes.fromhex(prompt_id))
+
     def is_doubted(self, row: Reject) -> bool:
         """Say whether a reject on record may be a prompt of the run that its source lacks."""
         return _hash_place(row.row_id) in self._doubted
@@ -223,6 +231,13 @@ def show_prompt(run: Run, place: Place) -> str:
     name = "" if values["source_id"] is None else f" (id {show_line(values['source_id'], 80)})"
     question = show_line(values["question"], SHOWN_CHARS)
     return f"{show_line(values['source'], 200)}{name}: {question}"
+
+
+def is_said_alike(row: Mapping[str, Any], prompt: Prompt) -> bool:
+    """Say whether a row of the run's prompts and a prompt of the same id have the same solution,
+    metadata, ..."""
+    said = {name: getattr(prompt, name) for name in _SAID}
+    return _hash_said(row) == _hash_said(said)
 
 
 def _list_refused(run: Run, shards: Sequence[int]) -> set[str]:

@@ -6,6 +6,7 @@ whose memory is needed for models.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -62,19 +63,25 @@ class RowIndex:
             key: 16 bytes.
             digest: 8 bytes; None: whatever the row says, it is not what was known of it.
         """
-        self._sort()
-        high, low = _split(key)
-        i = int(self._high.searchsorted(high))
         found: Found = "new"
-        while i < self._used and self._high[i] == high:
-            if self._low[i] == low:
-                same = digest is not None and self._digests[i] == int.from_bytes(digest, "big")
-                # A row that once was met as it is stays so.
-                self._states[i] = _SAME if same or self._states[i] == _SAME else _CHANGED
-                self.any_met = True
-                found = "same" if same or found == "same" else "changed"
-            i += 1
+        for i in self._iter_places(key):
+            same = digest is not None and self._digests[i] == int.from_bytes(digest, "big")
+            # A row that once was met as it is stays so.
+            self._states[i] = _SAME if same or self._states[i] == _SAME else _CHANGED
+            self.any_met = True
+            found = "same" if same or found == "same" else "changed"
         return found
+
+    def find(self, key: bytes) -> list[int]:
+        """Return the rows with this key, as places in the order of `add`."""
+        self._sort()
+        assert self._order is not None
+        return [int(self._order[i]) for i in self._iter_places(key)]
+
+    def accept(self, key: bytes) -> None:
+        """Note that the rows with this key stand in the source as they are, after all."""
+        for i in self._iter_places(key):
+            self._states[i] = _SAME
 
     def list_changed(self) -> list[int]:
         """Return the rows that were met with another digest, as places in the order of `add`."""
@@ -83,6 +90,15 @@ class RowIndex:
     def list_unmet(self) -> list[int]:
         """Return the rows that were not met, as places in the order of `add`."""
         return self._list(_UNMET)
+
+    def _iter_places(self, key: bytes) -> Iterator[int]:
+        self._sort()
+        high, low = _split(key)
+        i = int(self._high.searchsorted(high))
+        while i < self._used and self._high[i] == high:
+            if self._low[i] == low:
+                yield i
+            i += 1
 
     def _list(self, state: int) -> list[int]:
         self._sort()

@@ -228,7 +228,14 @@ def test_only_what_is_left_of_a_run_that_grows_is_counted(grown: tuple[Path, Pat
     root, _ = grown
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     told = rehearse(root, "--no-check")
-    assert told["growth"] == {"there": 7, "new": 3, "missing": 0, "changed": 0, "unread": 0}
+    assert told["growth"] == {
+        "there": 7,
+        "new": 3,
+        "missing": 0,
+        "changed": 0,
+        "unread": 0,
+        "new_answers": 0,
+    }
     assert count_requests(told, "sample") == (12, 12), "of 28 and 12"
     assert count_requests(told, "repair") == (0, 12 * 2)
     assert told["estimate"]["stages"]["repair"]["usd"]["most"] == pytest.approx(

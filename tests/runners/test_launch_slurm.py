@@ -225,6 +225,37 @@ def test_options_that_do_not_fit_are_refused(options: list[str], what: str, tmp_
     assert what in result.output
 
 
+SERVED = {"engine": "openai", "model": "m"}
+BATCH = {**SERVED, "lane": "batch"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "where"),
+    [
+        ({"repair": {"engine": BATCH}}, "repair.engine.lane"),
+        ({"repair": {"engines": [SERVED, BATCH]}}, "repair.engines.1.lane"),
+        ({"policy": {**SERVED, "lane": "files"}}, "policy.lane"),
+    ],
+)
+def test_what_goes_in_batches_is_for_one_process(
+    sections: dict[str, Any], where: str, tmp_path: Path
+) -> None:
+    """Whoever launches workers is told, and so is a worker that somebody starts by hand."""
+    file, root = tmp_path / "my.yaml", tmp_path / "run"
+    file.write_text(yaml.safe_dump(make_tree(**sections)))
+    for words in (
+        ["launch", "slurm", "--workers", "2"],
+        ["run", "--shared"],
+        ["run", "--shard", "0/2"],
+    ):
+        result = CliRunner().invoke(cli, [*words, str(file), "--out", str(root)])
+        assert result.exit_code == 1, words
+        assert f"{where}: lane " in result.output
+        assert "is for one process at a time" in result.output
+        assert "without --shared, --shard and launch" in result.output
+        assert not root.exists()
+
+
 def test_a_repairer_in_the_worker_needs_no_server(tmp_path: Path) -> None:
     local = {"engine": {"engine": "transformers", "model": "demo:repairer"}}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(make_tree(repair=local)))

@@ -45,6 +45,7 @@ def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str) -
 
 
 def test_one_that_was_frozen_wakes_up_too_late(runs: SharedRuns) -> None:
+    runs.lease_s = 4
     calm = runs.make_calm()
     (runs.folder / "hold").touch()
     frozen = runs.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
 from dfgen.demo.scenes import iter_scenes
-from dfgen.errors import StorageError
+from dfgen.errors import RowError, StorageError
+from dfgen.records import Prompt
 from dfgen.runners.local import run_stages
+from dfgen.stages import growth
+from dfgen.stages.imports import ImportIngest
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.support import scripted_models
+from tests.support.killing import Killed, kill_after
 from tests.support.word_graders import COUNT, LOOSE
 
 
@@ -108,11 +113,30 @@ def test_new_prompts_are_graded_and_the_others_stay(
     assert audit(run) == []
 
 
-def test_answers_that_were_refused_are_not_taken_for_others(tmp_path: Path) -> None:
-    strange = {"question": "What is 1?", "answer": "fine", "response": "a <|image|> fine"}
+STRANGE = {"question": "What is 1?", "answer": "fine", "response": "a strange fine"}
+
+
+@pytest.fixture
+def strange(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A row whose answer no tokenizer of this run gives back, as one of a foreign tongue."""
+    real = ImportIngest._encode
+
+    def encode(ingest: ImportIngest, prompt: Prompt, index: int, answer: Any, *rest: Any) -> Any:
+        if answer.text == STRANGE["response"]:
+            raise RowError("not_encodable", "the tokenizer does not give this text back.")
+        return real(ingest, prompt, index, answer, *rest)
+
+    monkeypatch.setattr(ImportIngest, "_encode", encode)
+    return STRANGE
+
+
+def test_answers_that_were_refused_are_not_taken_for_others(
+    tmp_path: Path, strange: dict[str, str]
+) -> None:
     rows = [*SHARDED[:6], strange]
     root = tmp_path / "run"
     run = import_answers(root, make_sharded_recipe(tmp_path, rows))
+    assert [row["reason"] for row in run.rejects("sample").iter_rows()] == ["not_encodable"]
     before = hash_tables(root)
     run = import_answers(root, make_sharded_recipe(tmp_path, [*rows, *SHARDED[6:]]))
     assert {name: hash_tables(root)[name] for name in before} == before
@@ -252,4 +276,83 @@ def test_a_stop_between_two_shards_of_questions(
     assert run.manifest.get_stage("prompts").state == "running"
     run = import_answers(tmp_path / "run", pipeline)
     assert run.manifest.get_stage("prompts").counts["output"] == 7
+    assert audit(run) == []
+
+
+def write_answers(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return sorted((row["prompt_id"], row["completion"]) for row in rows)
+
+
+def more(question: int, *words: str) -> list[dict[str, str]]:
+    """Rows with further answers to a question of `SHARDED`."""
+    asked = SHARDED[3 * question]["question"]
+    return [{"question": asked, "answer": "fine", "response": f"newly {word}"} for word in words]
+
+
+@pytest.mark.parametrize("in_front", [False, True])
+def test_new_answers_of_prompts_that_are_there_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_front: bool
+) -> None:
+    """Wherever they stand: nothing there is graded again, and no other shard is touched."""
+    graded, root = tmp_path / "graded", tmp_path / "run"
+    monkeypatch.setenv(COUNT, str(graded))
+    import_answers(root, make_sharded_recipe(tmp_path, SHARDED[:18]))
+    before = hash_tables(root)
+    graded.write_text("")
+    fresh = [*more(4, "fine", "poor"), *more(3, "fine")]
+    rows = [*fresh, *SHARDED] if in_front else [*SHARDED, *fresh]
+    pipeline = make_sharded_recipe(tmp_path, rows)
+    assert pipeline.imports is not None
+    counted = growth.preview(Run.open_or_create(root, None), pipeline.imports).findings
+    assert (counted.answers, counted.answered, counted.changed) == (3, 2, [])
+    recipe = tmp_path / "wider.yaml"
+    recipe.write_text(yaml.safe_dump(pipeline.model_dump(mode="json")))
+    command = ["import", str(recipe), "--out", str(root), "--no-check"]
+    messages = CliRunner().invoke(cli, command)
+    assert "3 new answers of 2 prompts that were there" in messages.output, messages.output
+    assert len(graded.read_text().splitlines()) == 6
+    after = hash_tables(root)
+    assert {name for name in before if after[name] != before[name]} == {
+        "trajectories/part-00001.parquet"
+    }
+    run = Run.open_or_create(root, None)
+    whole = import_answers(tmp_path / "whole", pipeline)
+    rows_of = [list(each.table("trajectories").iter_rows()) for each in (run, whole)]
+    assert write_answers(rows_of[0]) == write_answers(rows_of[1])
+    assert [row["sample_index"] for row in rows_of[0]] == [0, 1, 2] * 3 + [0, 1, 2, 3] + [
+        0, 1, 2, 3, 4,
+    ] + [0, 1, 2] * 2  # fmt: skip
+    assert run.manifest.get_stage("prompts").facts["absent"]["changed"]["count"] == 0
+    assert audit(run) == []
+    graded.write_text("")
+    before = hash_tables(root)
+    # Read again, though in another order: nothing is new.
+    import_answers(root, make_sharded_recipe(tmp_path, [*fresh, *SHARDED]))
+    assert hash_tables(root) == before and not graded.read_text()
+
+
+def test_new_answers_behind_refused_ones(tmp_path: Path, strange: dict[str, str]) -> None:
+    root, rows = tmp_path / "run", [*SHARDED[:6], strange]
+    import_answers(root, make_sharded_recipe(tmp_path, rows))
+    run = import_answers(root, make_sharded_recipe(tmp_path, [*rows, *more(1, "fine")]))
+    assert len(list(run.table("trajectories").iter_rows())) == 7
+    assert len(list(run.rejects("sample").iter_rows())) == 1
+    assert audit(run) == []
+
+
+@pytest.mark.parametrize("changes", range(1, 12))
+def test_killed_while_answers_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    root, calm = tmp_path / "run", tmp_path / "calm"
+    pipelines = [make_sharded_recipe(tmp_path, SHARDED)]
+    for each in (root, calm):
+        import_answers(each, pipelines[0])
+    wider = make_sharded_recipe(tmp_path, [*SHARDED, *more(0, "fine"), *more(5, "poor")])
+    import_answers(calm, wider)
+    with suppress(Killed), kill_after(monkeypatch, changes):
+        import_answers(root, wider)
+    (root / "run.lock").unlink(missing_ok=True)  # of the process that is dead
+    run = import_answers(root, wider)
+    assert hash_tables(root) == hash_tables(calm)
     assert audit(run) == []

@@ -109,7 +109,7 @@ class Models:
             yield self
 
         monkeypatch.setattr("dfgen.stages.sample.stage.open_lane", open_policy)
-        monkeypatch.setattr("dfgen.stages.repair.stage.open_lane", open_repairer)
+        monkeypatch.setattr("dfgen.stages.repair.opening.open_lane", open_repairer)
         # Nor is the server looked for that the pipeline names and nobody asks.
         monkeypatch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
 

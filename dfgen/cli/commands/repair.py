@@ -56,7 +56,8 @@ def command(
     Every attempt is on disk when it is finished and is never paid for twice. After `dfgen regrade`,
     or with other settings of what counts as a repair (max_edit_ratio and other budgets, allow,
     necessity, max_attempts), --rejudge makes use of the answers there are: they are judged anew
-    without a request, and the repairer is asked where none passes and attempts are left.
+    without a request, and the repairer is asked where none passes and attempts are left. It is
+    loaded, or its server reached, when there is something to ask.
 
     --lane batch hands requests over in files that the provider answers within a day, at a part of
     the price. Ctrl-C leaves the batches running, and the same command finds them. --lane files
@@ -97,7 +98,9 @@ def command(
         quiet=quiet,
         as_json=as_json,
         redo=redo,
-        before=prepare,
+        # Who shares the run may prepare nothing.
+        before=prepare if exchange is not None or resubmit or rejudge else None,
+        unasked=("repair",) if rejudge else (),
     )
     if exchange is not None and not quiet:
         tell_files(exchange)

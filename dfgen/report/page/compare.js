@@ -104,7 +104,7 @@ async function showComparison() {
 }
 
 function renderDifferences(lines) {
-  const sign = (value, format) => (value === null ? "–" : `${value > 0 ? "+" : ""}${format(value)}`);
+  const sign = (value, format) => (value === null ? "–" : `${value > 0 ? "+" : ""}${format(value)}`.replace("-", "−"));
   const cells = lines.map(({ name, format, one, other, middle, low, high, count }) =>
     make(
       "tr",
@@ -127,7 +127,7 @@ function renderChange({ one, other, rows: [row, second] }) {
     {},
     make("button", { type: "button", class: "link", on: { click: () => openId(row.id) } }, nameQuestion(prompts[row.prompt])),
     ` ${formatShare(one)} → ${formatShare(other)} right `,
-    make("a", { href: `${head.other.base}#${encodeURIComponent(second.id)}` }, head.other.name),
+    make("a", { href: `${head.other.base}#${encodeURIComponent(second.id)}` }, `open in ${head.other.name}`),
   );
 }
 

@@ -16,13 +16,13 @@ from dfgen.config.engine import find_lane, find_price
 from dfgen.errors import ConfigError, RowError
 from dfgen.records import Prompt, Reject, Repair, Trajectory
 from dfgen.stages.ingest import read_shard
-from dfgen.stages.lanes import list_out, open_lane
-from dfgen.stages.repair.answered import find_answered
+from dfgen.stages.lanes import list_out
 from dfgen.stages.repair.compare import build_repair, choose_smallest, copy_repair
 from dfgen.stages.repair.estimate import guess_cost
 from dfgen.stages.repair.judge import Answers, Judges, Outcome, count_cost
 from dfgen.stages.repair.judge_pool import open_judges
 from dfgen.stages.repair.necessity import count_necessity
+from dfgen.stages.repair.opening import Opening
 from dfgen.stages.repair.plan import (
     CONTROL,
     History,
@@ -59,7 +59,7 @@ from dfgen.stages.repair.requests import (
 from dfgen.stages.repair.select import Selection, needs_repair, select_wrong
 from dfgen.stages.repair.shared_spending import open_spending
 from dfgen.stages.repair.spending import SpentCount
-from dfgen.stages.session import Session, describe_engine, list_engine_facts
+from dfgen.stages.session import Session
 from dfgen.stages.work import Tools, open_graders
 
 
@@ -77,7 +77,9 @@ class RepairStage:
 
     @contextmanager
     def open_tools(self, session: Session) -> Iterator[Tools]:
-        """Load or reach the repairer, and start processes that grade.
+        """Start processes that grade, and have repairers ready to be loaded or reached.
+
+        That is done when there is something to ask them, which answers on record may spare.
 
         Raises:
             ConfigError: the pipeline names no repairer.
@@ -85,27 +87,15 @@ class RepairStage:
         configs = session.pipeline.repair.repairers
         if not configs:
             raise ConfigError("the pipeline has no repair.engine section.")
-        answered = partial(find_answered, session.run)
         with ExitStack() as stack:
-            engines = []
-            for number, config in enumerate(configs):
-                session.tell_loading(config)
-                lane = open_lane(session, "repair", config, answered, number)
-                engines.append(stack.enter_context(lane))
             graders = stack.enter_context(open_graders(session.pipeline.grade))
-            facts = self.list_facts(session)
-            for number, engine in enumerate(engines):
-                mark = f"repairer {number + 1} " if number else ""
-                facts |= {f"{mark}{key}": value for key, value in list_engine_facts(engine).items()}
-            notes: dict[str, Any] = {"engine": describe_engine(engines[0])}
-            if len(engines) > 1:
-                notes["further_engines"] = [describe_engine(engine) for engine in engines[1:]]
+            opening = Opening(session, stack, self.list_facts(session))
+            engines = [opening.prepare(number) for number in range(len(configs))]
             yield Tools(
                 session.pipeline,
                 engines[0],
                 graders,
-                facts=facts,
-                notes=notes,
+                facts=self.list_facts(session),
                 others=tuple(engines[1:]),
             )
 
@@ -124,6 +114,7 @@ class RepairStage:
                 pipeline.seed,
                 find_price(config),
                 find_lane(config),
+                config.model,
             )
             for engine, config in zip(
                 (tools.engine, *tools.others), pipeline.repair.repairers, strict=True
@@ -184,7 +175,9 @@ class Repairing:
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.out = {name for each in repairers for name in list_out(each.engine)}
+        self.out = {
+            name: number for number, each in enumerate(repairers) for name in list_out(each.engine)
+        }
         self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
@@ -273,10 +266,14 @@ class Repairing:
 
     def _feed(self, round_number: int) -> Iterator[Task]:
         """The requests that a round has still to make, in the order of the shards' rows."""
+        turn = find_turn(round_number, self.config)
         for shard in list(self.open):
             for trajectory, prompt, history, plan in self._iter_plans(shard, round_number):
-                self._stand(shard, trajectory, history, len(plan.indices))
-                yield from self._make_tasks(trajectory, prompt, history, plan)
+                tasks = list(self._make_tasks(trajectory, prompt, history, plan))
+                # What is out with another repairer since an earlier start is not asked of this one.
+                if all(self.out.get(name_request(task), turn) == turn for task in tasks):
+                    self._stand(shard, trajectory, history, len(tasks))
+                    yield from tasks
 
     def _iter_plans(
         self, shard: int, round_number: int | None = None
@@ -413,7 +410,7 @@ class Repairing:
             history.accepted,
             history.tests,
             self.config,
-            self.repairer.engine.info.model,
+            self.repairer.model,
         )
 
     def _note_schema(self) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from dfgen.check.finding import Finding
+from dfgen.check.scope import EngineUse
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
+from dfgen.errors import EngineError
 from dfgen.runners.local import run_stages
 from dfgen.stages.repair import rejudge
 from dfgen.stages.repair.rejudge import begin_rejudge
@@ -100,6 +105,56 @@ def test_it_asks_where_attempts_are_left(root: Path, models: Models) -> None:
     assert models.asked.total() == 14
     assert count_spent(root)[0] == 42
     assert audit(Run.open_or_create(root, None)) == []
+
+
+@contextmanager
+def refuse_to_load(*_: object) -> Iterator[Any]:
+    raise EngineError("the repairer is not there any more.")
+    yield
+
+
+def test_a_repairer_that_cannot_be_loaded_is_missed_only_when_it_is_asked(
+    root: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfgen.stages.repair.opening.open_lane", refuse_to_load)
+    invoke("repair", root, "-q", "--rejudge", "--set", "repair.max_edit_ratio=0.9")
+    run = Run.open_or_create(root, None)
+    assert run.table("repairs").num_rows(0) == 6
+    # What the stage has noted of it when it was there stays.
+    assert run.manifest.get_stage("repair").facts["engine"]["model"] == "scripted"
+    invoke("mask", root, "-q")
+    assert audit(Run.open_or_create(root, None)) == []
+    three = ("--set", "repair.max_edit_ratio=0.01", "--set", "repair.max_attempts=3")
+    refusal = invoke("repair", root, "-q", "--rejudge", *three, code=1).output
+    assert "not there any more" in refusal
+    # Judging is not lost: nothing is left to do but to ask, and it is when the model is back.
+    models.replace_engines(monkeypatch)
+    invoke("repair", root, "-q", "--rejudge", *three)
+    assert models.asked.total() == 14
+
+
+def test_a_rejudging_looks_for_no_repairer_before_it_asks_one(
+    root: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when it was begun before, so that the stage is open."""
+    monkeypatch.setattr("dfgen.stages.repair.opening.open_lane", refuse_to_load)
+    looked: list[str] = []
+
+    def check_server(use: EngineUse, scope: object) -> Iterator[Finding]:
+        looked.append(use.section)
+        yield Finding("error", "nobody answers.")
+
+    monkeypatch.setattr("dfgen.check.checking.check_server", check_server)
+    run = Run.open_or_create(root, None)
+    pipeline = Pipeline.model_validate(run.manifest.pipeline)
+    with run.lock():
+        begin_rejudge(Session(run, pipeline), RepairStage().list_facts(Session(run, pipeline)))
+    refusal = CliRunner().invoke(cli, ["repair", str(root), "-q"]).output
+    assert "nobody answers" in refusal and looked
+    looked.clear()
+    wider = ["--rejudge", "--set", "repair.max_edit_ratio=0.9"]
+    assert CliRunner().invoke(cli, ["repair", str(root), "-q", *wider]).exit_code == 0
+    assert not looked
 
 
 def test_other_settings_are_still_refused(root: Path, models: Models) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from dfgen.bounded_reads import iter_lines
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
-from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors, refuse_prefix
+from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors
 from dfgen.engines.openai.batch.exchange import Exchange
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, write_custom_id
 from dfgen.engines.openai.batch.providers import find_limits
+from dfgen.engines.openai.batch.refusals import refuse_prefix
 from dfgen.engines.openai.batch.request_file import RequestFile, RowWriter
 from dfgen.engines.openai.batch.results import Asked, Harvest
 from dfgen.engines.openai.client_info import describe_client
@@ -65,6 +66,9 @@ class FilesEngine:
     def list_out(self) -> Collection[str]:
         """List the keys of requests that were written down and have not been answered."""
         return self._before
+
+    def settle(self) -> None:
+        """Nothing to do: what nobody asked for stays in its file."""
 
     def close(self) -> None:
         """Nothing to do."""

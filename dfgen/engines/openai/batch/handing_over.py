@@ -16,8 +16,8 @@ from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.openai.batch.carrier import Carrier, attempt
 from dfgen.engines.openai.batch.form import FileForm, Form
 from dfgen.engines.openai.batch.ledger import Ledger, OutFile
+from dfgen.engines.openai.batch.refusals import refuse_to_guess
 from dfgen.engines.openai.transport import Answer
-from dfgen.errors import EngineError
 
 # Looks at the provider's lists within the time in which it may not list what it has taken.
 _LOOKS = 10
@@ -90,25 +90,24 @@ class HandingOver:
         carrier, files = self._carrier, self._files
         if files is None or not files.rules.finds:
             raise refuse_to_guess(out, self._config)
-        batch_id = self._look_for(out, lambda: files.find_batch(carrier, out), once=True)
-        if batch_id is None:
-            file_id = out.file_id or self._look_for(out, lambda: files.find_file(carrier, out))
-            if file_id is not None:
-                if out.file_id is None:
-                    self._ledger.write("uploaded", out.key, file_id=file_id)
-                batch_id = self._look_for(out, lambda: files.find_batch(carrier, out))
-                if batch_id is None:
-                    self.hand_over(out, path)
-                    return True
-        if batch_id is None:
-            self._ledger.write("given_up", out.key)
-            return False
-        self._ledger.write("created", out.key, batch_id=batch_id)
+        # When it was taken nobody knows: an upload may have lasted an hour, and the process that
+        # was killed may have tried again and again. From now on nobody hands it over.
+        self._sent[out.key] = self._clock()
+        if out.file_id is None:  # then no batch was made of it, either
+            file_id = self._look_for(out, lambda: files.find_file(carrier, out))
+            if file_id is None:
+                self._ledger.write("given_up", out.key)
+                return False
+            self._ledger.write("uploaded", out.key, file_id=file_id)
+        else:
+            batch_id = self._look_for(out, lambda: files.find_batch(carrier, out))
+            if batch_id is not None:
+                self._ledger.write("created", out.key, batch_id=batch_id)
+                return True
+        self.hand_over(out, path)
         return True
 
-    def _look_for(
-        self, out: OutFile, find: Callable[[], str | None], once: bool = False
-    ) -> str | None:
+    def _look_for(self, out: OutFile, find: Callable[[], str | None]) -> str | None:
         """Look until it is found, or the time is over in which it may not be listed yet."""
         settle = self._config.batch.settle_s
         began = self._sent.setdefault(out.key, self._clock())
@@ -116,7 +115,7 @@ class HandingOver:
             age = self._clock() - began
             with self._carrier.expect_form():
                 found = find()
-            if found is not None or once or age >= settle:
+            if found is not None or age >= settle:
                 return found
             self._carrier.wait(min(settle / _LOOKS, max(settle - age, 0.001)))
 
@@ -150,15 +149,3 @@ class HandingOver:
             if failures > most or waits > most * _PATIENCE:
                 raise carrier.give_up(fault)
             carrier.wait(carrier.backoff.compute_wait(failures + waits - 1, fault.retry_after))
-
-
-def refuse_to_guess(out: OutFile, config: OpenAIConfig) -> EngineError:
-    """Make the error of a file of which nobody can tell whether it was taken."""
-    return EngineError(
-        f"{len(out.cells):,} requests were being handed over at {out.since}, and nobody can tell "
-        f"whether {config.batch.provider} has taken them: it has no list in which their name "
-        "stands.",
-        where=out.name,
-        hint="Look at the provider's own page. If they are not there, or may be paid for twice: "
-        "give the same command with --resubmit.",
-    )

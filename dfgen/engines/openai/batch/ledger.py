@@ -56,7 +56,8 @@ class OutFile:
     Attributes:
         key: random, 32 hex digits; the file's name and the batch's tag hold it.
         lane: batch or files.
-        cells: `custom_id` of each row, in order.
+        cells: `custom_id` of each row that is waited for, in order.
+        taken: of each row whose answer was taken before the others'.
         since: ISO 8601, UTC: when it was written down.
         sha256, size, pictures: of the file: its hash, bytes, and how many pictures stand in it.
         file_id, batch_id: the provider's names; None: not known (yet).
@@ -76,6 +77,7 @@ class OutFile:
     batch_id: str | None = None
     changed: float = 0.0
     gone: bool = False
+    taken: set[str] = field(default_factory=set)
     mute: bool = False
 
     @property
@@ -158,13 +160,14 @@ def apply_record(out: dict[str, OutFile], record: Mapping[str, Any]) -> None:
     if event == "uploaded":
         found.file_id = record["file_id"]
     elif event == "created":
-        found.batch_id = record["batch_id"]
+        found.batch_id, found.gone = record["batch_id"], False
     elif event == "gone":
         found.gone = True
     elif event == "mute":
         found.mute = True
     elif event == "answered":
         answered = set(record["cells"])
+        found.taken |= answered
         found.cells = [cell for cell in found.cells if cell not in answered]
         if not found.cells:
             del out[record["key"]]

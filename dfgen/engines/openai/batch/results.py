@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,12 @@ class Harvest:
     Attributes:
         asked: by custom_id: whose answers are wanted.
         left: rows that no result was read of, as keys in order.
+        taken: rows whose results were read before; what is said of them is passed over.
         again: rows that go out again; the value says whether without their schema.
-        strays: results of rows that nobody asks for.
+        strays: results of rows that nobody asks for, without their texts.
         twice, unknown: rows that came more than once, or were never in the batch.
         ended: an error after which no request can succeed; rows that met it go out again.
+        postponed: whether the provider had no place for the batch.
     """
 
     config: OpenAIConfig
@@ -65,11 +67,13 @@ class Harvest:
     endpoint: Endpoint
     asked: dict[str, Asked]
     left: dict[str, None]
+    taken: Collection[str] = ()
     again: dict[str, bool] = field(default_factory=dict)
     strays: list[tuple[str, Result]] = field(default_factory=list)
     twice: int = 0
     unknown: int = 0
     ended: EngineError | None = None
+    postponed: bool = False
 
     def read_file(self, path: Path) -> Iterator[tuple[str, Result]]:
         """Yield the results of a file that are answers, with their custom_id.
@@ -83,6 +87,8 @@ class Harvest:
                 if line is not None and not line.strip():
                     continue
                 row = None if line is None else self.form.read_row(line)
+                if row is not None and row.custom_id in self.taken:
+                    continue
                 if row is None or row.custom_id not in known:
                     seen = row is not None and row.custom_id in self.asked
                     self.twice, self.unknown = self.twice + seen, self.unknown + (not seen)
@@ -105,7 +111,8 @@ class Harvest:
         if asked is None:
             stray = Asked(row.custom_id, None, 0, schema=False)
             if (result := self._judge(row, stray)) is not None:
-                self.strays.append((row.custom_id, result))
+                bare = replace(result, text="", token_ids=None, logprobs=None, reasoning="")
+                self.strays.append((row.custom_id, bare))
             return
         result = self._judge(row, asked)
         if result is not None:
