@@ -43,7 +43,11 @@ function judge(mark) {
   if (shown === null) return;
   const entry = marks.get(shown.id) || emptyMark(shown);
   const field = MASK_MARKS.includes(mark) ? "mask" : "grade";
-  changeMark(shown, { [field]: entry[field] === mark ? null : mark });
+  const changes = { [field]: entry[field] === mark ? null : mark };
+  // Picked tokens say what is wrong with a mask; with that they go, too.
+  if (field === "mask" && changes.mask !== "wrong_mask") changes.tokens = null;
+  changeMark(shown, changes);
+  showCorrection(shown);
 }
 
 function focusNote() {
@@ -75,8 +79,10 @@ function showCorrection(row) {
       node.setAttribute("tabindex", "0");
       node.setAttribute("role", "checkbox");
       node.setAttribute("aria-checked", String(wrong));
+      // A line break or a blank has no name of its own.
+      node.setAttribute("aria-label", `token ${node.dataset.token}: ${showSpace(node.raw)}`);
     } else {
-      for (const name of ["tabindex", "role", "aria-checked"]) node.removeAttribute(name);
+      for (const name of ["tabindex", "role", "aria-checked", "aria-label"]) node.removeAttribute(name);
     }
   }
 }
