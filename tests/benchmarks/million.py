@@ -384,7 +384,8 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     base = options.folder.absolute()
     base.mkdir(parents=True, exist_ok=True)
-    wanted = sorted({SMALLEST, 10_000, *sizes})
+    # Three at least, for a slope and what it is compared with.
+    wanted = sorted({SMALLEST, 10_000, *sizes} | ({5_000} if max(sizes) <= 10_000 else set()))
     found = {rows: measure(base, Case(rows, options.tokens)) for rows in wanted}
     raise SystemExit(not print_summary(found, options.tokens))
 
