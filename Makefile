@@ -204,7 +204,8 @@ schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/*.yaml again from the code
 
 check: lint types test ## Lint, types, generated files, documented commands, import arrows, tests
 
-# repair_stage.py says 1 where the machine is too small for its mark, as two cores are.
+# repair_stage.py says 1 where the machine is too small for its mark, as two cores are; page_speed.py
+# needs the browser of report-test.
 bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the labelled data
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
@@ -213,6 +214,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/mask_stage.py
 	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
 	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
+	-PYTHONPATH=. $(BIN)/python tests/benchmarks/page_speed.py
 	$(BIN)/python tests/benchmarks/picture_view.py
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
