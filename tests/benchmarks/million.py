@@ -282,7 +282,10 @@ def run_step(folder: Path, case: Case, step: str) -> dict[str, Any]:
     if code or not lines or json.loads(lines[-1])["code"]:
         raise SystemExit(f"{step} has failed:\n" + "\n".join(lines[-20:]))
     took: dict[str, Any] = json.loads(lines[-1])
-    return {**took, **measure_halves(folder / "marks.jsonl", step)}
+    halves = measure_halves(folder / "marks.jsonl", step)
+    for name in ("wall", "cpu"):  # of all starts, where it was stopped and went on
+        took[name] = max(took[name], sum(halves.get(f"{name}_halves", ())))
+    return {**took, **halves}
 
 
 def measure_halves(marks: Path, stage: str) -> dict[str, Any]:
