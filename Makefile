@@ -119,11 +119,11 @@ SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 
 # Azure's emulator, for runs in az://; without npm its tests are left out.
 AZURITE_VERSION := 3.37.0
-build/azurite/node_modules/.bin/azurite-blob:
+.venv-cluster/node_modules/.bin/azurite-blob: .venv-cluster/bin/dfgen
 	! command -v npm >/dev/null || npm install --silent --no-audit --no-fund \
-	    --prefix build/azurite azurite@$(AZURITE_VERSION)
+	    --prefix .venv-cluster azurite@$(AZURITE_VERSION)
 
-cluster-env: .venv-cluster/bin/dfgen build/azurite/node_modules/.bin/azurite-blob ## That of cluster-test, with Debian's Slurm, installed if absent
+cluster-env: .venv-cluster/node_modules/.bin/azurite-blob ## That of cluster-test, with Debian's Slurm, installed if absent
 	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
 	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
 
