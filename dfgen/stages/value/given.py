@@ -153,9 +153,12 @@ def _check_columns(schema: pa.Schema, where: str) -> None:
 def _read_marks(values: pa.Array | None, where: str) -> NDArray[np.bool_]:
     kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
     marks = None
-    if values is not None and not values.null_count:
-        if not len(values) or any(fits(values.type) for fits in kinds):
-            marks = np.asarray(values.to_numpy(zero_copy_only=False))
+    if (
+        values is not None
+        and not values.null_count
+        and (not len(values) or any(fits(values.type) for fits in kinds))
+    ):
+        marks = np.asarray(values.to_numpy(zero_copy_only=False))
     if marks is None or not np.isin(marks, (0, 1)).all():
         raise InputError(
             "loss_mask is no list of 0 and 1.",
