@@ -29,7 +29,7 @@ UNKNOWN = "not recorded"
 """Model or lane of a request that an earlier dfgen kept."""
 UNCLAIMED = "nobody asked any more"
 """Of an answer that a batch brought when its request had been decided otherwise."""
-_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+_SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd")
 
 
 @dataclass
@@ -37,25 +37,26 @@ class Sums:
     """Requests added up.
 
     Attributes:
-        prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known.
+        prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known;
+            None where nobody knows them of any.
         unknown: requests whose cost nobody knows.
         accepted: attempts that were.
     """
 
     requests: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
     unknown: int = 0
     accepted: int = 0
 
     def add(self, request: Mapping[str, Any]) -> None:
         """Count a request: an attempt, or an answer that nobody asked for any more."""
         self.requests += 1
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + (request.get(name) or 0))
-        self.cost_usd += request["cost_usd"] or 0.0
+        for name in _SUMMED:
+            if (value := request.get(name)) is not None:
+                setattr(self, name, (getattr(self, name) or 0) + value)
         self.unknown += request["cost_usd"] is None
         self.accepted += bool(request.get("accepted"))
 
@@ -65,7 +66,8 @@ def measure_costs(run: Run) -> dict[str, Any]:
 
     Returns:
         total: of all requests; `by_model`, `by_lane`, `by_reason` split it.
-        cost_usd_per_accepted: of each accepted repair, copies included; None without any.
+        cost_usd_per_accepted: of each accepted repair, copies included; None without any, or
+            where nobody knows what anything has cost.
         gradient_tokens: that repairs give a trainer: masked tokens of failed answers, and the new
             tokens of their repairs; None before the mask stage.
         cost_usd_per_gradient_token: None without any.
@@ -86,15 +88,19 @@ def measure_costs(run: Run) -> dict[str, Any]:
         **{
             f"by_{name}": {
                 key: asdict(each)
-                for key, each in sorted(sums.items(), key=lambda item: -item[1].cost_usd)
+                for key, each in sorted(sums.items(), key=lambda item: -(item[1].cost_usd or 0))
             }
             for name, sums in split.items()
         },
         "accepted": accepted,
-        "cost_usd_per_accepted": total.cost_usd / accepted if accepted else None,
+        "cost_usd_per_accepted": _divide(total.cost_usd, accepted),
         "gradient_tokens": tokens,
-        "cost_usd_per_gradient_token": total.cost_usd / tokens if tokens else None,
+        "cost_usd_per_gradient_token": _divide(total.cost_usd, tokens),
     }
+
+
+def _divide(cost_usd: float | None, count: int | None) -> float | None:
+    return None if cost_usd is None or not count else cost_usd / count
 
 
 def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:

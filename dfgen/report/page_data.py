@@ -175,7 +175,7 @@ def describe_details(
 def _list_values(mask: Mapping[str, Any], hunks: int) -> list[dict[str, float] | None]:
     """What the policy's success was before and after each hunk, in the repair, lost and won back;
     None where nothing was drawn."""
-    found = []
+    found: list[dict[str, float] | None] = []
     for value in mask.get("hunk_values") or [None] * hunks:
         names = ("before", "wrong", "repaired", "drop", "gain")
         if value is None or value["value_wrong"] is None:

@@ -37,11 +37,11 @@ class SentTexts:
 
     def __init__(self, finished: FinishedRun, room: int | None = None) -> None:
         self._config = finished.pipeline
-        self._draws = finished.run.manifest.kind == "sampled"
         self._room = room
-        self._chat = self._template = None
+        self._chat: Template | None = None
+        self._template: Template | None = None
         self._why: str | None = None
-        if self._draws:
+        if finished.run.manifest.kind == "sampled":
             self._chat = _load_chat(finished)
         if finished.has_answers_of_its_own and self._config.repair.engine is not None:
             self._template, self._why = _load_template(finished)
@@ -56,11 +56,12 @@ class SentTexts:
             why: why nothing is shown; None: it is.
         """
         if self._room is not None and self._room <= 0:
-            return _explain("Left out to keep the file small; `dfgen view` shows it.")
+            why = "Left out to keep the file small; `dfgen view` shows it."
+            return {"policy": None, "requests": [], "tests": [], "why": why}
         prompt = _restore_prompt(sample.prompt)
         images = [_stand_in(info.sha256) for info in prompt.image_info]
         policy = None if self._chat is None else self._write_chat(prompt, images)
-        found = {"policy": policy, "requests": [], "tests": [], "why": self._why}
+        found: dict[str, Any] = {"policy": policy, "requests": [], "tests": [], "why": self._why}
         if self._template is not None:
             found["requests"] = list(self._write_requests(sample, prompt, images))
             found["tests"] = list(self._write_tests(sample, prompt, images))
@@ -178,10 +179,6 @@ def _shorten(text: str) -> str:
         return text
     half, left = LONGEST // 2, len(text) - LONGEST
     return f"{text[:half]}\n… ({left:,} characters left out) …\n{text[-half:]}"
-
-
-def _explain(why: str) -> dict[str, Any]:
-    return {"policy": None, "requests": [], "tests": [], "why": why}
 
 
 def _count_characters(found: Mapping[str, Any]) -> int:

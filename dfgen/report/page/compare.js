@@ -94,9 +94,9 @@ async function showComparison() {
   panel.replaceChildren(
     make("h1", {}, `${head.run.name} and ${head.other.name}`),
     make("p", { class: "made" }, `${formatPlural(found.shared, "question")} in both; differences are the second run less the first, by question, with 95 % intervals.`),
-    make("div", { class: "scroll" }, renderDifferences(found.lines)),
+    makeScroll("Differences", renderDifferences(found.lines)),
     make("h2", {}, "What became of each sample"),
-    make("div", { class: "scroll" }, renderMoves(found.moves)),
+    makeScroll("What became of each sample", renderMoves(found.moves)),
     make("h2", {}, `${formatPlural(found.changes.length, "question")} with another share of right answers`),
     make("ol", { class: "changes" }, found.changes.slice(0, MOST_CHANGES).map(renderChange)),
   );

@@ -176,9 +176,9 @@ function renderHunks(details) {
   );
   return make(
     "section",
-    { class: "hunks" },
+    { class: valued ? "hunks wide" : "hunks" },
     make("h2", {}, formatPlural(details.hunks.length, "edit")),
-    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Edits" }, renderTable(names, lines)),
+    makeScroll("Edits", renderTable(names, lines)),
     valued ? make("p", { class: "made" }, "Success: the share of the policy’s own continuations that end right, from before the edit’s words, from after the wrong ones, and from after the repaired ones.") : null,
     renderTests(details),
   );

@@ -79,8 +79,10 @@ function showCorrection(row) {
       node.setAttribute("tabindex", "0");
       node.setAttribute("role", "checkbox");
       node.setAttribute("aria-checked", String(wrong));
+      // A line break or a blank has no name of its own.
+      node.setAttribute("aria-label", `token ${node.dataset.token}: ${showSpace(node.raw)}`);
     } else {
-      for (const name of ["tabindex", "role", "aria-checked"]) node.removeAttribute(name);
+      for (const name of ["tabindex", "role", "aria-checked", "aria-label"]) node.removeAttribute(name);
     }
   }
 }

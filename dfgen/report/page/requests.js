@@ -9,7 +9,7 @@ function renderChat(messages) {
         "div",
         { class: "message" },
         make("b", {}, role),
-        make("pre", { dir: "auto" }, parts.map((part) => (typeof part === "number" ? make("span", { class: "picture" }, `picture ${part}`) : part))),
+        make("pre", { dir: "auto", tabindex: "0", role: "group", "aria-label": role }, parts.map((part) => (typeof part === "number" ? make("span", { class: "picture" }, `picture ${part}`) : part))),
       ),
     ),
   );
@@ -56,7 +56,7 @@ function renderTests(details) {
 }
 
 function renderReturned(attempt) {
-  return make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", { dir: "auto" }, attempt.text));
+  return make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", { dir: "auto", tabindex: "0", role: "group", "aria-label": "returned text" }, attempt.text));
 }
 
 function renderPrice(attempt) {

@@ -31,6 +31,7 @@ def show_states(browser: Browser, report: Path) -> None:
         "correcting": lambda: browser.press("e"),
         "judged": lambda: browser.press("e2"),
         "only the mask": lambda: browser.press("m"),
+        "probabilities": lambda: browser.press("mp"),
         "folded": lambda: browser.press("h"),
     }
     found = {}
