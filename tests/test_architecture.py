@@ -16,7 +16,8 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"arrow_types", "interrupts", "regular_files", "sealed_json", "terminal_text"}
+GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
+GROUND |= {"terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -25,6 +26,7 @@ ARROWS = {
     "interrupts": set(),
     "dataset_names": set(),
     "regular_files": set(),
+    "bounded_reads": {"errors"},
     "sealed_json": set(),
     "version": set(),
     "arrow_types": set(),

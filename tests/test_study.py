@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,93 @@ def test_rows_of_rates_that_were_given_up_are_left_out(capsys: pytest.CaptureFix
     assert "| df+new, no all-wrong (2) | 0.0003 |" in told
     assert "| grpo (2) | 0.0001 |" in told
     assert told.count("| df+new (2)") == told.count("| grpo (2) | 0.0001") == 1
+
+
+def test_p_values_are_corrected_for_all_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Over all tables, and with the rivals that no repairer changes beside every repairer's."""
+    from tests.benchmarks.study.tables import COLUMNS, print_tables
+
+    def make_rows(arm: str, greedy: float, **changes: Any) -> list[dict[str, Any]]:
+        figures: dict[str, Any] = dict.fromkeys((key for _, key, _ in COLUMNS), 0.5)
+        settings = SMALL.change(**{"arm": arm, "questions": 16} | changes)
+        return [
+            asdict(settings) | figures | {"seed": seed, "greedy_accuracy": greedy + 0.001 * seed**2}
+            for seed in (1, 2, 3)
+        ]
+
+    rows = [
+        *make_rows("df+new", 0.6),
+        *make_rows("grpo", 0.5, rate=3e-5),
+        *make_rows("grpo", 0.55, rate=3e-5, questions=32),
+        *make_rows("sft", 0.7),
+        *make_rows("df+new", 0.4, repairer="fallible"),
+        *make_rows("sft", 0.3, repairer="fallible")[:1],
+    ]
+    print_tables(rows, {"steps/df+new": 1e-4, "steps/grpo": 3e-5, "steps/sft": 1e-4})
+    told = capsys.readouterr().out
+    assert "5 comparisons are shown; corrected p-values are for all of them" in told
+    plain, fallible = told.split("## steps, rounds, fallible repairer")
+    assert "| 55 % | grpo (3) | +10.0 [+10.0, +10.0] |" in plain
+    assert "| 55 % | grpo, 32 questions (3) | +5.0 [+5.0, +5.0] |" in plain
+    assert "| 55 % | grpo (3) | -10.0 [-10.0, -10.0] |" in fallible
+    assert "| 55 % | sft (1) | +10.0 |" in fallible
+    assert "| grpo, 32 questions (3) |" in fallible
+
+
+def test_the_readme_shows_what_the_results_say(tmp_path: Path) -> None:
+    """`python -m tests.benchmarks.study summary` writes its tables anew."""
+    from tests.benchmarks.study.plan import read_rates
+    from tests.benchmarks.study.results import FOLDER
+    from tests.benchmarks.study.summary import README, update_readme
+
+    shutil.copy(FOLDER / "results.parquet", tmp_path)
+    copy = tmp_path / "README.md"
+    shutil.copy(README, copy)
+    update_readme(Results(tmp_path).read(), read_rates(), copy)
+    assert copy.read_text("utf-8") == README.read_text("utf-8")
+    assert copy.read_text("utf-8").count("| df+new (") >= 3
+
+
+def test_the_report_can_show_the_curves(tmp_path: Path) -> None:
+    from dfgen.report.curves import read_curves
+    from tests.benchmarks.study.curves import write_curves
+    from tests.benchmarks.study.plan import read_rates
+    from tests.benchmarks.study.results import FOLDER
+
+    shutil.copy(FOLDER / "results.parquet", tmp_path)
+    rows = write_curves(Results(tmp_path).read(), read_rates(), tmp_path / "curves.parquet")
+    charts = read_curves(tmp_path / "curves.parquet")
+    assert "chains, rounds, perfect repairer: from about 10 % right" in [c["title"] for c in charts]
+    curves = {curve["name"]: curve["points"] for curve in charts[0]["curves"]}
+    assert {len(points) for points in curves.values()} == {15}
+    assert all(point[4] == 5 for point in curves["df+new"])
+    counted = sum(point[4] for c in charts for curve in c["curves"] for point in curve["points"])
+    assert counted == rows
+
+
+def test_the_plan_asks_the_main_question_first() -> None:
+    """And no run in it is of an arm, repairer or task that there is not."""
+    from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
+    from tests.benchmarks.study.plan import SEEDS, list_study
+    from tests.benchmarks.study.repairers import REPAIRERS
+
+    jobs = list(dict.fromkeys((settings, seed) for settings, seed in list_study()))
+    assert all(s.arm in ARMS and s.repairer in REPAIRERS and s.task in TASKS for s, _ in jobs)
+    main = {(start, arm, seed) for start in ("10", "30") for arm in MAIN_ARMS for seed in SEEDS}
+    for task in TASKS:
+        places = [
+            place
+            for place, (s, seed) in enumerate(jobs)
+            if (s.task, s.regime, s.repairer) == (task, "rounds", "perfect")
+            and (s.start, s.arm, seed) in main
+            and s.questions == 16
+        ]
+        assert len(places) == len(main)
+        assert max(places) < min(
+            place
+            for place, (s, _) in enumerate(jobs)
+            if s.regime == "offline" or s.repairer != "perfect"
+        )
 
 
 def test_a_rate_at_the_upper_edge_is_tried_higher() -> None:

@@ -36,6 +36,13 @@ EXISTING_DIRECTORY = LocalPath(exists=True, file_okay=False)
 EXISTING_RUN = RunPath(exists=True, file_okay=False)
 FILE = LocalPath(dir_okay=False)
 
+curves_option = click.option(
+    "--curves",
+    type=LocalPath(exists=True, dir_okay=False),
+    help="Parquet with curve, step and value, and chart if you like: learning curves of a study or "
+    "a training, shown below the plots. Rows of one curve and step are seeds.",
+)
+
 SOURCE = "{PIPELINE|RUN}"
 CHANGED_BY_FILE = (
     "With RUN: change the recorded settings as this file says, which may name a few fields only. "

@@ -11,7 +11,7 @@ from dfgen.cli.checks import refuse_problems
 from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
 from dfgen.cli.sharing import read_sharing
-from dfgen.errors import ConfigError, DfgenError, UnusableRowsError
+from dfgen.errors import DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,14 +55,20 @@ def drive(
         unasked: stages whose engines may have nothing to do: they are looked at when they have.
 
     Raises:
-        ConfigError: something stands in the way (`refuse_problems`); nothing was begun.
+        ConfigError: something stands in the way (`refuse_problems`, `refuse_lanes`); nothing was
+            begun.
     """
     sharing = read_sharing()
     if sharing is not None and (redo or before or after):
         raise click.UsageError(
-            "--redo, --rejudge and --retry are for a process that has the run alone: give them "
+            "--redo, --rejudge, --retry, --resubmit, --write and --read are for a process that has "
+            "the run alone: give them "
             "without --shared and --shard first."
         )
+    if sharing is not None:
+        from dfgen.stages.lanes import refuse_lanes
+
+        refuse_lanes(pipeline, stages)
     redone = [] if redo is None else [each.stage for each in redo.wanted]
     refuse_problems(pipeline, stages if checked is None else checked, out, redone, unasked)
     from dfgen.runners.local import run_stages
@@ -117,11 +123,7 @@ def share(
         pipeline, out, stages, quiet: see `drive`.
         sharing: how.
         announce: called when a stop is asked for.
-
-    Raises:
-        ConfigError: requests would travel in batches or files, of which one process keeps the list.
     """
-    from dfgen.config.engine import find_lane
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
@@ -129,14 +131,6 @@ def share(
     from dfgen.store.membership import NotedActivity
     from dfgen.store.shared_run import SharedRun
 
-    lane = find_lane(pipeline.repair.engine)
-    if lane != "online" and "repair" in stages:
-        raise ConfigError(
-            f"lane {lane} is for one process at a time.",
-            where="repair.engine.lane",
-            hint="Leave out --shared for `dfgen repair`, or set lane: online. The other stages can "
-            "be shared all the same.",
-        )
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),

@@ -114,9 +114,10 @@ class OpenAIConfig(Section):
     """Requests in flight at most. Fewer are sent where the server has no more places; errors that
     come by chance are only sent again."""
     requests_per_minute: float | None = Field(default=None, gt=0)
-    """Limit of the account; unset: none."""
+    """Limit of the account; unset: none. Workers that share a run keep to it together."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    """Limit of the account, prompt and completion together; unset: none."""
+    """Limit of the account, prompt and completion together; unset: none. Workers that share a run
+    keep to it together."""
     max_image_bytes: int | None = Field(default=None, ge=4096)
     """Largest encoded picture that the server takes. A repairer is sent a JPEG copy that fits; for
     the policy the row is a reject, because trainers would not get that copy. Unset: no limit."""

@@ -11,7 +11,8 @@ independent (vllm-project/vllm#50884).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, Literal, Protocol, cast, runtime_checkable
@@ -328,6 +329,23 @@ class PatientEngine(Protocol):
         """
 
 
+HoldRates = Callable[[], AbstractContextManager[Callable[[], float]]]
+"""While entered, somebody has a part of an account's rates; gives what says which, from 0 to 1."""
+
+
+def hold_all() -> AbstractContextManager[Callable[[], float]]:
+    """Have all of an account's rates, as a process that nobody shares it with."""
+    return nullcontext(lambda: 1.0)
+
+
+@runtime_checkable
+class PacedEngine(Protocol):
+    """An engine that keeps to the rates of an account, which others may use as well."""
+
+    def keep_to(self, rates: HoldRates) -> None:
+        """Use a part of the rates from now on; it is held while requests are made."""
+
+
 @runtime_checkable
 class KeepingEngine(Protocol):
     """An engine whose requests stay out when its process ends, and whose answers a later one takes.
@@ -337,6 +355,9 @@ class KeepingEngine(Protocol):
 
     def list_out(self) -> Collection[str]:
         """List the keys of requests that are out since an earlier start."""
+
+    def settle(self) -> None:
+        """Book what has come that nobody asked for; called when nothing more will be asked."""
 
 
 class ScoringEngine(Engine, Protocol):

@@ -12,6 +12,7 @@ from dfgen.config.engine import EngineConfig, OpenAIConfig, TransformersConfig
 from dfgen.config.pipeline import Pipeline
 from dfgen.config.vllm import VllmConfig
 from dfgen.errors import ConfigError
+from dfgen.stages.lanes import refuse_lanes
 from dfgen.stages.work import is_wanted
 from dfgen.store.layout import Stage
 
@@ -49,7 +50,7 @@ def plan_stages(pipeline: Pipeline, resources: Resources) -> list[StageTask]:
     """List the stages that a run goes through, in order, with the workers of each.
 
     Raises:
-        ConfigError: the run has no stage that several workers could share.
+        ConfigError: the run has no stage that several workers could share, or one that they cannot.
     """
     if pipeline.kind in ("pairs", "retokenized"):
         raise ConfigError(
@@ -57,6 +58,7 @@ def plan_stages(pipeline: Pipeline, resources: Resources) -> list[StageTask]:
             "that several machines can share.",
             hint="`dfgen mask --pairs` and `dfgen retokenize` do all of it on one.",
         )
+    refuse_lanes(pipeline, SHARED)
     tasks = [StageTask("prompts", 1, 0)]
     for stage in SHARED:
         if is_wanted(pipeline, stage):

@@ -240,6 +240,8 @@ class Crew:
             try:
                 code, said = self._ray.get(each)
             except self._ray.exceptions.RayError as error:
+                # One that only cannot be reached at the moment would keep its GPUs, unheard of.
+                self._ray.kill(actor)
                 self._replace(f"a worker is gone: {str(error).splitlines()[0]}", "")
                 continue
             self._ray.kill(actor)

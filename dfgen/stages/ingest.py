@@ -190,6 +190,7 @@ class Ingest:
         absent = {
             "missing": describe_places(run, [] if dropped else found.missing),
             "changed": describe_places(run, found.changed),
+            "unread": found.unread,
             "kept": True,
             "dropped": describe_places(run, dropped),
         }

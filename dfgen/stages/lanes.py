@@ -16,11 +16,18 @@ from dfgen.engines.base import Engine, KeepingEngine
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, apply_record
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.rates import share_rates
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
+from dfgen.store.outgoing import list_records, name_record
 from dfgen.store.shared_run import SharedRun
 
+GIVEN_UP = "given up"
+"""Of a request that was handed over, and whose answer nobody waits for any more."""
+_UNKNOWN = dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd"))
+
 if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
     from dfgen.engines.openai.batch.exchange import Exchange
     from dfgen.stages.session import Session
     from dfgen.store.run import Run
@@ -44,18 +51,14 @@ def open_lane(
         EngineError: requests are out in another lane, and would be asked twice.
     """
     run, lane = session.run, find_lane(config)
-    log_name = name_log(stage, number)
+    log_name = name_record(stage, number)
     refuse_other_lanes(run, log_name, lane)
     if lane == "online":
         with open_engine(config) as engine:
+            share_rates(run, config, engine)
             yield engine
         return
-    if isinstance(run, SharedRun):
-        raise ConfigError(
-            f"lane {lane} is for one process: its files hold requests of many shards.",
-            where=f"{stage}: {config.engine} engine of {config.model}",
-            hint="Leave --shared and --shard away; one process hands over as much as many would.",
-        )
+    assert not isinstance(run, SharedRun), "refused before the run is joined (refuse_lanes)"
     if isinstance(config, OpenAIConfig) and lane == "batch":
         warn_of_guessing(session, config)
     exchange = require_exchange(session) if lane == "files" else None
@@ -64,8 +67,19 @@ def open_lane(
         keeping = Keeping(run.root / BATCHES / log_name, log, find_answered, exchange)
         with open_engine(config, keeping) as engine:
             yield engine
+            if not session.stop.requested and not session.paused:
+                settle(session, engine)
     finally:
         log.close()
+
+
+def settle(session: Session, engine: Engine) -> None:
+    """Book what has come that nobody has asked for, at the end of a stage that is done."""
+    if isinstance(engine, KeepingEngine):
+        try:
+            engine.settle()
+        except EngineError as error:
+            session.progress.tell(f"what nobody asked for any more could not be read: {error}")
 
 
 def is_waiting(session: Session, stage: Stage, config: EngineConfig, number: int = 0) -> bool:
@@ -77,8 +91,37 @@ def is_waiting(session: Session, stage: Stage, config: EngineConfig, number: int
     """
     if find_lane(config) == "files" and session.exchange is not None:
         return True
-    log = session.run.outgoing(name_log(stage, number))
+    log = session.run.outgoing(name_record(stage, number))
     return log.exists() and bool(Ledger(log).out)
+
+
+def refuse_lanes(pipeline: Pipeline, stages: Collection[Stage]) -> None:
+    """Refuse lanes of which several workers cannot share the work.
+
+    Args:
+        stages: that they would share.
+
+    Raises:
+        ConfigError: requests of a stage travel in files or batches, of which one process keeps the
+            record.
+    """
+    repair = pipeline.repair
+    engines: list[tuple[Stage, str, EngineConfig | None]] = [("sample", "policy", pipeline.policy)]
+    engines += [
+        ("repair", f"repair.engines.{number}" if repair.engines else "repair.engine", engine)
+        for number, engine in enumerate(repair.repairers)
+    ]
+    for stage, where, engine in engines:
+        lane = find_lane(engine)
+        if stage in stages and lane != "online":
+            raise ConfigError(
+                f"lane {lane} is for one process at a time: its files hold requests of many "
+                f"shards, so workers cannot share the stage {stage}.",
+                where=f"{where}.lane",
+                hint=f"Give `dfgen {stage}` to one process, without --shared, --shard and launch: "
+                "it hands over as much as many would. Or set lane: online. The other stages can "
+                "be shared all the same.",
+            )
 
 
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:
@@ -112,19 +155,6 @@ def list_out(engine: Engine) -> Collection[str]:
     return engine.list_out() if isinstance(engine, KeepingEngine) else ()
 
 
-def name_log(stage: Stage, number: int) -> str:
-    """Name the record of the files of one engine of a stage."""
-    return stage if number == 0 else f"{stage}-{number + 1}"
-
-
-def list_logs(run: Run, stage: Stage) -> list[str]:
-    """Name the records that there are of a stage, that of its first engine always."""
-    found = [stage]
-    while run.outgoing(name := name_log(stage, len(found))).exists():
-        found.append(name)
-    return found
-
-
 def read_out(run: Run, stage: Stage) -> list[OutFile]:
     """Read which files of a stage are out, in the order in which each engine handed them over.
 
@@ -144,10 +174,8 @@ def iter_strays(run: Run, stage: Stage) -> Iterator[dict[str, Any]]:
 
 def iter_records(run: Run, stage: Stage) -> Iterator[dict[str, Any]]:
     """Yield all that is on record of a stage's files, engine after engine."""
-    for name in list_logs(run, stage):
-        log = run.outgoing(name)
-        if log.exists():
-            yield from log.replay()
+    for _, name in list_records(run.outgoing, stage):
+        yield from run.outgoing(name).replay()
 
 
 def refuse_other_lanes(run: Run, log_name: str, lane: Lane) -> None:
@@ -173,7 +201,8 @@ def refuse_other_lanes(run: Run, log_name: str, lane: Lane) -> None:
 
 def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
     """Forget files that nobody will hear of: of other lanes all; of batches those without an id,
-    and those that the provider does not know any more. Their requests go out again.
+    and those that the provider does not know any more or that answer nothing. Their requests go
+    out again.
 
     The caller holds the run's lock.
 
@@ -183,15 +212,36 @@ def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
     Returns:
         How many requests these are.
     """
+
+    def is_lost(number: int, out: OutFile) -> bool:
+        lane = lanes[number] if number < len(lanes) else None
+        return out.lane != lane or (
+            lane == "batch" and (out.batch_id is None or out.gone or out.mute)
+        )
+
+    return _forget(run, stage, is_lost)
+
+
+def give_up_all(run: Run, stage: Stage) -> int:
+    """Forget all that is out, because its answers are not wanted any more; returns the requests.
+
+    The caller holds the run's lock.
+    """
+    return _forget(run, stage, lambda *_: True)
+
+
+def _forget(run: Run, stage: Stage, is_lost: Callable[[int, OutFile], bool]) -> int:
+    """What they may have cost stays on record: nobody knows it, which is not nothing."""
     count = 0
-    for name, lane in zip(list_logs(run, stage), lanes, strict=False):
+    for number, name in list_records(run.outgoing, stage):
         log = run.outgoing(name)
-        if not log.exists():
-            continue
         ledger = Ledger(log)
-        for out in list(ledger.out.values()):
-            if out.lane != lane or (lane == "batch" and (out.batch_id is None or out.gone)):
-                count += len(out.cells)
-                ledger.write("given_up", out.key)
+        for out in [each for each in ledger.out.values() if is_lost(number, each)]:
+            count += len(out.cells)
+            ledger.write_strays(
+                {"custom_id": cell, "reason": GIVEN_UP, "lane": out.lane, **_UNKNOWN}
+                for cell in out.cells
+            )
+            ledger.write("given_up", out.key)
         log.close()
     return count

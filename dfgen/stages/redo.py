@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import ConfigError, DamagedFileError, DfgenError, InputError, guess_name
 from dfgen.prompts.sources import describe_rows
 from dfgen.stages.growth import Source, find_gone, is_read, list_prompts, name_section
+from dfgen.stages.lanes import give_up_all, read_out
 from dfgen.stages.repair.spending import RepairFiles, add_up, iter_costs
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
@@ -54,6 +55,8 @@ class RedoPlan:
         rows: by stage, of the files that can be read.
         requests, cost_usd: to the repairer, of the repairs among them.
         damaged: files that cannot be read.
+        out: by stage, requests that are out in batches or files: their answers are to what was
+            asked before, and would be taken for answers to what is asked then.
     """
 
     asked: dict[Stage, list[int]]
@@ -62,11 +65,12 @@ class RedoPlan:
     requests: int = 0
     cost_usd: float = 0.0
     damaged: list[Path] = field(default_factory=list)
+    out: dict[Stage, int] = field(default_factory=dict)
 
     @property
     def costs(self) -> bool:
         """Whether something goes that took a model or money, or may have."""
-        return bool(self.shards.keys() - {*FREE, "prompts"})
+        return bool(self.out) or bool(self.shards.keys() - {*FREE, "prompts"})
 
 
 def read_redo(text: str) -> Redo:
@@ -179,6 +183,10 @@ def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
             "still counts. Where only settings that judge have changed, `dfgen repair RUN "
             "--rejudge` and `dfgen regrade RUN` throw nothing away.",
         )
+    for stage in plan.out:
+        give_up_all(run, stage)
+    if not plan.shards:
+        return [f"Given up: {line}" for line in lines]
     order = begin_redo(run, plan.asked, plan.shards, plan.damaged)
     said = [f"To be made anew: {line}" for line in lines]
     kept = [] if plan.shards.keys() <= {*FREE} else [f"Set aside in {run.root / order.folder}."]
@@ -192,10 +200,13 @@ def plan_redo(run: Run, wanted: Sequence[Redo]) -> RedoPlan:
         InputError: there is no such shard.
     """
     asked: dict[Stage, list[int]] = {}
+    out = _count_out(run, wanted)
     for each in wanted:
         known = _list_known(run, each.stage)
         chosen = known if each.shards is None else list(each.shards)
         unknown = sorted(set(chosen) - set(known))
+        if not (unknown or chosen) and each.stage in out:
+            continue
         if unknown or not chosen:
             there = f"it has {known[0]} to {known[-1]}" if known else "it has none"
             raise InputError(
@@ -205,7 +216,7 @@ def plan_redo(run: Run, wanted: Sequence[Redo]) -> RedoPlan:
                 where=str(run.root),
             )
         asked[each.stage] = sorted({*asked.get(each.stage, ()), *chosen})
-    plan = RedoPlan(asked, _add_what_depends(run, asked))
+    plan = RedoPlan(asked, _add_what_depends(run, asked), out=out)
     for stage, shards in plan.shards.items():
         _count(run, plan, stage, shards)
     return plan
@@ -224,8 +235,20 @@ def describe(plan: RedoPlan) -> list[str]:
         if stage in FREE:
             what += ", which cost nothing"
         lines.append(what)
+    lines += [
+        f"{stage}: {count:,} requests that are out, whose answers nobody will take"
+        for stage, count in plan.out.items()
+    ]
     lines += [f"{path} cannot be read: nobody knows what it held" for path in plan.damaged]
     return lines
+
+
+def _count_out(run: Run, wanted: Sequence[Redo]) -> dict[Stage, int]:
+    """Requests that are out of the stages to be made anew, and of those that are made of them."""
+    stages = {each.stage for each in wanted}
+    stages |= {other for each in wanted for other in _list_dependent(run, each.stage)}
+    found = {stage: sum(len(out.cells) for out in read_out(run, stage)) for stage in stages}
+    return {stage: found[stage] for stage in list_stages() if found.get(stage)}
 
 
 def _list_known(run: Run, stage: Stage) -> list[int]:

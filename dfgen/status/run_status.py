@@ -15,6 +15,7 @@ from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Sightings, Worker, find_workers
 from dfgen.store.failures import Failure, read_failures
+from dfgen.store.mounts import look_again
 from dfgen.store.run import Run
 from dfgen.store.visible_damage import describe_damage, read_around_damage
 
@@ -122,6 +123,7 @@ def measure_run(root: Path, sightings: Sightings | None = None) -> RunStatus:
 
 
 def _measure_run(root: Path, sightings: Sightings | None) -> RunStatus:
+    look_again(root)
     run = Run.open_or_create(root, None)
     status, damage = read_around_damage(run, lambda whole: _measure_whole(whole, sightings))
     return replace(status, problem=describe_damage(run, damage))

@@ -65,6 +65,7 @@ from dfgen.store.manifest import (
 )
 from dfgen.store.mounts import RunLock, find_mount
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.outgoing import is_any_out
 from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
@@ -211,10 +212,10 @@ class Run:
         """Return the journal of a shard in work; see `Journal` for the rest."""
         return self._open_journal(stage, shard, record=record, passed_over=passed_over)
 
-    def outgoing(self, stage: Stage) -> Journal:
-        """Return the record of a stage's requests that are out in batches or files."""
-        path = self.root / BATCHES / f"{stage}.jsonl"
-        return Journal(path, stage=stage, shard=0, sync="always", guard=self._check_lock)
+    def outgoing(self, name: str) -> Journal:
+        """Return the record of an engine's requests that are out in batches or files."""
+        path = self.root / BATCHES / f"{name}.jsonl"
+        return Journal(path, stage=name, shard=0, sync="always", guard=self._check_lock)
 
     def _open_journal(self, name: str, shard: int, **watch: Any) -> Journal:
         folder = self.root / JOURNAL
@@ -467,12 +468,15 @@ class Run:
             self._lock.check()
 
     def _list_begun(self) -> frozenset[Stage]:
-        """Stages that have left anything on disk."""
+        """Stages that have left anything on disk, or have requests out that will be answered."""
         journals = {stage for stage, _ in self.list_journals()}
         return frozenset(
             stage
             for stage in list_stages()
-            if stage in journals or self.output(stage).shards() or self.rejects(stage).shards()
+            if stage in journals
+            or self.output(stage).shards()
+            or self.rejects(stage).shards()
+            or is_any_out(self.outgoing, stage)
         )
 
     def _clear_leftovers(self) -> None:

@@ -31,10 +31,10 @@ def check_source_ids(run: Run) -> Iterator[str]:
         return
     section = run.manifest.pipeline.get("prompts") or {}
     named = bool((section.get("columns") or {}).get("id"))
-    seen: set[str] = set()
+    seen, again = set[str](), list[str]()
     for shard in run.table("prompts").shards():
         prompts = _read_ids(run.table("prompts"), shard, "prompt_id")
-        yield from _check_prompts(run, shard, prompts, named, seen)
+        yield from _check_prompts(run, shard, prompts, named, seen, again)
         trajectories = _read_ids(run.table("trajectories"), shard, "trajectory_id")
         if run.manifest.kind == "sampled":
             expected = {key: prompts.get(key.rpartition("-")[0]) for key in trajectories}
@@ -44,11 +44,26 @@ def check_source_ids(run: Run) -> Iterator[str]:
             masks = _read_ids(run.table("masks"), shard, "trajectory_id")
             yield from _compare(run.table("masks"), shard, masks, trajectories)
             yield from _check_metadata(run, shard)
+    if len(again) > _count_left_behind(run):
+        yield from again
+
+
+def _count_left_behind(run: Run) -> int:
+    """Count the prompts that the source may lack by now.
+
+    A row of the source that asks something else under its own id than it did is a new prompt, and
+    the run keeps the old one: that is an own id which is there twice, and right.
+    """
+    absent = run.manifest.get_stage("prompts").facts.get("absent") or {}
+    missing: int = absent.get("missing", {}).get("count", 0)
+    unread: int = absent.get("unread", 0)
+    return missing + unread
 
 
 def _check_prompts(
-    run: Run, shard: int, prompts: Ids, named: bool, seen: set[str]
+    run: Run, shard: int, prompts: Ids, named: bool, seen: set[str], again: list[str]
 ) -> Iterator[str]:
+    """Check the ids of a shard; those that an earlier prompt has are added to `again`."""
     path = run.table("prompts").path(shard)
     for key, name in prompts.items():
         if name is None:
@@ -56,7 +71,7 @@ def _check_prompts(
                 yield f"{path}: prompt {key} has no own id, and prompts.columns.id names a column"
             continue
         if name in seen:
-            yield f"{path}: the own id {name!r} is there twice"
+            again.append(f"{path}: the own id {name!r} is there twice")
         seen.add(name)
 
 

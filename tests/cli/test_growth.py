@@ -11,6 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from dfgen.cli.main import cli
+from dfgen.store.run import Run
 
 
 def write(folder: Path, numbers: range, **prompts: Any) -> Path:
@@ -89,3 +90,47 @@ def test_a_limit_is_raised_on_the_command_line(tmp_path: Path) -> None:
     said = call("run", pipeline, "--out", run, "--limit", "40").output
     assert "36 new prompts in 2 shards; 4 were there" in said
     assert "20 new prompts in 1 shard; 40 were there" in call("run", pipeline, "--out", run).output
+
+
+def write_own(folder: Path, answers: dict[int, str]) -> Path:
+    """Like `write`, with own ids; the answers of some rows are others."""
+    pipeline = write(folder, range(12), columns={"id": "nr"})
+    source = folder / "questions.jsonl"
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row |= {"nr": f"own-{number}", "answer": answers.get(number, row["answer"])}
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return pipeline
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("limit", [(), ("--limit", "12")])
+def test_a_row_that_was_mended_under_its_own_id_leaves_a_sound_run(
+    tmp_path: Path, limit: tuple[str, ...]
+) -> None:
+    run = tmp_path / "run"
+    call("run", write_own(tmp_path, {}), "--out", run, "--limit", "12")
+    said = call("run", write_own(tmp_path, {3: "33"}), "--out", run, *limit).output
+    assert "1 new prompt in 1 shard; 12 were there" in said
+    assert "run: sound" in call("validate", run).output
+    call("run", write_own(tmp_path, {3: "33", 4: "44"}), "--out", run)
+    assert "run: sound" in call("validate", run).output
+    assert "2 are gone from the source" in " ".join(call("validate", run).output.split())
+
+
+@pytest.mark.usefixtures("drawn")
+def test_an_own_id_that_is_there_twice_for_no_reason_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("run", write_own(tmp_path, {}), "--out", run)
+    call("run", write_own(tmp_path, {3: "33"}), "--out", run)
+    manifest = Run.open_or_create(run, None).manifest
+    absent = manifest.get_stage("prompts").facts["absent"]
+    Run.open_or_create(run, None).set_stage(
+        "prompts",
+        state="done",
+        counts=manifest.get_stage("prompts").counts,
+        absent=absent | {"missing": {"count": 0, "shown": []}},
+    )
+    assert "the own id 'own-3' is there twice" in " ".join(
+        call("validate", run, code=1).output.split()
+    )

@@ -71,3 +71,17 @@ def test_an_address_is_refused(
 )
 def test_paths_are_paths(path: str) -> None:
     assert LocalPath().convert(path, None, None) == Path(path)
+
+
+@pytest.mark.parametrize("address", ["hf://buckets/me/b/run", "HF://datasets/me/d", "hf:/me/d"])
+def test_a_run_on_the_hub_is_refused_with_what_works_instead(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["status", address], ["run", "demo.yaml", "--out", address]):
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 2, result.output
+        said = " ".join(result.output.replace("│", " ").split())
+        assert "on the Hub no run can lie while it is worked on" in said
+        assert "s3://, gs:// or az://" in said and "hf buckets sync" in said
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.bucket_jobs import BucketJob, make_bucket_job
 from tests.cluster.runs import Job, make_job
 
 PROMPTS = 20
@@ -22,6 +23,18 @@ def served_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def local_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """A run whose workers hold the repairer themselves."""
     return make_job(tmp_path_factory.mktemp("local"), PROMPTS, served=False)
+
+
+@pytest.fixture(scope="session")
+def bucket_job(tmp_path_factory: pytest.TempPathFactory) -> BucketJob:
+    """A run in three shards."""
+    return make_bucket_job(tmp_path_factory.mktemp("bucket"), 3)
+
+
+@pytest.fixture(scope="session")
+def shared_bucket_job(tmp_path_factory: pytest.TempPathFactory) -> BucketJob:
+    """A run in as many shards as it has prompts."""
+    return make_bucket_job(tmp_path_factory.mktemp("shared-bucket"), 1)
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfgen.store.layout import TABLES
+from dfgen.store.claims import iter_claims
+from dfgen.store.layout import SHARED, TABLES
 from dfgen.store.run import Run
+from dfgen.store.shared_files import PosixFiles
 from dfgen.validate.audit import audit
 from tests.support import served_model
 from tests.support.loopback import LoopbackServer
@@ -86,6 +88,36 @@ def make_job(folder: Path, prompts: int, *, served: bool) -> Job:
         more = ["--set", address] if served else []
         subprocess.run([*words, *more], cwd=ROOT, env=environment, check=True, timeout=300)
     return Job(pipeline, read_files(root))
+
+
+class Hold:
+    """Holds the models of a run's workers, stage by stage, until a test has seen enough.
+
+    Workers start when the machine has time for them: who waits for two at work would wait in vain
+    if one could be done before the other has begun.
+
+    Args:
+        folder: does not exist yet.
+    """
+
+    STAGES = ("sample", "repair", "score")
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        for stage in self.STAGES:
+            (folder / stage).touch()
+
+    def release(self, *stages: str) -> None:
+        """Let them go on with these stages; without any: with all."""
+        for stage in stages or self.STAGES:
+            (self.folder / stage).unlink(missing_ok=True)
+
+
+def list_owners(root: Path, stage: str) -> set[str]:
+    """The workers that have claimed shards of a stage."""
+    claims = iter_claims(PosixFiles(root / SHARED))
+    return {claim.token for claim in claims if claim.shard and claim.shard[0] == stage}
 
 
 def read_files(root: Path) -> dict[str, bytes]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_bucket_kills import TABLES, run_calmly, write_pipeline
+from tests.cluster.bucket_jobs import TABLES, BucketJob
 from tests.support.bucket_runs import forget_mounts, hash_objects, move_to, open_bucket
 from tests.support.bucket_worker import REPAIRS, WORDS
 from tests.support.s3_proxy import S3Proxy
 from tests.support.s3_server import share_server
 from tests.support.scripted_models import Models, answer_by_index
-from tests.support.scripted_runs import hash_tables, invoke
+from tests.support.scripted_runs import invoke
 
 pytestmark = pytest.mark.cluster
 
@@ -35,21 +35,19 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
 
 
 def test_a_store_that_asks_to_slow_down_for_a_while_is_waited_for(
-    bucket: str, proxy: S3Proxy, tmp_path: Path, models: Models
+    bucket: str, proxy: S3Proxy, bucket_job: BucketJob, models: Models
 ) -> None:
-    pipeline, address, seen = write_pipeline(tmp_path / "q"), f"{bucket}/a", [0]
+    address, seen = f"{bucket}/a", [0]
 
     def refuse_every_fifth(method: str, path: str) -> tuple[int, str] | None:
         seen[0] += 1
         return (503, "SlowDown") if seen[0] % 5 == 0 else None
 
     proxy.rule = refuse_every_fifth
-    invoke("run", pipeline, "--out", address, "--quiet")
+    invoke("run", bucket_job.pipeline, "--out", address, "--quiet")
     assert proxy.refused > 10
     proxy.rule = lambda method, path: None
-    models.asked.clear()
-    invoke("run", pipeline, "--out", tmp_path / "local", "--quiet")
-    assert hash_objects(address, TABLES) == hash_tables(tmp_path / "local", TABLES)
+    assert hash_objects(address, TABLES) == bucket_job.calm
 
 
 REFUSALS = {
@@ -62,18 +60,32 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("where", ["trajectories/", "journal/repair", ".done.json", "run.json"])
-@pytest.mark.parametrize("kind", ["slow", "expired", "full"])
+PLACES = {
+    "trajectories/": "full",
+    "journal/repair": "expired",
+    ".done.json": "slow",
+    "run.json": "slow",
+}
+"""Where a store may refuse something, and how it does in the short form of these tests."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        pytest.param(kind, where, marks=() if kind == short else pytest.mark.slow)
+        for where, short in PLACES.items()
+        for kind in ("slow", "expired", "full")
+    ],
+)
 def test_what_the_store_refuses_is_sent_by_the_next_start(
     bucket: str,
     proxy: S3Proxy,
-    tmp_path: Path,
+    bucket_job: BucketJob,
     models: Models,
-    monkeypatch: pytest.MonkeyPatch,
     kind: str,
     where: str,
 ) -> None:
-    pipeline, address = write_pipeline(tmp_path / "q"), f"{bucket}/a"
+    address = f"{bucket}/a"
     refusal, said, advice = REFUSALS[kind]
     passed = [2 if where == "run.json" else 1]
 
@@ -84,7 +96,7 @@ def test_what_the_store_refuses_is_sent_by_the_next_start(
         return refusal if passed[0] < 0 else None
 
     proxy.rule = refuse
-    result = invoke("run", pipeline, "--out", address, "--quiet", code=1)
+    result = invoke("run", bucket_job.pipeline, "--out", address, "--quiet", code=1)
     assert said in result.output
     assert advice in result.output
     assert address in result.output
@@ -94,20 +106,19 @@ def test_what_the_store_refuses_is_sent_by_the_next_start(
     asked = models.asked.total()
     forget_mounts()  # another process of the same machine
     invoke("run", address, "--quiet")
-    total = models.asked.total()
-    models.asked.clear()
-    invoke("run", pipeline, "--out", tmp_path / "local", "--quiet")
-    assert hash_objects(address, TABLES) == hash_tables(tmp_path / "local", TABLES)
-    assert asked <= total <= models.asked.total() + 1, "paid again, though this machine had it"
+    assert hash_objects(address, TABLES) == bucket_job.calm
+    assert asked <= models.asked.total() <= bucket_job.requests + 1, (
+        "paid again, though this machine had it"
+    )
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_a_store_that_refuses_from_the_start_leaves_nothing_behind(
-    bucket: str, proxy: S3Proxy, tmp_path: Path, models: Models, kind: str
+    bucket: str, proxy: S3Proxy, bucket_job: BucketJob, models: Models, kind: str
 ) -> None:
     refusal, said, advice = REFUSALS[kind]
     proxy.rule = lambda method, path: refusal if method == "PUT" else None
-    out = invoke("run", write_pipeline(tmp_path / "q"), "--out", f"{bucket}/a", code=1).output
+    out = invoke("run", bucket_job.pipeline, "--out", f"{bucket}/a", code=1).output
     assert said in out
     assert advice in out
     assert not models.drawn
@@ -115,8 +126,10 @@ def test_a_store_that_refuses_from_the_start_leaves_nothing_behind(
     assert not list(open_bucket(f"{bucket}/a").list())
 
 
-def test_a_bucket_that_is_not_there_is_named(bucket: str, tmp_path: Path, models: Models) -> None:
-    out = invoke("run", write_pipeline(tmp_path / "q"), "--out", "s3://nobody/a", code=1).output
+def test_a_bucket_that_is_not_there_is_named(
+    bucket: str, bucket_job: BucketJob, models: Models
+) -> None:
+    out = invoke("run", bucket_job.pipeline, "--out", "s3://nobody/a", code=1).output
     assert "s3://nobody/a" in out
     assert "no such bucket" in out
 
@@ -154,13 +167,12 @@ def list_segments(address: str) -> list[str]:
 def test_a_segment_that_is_torn_at_the_end_is_paid_again_and_nothing_else(
     bucket: str,
     proxy: S3Proxy,
+    bucket_job: BucketJob,
     tmp_path: Path,
     models: Models,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline = write_pipeline(tmp_path / "q")
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    address = interrupt_repair(bucket, proxy, pipeline)
+    address = interrupt_repair(bucket, proxy, bucket_job.pipeline)
     segments, objects = list_segments(address), open_bucket(address)
     assert len(segments) == 3
     content = objects.get(segments[-1])
@@ -168,20 +180,19 @@ def test_a_segment_that_is_torn_at_the_end_is_paid_again_and_nothing_else(
     objects.put(segments[-1], content[0][:-20])
     move_to(tmp_path / "there", monkeypatch)
     invoke("run", address, "--quiet")
-    assert hash_objects(address, TABLES) == calm
+    assert hash_objects(address, TABLES) == bucket_job.calm
     assert not list_segments(address)
 
 
 def test_a_segment_that_is_torn_in_the_middle_is_damage_with_a_way_out(
     bucket: str,
     proxy: S3Proxy,
+    bucket_job: BucketJob,
     tmp_path: Path,
     models: Models,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline = write_pipeline(tmp_path / "q")
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    address = interrupt_repair(bucket, proxy, pipeline)
+    address = interrupt_repair(bucket, proxy, bucket_job.pipeline)
     segments, objects = list_segments(address), open_bucket(address)
     content = objects.get(segments[1])
     assert content is not None
@@ -193,23 +204,22 @@ def test_a_segment_that_is_torn_in_the_middle_is_damage_with_a_way_out(
     objects.delete(segments[2:])
     move_to(tmp_path / "elsewhere", monkeypatch)
     invoke("run", address, "--quiet")
-    assert hash_objects(address, TABLES) == calm
+    assert hash_objects(address, TABLES) == bucket_job.calm
 
 
 def test_what_another_machine_has_made_out_of_date_is_put_aside_and_said(
     bucket: str,
     proxy: S3Proxy,
+    bucket_job: BucketJob,
     tmp_path: Path,
     models: Models,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline = write_pipeline(tmp_path / "q")
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    address = interrupt_repair(bucket, proxy, pipeline)
+    address = interrupt_repair(bucket, proxy, bucket_job.pipeline)
     move_to(tmp_path / "there", monkeypatch)
     invoke("run", address, "--quiet")
     move_to(tmp_path / "here", monkeypatch)
     result = invoke("run", address)
     assert "was continued from somewhere else" in result.output
     assert list((tmp_path / "here").rglob("set-aside/*/journal/repair-*.jsonl"))
-    assert hash_objects(address, TABLES) == calm
+    assert hash_objects(address, TABLES) == bucket_job.calm

@@ -10,35 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.bucket_jobs import EVERY, TABLES, BucketJob
 from tests.support.bucket_runs import hash_objects, move_to
-from tests.support.bucket_worker import REPAIRS, WORDS
 from tests.support.forking import start_module
-from tests.support.scripted_models import Models, answer_by_index, make_pipeline
-from tests.support.scripted_runs import hash_tables, invoke
+from tests.support.scripted_runs import invoke
 
 pytestmark = pytest.mark.cluster
-
-TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects")
-EVERY = 2
-"""Answers of a segment in these tests."""
-
-
-def write_pipeline(folder: Path, shard_size: int = 3) -> Path:
-    bucket = {"flush_paid_answers": EVERY, "flush_paid_seconds": 600}
-    prompts = {"shard_size": shard_size}
-    pipeline = make_pipeline(folder, bucket=bucket, prompts=prompts)
-    tree = pipeline.model_dump(mode="json", exclude_unset=True)
-    path = folder / "pipeline.yaml"
-    path.write_text(json.dumps(tree), "utf-8")
-    return path
-
-
-def run_calmly(pipeline: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    models = Models(answer_by_index(WORDS), dict(REPAIRS))
-    with monkeypatch.context() as patch:
-        models.replace_engines(patch)
-        invoke("run", pipeline, "--out", out, "--quiet")
-    return hash_tables(out, TABLES)
 
 
 def start(paid: Path, die: int, machine: Path, *command: object) -> int | None:
@@ -50,22 +27,25 @@ def start(paid: Path, die: int, machine: Path, *command: object) -> int | None:
     return process.returncode
 
 
-@pytest.mark.parametrize("same_machine", [True, False])
+@pytest.mark.parametrize("same_machine", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_that_is_killed_at_every_few_changes_ends_as_the_calm_one(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_machine: bool
+    bucket: str,
+    bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same_machine: bool,
 ) -> None:
-    pipeline, address, paid = write_pipeline(tmp_path / "q"), f"{bucket}/a", tmp_path / "paid"
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
+    address, paid = f"{bucket}/a", tmp_path / "paid"
     # A start makes a handful of changes (the lock, run.json) before it comes to a shard.
     deaths = kills = 0
     for number in range(60):
         machine = tmp_path / ("one" if same_machine else f"machine-{number}")
         deaths = 9 + number % 8
-        if start(paid, deaths, machine, "run", pipeline, "--out", address) == 0:
+        if start(paid, deaths, machine, "run", bucket_job.pipeline, "--out", address) == 0:
             break
         kills += 1
     assert kills >= 5, "it was never killed in the middle"
-    assert hash_objects(address, TABLES) == calm
+    assert hash_objects(address, TABLES) == bucket_job.calm
     move_to(tmp_path / "judge", monkeypatch)
     assert "sound" in invoke("validate", address).output
     twice = sum(count - 1 for count in Counter(paid.read_text().split()).values())

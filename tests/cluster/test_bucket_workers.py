@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.cluster.test_bucket_kills import EVERY, TABLES, run_calmly, write_pipeline
+from tests.cluster.bucket_jobs import EVERY, TABLES, BucketJob
 from tests.support.bucket_runs import hash_objects, move_to, open_bucket
 from tests.support.forking import Forked, start_module
 from tests.support.scripted_runs import invoke
@@ -19,19 +19,24 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
-LEASE_S = 3.0
+FROZEN_S = 6.0
+"""Lease of one that is frozen; whoever is only slow has a minute."""
 
 
-def start_worker(folder: Path, name: str, pipeline: Path, address: str) -> Forked:
+def start_worker(
+    folder: Path, name: str, pipeline: Path, address: str, lease_s: float = 60.0
+) -> Forked:
+    """Start a worker, who repairs while there is no file `folder/hold`."""
     environment = {
         **os.environ,
         "DFGEN_STAGING": str(folder / f"machine-{name}"),
-        "DFGEN_TEST_DELAY_S": "0.2",
+        "DFGEN_TEST_HOLD": str(folder / "hold"),
         "OMP_NUM_THREADS": "1",
     }
     words = (folder / f"paid-{name}", 0, "--", "run", pipeline, "--out", address, "--shared")
-    words = (*words, "--lease", LEASE_S, "--no-check", "--quiet")
-    return start_module("tests.support.bucket_worker", *map(str, words), env=environment)
+    options = ("--lease", lease_s, "--no-check", "--quiet")
+    arguments = map(str, (*words, *options))
+    return start_module("tests.support.bucket_worker", *arguments, env=environment)
 
 
 def list_paid(folder: Path) -> Counter[str]:
@@ -41,6 +46,14 @@ def list_paid(folder: Path) -> Counter[str]:
 
 def has_paid(folder: Path, name: str) -> bool:
     return (folder / f"paid-{name}").exists()
+
+
+def wait_until_all_repair(folder: Path, workers: dict[str, Forked]) -> None:
+    """Wait until each has been given an answer and waits for its next."""
+    wait_until(
+        lambda: all(has_paid(folder, name) for name in workers),
+        lambda: all(worker.poll() is None for worker in workers.values()),
+    )
 
 
 def end(process: Forked) -> str:
@@ -62,39 +75,51 @@ def check_outcome(
 
 
 def test_workers_race_for_shards(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline, address = write_pipeline(tmp_path / "q", shard_size=1), f"{bucket}/a"
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    workers = [start_worker(tmp_path, name, pipeline, address) for name in "ab"]
-    for each in workers:
+    pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
+    (tmp_path / "hold").touch()
+    workers = {name: start_worker(tmp_path, name, pipeline, address) for name in "ab"}
+    wait_until_all_repair(tmp_path, workers)
+    (tmp_path / "hold").unlink()
+    for each in workers.values():
         end(each)
-    assert check_outcome(tmp_path, address, calm, monkeypatch) == 0
-    assert all(has_paid(tmp_path, name) for name in "ab"), "one did everything"
+    assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) == 0
 
 
 def test_a_worker_is_killed_and_others_take_over(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline, address = write_pipeline(tmp_path / "q", shard_size=1), f"{bucket}/a"
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    victim, other = (start_worker(tmp_path, name, pipeline, address) for name in "ab")
-    wait_until(lambda: has_paid(tmp_path, "a"), lambda: victim.poll() is None)
-    victim.kill()
-    victim.communicate(timeout=60)
-    end(other)
-    assert check_outcome(tmp_path, address, calm, monkeypatch) <= EVERY
+    pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
+    (tmp_path / "hold").touch()
+    workers = {name: start_worker(tmp_path, name, pipeline, address) for name in "ab"}
+    wait_until_all_repair(tmp_path, workers)
+    workers["a"].kill()
+    workers["a"].communicate(timeout=60)
+    (tmp_path / "hold").unlink()
+    end(workers["b"])
+    assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) <= EVERY
 
 
 def test_a_frozen_worker_wakes_up_too_late(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pipeline, address = write_pipeline(tmp_path / "q", shard_size=1), f"{bucket}/a"
-    calm = run_calmly(pipeline, tmp_path / "local", monkeypatch)
-    frozen, other = (start_worker(tmp_path, name, pipeline, address) for name in "ab")
-    wait_until(lambda: has_paid(tmp_path, "a"), lambda: frozen.poll() is None)
+    pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
+    (tmp_path / "hold").touch()
+    frozen = start_worker(tmp_path, "a", pipeline, address, FROZEN_S)
+    other = start_worker(tmp_path, "b", pipeline, address)
+    wait_until_all_repair(tmp_path, {"a": frozen, "b": other})
     frozen.send_signal(signal.SIGSTOP)
-    time.sleep(LEASE_S)
+    (tmp_path / "hold").unlink()
     end(other)
     versions = {each.key: each.version for each in open_bucket(address).list() if "/" in each.key}
     frozen.send_signal(signal.SIGCONT)
@@ -104,4 +129,26 @@ def test_a_frozen_worker_wakes_up_too_late(
     tables = {key: version for key, version in versions.items() if key.endswith(".parquet")}
     now = {each.key: each.version for each in open_bucket(address).list()}
     assert {key: now.get(key) for key in tables} == tables, "it wrote over what others have done"
-    assert check_outcome(tmp_path, address, calm, monkeypatch) <= EVERY + 1
+    assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) <= EVERY + 1
+
+
+def test_who_watches_sees_what_others_write(
+    bucket: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
+    starts = iter((["sample", pipeline, "--out", address], ["run", address]))
+
+    def let_another_work(_: float = 0.0) -> None:
+        words = ["--", *next(starts), "--no-check", "--quiet"]
+        environment = {**os.environ, "DFGEN_STAGING": str(tmp_path / "machine-a")}
+        words = [str(word) for word in (tmp_path / "paid-a", 0, *words)]
+        end(start_module("tests.support.bucket_worker", *words, env=environment))
+
+    let_another_work()
+    monkeypatch.setattr("dfgen.cli.commands.status.time", SimpleNamespace(sleep=let_another_work))
+    looks = invoke("status", address, "--watch", "--json").stdout.splitlines()
+    states = [json.loads(look)["state"] for look in looks]
+    assert states == ["unfinished", "finished"]

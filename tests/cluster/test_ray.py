@@ -11,13 +11,22 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.runs import COMMAND, ROOT, Job, check_run
+from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 ray = pytest.importorskip("ray")
 
 NODE = {"object_store_memory": 80 * 2**20}
+PATIENCE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_gcs_server_port_wait_time_s": "300",
+}
+"""So that on a busy machine Ray does not take for dead what has not had its turn yet."""
+TRIES = 5
+"""To start a node, each of which Ray ends after half a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -25,24 +34,34 @@ def cluster() -> Iterator[Any]:
     """A head node without cores for workers."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    head = {"num_cpus": 0, "include_dashboard": False, **NODE}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    yield cluster
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PATIENCE.items():
+            patch.setenv(name, value)
+        cluster = Cluster()
+        start_node(cluster, num_cpus=0, include_dashboard=False)
+        yield cluster
+        cluster.shutdown()
 
 
-def add_node(cluster: Any) -> Any:
-    return cluster.add_node(num_cpus=1, **NODE)
+def start_node(cluster: Any, **settings: Any) -> Any:
+    """Add a node to the cluster: the first is its head."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return cluster.add_node(wait=False, **settings, **NODE)
+        except Exception as error:  # "The current node timed out during startup" is no other
+            if not tries_left or "timed out" not in str(error):
+                raise
+    raise AssertionError
 
 
 class Launched:
     """`dfgen launch ray`, as a user starts it."""
 
-    def __init__(self, cluster: Any, job: Job, root: Path, **variables: str) -> None:
+    def __init__(self, cluster: Any, job: Job, root: Path, hold: Hold) -> None:
         self.root = root
+        variables = {"QUICK_HOLD": str(hold.folder)}
         words = ["launch", "ray", str(job.pipeline), "--out", str(root), "--workers", "2"]
-        words += ["--cpus-per-worker", "1", "--gpus-per-worker", "0", "--lease", "4"]
+        words += ["--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--address", cluster.address, "--dfgen", " ".join(COMMAND), "--no-check"]
         names = [word for name in variables for word in ("--env", name)]
         self.log = root.with_name("ray.log")
@@ -62,9 +81,14 @@ class Launched:
         """Finished shards of a table."""
         return len(list((self.root / table).glob("*.parquet")))
 
-    def wait_for(self, table: str, files: int = 1) -> None:
-        """Wait until a table has shards."""
-        wait_until(lambda: self.count_files(table) >= files, self.is_running)
+    def wait_until_both_work(self, stage: str) -> set[str]:
+        """Wait until two workers have shards of a stage in hand; returns their tokens."""
+        wait_until(lambda: len(list_owners(self.root, stage)) == 2, self.is_running)
+        return list_owners(self.root, stage)
+
+    def wait_for_another(self, stage: str, known: set[str]) -> None:
+        """Wait until a worker has shards of a stage in hand that is not among those known."""
+        wait_until(lambda: list_owners(self.root, stage) - known, self.is_running)
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; returns the exit code and what was said."""
@@ -89,18 +113,24 @@ def list_workers(root: Path) -> dict[int, int]:
 
 
 def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Path) -> None:
-    nodes = [add_node(cluster), add_node(cluster)]
-    launched = Launched(cluster, local_job, tmp_path / "run", QUICK_SECONDS="0.15")
+    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
+    hold = Hold(tmp_path / "hold")
+    launched = Launched(cluster, local_job, tmp_path / "run", hold)
     try:
-        launched.wait_for("trajectories")
+        known = launched.wait_until_both_work("sample")
         worker, actor = next(iter(list_workers(launched.root).items()))
         os.kill(actor, signal.SIGKILL)
+        launched.wait_for_another("sample", known)
+        hold.release("sample")
         # What it was working on ends with it, without a signal of ours.
         wait_until(lambda: worker not in list_workers(launched.root))
-        launched.wait_for("repairs")
+        launched.wait_until_both_work("repair")
         cluster.remove_node(nodes.pop(), allow_graceful=False)
-        launched.wait_for("scores")
-        nodes.append(add_node(cluster))
+        hold.release("repair")
+        launched.wait_for_another("score", set())
+        nodes.append(start_node(cluster, num_cpus=1))
+        launched.wait_until_both_work("score")
+        hold.release("score")
         code, said = launched.end()
     finally:
         launched.process.kill()
@@ -118,20 +148,21 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
 def test_a_stop_is_handed_on_and_the_same_command_goes_on(
     cluster: Any, local_job: Job, tmp_path: Path
 ) -> None:
-    node = add_node(cluster)
-    add = add_node(cluster)
+    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
     try:
-        launched = Launched(cluster, local_job, tmp_path / "run", QUICK_SECONDS="0.15")
-        launched.wait_for("trajectories")
+        hold = Hold(tmp_path / "hold")
+        launched = Launched(cluster, local_job, tmp_path / "run", hold)
+        launched.wait_until_both_work("sample")
         launched.process.send_signal(signal.SIGTERM)
+        hold.release()
         code, said = launched.end()
         assert code == 130, said
         assert "the same command goes on" in said
         assert list_workers(launched.root) == {}
         assert launched.count_files("masks") == 0
-        code, said = Launched(cluster, local_job, tmp_path / "run").end()
+        code, said = Launched(cluster, local_job, tmp_path / "run", hold).end()
         assert code == 0, said
     finally:
-        cluster.remove_node(node)
-        cluster.remove_node(add)
+        for node in nodes:
+            cluster.remove_node(node)
     check_run(tmp_path / "run", local_job)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.runs import COMMAND, ROOT, Job, check_run
+from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
 from tests.support.slurm import LocalSlurm, list_missing
 from tests.support.waiting import wait_until
 
@@ -33,17 +33,15 @@ class Launched:
 
     Args:
         slurm: the cluster, with nothing to do.
-        seconds: that the models take for a few rows.
     """
 
-    def __init__(
-        self, slurm: LocalSlurm, job: Job, root: Path, *options: str, seconds: float = 0.15
-    ) -> None:
+    def __init__(self, slurm: LocalSlurm, job: Job, root: Path, *options: str) -> None:
         self.slurm, self.root = slurm, root
+        self.hold = Hold(root.with_name("hold"))
         words = ["launch", "slurm", str(job.pipeline), "--out", str(root), "--no-check"]
         words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
-        words += ["--lease", "4", "--dfgen", shlex.join(COMMAND), *options]
-        environment = {"QUICK_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
+        words += ["--dfgen", shlex.join(COMMAND), *options]
+        environment = {"QUICK_HOLD": str(self.hold.folder), "PYTHONPATH": str(ROOT)}
         folder = Path.cwd()
         os.chdir(ROOT)
         try:
@@ -68,10 +66,12 @@ class Launched:
         """Wait for something that must come while jobs are left."""
         wait_until(condition, self.slurm.list_jobs)
 
-    def wait_until_both_work(self, stage: str, table: str) -> dict[str, str]:
-        """Wait until both tasks of a stage run and some shard is done, but not all."""
-        self.wait_for(lambda: self.count(table) > 0 and len(self.list_nodes(stage)) == 2)
-        return self.list_nodes(stage)
+    def wait_until_both_work(self, stage: str) -> dict[str, str]:
+        """Wait until both tasks of a stage have shards in hand; returns their nodes."""
+        self.wait_for(lambda: len(list_owners(self.root, stage)) == 2)
+        nodes = self.list_nodes(stage)
+        assert len(nodes) == 2, nodes
+        return nodes
 
     def end(self) -> None:
         """Wait until no job is left."""
@@ -90,18 +90,20 @@ def test_a_node_dies_a_task_is_requeued_and_one_is_killed(
     root = tmp_path / "odd 'run' \"x\" #1 %j $HOME"
     server = ("--serve-repairer", "--gpus-per-server", "0", "--server-command", shlex.join(SERVER))
     launched = Launched(slurm, served_job, root, *server)
-    nodes = launched.wait_until_both_work("sample", "trajectories")
+    nodes = launched.wait_until_both_work("sample")
+    launched.wait_for(lambda: launched.count("trajectories") > 0)
     lost = next(task for task, node in nodes.items() if node == "b")
     slurm.kill_node("b")
     launched.wait_for(lambda: slurm.read_state("b").startswith("down"))
     slurm.start_node("b")
-    launched.wait_for(lambda: launched.count("repairs") > 0 and launched.list_nodes("repair"))
-    requeued = next(iter(launched.list_nodes("repair")))
+    launched.hold.release("sample")
+    requeued = next(iter(launched.wait_until_both_work("repair")))
     slurm.call("scontrol", "requeue", requeued)
-    nodes = launched.wait_until_both_work("score", "scores")
-    killed = next(iter(nodes))
+    launched.hold.release("repair")
+    killed = next(iter(launched.wait_until_both_work("score")))
     slurm.call("scancel", "--signal=KILL", "--full", killed)
     slurm.kill_task(killed)  # and not in the seconds in which Slurm lets it drain
+    launched.hold.release("score")
     launched.end()
     logs = launched.read_logs()
     print(logs)
@@ -115,16 +117,17 @@ def test_a_node_that_the_controller_has_lost_works_on(
     slurm: LocalSlurm, local_job: Job, tmp_path: Path
 ) -> None:
     """Its task is started anew elsewhere, so two processes do the work of one; nothing is twice."""
-    launched = Launched(slurm, local_job, tmp_path / "run", seconds=0.8)
-    launched.wait_until_both_work("sample", "trajectories")
-    nodes = launched.list_nodes("sample")
+    launched = Launched(slurm, local_job, tmp_path / "run")
+    nodes = launched.wait_until_both_work("sample")
+    known = list_owners(launched.root, "sample")
     lost = next(task for task, node in nodes.items() if node == "b")
     before = slurm.list_pids("b")
     slurm.kill_daemon("b")
     slurm.call("scontrol", "update", "nodename=b", "state=down", "reason=lost")
     try:
-        launched.wait_for(lambda: launched.count("masks") > 0)
+        launched.wait_for(lambda: list_owners(launched.root, "sample") - known)
         assert slurm.count_restarts(lost) == 1
+        launched.hold.release()
         launched.end()
     finally:
         for pid in set(slurm.list_pids("b")) & set(before):

@@ -136,6 +136,21 @@ def test_requests_that_come_together_are_spread() -> None:
     assert run_by_turned_clock(main) >= 30
 
 
+def test_a_part_of_the_rates_that_changes_holds_at_once() -> None:
+    """Also for requests that wait for their turn already."""
+
+    def find_part() -> float:
+        now = asyncio.get_running_loop().time()
+        return 0.0 if now < 7 else 1.0 if now < 12 else 0.25
+
+    async def main() -> None:
+        limit = RateLimit(60, None, find_part)
+        await asyncio.gather(*(limit.wait(1) for _ in range(9)))
+
+    # At 7, 8, 9, 10, 11 and 12, and then every four seconds.
+    assert run_by_turned_clock(main) == pytest.approx(24)
+
+
 @pytest.mark.parametrize(("used", "least", "most"), [(100, 0.29, 0.31), (200, 0.55, 0.61)])
 def test_tokens_per_minute_are_learned(used: int, least: float, most: float) -> None:
     """31 requests of 100 guessed tokens at 10,000 a second: what they really took counts."""

@@ -18,12 +18,15 @@ from dfgen.errors import StorageError
 from dfgen.store import atomic_files, shared_files
 from dfgen.store.atomic_files import create_file
 from dfgen.store.shared_files import PosixFiles, SharedFiles
+from tests.support.azure_server import find_azurite, open_in_container
 from tests.support.s3_server import open_in_bucket
 
 FORMS: dict[str, Callable[[Path], SharedFiles]] = {"posix": PosixFiles}
 """How each form is opened; all that are opened with the same path see the same files."""
 if importlib.util.find_spec("obstore") and importlib.util.find_spec("moto"):
     FORMS["bucket"] = open_in_bucket
+if importlib.util.find_spec("obstore") and find_azurite():
+    FORMS["azure"] = open_in_container
 
 
 @pytest.fixture(params=FORMS)

@@ -3,7 +3,8 @@
     python -m tests.support.bucket_worker PAID DIE -- run pipeline.yaml --out s3://bucket/run
 
 PAID is a file that gets a line for each answer that the repairer gives. DIE is the number of the
-request to the store before which the process is killed; 0: none.
+request to the store before which the process is killed; 0: none. While there is a file that
+DFGEN_TEST_HOLD names, the repairer gives none after the first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,12 @@ import pytest
 from dfgen.cli.main import main
 from dfgen.store.bucket.objects import ObstoreObjects
 from tests.support.scripted_models import Models, answer_by_index
+from tests.support.waiting import wait_while_there
 
 WORDS = ["fine", "poor", "bad", "worse"]
 REPAIRS = {"poor": ["fine"], "bad": ["worse"], "worse": ["fine"]}
 """What is asked again gets the same answer, so that a resumed run is the calm one."""
 
-DELAY_S = float(os.environ.get("DFGEN_TEST_DELAY_S") or 0.0)
-"""For each answer of the repairer, so that nobody is done before others have begun."""
 _CHANGES = ("put", "create", "replace", "delete", "copy")
 
 
@@ -38,8 +37,10 @@ class PaidModels(Models):
 
     def generate(self, requests: Any) -> Any:
         """Repair, and write down each answer before it is given."""
-        for results in super().generate(requests):
-            time.sleep(DELAY_S)
+        hold = os.environ.get("DFGEN_TEST_HOLD")
+        for number, results in enumerate(super().generate(requests)):
+            if hold and number:
+                wait_while_there(Path(hold))
             with self.paid.open("a") as file:
                 file.writelines(f"{result.key}\n" for result in results)
             yield results

@@ -96,7 +96,7 @@ def share_server() -> S3Server:
     return server
 
 
-_STARTING = threading.Lock()
+STARTING = threading.Lock()
 
 
 @functools.cache
@@ -110,7 +110,7 @@ def open_in_bucket(path: Path) -> SharedFiles:
     from dfgen.store.bucket.objects import open_objects
     from dfgen.store.bucket_files import BucketFiles
 
-    with _STARTING:  # threads may come at the same time
+    with STARTING:  # threads may come at the same time
         os.environ |= share_server().environment
         bucket = _share_bucket()
     folder = hashlib.sha256(str(path).encode()).hexdigest()[:16]

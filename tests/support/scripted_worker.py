@@ -4,26 +4,39 @@
 
 Each request adds a line `policy KEY` or `repairer KEY` to FOLDER/asked, before it is answered.
 While there is a file FOLDER/hold, nobody answers. Variables: `DFGEN_TEST_PAUSE`, the seconds that
-an answer takes; `DFGEN_TEST_VERSION`, another version of dfgen; `DFGEN_TEST_MODEL`, another model
-of the same name.
+an answer takes; `DFGEN_TEST_STEP`, those before each file is put in its place, so that there is
+time for a kill where no model is asked; `DFGEN_TEST_VERSION`, another version of dfgen;
+`DFGEN_TEST_MODEL`, another model of the same name.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dfgen.engines.base import EngineInfo, Request, Result, Usage
+from dfgen.engines.base import (
+    PREFIX_IDS,
+    SCORE,
+    EngineInfo,
+    Request,
+    Result,
+    ScoreRequest,
+    ScoreResult,
+    Usage,
+)
 from tests.support import stub_engine
 from tests.support.scripted_models import SENTENCE
+from tests.support.waiting import wait_while_there
 
 WORDS = ("fine", "poor", "fine", "bad", "murky", "poor")
 """What the answers to a prompt end in; only `fine` is right, and `bad` cannot be repaired."""
@@ -44,8 +57,7 @@ class Watched:
         os.write(descriptor, f"{who} {key}\n".encode())
         os.close(descriptor)
         time.sleep(self._pause_s)
-        while self._hold.exists():
-            time.sleep(0.02)
+        wait_while_there(self._hold)
 
 
 class Repairer:
@@ -72,22 +84,41 @@ class Repairer:
         """Nothing to let go of."""
 
 
+TOGETHER = 2
+"""Requests that the policy has in hand at a time."""
+
+
 class Policy(stub_engine.StubEngine):
     """Draws the words in turn; two at a time."""
 
     def __init__(self, watched: Watched) -> None:
-        super().__init__(self._draw, batch=2)
+        super().__init__(self._draw, batch=TOGETHER)
         self._watched = watched
 
     @property
     def info(self) -> EngineInfo:
         """What made the results."""
         hashes = {"weights": os.environ.get("DFGEN_TEST_MODEL", "one")}
-        return replace(super().info, hashes=hashes)
+        return replace(super().info, hashes=hashes, features=(PREFIX_IDS, SCORE))
+
+    def score(self, requests: Iterable[ScoreRequest]) -> Iterator[list[ScoreResult]]:
+        """Say of each token what was said when it was drawn."""
+        source = iter(requests)
+        while batch := list(islice(source, TOGETHER)):
+            for each in batch:
+                self._watched.note("scorer", each.key)
+            yield [
+                ScoreResult(each.key, [-0.5] * len(each.completion_ids), Usage(20, 0))
+                for each in batch
+            ]
 
     def _draw(self, request: Request) -> str:
         self._watched.note("policy", request.key)
-        return SENTENCE.format(word=WORDS[int(request.key.rpartition("-")[2]) % len(WORDS)])
+        index = int(re.split("[-#]", request.key)[-1]) % len(WORDS)
+        said = SENTENCE.format(word=WORDS[index])
+        # Drawn on from a prefix, it goes on as it would have; after a wrong word there is an end.
+        before = self._tokenizer.decode(list(request.prefix_ids))
+        return said.removeprefix(before) if said != before else "."
 
 
 def replace_engines(folder: Path) -> None:
@@ -104,7 +135,17 @@ def replace_engines(folder: Path) -> None:
 
     patch.setattr("dfgen.stages.sample.stage.open_lane", open_policy)
     patch.setattr("dfgen.stages.repair.opening.open_lane", open_repairer)
+    patch.setattr("dfgen.stages.score.stage.open_engine", open_policy)
+    patch.setattr("dfgen.stages.value.stage.open_engine", open_policy)
     patch.setattr("dfgen.check.checking.check_server", lambda use, scope: ())
+    if "DFGEN_TEST_STEP" in os.environ:
+        rename, step_s = Path.replace, float(os.environ["DFGEN_TEST_STEP"])
+
+        def replace_slowly(path: Path, target: Path) -> Path:
+            time.sleep(step_s)
+            return rename(path, target)
+
+        patch.setattr(Path, "replace", replace_slowly)
     if "DFGEN_TEST_VERSION" in os.environ:
         for module in ("crew", "shared_run"):
             patch.setattr(f"dfgen.store.{module}.VERSION", os.environ["DFGEN_TEST_VERSION"])

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 
 from dfgen.engines.base import Message
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion, write_error
-from tests.support.quick_models import write_answer
+from tests.support.quick_models import Held, write_answer
 
 MODEL = "quick-repairer"
+_HELD = Held()
 
 
 def is_allowed(headers: Mapping[str, str]) -> bool:
@@ -35,6 +36,7 @@ def answer(received: Received) -> Reply:
         Message(each["role"], (read_text(each["content"]),))
         for each in received.payload["messages"]
     )
+    _HELD.wait("repair")
     draws = random.Random(received.payload["seed"])
     return Reply(write_completion(write_answer(messages, draws)))
 

@@ -18,7 +18,7 @@ from tests.support import scripted_models
 from tests.support.forking import Forked, start_module
 from tests.support.scripted_runs import hash_tables
 
-TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects", "controls")
+TABLES = ("prompts", "trajectories", "repairs", "masks", "rejects", "controls", "scores", "values")
 
 
 @dataclass
@@ -32,7 +32,7 @@ class SharedRuns:
 
     folder: Path
     sections: Mapping[str, Any]
-    lease_s: float = 4.0
+    lease_s: float = 60.0
     name: str = "run"
     needed: Counter[str] = field(default_factory=Counter)
 

@@ -38,7 +38,7 @@ ClusterName=dfgen
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+AuthInfo=socket={folder}/munge.socket,cred_expire=8
 CryptoType=crypto/munge
 SlurmUser={user}
 SlurmdUser={user}
@@ -54,10 +54,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0
-SlurmdTimeout=10
-SlurmctldTimeout=10
+SlurmdTimeout=20
+SlurmctldTimeout=20
 KillWait=5
-MessageTimeout=10
+MessageTimeout=60
 ReturnToService=2
 JobRequeue=1
 AccountingStorageType=accounting_storage/none

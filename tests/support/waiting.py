@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 LONGEST_S = 300.0
 LOOK_S = 0.02
@@ -24,4 +25,10 @@ def wait_until(condition: Callable[[], object], alive: Callable[[], object] = la
     while not condition():
         assert alive(), "it ended without"
         assert time.monotonic() < end, "it never happened"
+        time.sleep(LOOK_S)
+
+
+def wait_while_there(path: Path) -> None:
+    """Return once a file is gone: who has made it holds this process until it has seen enough."""
+    while path.exists():
         time.sleep(LOOK_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dfgen.cli.local_path import LocalPath
-from dfgen.cli.options import EXISTING_DIRECTORY, examples
+from dfgen.cli.options import EXISTING_DIRECTORY, curves_option, examples
 
 
 @click.command(
@@ -27,10 +27,17 @@ from dfgen.cli.options import EXISTING_DIRECTORY, examples
     type=LocalPath(dir_okay=False),
     help="File that your marks are kept in. Default: RUN.marks.jsonl beside the run.",
 )
+@curves_option
 @click.option("--by", default="", help="Your name, noted with each mark.")
 @click.option("--open", "opens", is_flag=True, help="Open the page in your browser, too.")
 def command(
-    run: Path, other: Path | None, port: int, marks: Path | None, by: str, opens: bool
+    run: Path,
+    other: Path | None,
+    port: int,
+    marks: Path | None,
+    curves: Path | None,
+    by: str,
+    opens: bool,
 ) -> None:
     """Serve the page of a run, with all of its rows, to a browser on this machine.
 
@@ -39,16 +46,21 @@ def command(
     Ctrl-C ends it.
     """
     import asyncio
+    import sys
     import webbrowser
 
+    from dfgen.report.curves import read_curves
     from dfgen.view.marks_file import MarksFile
     from dfgen.view.server import Viewer
     from dfgen.view.viewed_run import ViewedRun
 
+    # While figures are counted, a search gives way hundreds of times; not for 5 ms each time.
+    sys.setswitchinterval(0.0005)
     root = run.resolve()
     kept = MarksFile(marks or root.with_name(f"{root.name}.marks.jsonl"))
     kept.read()  # what is wrong with it is said now and not in the page
-    viewer = Viewer([ViewedRun(path) for path in (run, other) if path is not None], kept, by)
+    shown = None if curves is None else read_curves(curves)
+    viewer = Viewer([ViewedRun(path, shown) for path in (run, other) if path is not None], kept, by)
 
     async def serve() -> None:
         runner, address = await viewer.start(port)

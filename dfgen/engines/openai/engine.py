@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import PREFIX_TEXT, EngineInfo, Request, Result
+from dfgen.engines.base import PREFIX_TEXT, EngineInfo, HoldRates, Request, Result, hold_all
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import resolve_endpoints
@@ -64,6 +64,7 @@ class OpenAIEngine:
         self._waiting: Waiting | None = None
         self._thread: LoopThread[Request, Result | None] | None = None
         self._is_cut = False
+        self._rates: HoldRates = hold_all
         self._backoff = backoff or Backoff(max_retries=config.max_retries)
 
     @property
@@ -126,6 +127,10 @@ class OpenAIEngine:
         if self._thread is not None and self._waiting is not None:
             self._thread.call(self._waiting.cut.set)
 
+    def keep_to(self, rates: HoldRates) -> None:
+        """Use a part of the account's rates; it is held for the time of each `generate`."""
+        self._rates = rates
+
     def close(self) -> None:
         """Nothing to do: connections live as long as the iterator of `generate`."""
 
@@ -133,5 +138,7 @@ class OpenAIEngine:
     async def _open_work(
         self, waiting: Waiting
     ) -> AsyncIterator[Callable[[Request], Awaitable[Result | None]]]:
-        async with open_session(self._config, self._endpoints, self._backoff, waiting) as session:
+        async with open_session(
+            self._config, self._endpoints, self._backoff, waiting, self._rates
+        ) as session:
             yield session.complete

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import aiohttp
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.base import ImageData, Request, Result
+from dfgen.engines.base import HoldRates, ImageData, Request, Result, hold_all
 from dfgen.engines.openai.answers import BadAnswerError, fail, read_answer, read_spent
 from dfgen.engines.openai.breaker import Breaker, make_probe
 from dfgen.engines.openai.classify import (
@@ -94,13 +94,16 @@ class Session:
         config: OpenAIConfig,
         backoff: Backoff,
         waiting: Waiting,
+        find_part: Callable[[], float],
     ):
         self._waiting = waiting
         self._transport = transport
         self._config = config
         self._backoff = backoff
         self._pool = ServerPool(endpoints, config.concurrency)
-        self._rate_limit = RateLimit(config.requests_per_minute, config.tokens_per_minute)
+        self._rate_limit = RateLimit(
+            config.requests_per_minute, config.tokens_per_minute, find_part
+        )
         addresses = ", ".join(endpoint.shown_url for endpoint in endpoints)
         self._breaker = Breaker(addresses)
         self._with_schema = True
@@ -314,8 +317,13 @@ def _guess(request: Request) -> float:
 
 @asynccontextmanager
 async def open_session(
-    config: OpenAIConfig, endpoints: Sequence[Endpoint], backoff: Backoff, waiting: Waiting
+    config: OpenAIConfig,
+    endpoints: Sequence[Endpoint],
+    backoff: Backoff,
+    waiting: Waiting,
+    rates: HoldRates = hold_all,
 ) -> AsyncIterator[Session]:
-    """Open connections for the time of one `generate`."""
-    async with open_transport(endpoints, config.timeout) as transport:
-        yield Session(transport, endpoints, config, backoff, waiting)
+    """Open connections, and hold a part of the rates, for the time of one `generate`."""
+    with rates() as find_part:
+        async with open_transport(endpoints, config.timeout) as transport:
+            yield Session(transport, endpoints, config, backoff, waiting, find_part)

@@ -18,6 +18,7 @@ from dfgen.engines.base import PREFIX_IDS, Request, Result, derive_seed, require
 from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Prompt, Reject, is_right
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.rates import share_rates
 from dfgen.stages.sample.draws import (
     grade_texts,
     make_answer_key,
@@ -80,6 +81,7 @@ class ValueStage:
             raise ConfigError("the pipeline names no policy.", where="value.engine")
         session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+            share_rates(session.run, config, engine)
             check_policy(
                 session.run, require_continuing(engine).info, session.tokenizer, section=STAGE
             )

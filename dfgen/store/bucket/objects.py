@@ -232,8 +232,9 @@ class ObstoreObjects:
             obstore.copy(self._store, key, target)
 
 
-_MARK = "dfgen-put"
-"""Metadata of an object that was written on a condition: which request did."""
+_MARK = "dfgenput"
+"""Metadata of an object that was written on a condition: which request did. Azure takes letters
+alone in its name."""
 
 
 def _open_store(address: Address) -> Any:

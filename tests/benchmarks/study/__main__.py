@@ -5,7 +5,9 @@
     explore  the same for the arms that were made after results had been seen
     collect  take over the rows of the folder given, made by a copy elsewhere
     tables   print the tables from results.parquet
+    summary  write the short tables into README.md
     plots    draw the plots from it (needs matplotlib)
+    curves   write the learning curves to the file given, for `dfgen report RUN --curves FILE`
 
 `run` may be stopped at any time and started again, and several may run side by side.
 """
@@ -34,6 +36,8 @@ from tests.benchmarks.study.plan import (
 )
 from tests.benchmarks.study.results import Results
 from tests.benchmarks.study.run_one import do_run
+
+COMMANDS = ("tune", "run", "explore", "collect", "tables", "summary", "plots", "curves")
 
 
 def do_jobs(jobs: Iterable[Job], results: Results, until: float) -> int:
@@ -104,9 +108,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("tune", "run", "explore", "collect", "tables", "plots"))
     parser.add_argument(
-        "folder", nargs="?", type=Path, help="collect: tests/benchmarks/study there"
+        "command",
+        choices=("tune", "run", "explore", "collect", "tables", "summary", "plots", "curves"),
+    )
+    parser.add_argument(
+        "path", nargs="?", type=Path, help="collect: tests/benchmarks/study there; curves: the file"
     )
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
     arguments = parser.parse_args()
@@ -118,13 +125,23 @@ def main() -> None:
     elif arguments.command == "explore":
         do_jobs(list_explored(), results, until)
     elif arguments.command == "collect":
-        if arguments.folder is None or not arguments.folder.is_dir():
+        if arguments.path is None or not arguments.path.is_dir():
             parser.error("collect needs the folder that holds the other results.parquet")
-        print(f"{results.take_over(Results(arguments.folder))} rows taken over")
+        print(f"{results.take_over(Results(arguments.path))} rows taken over")
     elif arguments.command == "tables":
         from tests.benchmarks.study.tables import print_tables
 
         print_tables(results.read(), read_rates())
+    elif arguments.command == "curves":
+        from tests.benchmarks.study.curves import write_curves
+
+        if arguments.path is None:
+            parser.error("curves needs the file to write")
+        print(f"{write_curves(results.read(), read_rates(), arguments.path)} rows written")
+    elif arguments.command == "summary":
+        from tests.benchmarks.study.summary import update_readme
+
+        update_readme(results.read(), read_rates())
     else:
         from tests.benchmarks.study.plots import draw_plots
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ WIDER_RATE = 1e-3
 TUNE_START = "30"
 TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
+LOWER_STARTS = STARTS[:2]
+"""Where right answers are rare: what the study asks first."""
 #: One arm of each family that is tuned; the others take their family's rate.
 TUNED_ARMS = ("sft", "right-only", "df+new", "df", "grpo")
 
@@ -96,29 +98,48 @@ def list_cell(
 
 
 def list_study() -> Iterator[Job]:
-    """Yield every run that is planned, most wanted first."""
+    """Yield every run that is planned, most wanted first; a run may be listed twice."""
+    yield from list_first()
     later = tuple(arm.name for arm in EXPLORED)
     others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, *later, "start"))
     for task in TASKS:
         for start in find_starts(task):
-            # The model as it is: nothing is trained.
-            yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
-            yield from list_cell(task, start, "rounds", MAIN_ARMS, SEEDS)
-    for task in TASKS:
-        for start in find_starts(task):
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
-    with_repairs = tuple(name for name in MAIN_ARMS if name not in WITHOUT_REPAIRS)
     for repairer, verified in (("fallible", True), ("rewriter", True), ("fallible", False)):
         for start in find_starts("chains"):
-            for settings, seed in list_cell("chains", start, "rounds", with_repairs, SEEDS):
-                yield settings.change(repairer=repairer, verified=verified), seed
+            yield from list_repairer("chains", start, repairer, verified)
     for start in find_starts("steps"):
-        for settings, seed in list_cell("steps", start, "rounds", with_repairs, SEEDS):
-            yield settings.change(repairer="learned"), seed
+        yield from list_repairer("steps", start, "learned")
     yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+
+
+def list_first() -> Iterator[Job]:
+    """Yield what answers the study's question first, in the order that the README gives."""
+    for task in TASKS:
+        for start in find_starts(task):
+            # The model as it is: nothing is trained.
+            yield make_settings(task, start, "rounds", "start", 0.0).change(rounds=0), 0
+    for start in find_starts("chains"):
+        yield from list_cell("chains", start, "rounds", MAIN_ARMS, SEEDS)
+    for seeds in (SEEDS[:3], SEEDS[3:]):
+        for start in LOWER_STARTS:
+            yield from list_cell("steps", start, "rounds", MAIN_ARMS, seeds)
+    yield from list_cell("steps", "55", "rounds", MAIN_ARMS, SEEDS)
+    yield from list_repairer("chains", "10", "fallible")
+    yield from list_more_questions(2, LOWER_STARTS, SEEDS[:3])
+    for task in TASKS:
+        for start in LOWER_STARTS:
+            yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS[:3])
+
+
+def list_repairer(task: str, start: str, repairer: str, verified: bool = True) -> Iterator[Job]:
+    """Yield the main arms that need repairs, with another repairer."""
+    arms = tuple(name for name in MAIN_ARMS if name not in WITHOUT_REPAIRS)
+    for settings, seed in list_cell(task, start, "rounds", arms, SEEDS):
+        yield settings.change(repairer=repairer, verified=verified), seed
 
 
 def list_explored() -> Iterator[Job]:
@@ -136,15 +157,18 @@ def list_compute() -> Iterator[Job]:
     that is about twice the questions; at ten times their price about ten times.
     """
     for times, seeds in ((2, SEEDS), (10, SEEDS[:2])):
-        for start in find_starts("chains"):
-            for settings, seed in list_cell("chains", start, "rounds", WITHOUT_REPAIRS, seeds):
-                yield (
-                    settings.change(
-                        questions=settings.questions * times,
-                        batch_questions=settings.batch_questions * times,
-                    ),
-                    seed,
-                )
+        yield from list_more_questions(times, find_starts("chains"), seeds)
+
+
+def list_more_questions(times: int, starts: Sequence[str], seeds: tuple[int, ...]) -> Iterator[Job]:
+    """Yield the arms without repairs on chains, with so many times the questions a round."""
+    for start in starts:
+        for settings, seed in list_cell("chains", start, "rounds", WITHOUT_REPAIRS, seeds):
+            more = settings.change(
+                questions=settings.questions * times,
+                batch_questions=settings.batch_questions * times,
+            )
+            yield more, seed
 
 
 def find_starts(task: str) -> list[str]:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.study.arms import MAIN_ARMS
-from tests.benchmarks.study.plan import is_current
-from tests.benchmarks.study.tables import is_plain, list_cells, name_cell
-
-Row = dict[str, Any]
+from tests.benchmarks.study.comparisons import (
+    Row,
+    choose_rows,
+    is_plain,
+    list_cells,
+    name_cell,
+)
 
 
 def draw_plots(rows: list[Row], rates: dict[str, float], folder: Path) -> None:
@@ -19,9 +22,8 @@ def draw_plots(rows: list[Row], rates: dict[str, float], folder: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
-    starts = {(r["task"], r["start"]): r for r in rows if r["arm"] == "start"}
-    trained = [row for row in rows if row["arm"] in MAIN_ARMS and is_plain(row)]
+    trained, starts = choose_rows(rows, rates)
+    trained = [row for row in trained if row["arm"] in MAIN_ARMS and is_plain(row)]
     for cell in list_cells(trained):
         task, regime, repairer, verified = cell
         chosen = [row for row in trained if name_cell(row) == cell]

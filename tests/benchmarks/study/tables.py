@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tests.benchmarks.study.arms import ARMS, EXPLORED_ARMS
-from tests.benchmarks.study.compare import Difference, compare, correct_holm
+from tests.benchmarks.study.compare import compare
+from tests.benchmarks.study.comparisons import (
+    CLAIM,
+    MEASURES,
+    Comparison,
+    Row,
+    by_seed,
+    choose_rows,
+    compare_all,
+    list_cells,
+    name_cell,
+    name_questions,
+    name_table,
+    shares_cell,
+    show_gap,
+)
 from tests.benchmarks.study.plan import WITHOUT_REPAIRS, is_current
-from tests.benchmarks.study.settings import REGIMES
-
-Row = dict[str, Any]
-Cell = tuple[str, str, str, bool]
 
 COLUMNS = (
     ("greedy", "greedy_accuracy", "{:.3f}"),
@@ -30,10 +39,6 @@ COLUMNS = (
     ("repairs", "repairs", "{:.0f}"),
     ("CPU-s", "train_seconds", "{:.0f}"),
 )
-#: What the study's claim is compared with, and by which measures.
-CLAIM, RIVALS = "df+new", ("grpo", "right-only", "sft", "df", "df+new, no all-wrong")
-PRIMARY = "greedy_accuracy"
-MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
 
 
 def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
@@ -44,19 +49,20 @@ def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
     """
     print_tuning([row for row in rows if row["purpose"] == "tune"])
     explored = [row for row in rows if row["purpose"] == "explore" and is_current(row, rates)]
-    rows = [row for row in rows if row["purpose"] == "study" and is_current(row, rates)]
-    starts = {(row["task"], row["start"]): row for row in rows if row["arm"] == "start"}
-    trained = [row for row in rows if row["arm"] != "start"]
+    trained, starts = choose_rows(rows, rates)
+    found = compare_all(trained)
+    tested = sum(each.p is not None for each in found)
+    if tested:
+        print(f"\n{tested} comparisons are shown; corrected p-values are for all of them (Holm).")
     for cell in list_cells(trained):
-        task, regime, repairer, verified = cell
-        chosen = [row for row in trained if name_cell(row) == cell]
-        kind = repairer if verified else f"{repairer}, unverified"
-        print(f"\n## {task}, {regime}, {kind} repairer")
-        for start in sorted({row["start"] for row in chosen}, key=int):
+        starts_here = {row["start"] for row in trained if name_cell(row) == cell}
+        chosen = [r for r in trained if shares_cell(r, cell) and r["start"] in starts_here]
+        print(f"\n## {name_table(cell)}")
+        for start in sorted(starts_here, key=int):
             print(f"\n### from about {start} % right\n")
             part = [row for row in chosen if row["start"] == start]
-            print_arms(part, starts.get((task, start)))
-        print_differences(chosen)
+            print_arms(part, starts.get((cell[0], start)))
+        print_differences([each for each in found if each.cell == cell])
     print_explored(explored)
 
 
@@ -69,21 +75,15 @@ def print_explored(rows: list[Row]) -> None:
         print("\n| arm (seeds) | minus sft: greedy | T = 1 | minus df+new: greedy | T = 1 |")
         print("|---" * 5 + "|")
         for arm in EXPLORED_ARMS:
+            own = [row for row in part if row["arm"] == arm]
             gaps = [
-                compare(by_seed(part, start, arm, key), by_seed(part, start, rival, key))
+                compare(by_seed(own, key), by_seed([r for r in part if r["arm"] == rival], key))
                 for rival in ("sft", CLAIM)
                 for key, _ in MEASURES[:2]
             ]
             if all(gaps):
                 cells = " | ".join(show_gap(gap) for gap in gaps if gap)
                 print(f"| {arm} ({gaps[0].seeds if gaps[0] else 0}) | {cells} |")
-
-
-def show_gap(gap: Difference) -> str:
-    """Format a difference in points."""
-    if gap.seeds < 2:
-        return f"{100 * gap.mean:+.1f}"
-    return f"{100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def print_tuning(rows: list[Row]) -> None:
@@ -109,22 +109,6 @@ def show_pair(rows: list[Row]) -> str:
     return f"{greedy:.3f} / {sampled:.3f} ({len(rows)})"
 
 
-def name_cell(row: Row) -> Cell:
-    """Say to which table a row belongs."""
-    return row["task"], row["regime"], row["repairer"], row["verified"]
-
-
-def is_plain(row: Row) -> bool:
-    """Say whether a row has the questions a round that all arms have by default."""
-    return bool(row["questions"] == REGIMES[row["regime"]]["questions"])
-
-
-def list_cells(rows: list[Row]) -> list[Cell]:
-    """List the tables in their order: rounds before offline, perfect and verified first."""
-    cells = {name_cell(row) for row in rows}
-    return sorted(cells, key=lambda c: (c[0], c[1] == "offline", c[2] != "perfect", not c[3]))
-
-
 def print_arms(rows: list[Row], start: Row | None) -> None:
     """Print the means over the seeds of each arm."""
     print("| arm (seeds) | rate | " + " | ".join(name for name, _, _ in COLUMNS) + " |")
@@ -142,8 +126,7 @@ def print_arms(rows: list[Row], start: Row | None) -> None:
             if arm in WITHOUT_REPAIRS:
                 means["repairs"] = 0.0
             cells = " | ".join(show(means, key, form) for _, key, form in COLUMNS)
-            more = "" if is_plain(same[0]) else f", {questions} questions"
-            print(f"| {arm}{more} ({len(same)}) | {rate:g} | {cells} |")
+            print(f"| {arm}{name_questions(same[0])} ({len(same)}) | {rate:g} | {cells} |")
 
 
 def show(row: Row, key: str, form: str) -> str:
@@ -151,32 +134,15 @@ def show(row: Row, key: str, form: str) -> str:
     return "" if row.get(key) is None else form.format(row[key])
 
 
-def print_differences(rows: list[Row]) -> None:
-    """Print how the claim's arm differs from its rivals, for each start."""
-    found: list[tuple[str, str, list[Difference | None]]] = []
-    for start in sorted({row["start"] for row in rows}, key=int):
-        for rival in RIVALS:
-            gaps = [
-                compare(by_seed(rows, start, CLAIM, key), by_seed(rows, start, rival, key))
-                for key, _ in MEASURES
-            ]
-            if gaps[0] is not None:
-                found.append((start, rival, gaps))
+def print_differences(found: list[Comparison]) -> None:
+    """Print how the claim's arm differs from its rivals in one cell."""
     if not found:
         return
-    corrected = correct_holm([gaps[0].p for _, _, gaps in found if gaps[0]])
     print(f"\n### {CLAIM} minus its rivals, points [95 % interval, paired by seed]\n")
     names = " | ".join(name for _, name in MEASURES)
-    print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected for {len(found)} |")
+    print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected |")
     print("|---" * (len(MEASURES) + 4) + "|")
-    for (start, rival, gaps), p in zip(found, corrected, strict=True):
-        assert gaps[0] is not None
-        cells = " | ".join(show_gap(gap) for gap in gaps if gap)
-        print(f"| {start} % | {rival} ({gaps[0].seeds}) | {cells} | {gaps[0].p:.3f} | {p:.3f} |")
-
-
-def by_seed(rows: list[Row], start: str, arm: str, key: str) -> dict[int, float]:
-    """Return a figure of an arm by seed."""
-    return {
-        r["seed"]: r[key] for r in rows if r["arm"] == arm and r["start"] == start and is_plain(r)
-    }
+    for each in found:
+        cells = " | ".join(show_gap(gap) for gap in each.gaps)
+        told = " | " if each.p is None else f"{each.gaps[0].p:.3f} | {each.p:.3f}"
+        print(f"| {each.start} % | {each.rival} ({each.gaps[0].seeds}) | {cells} | {told} |")

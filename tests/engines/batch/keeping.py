@@ -62,13 +62,15 @@ class Bench:
         return BatchEngine(self.make_config(**batch), keeping, QUICK)
 
     def run(self, requests: Iterable[Request], **batch: Any) -> dict[str, Result]:
-        """The results of requests by key; none comes twice."""
+        """The results of requests by key; none comes twice, and nothing more is asked."""
         found: dict[str, Result] = {}
-        for results in self.start(**batch).generate(requests):
+        engine = self.start(**batch)
+        for results in engine.generate(requests):
             for result in results:
                 assert result.key not in found
                 found[result.key] = result
                 self.answered.add(result.key)
+        engine.settle()
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dfgen.engines.base import Request
+from dfgen.engines.openai.batch.handing_over import HandingOver
 from dfgen.errors import EngineError
 from tests.engines.batch.keeping import Bench, echo
 from tests.engines.making import draw_image, make_request
@@ -284,3 +285,47 @@ def test_batches_that_never_answer_are_given_up(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match="3 batches in a row"):
             Bench(server, tmp_path).run(make_requests(2))
         assert len(server.batches) == 3
+
+
+@pytest.mark.parametrize("step", ["POST /files", "POST /batches"])
+def test_what_was_taken_long_after_it_was_put_on_record_is_found(tmp_path: Path, step: str) -> None:
+    """An upload may last longer than a provider needs to list what it has taken."""
+    took_s = 600.0
+
+    def lose(what: str) -> None:
+        if what == ("file" if step == "POST /files" else "batch"):
+            raise ConnectionError
+
+    with BatchServer(echo, accepted=lose, unlisted_s=0.1) as server:
+        bench = Bench(server, tmp_path)
+        engine = bench.start(settle_s=0.3)
+        attempts = engine.generate(make_requests(3))
+        with pytest.MonkeyPatch.context() as patch:
+            # The process dies before it can look for what the server has just taken.
+            patch.setattr(HandingOver, "_look_for", die)
+            with pytest.raises(KeyboardInterrupt):
+                next(attempts)
+        for record in bench.log.records:
+            record["seconds"] -= took_s
+        server.accepted = lambda what: None
+        expect_all(bench.run(make_requests(3), settle_s=0.3), 3)
+        assert set(server.submitted.values()) == {1}
+        assert len(server.batches) == 1
+
+
+def die(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_batch_that_is_not_listed_yet_is_not_gone(tmp_path: Path) -> None:
+    def hide(what: str, before: int) -> Reply | None:
+        return (
+            Reply(write_error("no such batch"), 404)
+            if "GET /batches/" in what and before < 2
+            else None
+        )
+
+    with BatchServer(echo, fault=hide) as server:
+        bench = Bench(server, tmp_path)
+        expect_all(bench.run(make_requests(3), settle_s=5.0), 3)
+        assert "gone" not in bench.log.list_events()

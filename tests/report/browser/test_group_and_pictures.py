@@ -12,7 +12,7 @@ from dfgen.report.html import write_page
 from tests.report.hostile import NUMBERS, describe_hostile_run, make_sample
 
 if TYPE_CHECKING:
-    from tests.report.browser.conftest import Browser
+    from tests.support.browser import Browser
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.report.browser.conftest import Browser
+    from tests.support.browser import Browser
 
 pytestmark = pytest.mark.browser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,13 @@ def read_repairs(root: Path) -> list[tuple[str, str, str]]:
 
 
 def refuse_first(received: Received, before: int) -> Reply | None:
-    """Two texts in three get a useless first answer."""
+    """Two texts in three get a useless answer to the first attempt.
+
+    It is told by its temperature: a client that sends a request again, because a busy machine let
+    its connection go, makes no second attempt of it.
+    """
     student = read_student(received)
-    if before == 0 and len(student) % 3:
+    if received.payload["temperature"] == 0 and len(student) % 3:
         return Reply(write_completion("<corrected>Answer: none</corrected>"))
     return None
 
@@ -143,6 +148,11 @@ def test_other_lanes_do_not_ask_what_is_out(sampled: Sampled, root: Path) -> Non
 
 def stop_at_first_wait(root: Path, pipeline: Any) -> None:
     """Start repairing, and ask for a stop as soon as everything is handed over."""
+    stop_at_wait(root, pipeline, lambda: True)
+
+
+def stop_at_wait(root: Path, pipeline: Any, is_time: Callable[[], bool]) -> None:
+    """Start repairing, and ask for a stop at the first wait for which it is time."""
     from dfgen.engines.openai.batch.carrier import Carrier, CutError
     from dfgen.runners.local import run_stages
     from dfgen.stages.session import Session
@@ -151,8 +161,9 @@ def stop_at_first_wait(root: Path, pipeline: Any) -> None:
     session = Session(run, pipeline)
 
     def wait(self: Carrier, seconds: float) -> None:
-        session.stop.requested = True
-        raise CutError
+        if is_time():
+            session.stop.requested = True
+            raise CutError
 
     with pytest.MonkeyPatch.context() as patch, run.lock():
         patch.setattr(Carrier, "wait", wait)
@@ -195,7 +206,6 @@ def test_files_are_answered_elsewhere_in_parts_and_twice(
     call(*start, "--read", answers)
     half = SpentCount().count(Run.open_or_create(root, None)).requests
     assert half == 2 * (len(written) - 1) + min(2, len(written[-1].read_text().splitlines()))
-    script.asked.clear()
     answer_files(tmp_path / "first", script, answers)
     call(*start, "--read", answers, "--read", answers, "--write", tmp_path / "second")
     # Attempts that are told what failed are in the second folder.
@@ -238,3 +248,45 @@ def test_every_request_has_a_name_of_its_own_that_providers_take(
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names)
     assert {re.sub(r".*_([rcn]).*", r"\1", name) for name in names} == set("rcn")
+
+
+def test_what_is_out_is_no_answer_to_another_question(sampled: Sampled, root: Path) -> None:
+    with BatchServer(Script(sampled.ideal), lambda number: Fate(hold=number == 0)) as server:
+        pipeline = make_pipeline(server.url, engine=batch_engine())
+        stop_at_first_wait(root, pipeline)
+        count = len(server.submitted)
+        server.batches["batch_0001"].fate.hold = False
+        other = ("repair", root, "--no-check", "--set", "repair.engine.model=another")
+        assert "another" in call(*other, code=1)
+        assert f"{count:,} requests that are out" in call(*other, "--redo", "repair", code=1)
+        said = call(*other, "--redo", "repair", "--yes")
+        assert "whose answers nobody will take" in said
+        assert set(server.submitted.values()) == {2}
+        assert {row["body"]["model"] for row in server.lines[count:]} == {"another"}
+    run = Run.open_or_create(root, None)
+    assert {attempt["model"] for attempt in iter_attempts(run)} == {"another"}
+    spent = SpentCount().count(run)
+    # What the first ones cost nobody knows.
+    assert (spent.requests, spent.unknown) == (2 * count, count)
+    costs = json.loads(call("stats", root, "--cost", "--json"))
+    assert costs["by_reason"]["given up"]["unknown"] == count
+
+
+def test_a_run_that_is_killed_in_its_second_round_pays_no_answer_twice(
+    sampled: Sampled, root: Path, tmp_path: Path
+) -> None:
+    online = Path(shutil.copytree(root, tmp_path / "online"))
+    with LoopbackServer(Script(sampled.ideal, refuse_first)) as server:
+        repair_run(online, make_pipeline(server.url))
+    script = Script(sampled.ideal, refuse_first)
+    with BatchServer(script, lambda number: Fate(hold=number > 0)) as batches:
+        pipeline = make_pipeline(batches.url, engine=batch_engine())
+        stop_at_wait(root, pipeline, lambda: len(batches.batches) > 1)
+        for batch in batches.batches.values():
+            batch.fate.hold = False
+        run = repair_run(root, pipeline)
+        assert set(batches.submitted.values()) == {1}
+        assert len(batches.batches) == 2
+    assert read_repairs(root) == read_repairs(online)
+    assert len(list(iter_attempts(run))) == script.paid.total()
+    assert not [record for record in iter_records(run, "repair") if record["event"] == "stray"]

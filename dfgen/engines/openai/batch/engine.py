@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,18 @@ from dfgen.engines.chat import list_images
 from dfgen.engines.openai.answers import fail
 from dfgen.engines.openai.batch.anthropic_form import AnthropicForm
 from dfgen.engines.openai.batch.carrier import Carrier, CutError
-from dfgen.engines.openai.batch.form import Form, LineError, Seen
+from dfgen.engines.openai.batch.form import Form, Seen
 from dfgen.engines.openai.batch.gemini_form import GeminiForm
 from dfgen.engines.openai.batch.handing_over import HandingOver
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, write_custom_id
 from dfgen.engines.openai.batch.openai_form import OpenAIForm
 from dfgen.engines.openai.batch.providers import find_limits
+from dfgen.engines.openai.batch.refusals import (
+    refuse_failed,
+    refuse_gone,
+    refuse_mute,
+    refuse_prefix,
+)
 from dfgen.engines.openai.batch.request_file import (
     RequestFile,
     Row,
@@ -33,7 +40,7 @@ from dfgen.engines.openai.batch.request_file import (
     drop_schema,
     read_rows,
 )
-from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray
+from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray, is_whole
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint, resolve_endpoints
@@ -42,6 +49,9 @@ from dfgen.errors import ConfigError, EngineError, StorageError
 
 # Results that are yielded, and so journalled and judged, together.
 _TOGETHER = 64
+_SHOWN = 500
+# Of a file of results: more than any model writes, less than what fills a disk.
+_MOST_BYTES, _MOST_ROW_BYTES = 64 << 20, 8 << 20
 # Batches in a row that end without an answer before the provider is given up.
 _MOST_BARREN = 3
 # What a provider says of a batch when it has too many tokens in its queue already.
@@ -177,8 +187,8 @@ class BatchEngine:
             return
         self._keeping.folder.mkdir(parents=True, exist_ok=True)
         for out in self._list_batches():
-            if out.gone:
-                raise refuse_gone(out, self._config)
+            if out.gone and self._look(out):  # it knows it after all
+                self._ledger.write("created", out.key, batch_id=out.batch_id)
             if out.batch_id is None:
                 self._handing.adopt(out, self._find_path(out))
         kept = {self._find_path(out) for out in self._list_batches()}
@@ -257,38 +267,85 @@ class BatchEngine:
         self._handing.hand_over(out, self._find_path(out))
 
     def _collect(self, work: _Round) -> Generator[list[Result], None, bool]:
-        """Yield what ended batches have brought; returns whether there were any.
+        """Yield what ended batches have brought of what is asked; returns whether there were any.
 
         One whose rows have not all been asked for yet waits until they are, or nothing more is.
+        What is not asked now stays out: another call may ask it, such as that of a later round.
         """
         brought = False
         for out in self._list_batches():
-            seen = self._ended.get(out.key)
-            if seen is None:
-                seen = self._look(out)
-                if seen.end is None:
-                    continue
-                self._ended[out.key] = seen
-            if work.more and not work.asked.keys() >= set(out.cells):
+            seen = self._find_end(out)
+            asked = sum(cell in work.asked for cell in out.cells)
+            if seen is None or not asked or (work.more and asked < len(out.cells)):
                 continue
             yield from self._take(work, out, seen)
             brought = True
         return brought
 
+    def settle(self) -> None:
+        """Put on record what ended batches hold that nobody has asked for, now that nobody will.
+
+        What is still at work stays out.
+
+        Raises:
+            EngineError: the provider refuses, or is gone.
+            StorageError: results cannot be written or read.
+        """
+        with explain_os_errors(self._keeping.folder):
+            for out in self._list_batches():
+                known = out.batch_id is not None and not out.gone
+                seen = self._find_end(out) if known else None
+                if seen is not None:
+                    for _ in self._take(_Round(iter(())), out, seen, last=True):
+                        pass
+
+    def _find_end(self, out: OutFile) -> Seen | None:
+        """How a batch has ended; None while it is at work."""
+        seen = self._ended.get(out.key) or self._look(out)
+        if seen.end is None:
+            return None
+        self._ended[out.key] = seen
+        return seen
+
     def _look(self, out: OutFile) -> Seen:
         assert out.batch_id is not None
-        seen = self._form.look(self._carrier, out.batch_id)
+        with self._carrier.expect_form():
+            seen = self._form.look(self._carrier, out.batch_id)
+        if seen is None and time.time() - out.changed < self._config.batch.settle_s:
+            return Seen("not listed yet")
         if seen is None:
             self._ledger.write("gone", out.key)
             raise refuse_gone(out, self._config)
-        return seen
+        return self._hide(seen)
 
-    def _take(self, work: _Round, out: OutFile, seen: Seen) -> Iterator[list[Result]]:
-        """Yield the results of an ended batch, close it, and put into the next what it has left."""
+    def _hide(self, seen: Seen) -> Seen:
+        """Take secrets out of what a provider says, and cut it short."""
+
+        def hide(text: str) -> str:
+            return self._endpoint.redact(text)[:_SHOWN]
+
+        errors = [replace(e, code=hide(e.code), message=hide(e.message)) for e in seen.errors]
+        return replace(seen, status=hide(seen.status), errors=tuple(errors))
+
+    def _take(
+        self, work: _Round, out: OutFile, seen: Seen, *, last: bool = False
+    ) -> Iterator[list[Result]]:
+        """Yield the results of an ended batch, and put into the next what it has left.
+
+        It is closed once nothing of it can be asked any more.
+
+        Args:
+            last: whether nobody will ask.
+        """
+        others = [cell for cell in out.cells if cell not in work.asked]
         harvest = Harvest(
-            self._config, self._form, self._endpoint, work.asked, dict.fromkeys(out.cells)
+            self._config,
+            self._form,
+            self._endpoint,
+            work.asked,
+            dict.fromkeys(out.cells),
+            out.taken,
         )
-        wanted = any(cell in work.asked for cell in out.cells)
         count = 0
         rows = self._read_failed(harvest, out, seen)
         if seen.end != "failed":
@@ -299,31 +356,52 @@ class BatchEngine:
                 del work.asked[name]
             yield [result for _, result in together]
         # The caller has written down what it was given, or it would not have come back for more.
-        self._note_strays(harvest, out)
+        if last:
+            self._note_strays(harvest, out)
+        # Of one that failed nothing was worked on: what is asked later goes out anew.
+        open_ended = others and not last and seen.end != "failed"
+        left = set(others).difference(self._keeping.find_answered(others)) if open_ended else set()
+        if left:
+            taken = [cell for cell in out.cells if cell not in left]
+            self._ledger.write("answered", out.key, cells=taken)
+        else:
+            self._close(out, seen, harvest, count)
+        if not last:
+            self._judge_provider(out, seen, harvest, count)
+            self._send_again(work, out, harvest)
+        if not left:
+            self._find_path(out).unlink(missing_ok=True)
+
+    def _close(self, out: OutFile, seen: Seen, harvest: Harvest, answered: int) -> None:
         self._ledger.write(
             "closed",
             out.key,
             ended=seen.end,
-            answered=count,
+            answered=answered,
             again=len(harvest.again),
             strays=len(harvest.strays),
             twice=harvest.twice,
             unknown=harvest.unknown,
         )
         del self._ended[out.key]
+
+    def _judge_provider(self, out: OutFile, seen: Seen, harvest: Harvest, answered: int) -> None:
+        """Give a provider up that has met an error for good, or answers nothing any more.
+
+        Answers that an earlier start has on record, or a later call will ask for, are answers, too.
+        """
         if harvest.ended is not None:
             raise harvest.ended
-        # One whose answers an earlier start has on record, and was killed then, owes nothing.
-        if wanted:
-            self._barren = 0 if count else self._barren + 1
+        if answered or harvest.strays:
+            self._barren = 0
+        elif not harvest.postponed:
+            self._barren += 1
         if self._barren >= _MOST_BARREN:
             raise EngineError(
                 f"{self._barren} batches in a row have ended ({seen.status}) without one answer.",
                 where=str(out.batch_id),
                 hint="Look at the provider's page. The same command sends them again.",
             )
-        self._send_again(work, out, harvest)
-        self._find_path(out).unlink(missing_ok=True)
 
     def _read_results(
         self, harvest: Harvest, out: OutFile, seen: Seen
@@ -331,9 +409,12 @@ class BatchEngine:
         """Yield the rows of all files of a batch, then those that no file says a word about."""
         for number, path in enumerate(seen.results):
             target = self._keeping.folder / f"{out.name}.{number}.results"
-            self._carrier.download(path, target)
+            self._download(path, target, len(out.cells))
             yield from harvest.read_file(target)
             target.unlink()
+        if seen.end == "completed" and not out.taken and len(harvest.left) == len(out.cells):
+            self._ledger.write("mute", out.key)
+            raise refuse_mute(out, harvest.unknown, self._config)
         for name in list(harvest.left):
             asked = harvest.asked.get(name)
             if asked is None:
@@ -343,6 +424,13 @@ class BatchEngine:
                 yield name, fail(asked, "server_error", "no batch said a word about it")
             else:
                 harvest.again[name] = False
+
+    def _download(self, path: str, target: Path, rows: int) -> None:
+        """Download results, and again while they are cut short or something else than rows."""
+        for _ in range(self._config.max_retries + 1):
+            self._carrier.download(path, target, _MOST_BYTES + rows * _MOST_ROW_BYTES)
+            if is_whole(target):
+                return
 
     def _read_failed(
         self, harvest: Harvest, out: OutFile, seen: Seen
@@ -356,7 +444,7 @@ class BatchEngine:
             if not others:
                 harvest.ended = refuse_failed(out, seen.errors, self._config)
             self._room = max(1, others)
-            self._barren -= bool(harvest.again)
+            harvest.postponed = True
         elif not bad or (len(bad) == len(out.cells) > 1):
             harvest.ended = refuse_failed(out, seen.errors, self._config)
         else:
@@ -384,43 +472,6 @@ class BatchEngine:
         if again:
             for row in read_rows(self._find_path(out), again):
                 self._add(work, drop_schema(row) if harvest.again[row.custom_id] else row)
-
-
-def refuse_prefix(request: Request) -> None:
-    """Raise `EngineError` for a request that goes on from a given beginning."""
-    if request.prefix_ids or request.prefix_text:
-        raise EngineError(
-            "a batch cannot go on after the beginning of an answer.",
-            where=f"request {request.key}",
-            hint="Use `lane: online`, or `engine: vllm` with the same model.",
-        )
-
-
-def refuse_gone(out: OutFile, config: OpenAIConfig) -> EngineError:
-    """Make the error of a batch that its provider has forgotten."""
-    return EngineError(
-        f"{config.batch.provider} does not know the batch {out.batch_id} any more, which took "
-        f"{len(out.cells):,} requests at {out.since}.",
-        hint="Providers delete batches after a while. Give the same command with --resubmit to "
-        "hand its requests over again.",
-    )
-
-
-def refuse_failed(out: OutFile, errors: tuple[LineError, ...], config: OpenAIConfig) -> EngineError:
-    """Make the error of a batch that was refused as a whole: it names the line."""
-    first = errors[0] if errors else LineError(None, "", "no reason given")
-    line = f"line {first.line} of {out.name}" if first.line is not None else out.name
-    cell = ""
-    if first.line is not None and 0 < first.line <= len(out.cells):
-        cell = f", request {out.cells[first.line - 1]}"
-    said = ": ".join(filter(None, (first.code, first.message)))
-    more = f" (and {len(errors) - 1:,} more)" if len(errors) > 1 else ""
-    return EngineError(
-        f"the batch failed its provider's checks: {said}{more}.",
-        where=f"{line}{cell}",
-        hint=f"Check `model` ({config.model!r}) and `extra_body`. Nothing of it was worked on; the "
-        "same command sends its requests again.",
-    )
 
 
 @contextmanager

@@ -10,18 +10,22 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfgen.bounded_reads import iter_lines
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
-from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors, refuse_prefix
+from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors
 from dfgen.engines.openai.batch.exchange import Exchange
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, write_custom_id
 from dfgen.engines.openai.batch.providers import find_limits
+from dfgen.engines.openai.batch.refusals import refuse_prefix
 from dfgen.engines.openai.batch.request_file import RequestFile, RowWriter
 from dfgen.engines.openai.batch.results import Asked, Harvest
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import find_max_tokens
+from dfgen.engines.openai.transport import LARGEST_ANSWER
 from dfgen.errors import InputError
+from dfgen.regular_files import check_regular
 
 _TOGETHER = 64
 _NAME = "requests-{:05d}.jsonl"
@@ -62,6 +66,9 @@ class FilesEngine:
     def list_out(self) -> Collection[str]:
         """List the keys of requests that were written down and have not been answered."""
         return self._before
+
+    def settle(self) -> None:
+        """Nothing to do: what nobody asked for stays in its file."""
 
     def close(self) -> None:
         """Nothing to do."""
@@ -116,18 +123,19 @@ class FilesEngine:
         return found
 
     def _index_file(self, found: dict[str, _Place], number: int, path: Path) -> None:
+        check_regular(path)
         with path.open("rb") as file:
             offset = 0
-            for line in file:
-                row = self._form.read_row(line)
+            for line in iter_lines(file, LARGEST_ANSWER, str(path)):
+                row = None if line is None else self._form.read_row(line)
                 if row is not None:
                     good = row.status is not None and 200 <= row.status < 300
                     known = found.get(row.custom_id)
                     if known is None or (good and not known.good):
                         found[row.custom_id] = _Place(number, offset, good)
-                elif line.strip():
+                elif line is None or line.strip():
                     self.exchange.unread += 1
-                offset += len(line)
+                offset = file.tell()
 
     def _read_result(self, request: Request) -> Result | None:
         assert self._found is not None

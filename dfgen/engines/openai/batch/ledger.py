@@ -56,12 +56,14 @@ class OutFile:
     Attributes:
         key: random, 32 hex digits; the file's name and the batch's tag hold it.
         lane: batch or files.
-        cells: `custom_id` of each row, in order.
+        cells: `custom_id` of each row that is waited for, in order.
+        taken: of each row whose answer was taken before the others'.
         since: ISO 8601, UTC: when it was written down.
         sha256, size, pictures: of the file: its hash, bytes, and how many pictures stand in it.
         file_id, batch_id: the provider's names; None: not known (yet).
         changed: when anything was last learned of it, seconds since 1970.
         gone: the provider does not know the batch any more.
+        mute: it is done, and its results answer nothing that was asked.
     """
 
     key: str
@@ -75,6 +77,8 @@ class OutFile:
     batch_id: str | None = None
     changed: float = 0.0
     gone: bool = False
+    taken: set[str] = field(default_factory=set)
+    mute: bool = False
 
     @property
     def name(self) -> str:
@@ -111,7 +115,8 @@ class Ledger:
         return self.out[key]
 
     def write(self, event: str, key: str, **facts: Any) -> None:
-        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `answered` (cells),
+        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `mute`,
+        `answered` (cells),
         `closed` (ended, ...), `given_up`."""
         now = datetime.now(UTC)
         record = {
@@ -155,11 +160,14 @@ def apply_record(out: dict[str, OutFile], record: Mapping[str, Any]) -> None:
     if event == "uploaded":
         found.file_id = record["file_id"]
     elif event == "created":
-        found.batch_id = record["batch_id"]
+        found.batch_id, found.gone = record["batch_id"], False
     elif event == "gone":
         found.gone = True
+    elif event == "mute":
+        found.mute = True
     elif event == "answered":
         answered = set(record["cells"])
+        found.taken |= answered
         found.cells = [cell for cell in found.cells if cell not in answered]
         if not found.cells:
             del out[record["key"]]

@@ -75,6 +75,7 @@ WEIGHTS = (
     Arm("df, consequences .2", "df", DF, weigh_consequences(0.2)),
     Arm("df, counterfactual", "df", DF, weigh_counterfactually, scores_repairs=True),
     Arm("df+new, consequences 0", "df+new", NEW, weigh_consequences(0.0)),
+    Arm("df+new, consequences .2", "df+new", NEW, weigh_consequences(0.2)),
     Arm("df+new, consequences 0 on both sides", "df+new", NEW, weigh_consequences(0.0, both=True)),
     Arm("df+new, counterfactual", "df+new", NEW, weigh_counterfactually, scores_repairs=True),
     Arm("df, value", "df", DF, weigh_by_value, draws=DRAWS),
