@@ -97,6 +97,8 @@ class PictureReader:
             except RowError as error:
                 named = f"picture {number}" + (f" ({path})" if path else "")
                 evidence = {"image": number, "path": path, **error.evidence}
+                if error.reason == "image_missing":
+                    evidence["absolute"] = _is_absolute(cell)
                 raise RowError(error.reason, f"{named}: {error.detail}", evidence) from error
             images.append(image)
             infos.append(info)
@@ -180,6 +182,11 @@ class PictureReader:
             return base64.b64decode("".join(text.split()), validate=True)
         except (binascii.Error, ValueError) as error:
             raise RowError("image_corrupt", f"the picture is not valid base64: {error}") from error
+
+
+def _is_absolute(cell: Any) -> bool:
+    path = cell.get("path") if isinstance(cell, Mapping) else cell
+    return isinstance(path, str) and PurePath(path.strip()).is_absolute()
 
 
 def _name(cell: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from dfgen.config.prompts import PromptsConfig, SourceConfig
@@ -45,6 +46,24 @@ def _open(config: SourceConfig) -> Iterator[AnyRow]:
     if config.source == "folder":
         return read_folder(config)
     return read_hub(config)
+
+
+def list_folders(config: SourceConfig) -> set[Path]:
+    """List the folders in which relative picture paths of a source are looked for.
+
+    Raises:
+        InputError: the source is not there.
+    """
+    if config.image_root is not None:
+        return {Path(config.image_root).expanduser()}
+    if config.source == "folder":
+        return {find_metadata(config).parent}
+    if config.source in ENDINGS:
+        return {file.parent for file in find_files(config.path, ENDINGS[config.source])}
+    if config.source == "datasets":
+        local = Path(str(config.path)).expanduser()
+        return {local if local.is_dir() else Path()}
+    return set()
 
 
 def describe_rows(config: SourceConfig) -> dict[str, Any]:

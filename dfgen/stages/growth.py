@@ -19,6 +19,7 @@ from dfgen.prompts.importing import ImportedGroup, ImportedResponse
 from dfgen.prompts.sources import describe_rows
 from dfgen.prompts.temp_records import TempRecords
 from dfgen.records import Prompt, Reject
+from dfgen.stages.missing_pictures import may_be_there
 from dfgen.stages.more_answers import DifferingGroups, MoreAnswers
 from dfgen.store.growing import KnownRows, Place, list_finished, show_prompt
 from dfgen.store.layout import Stage
@@ -277,7 +278,6 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
     return (
         run.manifest.get_stage("prompts").state == "done"
         and not facts.get(ANSWERS_LEFT)
-        and not _lacks_pictures(run)
         and _leave_times_out(facts.get("source") or {}) == _leave_times_out(source)
         and type(config).model_validate(before) == config
         and all(
@@ -285,13 +285,8 @@ def is_read(run: Run, config: Source, source: dict[str, Any]) -> bool:
             for stage in list_written(config)
             for shard in run.list_noted(stage)
         )
+        and not may_be_there(run, config)
     )
-
-
-def _lacks_pictures(run: Run) -> bool:
-    """Whether a row was rejected for a picture that is not there, and may be by now."""
-    reasons = run.rejects("prompts").iter_rows(columns=["reason"])
-    return any(row["reason"] == "image_missing" for row in reasons)
 
 
 def has_read(run: Run, pipeline: Pipeline) -> bool:

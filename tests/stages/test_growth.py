@@ -453,7 +453,7 @@ def test_a_full_disk_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_source(root, pipeline) == ["7 new prompts in 3 shards; 3 were there"]
 
 
-@pytest.mark.parametrize("where", ["beside", "root"])
+@pytest.mark.parametrize("where", ["beside", "root", "absolute"])
 def test_a_picture_that_is_put_in_place_later_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -461,7 +461,7 @@ def test_a_picture_that_is_put_in_place_later_is_read(
     root, pictures = tmp_path / "run", tmp_path / "pictures"
     pictures.mkdir()
     more: Row = {"image_root": str(pictures)} if where == "root" else {}
-    folder = "" if where == "root" else "pictures/"
+    folder = {"root": "", "beside": "pictures/", "absolute": f"{pictures}/"}[where]
     rows = [ask(i, image=f"{folder}{i}.png") for i in range(4)]
     scenes = [scene.image_png for scene in iter_scenes(4, 3)]
     for number in (0, 2):
@@ -470,7 +470,10 @@ def test_a_picture_that_is_put_in_place_later_is_read(
     draw(root, pipeline, monkeypatch)
     assert list(list_rejects(root).values()) == ["image_missing"] * 2
     before = {name: data for name, data in read_all(root).items() if "rejects" not in name}
-    assert read_source(root, pipeline)[0] == "no new prompts; 3 were there"
+    # As long as there is no such file, the source is not read again: of an absolute path the run
+    # does not know where it leads.
+    said = read_source(root, pipeline)
+    assert said == (["no new prompts; 3 were there"] if where == "absolute" else [])
     (pictures / "3.png").write_bytes(scenes[3])
     assert read_source(root, pipeline)[0] == "1 new prompt in 1 shard; 3 were there"
     assert list(list_rejects(root)) == ["questions.jsonl:3"]

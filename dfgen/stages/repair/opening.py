@@ -1,4 +1,4 @@
-"""Loads or reaches the repairers of a run, each when there is something to ask it."""
+"""Loads or reaches the repairers of a run, after judging what they have answered before."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Opening:
         self._facts = dict(facts)
 
     def prepare(self, number: int) -> Engine:
-        """Return a repairer, which is opened with its first request.
+        """Return a repairer, which is opened with its first request if there are answers to judge.
 
-        One to which requests were handed over that are still to be answered, or to which files are
-        given, is opened at once: it has something to take.
+        Without any there is something to ask. One to which requests were handed over that are still
+        to be answered, or to which files are given, has something to take. Both are opened at once.
 
         Args:
             number: among the repairers of the pipeline.
@@ -45,7 +45,8 @@ class Opening:
             DfgenError: it had to be opened and cannot be.
         """
         session, config = self._session, self._get_config(number)
-        if is_waiting(session, "repair", config, number):
+        has_answers = any(stage == "repair" for stage, _ in session.run.list_journals())
+        if not has_answers or is_waiting(session, "repair", config, number):
             return self._open(number)
         return LateEngine(partial(self._open, number))
 
