@@ -5,6 +5,8 @@ const MARKS = { good_mask: "good mask", wrong_mask: "wrong mask", wrong_grade: "
 const MASK_MARKS = ["good_mask", "wrong_mask"];
 const JUDGE = "dfgen-judge";
 const marks = new Map();
+// One after the other: of two about a row the last one that is written holds.
+let writing = Promise.resolve();
 
 function emptyMark(row) {
   return { trajectory_id: row.id, mask: null, grade: null, note: "", tokens: null, by: nameJudge(), at: null };
@@ -34,7 +36,7 @@ function renderMarkSign(row) {
 function changeMark(row, changes) {
   const entry = { ...(marks.get(row.id) || emptyMark(row)), ...changes, by: nameJudge(), at: new Date().toISOString().slice(0, 19) + "Z" };
   marks.set(row.id, entry);
-  source.writeMark(entry).catch((error) => tellJudging(`The mark is not kept: ${error.message}`));
+  writing = writing.then(() => source.writeMark(entry)).catch((error) => tellJudging(`The mark is not kept: ${error.message}`));
   refreshJudging(row);
 }
 

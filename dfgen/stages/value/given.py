@@ -151,10 +151,14 @@ def _check_columns(schema: pa.Schema, where: str) -> None:
 
 
 def _read_marks(values: pa.Array | None, where: str) -> NDArray[np.bool_]:
-    known = values is not None and not values.null_count
     kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
-    flat = known and (not len(values) or any(fits(values.type) for fits in kinds))
-    marks = np.asarray(values.to_numpy(zero_copy_only=False)) if flat else None
+    marks = None
+    if (
+        values is not None
+        and not values.null_count
+        and (not len(values) or any(fits(values.type) for fits in kinds))
+    ):
+        marks = np.asarray(values.to_numpy(zero_copy_only=False))
     if marks is None or not np.isin(marks, (0, 1)).all():
         raise InputError(
             "loss_mask is no list of 0 and 1.",

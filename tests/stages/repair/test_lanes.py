@@ -60,7 +60,7 @@ def read_repairs(root: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def refuse_first(received: Received, before: int) -> Reply | None:  # noqa: ARG001
+def refuse_first(received: Received, before: int) -> Reply | None:
     """Two texts in three get a useless answer to the first attempt.
 
     It is told by its temperature: a client that sends a request again, because a busy machine let
