@@ -36,6 +36,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from dfgen.engines.base import EngineInfo, Request, Result, Usage
 from dfgen.tokens.loading import load_tokenizer
@@ -195,8 +196,6 @@ def watch_shards(marks: Path) -> Iterator[None]:
 def work(folder: Path, case: Case, step: str) -> None:
     """Do one step in this process; the last line that it prints is what it took."""
     from dfgen.cli.main import main
-    from dfgen.stages.repair import stage as repair_stage
-    from dfgen.stages.sample import stage as sample_stage
 
     run, out = folder / "run", folder / "out"
     models = Models(case.tokens)
@@ -207,8 +206,8 @@ def work(folder: Path, case: Case, step: str) -> None:
     def open_models(*settings: object) -> Iterator[Models]:
         yield models
 
-    sample_stage.open_lane = open_models  # type: ignore[assignment]
-    repair_stage.open_lane = open_models  # type: ignore[assignment]
+    for module in ("sample.stage", "repair.opening"):
+        patch(f"dfgen.stages.{module}.open_lane", open_models).start()
     if step in STAGES:
         pipeline = str(write_pipeline(folder, case))
         name = "sample" if step == "prompts" else step
