@@ -122,7 +122,7 @@ class FilesEngine:
     def _index_file(self, found: dict[str, _Place], number: int, path: Path) -> None:
         with path.open("rb") as file:
             offset = 0
-            for line in file:
+            for at, line in enumerate(file, 1):
                 row = self._form.read_row(line)
                 if row is not None:
                     good = row.status is not None and 200 <= row.status < 300
@@ -131,6 +131,7 @@ class FilesEngine:
                         found[row.custom_id] = _Place(number, offset, good)
                 elif line.strip():
                     self.exchange.unread += 1
+                    self.exchange.unread_at = self.exchange.unread_at or f"{path}:{at}"
                 offset += len(line)
 
     def _read_result(self, request: Request) -> Result | None:
