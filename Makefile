@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: vendor help demo train-demo test slow-test chaos report-test check lint types schemas docs bench study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
+.PHONY: vendor help demo train-demo test slow-test chaos report-test check lint types schemas docs bench bench-million study clean vllm-env vllm-test vllm-bench trainers-env trainers-test cluster-env cluster-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -119,11 +119,11 @@ SLURM_PACKAGES := slurmctld slurmd slurm-client munge
 
 # Azure's emulator, for runs in az://; without npm its tests are left out.
 AZURITE_VERSION := 3.37.0
-build/azurite/node_modules/.bin/azurite-blob:
+.venv-cluster/node_modules/.bin/azurite-blob: .venv-cluster/bin/dfgen
 	! command -v npm >/dev/null || npm install --silent --no-audit --no-fund \
-	    --prefix build/azurite azurite@$(AZURITE_VERSION)
+	    --prefix .venv-cluster azurite@$(AZURITE_VERSION)
 
-cluster-env: .venv-cluster/bin/dfgen build/azurite/node_modules/.bin/azurite-blob ## That of cluster-test, with Debian's Slurm, installed if absent
+cluster-env: .venv-cluster/node_modules/.bin/azurite-blob ## That of cluster-test, with Debian's Slurm, installed if absent
 	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
 	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
 
@@ -204,7 +204,8 @@ schemas: $(BIN)/dfgen ## Write schemas/ and pipelines/*.yaml again from the code
 
 check: lint types test ## Lint, types, generated files, documented commands, import arrows, tests
 
-# repair_stage.py says 1 where the machine is too small for its mark, as two cores are.
+# repair_stage.py says 1 where the machine is too small for its mark, as two cores are; page_speed.py
+# needs the browser of report-test.
 bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the labelled data
 	$(BIN)/python tests/benchmarks/startup.py
 	$(BIN)/python tests/benchmarks/grade_accuracy.py --data $(DATA)
@@ -213,6 +214,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/mask_stage.py
 	$(BIN)/python tests/benchmarks/mask_stage.py --cores --rows 8000
 	$(BIN)/python tests/benchmarks/mask_stage.py --memory --rows 300000
+	-PYTHONPATH=. $(BIN)/python tests/benchmarks/page_speed.py
 	$(BIN)/python tests/benchmarks/picture_view.py
 	$(BIN)/python tests/benchmarks/publish_tables.py
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/repair_speed.py
@@ -226,6 +228,11 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bucket_start.py
+
+# Goes on where it was stopped; MILLION="--tokens 3000 --rows 100000" takes hours.
+MILLION ?=
+bench-million: $(BIN)/dfgen ## What a run costs as it grows, to 100,000 rows; a million on paper
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/million.py --folder runs/million $(MILLION)
 
 # matplotlib serves this target alone. Stop it and start it again; several may run side by side.
 study: $(BIN)/dfgen ## Does training on masks help? Runs for hours, goes on where it stopped

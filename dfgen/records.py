@@ -434,7 +434,8 @@ class Reject(Record):
     stage: str
     """prompts, sample, repair, mask, or the name of a side stage."""
     row_id: str
-    """trajectory_id, prompt_id, or `file:row` of a source row."""
+    """trajectory_id, prompt_id, or of a source row `file:number`: the line of a text file, counted
+    from 1; the row of any other source, counted from 0."""
     prompt_id: str | None
     reason: str
     detail: str

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"arrow_types", "interrupts", "regular_files", "terminal_text"}
+GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
+GROUND |= {"terminal_text"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -25,6 +26,8 @@ ARROWS = {
     "interrupts": set(),
     "dataset_names": set(),
     "regular_files": set(),
+    "bounded_reads": {"errors"},
+    "sealed_json": set(),
     "version": set(),
     "arrow_types": set(),
     "records": {"arrow_types", "errors"},
@@ -46,7 +49,7 @@ ARROWS = {
     "view": GROUND | {"report", "store", "pictures"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "dataset_names", "regular_files", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "regular_files", "sealed_json", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

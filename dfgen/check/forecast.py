@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
@@ -21,7 +22,7 @@ from dfgen.errors import DfgenError
 from dfgen.prompts.counting import RowCount, count_source_rows
 from dfgen.records import Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
-from dfgen.stages.repair.estimate import FRAME_TOKENS, Estimate, Load
+from dfgen.stages.repair.estimate import FRAME_TOKENS, Estimate, Load, estimate_unseen
 from dfgen.stages.repair.prompt import fill_fields, load_template
 from dfgen.stages.sample.draws import write_chats
 from dfgen.stages.session import Session
@@ -36,6 +37,9 @@ _CHARACTERS_PER_TOKEN = 4
 """Of English text, where the tokenizer cannot be loaded."""
 
 
+WaysOf = Literal["next requests", "every answer to come"]
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a run would do.
@@ -44,14 +48,17 @@ class Forecast:
         rows: of the source, all of them; None: only reading it can tell.
         prompts: that these give if they are like the first ones.
         stages: work of each stage, by name; `necessity` is a part of the repair stage.
-        ways: dollars for the next requests to the repairer, of the wrong answers that are there, by
-            how they travel; None where nothing is there, or nothing costs anything.
+        ways: dollars for the next requests to the repairer by how they travel: about the wrong
+            answers that are there, or, where none is, about all that are to come, one each, if all
+            were wrong and as long as they may be; None where nothing costs anything.
+        ways_of: which of the two.
     """
 
     rows: RowCount | None
     prompts: int | None
     stages: dict[str, Work]
     ways: dict[str, float] | None = None
+    ways_of: WaysOf | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures, the sum over the stages as `total`."""
@@ -62,6 +69,7 @@ class Forecast:
             "stages": {name: work.to_json() for name, work in self.stages.items()},
             "total": add_up(self.stages.values()).to_json(),
             "ways": self.ways and {name: round(usd, 6) for name, usd in self.ways.items()},
+            "ways_of": self.ways_of,
             "cheapest": None if self.ways is None else min(self.ways, key=self.ways.__getitem__),
         }
 
@@ -75,13 +83,13 @@ def forecast(scope: Scope) -> Forecast:
     rows, prompts = _count_prompts(scope)
     cells = _count_cells(scope, prompts)
     works: dict[str, Work] = {}
-    ways = None
+    ways, ways_of = None, None
     if "sample" in scope.stages:
         works["sample"] = _forecast_sample(scope, cells)
     if "repair" in scope.stages:
         found = _estimate_there(scope)
         works["repair"], necessity = _forecast_repair(scope, cells, found)
-        ways = price_ways(found, scope.pipeline.repair.engine)
+        ways, ways_of = _price_requests(scope, cells, found)
         if scope.pipeline.repair.necessity == "model":
             works["necessity"] = necessity
     works |= {
@@ -89,7 +97,7 @@ def forecast(scope: Scope) -> Forecast:
         for stage in ("score", "value")
         if stage in scope.stages
     }
-    return Forecast(rows, prompts, works, ways)
+    return Forecast(rows, prompts, works, ways, ways_of)
 
 
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
@@ -157,12 +165,43 @@ def _forecast_sample(scope: Scope, cells: Amount) -> Work:
     return work.priced(find_price(scope.pipeline.policy))
 
 
-def price_ways(found: Estimate, config: EngineConfig | None) -> dict[str, float] | None:
-    """Price the next requests three ways: one by one in any order; those of one prompt after each
-    other, so that their beginning is in the server's cache; in batches. None: nothing costs."""
-    if not isinstance(config, OpenAIConfig) or not found.requests:
+def _price_requests(
+    scope: Scope, cells: Amount, found: Estimate
+) -> tuple[dict[str, float] | None, WaysOf | None]:
+    """Price the next requests to the repairer, or where no answer is there, those to come."""
+    engine = scope.pipeline.repair.engine
+    ways_of: WaysOf = "next requests" if found.requests else "every answer to come"
+    loads: tuple[Load, ...] = (found.next_repairs, found.next_tests)
+    if not found.requests:
+        loads = (_estimate_unseen(scope, cells),)
+    ways = price_ways(loads, engine)
+    return (None, None) if ways is None else (ways, ways_of)
+
+
+def _estimate_unseen(scope: Scope, cells: Amount) -> Load:
+    """One request about each answer that is to come, all of them wrong and as long as may be."""
+    examples, config = _list_examples(scope), scope.pipeline.repair
+    expected = cells.least if cells.most is None else cells.most
+    if not examples or not expected:
+        return Load()
+    imported = scope.pipeline.kind == "imported"
+    each = 1 if imported else scope.pipeline.sample.num_samples
+    load = estimate_unseen(
+        examples,
+        each,
+        _measure_answers(scope),
+        config,
+        partial(_count_tokens, scope),
+        _find_cached_from(config),
+    )
+    return load.times(expected / (each * len(examples)))
+
+
+def price_ways(loads: Sequence[Load], config: EngineConfig | None) -> dict[str, float] | None:
+    """Price requests three ways: one by one in any order; those of one prompt after each other, so
+    that their beginning is in the server's cache; in batches. None: nothing costs."""
+    if not isinstance(config, OpenAIConfig):
         return None
-    loads = (found.next_repairs, found.next_tests)
     read, written, shared = (
         sum(getattr(load, name) for load in loads)
         for name in ("prompt_tokens", "completion_tokens", "shared_tokens")
@@ -175,6 +214,10 @@ def price_ways(found: Estimate, config: EngineConfig | None) -> dict[str, float]
         "cache order": config.price.count(read, written, shared) or 0.0,
         "batch": config.price.in_lane("batch").count(read, written, 0) or 0.0,
     }
+
+
+def _find_cached_from(config: RepairConfig) -> int:
+    return config.engine.price.cached_from if isinstance(config.engine, OpenAIConfig) else 0
 
 
 def _forecast_repair(scope: Scope, cells: Amount, found: Estimate) -> tuple[Work, Work]:
@@ -233,7 +276,7 @@ def _estimate_there(scope: Scope) -> Estimate:
     if run is None or not run.table("trajectories").shards():
         return Estimate()
     session = Session(run, scope.pipeline)
-    kept = config.engine.price.cached_from if isinstance(config.engine, OpenAIConfig) else 0
+    kept = _find_cached_from(config)
     return estimate_repairs(iter_undecided(session, config), config, session.tokenizer, kept)
 
 

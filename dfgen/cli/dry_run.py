@@ -26,6 +26,12 @@ _ADVICE = {
     "batch": " (--lane batch)",
 }
 
+_WAYS_OF = {
+    "next requests": "The next requests to the repairer",
+    "every answer to come": "If every answer were wrong and as long as it may be, one request to "
+    "the repairer about each",
+}
+
 FIRST_ROWS = 200
 """Rows of the source on which the forecast stands."""
 
@@ -148,7 +154,7 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
     if estimate["ways"]:
         ways = ", ".join(f"{name} ${usd:,.4f}" for name, usd in estimate["ways"].items())
         click.echo(
-            f"The next requests to the repairer, by how they travel: {ways}. The cheapest is "
+            f"{_WAYS_OF[estimate['ways_of']]}, by how they travel: {ways}. The cheapest is "
             f"{estimate['cheapest']}{_ADVICE[estimate['cheapest']]}."
         )
     click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")

@@ -61,7 +61,8 @@ def drive(
     sharing = read_sharing()
     if sharing is not None and (redo or before or after):
         raise click.UsageError(
-            "--redo, --rejudge and --retry are for a process that has the run alone: give them "
+            "--redo, --rejudge, --retry, --resubmit, --write and --read are for a process that has "
+            "the run alone: give them "
             "without --shared and --shard first."
         )
     if sharing is not None:

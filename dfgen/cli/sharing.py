@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -29,6 +30,22 @@ class Sharing:
 
     lease_s: float = LEASE_S
     part: tuple[int, int] | None = None
+
+
+class LeaseSeconds(click.FloatRange):
+    """Seconds from 1 to a day: a longer lease, or one that is no number, never ends."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=86_400)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number of seconds."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
 
 
 def add_sharing(function: F) -> F:
@@ -115,7 +132,7 @@ _OPTIONS = (
     ),
     click.option(
         "--lease",
-        type=click.FloatRange(min=1),
+        type=LeaseSeconds(),
         metavar="SECONDS",
         expose_value=False,
         callback=_note("lease_s", float),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dfgen.config.section import Section
 
@@ -27,7 +27,13 @@ class BatchConfig(Section):
     max_requests: int | None = Field(default=None, gt=0)
     """Requests of one file at most; unset: the provider's limit."""
     max_bytes: int | None = Field(default=None, gt=0)
-    """Bytes of one file at most; unset: the provider's limit. Pictures stand inside."""
+    """Bytes of one file at most; unset: the provider's limit."""
+    pictures: Literal["inside"] = "inside"
+    """Where pictures stand: inside the files, as base64. That is the only way. The chat form of
+    OpenAI, which Together, Groq, Mistral, LiteLLM, llm-d and `vllm run-batch` have taken over,
+    takes a picture as an address or as data, never as the id of a file. Gemini takes ids, but keeps
+    such files for 48 hours, and Anthropic's are a beta: a row that goes out again after a batch has
+    expired would have lost its picture."""
     in_flight: int = Field(default=8, gt=0)
     """Batches that the server works on at the same time, at most."""
     priority: int | None = None
@@ -37,3 +43,13 @@ class BatchConfig(Section):
     settle_s: float = Field(default=30.0, ge=0)
     """Seconds after which a server surely lists what it has taken. Where a process was killed while
     it handed a file over, the next one looks for it until then before it hands it over again."""
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _refuse_ids(cls, value: Any) -> Any:
+        if value != "inside":
+            raise ValueError(
+                "pictures stand inside files of requests: by id most providers do not take them, "
+                "and those that do forget them before a row can go out again. Leave it out"
+            )
+        return value

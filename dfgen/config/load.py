@@ -249,7 +249,17 @@ def _parse_value(text: str, origin: str) -> Any:
         ) from None
 
 
+_LANE = "repair.engine.lane"
+
+
 def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    repair = tree.get("repair")
+    if dotted == _LANE and isinstance(repair, dict) and repair.get("engines"):
+        # How requests travel is said of all repairers, whose sections may stand twice in a record.
+        for each in (repair.get("engine"), *repair["engines"]):
+            if isinstance(each, dict) and each.get("engine") == "openai":
+                each["lane"] = value
+        return
     *parents, last = dotted.split(".")
     node = tree
     for name in parents:

@@ -23,7 +23,7 @@ from pydantic import (
 from dfgen.dataset_names import MOST_BYTES
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.regular_files import read_json
-from dfgen.store.sealed_json import SEAL, is_whole, seal
+from dfgen.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"

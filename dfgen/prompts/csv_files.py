@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from dfgen.bounded_reads import iter_lines
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import check_columns
 from dfgen.prompts.files import check_each, explain_unreadable_file, find_files, name_files
 from dfgen.prompts.formats import check_text_file

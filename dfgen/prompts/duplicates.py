@@ -6,9 +6,13 @@ machines whose memory is needed for models.
 
 from __future__ import annotations
 
+from dfgen.errors import InputError
+from dfgen.prompts.rows import name_row
+
 _ID = 16
 _SLOT = _ID + 8
 _NUMBER_BITS = 40
+_SHOWN = 10
 
 
 class DuplicateFinder:
@@ -24,7 +28,7 @@ class DuplicateFinder:
         return self._used
 
     def add(self, prompt_id: str, file: str, number: int) -> str | None:
-        """Return `file:number` of the earlier row with this id; None if this one is the first.
+        """Return the name of the earlier row with this id; None if this one is the first.
 
         Args:
             prompt_id: 32 hex digits.
@@ -47,14 +51,14 @@ class DuplicateFinder:
         return None
 
     def find(self, prompt_id: str) -> str | None:
-        """Return `file:number` of the row with this id; None if there was none."""
+        """Return the name of the row with this id; None if there was none."""
         key = bytes.fromhex(prompt_id)
         start = self._find(self._table, self._capacity, key)
         packed = int.from_bytes(self._table[start + _ID : start + _SLOT], "little")
         if not packed:
             return None
         first = packed - 1
-        return f"{self._files[first >> _NUMBER_BITS]}:{first & ((1 << _NUMBER_BITS) - 1)}"
+        return name_row(self._files[first >> _NUMBER_BITS], first & ((1 << _NUMBER_BITS) - 1))
 
     @staticmethod
     def _find(table: bytearray, capacity: int, key: bytes) -> int:
@@ -74,3 +78,32 @@ class DuplicateFinder:
                 start = self._find(table, capacity, bytes(entry[:_ID]))
                 table[start : start + _SLOT] = entry
         self._table, self._capacity = table, capacity
+
+
+class RefusedDuplicates:
+    """Duplicates of a source that may hold none: the first of them by name, and how many.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._shown: list[str] = []
+
+    def add(self, again: str, first: str) -> None:
+        """Note a row that asks what an earlier one has asked, both by name."""
+        self.count += 1
+        if len(self._shown) < _SHOWN:
+            self._shown.append(f"  {again} is equal to {first}")
+
+    def explain(self) -> InputError:
+        """Say which they are."""
+        more = self.count - len(self._shown)
+        listed = [*self._shown, *([f"  and {more:,} more"] if more else [])]
+        rows = "1 row asks" if self.count == 1 else f"{self.count:,} rows ask"
+        return InputError(
+            f"{rows} what an earlier one does (question, choices, answer and pictures are equal):\n"
+            + "\n".join(listed),
+            hint="Take them away, or set prompts.on_duplicate: reject.",
+        )

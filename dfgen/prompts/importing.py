@@ -29,7 +29,7 @@ class ImportedResponse:
     Attributes:
         text: the answer, exactly as in the source.
         model: who wrote it.
-        source: `file:row`.
+        source: the name of its row (`dfgen.prompts.rows.name_row`).
         row_id: the source's own name of the answer, if it has one.
         finish_reason: stop, length, ... or unknown.
         metadata: the columns of `response_metadata`, JSON-able.

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from dfgen.bounded_reads import iter_lines
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import InputError
-from dfgen.prompts.bounded_reads import iter_lines
 from dfgen.prompts.columns import (
     MISSING,
     explain_missing_columns,

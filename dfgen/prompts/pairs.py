@@ -24,7 +24,7 @@ class Pair:
     """A text with mistakes beside its correction.
 
     Attributes:
-        row_id: the row's own name, or `file:row`.
+        row_id: the row's own name, or that of its place (`dfgen.prompts.rows.name_row`).
         prompt: question and pictures, as far as the row has them.
         wrong: the completion.
         right: the repair.

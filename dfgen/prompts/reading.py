@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from dfgen.config.prompts import PromptsConfig
-from dfgen.errors import InputError, RowError
+from dfgen.errors import RowError
 from dfgen.prompts.assembling import PromptAssembler
-from dfgen.prompts.duplicates import DuplicateFinder
+from dfgen.prompts.duplicates import DuplicateFinder, RefusedDuplicates
 from dfgen.prompts.identity import hash_source_id
 from dfgen.prompts.row_edge import read_row, reject_row
 from dfgen.prompts.rows import AnyRow
@@ -29,12 +29,13 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
     id_missing and duplicate_id, too.
 
     Raises:
-        InputError: the source cannot be opened or read on, has no rows, lacks a column, or holds a
-            duplicate although `on_duplicate` is error.
+        InputError: the source cannot be opened or read on, has no rows, lacks a column, or holds
+            duplicates although `on_duplicate` is error; this is known at its end.
         ConfigError: an answer type that does not exist.
     """
     assembler = PromptAssembler(config)
     seen, names, id_column = DuplicateFinder(), DuplicateFinder(), config.columns.id
+    again = RefusedDuplicates()
     for row in read_rows(config):
         prompt = read_row(row, assembler.assemble, id_column)
         if isinstance(prompt, Reject):
@@ -50,16 +51,13 @@ def read_prompts(config: PromptsConfig) -> Iterator[Prompt | Reject]:
             seen.add(prompt.prompt_id, row.file, row.number)
             yield prompt
         elif config.on_duplicate == "error":
-            raise InputError(
-                f"this row asks the same as row {first}: question, choices, answer and pictures"
-                " are equal.",
-                where=row.where,
-                hint="Take one of them away, or set prompts.on_duplicate: reject.",
-            )
+            again.add(row.where, first)
         else:
             detail = f"equal to row {first}: question, choices, answer and pictures"
-            again = RowError("duplicate", detail, {"first_row": first})
-            yield reject_row(row, again, prompt.prompt_id, id_column)
+            error = RowError("duplicate", detail, {"first_row": first})
+            yield reject_row(row, error, prompt.prompt_id, id_column)
+    if again.count:
+        raise again.explain()
 
 
 def _refuse_name(row: AnyRow, prompt: Prompt, holder: str) -> Reject:

@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Any
 
 
+def name_row(file: str, number: int) -> str:
+    """Name a row for people and rejects: `file:number`.
+
+    One rule for all kinds of sources. In a text file (JSONL, CSV, TSV, compressed or not) the
+    number is the line on which the row begins, counted from 1 as editors and `sed -n Np` do, empty
+    lines and the header counted. Where there are no lines (Parquet, data sets, the demo) it is the
+    row, counted from 0 as pandas, pyarrow and `datasets` do.
+    """
+    return f"{file}:{number}"
+
+
 @dataclass(frozen=True, slots=True)
 class SourceRow:
     """One row of a source, nothing interpreted yet.
 
     Attributes:
         file: short name of the file or data set, without the folders that all files share.
-        number: line (JSONL, CSV: counted from 1) or row (others: counted from 0) in `file`.
+        number: line or row in `file`, see `name_row`.
         values: column -> cell.
         folder: where relative picture paths start; None when the source has no folder.
     """
@@ -25,8 +36,8 @@ class SourceRow:
 
     @property
     def where(self) -> str:
-        """Name of the row for people and rejects: `file:number`."""
-        return f"{self.file}:{self.number}"
+        """Name of the row, see `name_row`."""
+        return name_row(self.file, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,8 @@ class UnreadableRow:
 
     @property
     def where(self) -> str:
-        """Name of the row for people and rejects: `file:number`."""
-        return f"{self.file}:{self.number}"
+        """Name of the row, see `name_row`."""
+        return name_row(self.file, self.number)
 
 
 AnyRow = SourceRow | UnreadableRow

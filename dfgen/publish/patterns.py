@@ -14,6 +14,13 @@ from __future__ import annotations
 _START = r"(?:^|[^A-Za-z0-9_])"
 """What may stand before a key: no letter, digit or underscore, or it is a part of a word."""
 
+_TO_VALUE = r"[\\\"' \]]{0,8}[=:][\\\"' ]{0,8}"
+"""Between a name and what it is set to. A backslash stands before each quote in JSON, and more of
+them in JSON that is a string of other JSON."""
+
+_TO_SCHEME = r"[\\\"' \]]{0,8}[=:,]?[\\\"' ]{0,8}"
+"""Between the name of a header and the scheme of a login, in code, too."""
+
 SECRETS: dict[str, str] = {
     "hf-token": r"\bhf_[A-Za-z0-9]{30,}",
     # OpenAI, Anthropic, OpenRouter, DeepSeek and many who follow them.
@@ -23,7 +30,7 @@ SECRETS: dict[str, str] = {
     "aws-key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b",
     # The secret half has no beginning of its own, so its name must stand before it.
     "aws-secret": (
-        r"(?i:aws_?(?:secret|session)[a-z_]{0,20}[\"' ]{0,3}[=:][\"' ]{0,3})[A-Za-z0-9/+=]{40,}"
+        r"(?i:aws_?(?:secret|session)[a-z_]{0,20}" + _TO_VALUE + r")[A-Za-z0-9/+=]{40,}"
     ),
     "google-key": r"\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{28}",
     "slack-token": (
@@ -31,12 +38,12 @@ SECRETS: dict[str, str] = {
         r"|hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/+_-]{20,}"
     ),
     "stripe-key": r"\b[sr]k_(?:live|test|prod)_[A-Za-z0-9]{16,}|\bwhsec_[A-Za-z0-9]{24,}",
-    "npm-token": r"\bnpm_[A-Za-z0-9]{36}|_authToken *= *[\"']?[A-Za-z0-9_.-]{16,}",
+    "npm-token": r"\bnpm_[A-Za-z0-9]{36}|_authToken" + _TO_VALUE + r"[A-Za-z0-9_.-]{16,}",
     "pypi-token": r"\bpypi-AgE[A-Za-z0-9_-]{50,}",
     "wandb-key": (
         r"\bwandb_v[0-9]_[A-Za-z0-9_]{40,}"
-        r"|(?i:wandb_?api_?key[\"' ]{0,3}[=:][\"' ]{0,3})[0-9a-f]{40}"
-        r"|(?i:wandb[. ]login[ (]{1,3}(?:key=)?[\"' ]{0,2})[0-9a-f]{40}"
+        r"|(?i:wandb_?api_?key" + _TO_VALUE + r")[0-9a-f]{40}"
+        r"|(?i:wandb[. ]login[ (]{1,3}(?:key=)?[\\\"' ]{0,4})[0-9a-f]{40}"
     ),
     "groq-key": r"\bgsk_[A-Za-z0-9]{40,}",
     "xai-key": r"\bxai-[A-Za-z0-9]{60,}",
@@ -45,8 +52,8 @@ SECRETS: dict[str, str] = {
     "telegram-token": _START + r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
     "private-key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
     "json-web-token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
-    "bearer-token": r"(?i:authorization[\"']?:? *[\"']?bearer +[a-z0-9._~+/-]{16,})",
-    "basic-login": r"(?i:authorization[\"']?:? *[\"']?basic +[a-z0-9+/]{8,}={0,2})",
+    "bearer-token": r"(?i:authorization" + _TO_SCHEME + r"bearer +[a-z0-9._~+/-]{16,})",
+    "basic-login": r"(?i:authorization" + _TO_SCHEME + r"basic +[a-z0-9+/]{8,}={0,2})",
     "url-password": r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"]+:[^\s/@\"]+@",
     "url-key": (
         r"(?i:[?&](?:api[_-]?key|key|access[_-]?token|auth[_-]?token|token|secret|client[_-]?secret"

@@ -122,7 +122,9 @@ class Scanner:
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
-        self.patterns = {name: re.compile(text) for name, text in list_patterns().items()}
+        # Letters are those of ASCII to RE2; otherwise a key behind a Chinese letter, which RE2 has
+        # found, would be the middle of a word to Python.
+        self.patterns = {name: re.compile(text, re.ASCII) for name, text in list_patterns().items()}
         self._any = "|".join(f"(?:{text})" for text in list_patterns().values())
 
     def scan_text(self, text: str, place: str, row: str) -> None:

@@ -7,7 +7,7 @@ anew, and what a batch brought when nobody asked for it any more. Totals are the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,13 @@ from dfgen.store.redoing import list_history
 if TYPE_CHECKING:
     from dfgen.store.run import Run
 
+MOST_STRETCHES = 40
+"""Of shards, in the course of a run's costs."""
 UNKNOWN = "not recorded"
 """Model or lane of a request that an earlier dfgen kept."""
 UNCLAIMED = "nobody asked any more"
 """Of an answer that a batch brought when its request had been decided otherwise."""
-_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+_SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd")
 
 
 @dataclass
@@ -35,25 +37,26 @@ class Sums:
     """Requests added up.
 
     Attributes:
-        prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known.
+        prompt_tokens, cached_tokens, completion_tokens, cost_usd: of those where they are known;
+            None where nobody knows them of any.
         unknown: requests whose cost nobody knows.
         accepted: attempts that were.
     """
 
     requests: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
     unknown: int = 0
     accepted: int = 0
 
     def add(self, request: Mapping[str, Any]) -> None:
         """Count a request: an attempt, or an answer that nobody asked for any more."""
         self.requests += 1
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + (request.get(name) or 0))
-        self.cost_usd += request["cost_usd"] or 0.0
+        for name in _SUMMED:
+            if (value := request.get(name)) is not None:
+                setattr(self, name, (getattr(self, name) or 0) + value)
         self.unknown += request["cost_usd"] is None
         self.accepted += bool(request.get("accepted"))
 
@@ -63,7 +66,8 @@ def measure_costs(run: Run) -> dict[str, Any]:
 
     Returns:
         total: of all requests; `by_model`, `by_lane`, `by_reason` split it.
-        cost_usd_per_accepted: of each accepted repair, copies included; None without any.
+        cost_usd_per_accepted: of each accepted repair, copies included; None without any, or
+            where nobody knows what anything has cost.
         gradient_tokens: that repairs give a trainer: masked tokens of failed answers, and the new
             tokens of their repairs; None before the mask stage.
         cost_usd_per_gradient_token: None without any.
@@ -84,15 +88,19 @@ def measure_costs(run: Run) -> dict[str, Any]:
         **{
             f"by_{name}": {
                 key: asdict(each)
-                for key, each in sorted(sums.items(), key=lambda item: -item[1].cost_usd)
+                for key, each in sorted(sums.items(), key=lambda item: -(item[1].cost_usd or 0))
             }
             for name, sums in split.items()
         },
         "accepted": accepted,
-        "cost_usd_per_accepted": total.cost_usd / accepted if accepted else None,
+        "cost_usd_per_accepted": _divide(total.cost_usd, accepted),
         "gradient_tokens": tokens,
-        "cost_usd_per_gradient_token": total.cost_usd / tokens if tokens else None,
+        "cost_usd_per_gradient_token": _divide(total.cost_usd, tokens),
     }
+
+
+def _divide(cost_usd: float | None, count: int | None) -> float | None:
+    return None if cost_usd is None or not count else cost_usd / count
 
 
 def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:
@@ -105,9 +113,32 @@ def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:
         yield {**stray, "reason": stray["reason"] or UNCLAIMED}
 
 
-def _iter_files(files: RepairFiles) -> Iterator[Mapping[str, Any]]:
+def measure_course(run: Run) -> list[dict[str, Any]]:
+    """Measure what requests cost along the run, in stretches of consecutive shards.
+
+    Requests carry no times. Shards are taken in order, so theirs is the order of the work, about;
+    what was set aside, and answers that nobody asked for any more, have no place in it.
+
+    Returns:
+        At most `MOST_STRETCHES` of `first` and `last` shard, and `Sums`.
+    """
+    files = RepairFiles(run.root)
+    shards = sorted(list_shards(files))
+    size = -(-len(shards) // MOST_STRETCHES)
+    course = []
+    for start in range(0, len(shards), max(1, size)):
+        stretch, sums = shards[start : start + size], Sums()
+        for request in _iter_files(files, stretch):
+            sums.add(request)
+        course.append({"first": stretch[0], "last": stretch[-1], **asdict(sums)})
+    return course
+
+
+def _iter_files(
+    files: RepairFiles, shards: Iterable[int] | None = None
+) -> Iterator[Mapping[str, Any]]:
     repairs, rejects, controls = files.tables
-    for shard in list_shards(files):
+    for shard in list_shards(files) if shards is None else shards:
         if repairs.exists(shard):
             for row in repairs.iter_rows(shard, ["attempts", "necessity"]):
                 yield from row["attempts"]

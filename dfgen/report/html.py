@@ -27,6 +27,7 @@ from dfgen.report.page_data import (
 )
 from dfgen.report.picking import pick_trajectories
 from dfgen.report.samples import gather_samples
+from dfgen.report.sent import SentTexts
 from dfgen.report.stats import collect_numbers
 from dfgen.report.thumbnails import make_thumbnail
 from dfgen.report.view import build_view
@@ -43,6 +44,8 @@ _ASK_SERVER = "connect-src 'self'; "
 _FORMULA = re.compile(r"\$[^$\n]+\$|\$\$|\\\(|\\\[")
 
 PACK_ROWS = 50
+MOST_SENT = 1_500_000
+"""Characters of requests in a file: half a megabyte as they are packed, mostly less."""
 DEFAULT_LIMIT = 200
 # As base64 this is 2.7 MB, which leaves as much again for texts within 5 MB.
 PICTURE_BYTES = 2_000_000
@@ -52,19 +55,9 @@ SMALLEST_PICTURE = 10_000
 STYLES = ("base", "layout", "list", "difference", "group", "mathematics", "charts", "print")
 FIRST_SCRIPTS = ("elements", "keeping", "store", "words")
 SCRIPTS = (
-    *("mathematics", "difference", "details", "group", "zoom", "filters", "finding", "list"),
-    *(
-        "charts",
-        "blame",
-        "curves",
-        "overview",
-        "compare",
-        "marks",
-        "labels",
-        "tips",
-        "keys",
-        "start",
-    ),
+    *("mathematics", "difference", "requests", "details", "group", "zoom", "filters", "finding"),
+    *("list", "charts", "blame", "curves", "overview", "compare", "marks", "labels", "tips"),
+    *("keys", "start"),
 )
 
 
@@ -110,7 +103,7 @@ def write_report(
         numbers["curves"] = curves
     run = describe_run(finished, len(wanted), total)
     run["questions"] = len({name.rpartition("-")[0] for name in wanted})
-    text = write_page(samples, numbers, run)
+    text = write_page(samples, numbers, run, SentTexts(finished, MOST_SENT))
     # A repairer's JSON can hold half a surrogate pair, which no UTF-8 file can.
     data = text.encode(errors="replace")
     with explain_os_errors(out, "write"):
@@ -138,8 +131,13 @@ def describe_run(finished: FinishedRun, shown: int, total: int) -> dict[str, Any
     }
 
 
-def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str, Any]) -> str:
-    """Write the whole page as text."""
+def write_page(
+    samples: Iterable[Sample],
+    numbers: dict[str, Any],
+    run: dict[str, Any],
+    sent: SentTexts | None = None,
+) -> str:
+    """Write the whole page as text; without `sent` it shows no requests."""
     prompts: dict[str, int] = {}
     described: list[dict[str, Any]] = []
     pictures: list[str] = []
@@ -160,7 +158,8 @@ def write_page(samples: Iterable[Sample], numbers: dict[str, Any], run: dict[str
         drawn = drawn or has_formula(sample)
         view = build_view(sample.mask)
         rows.append(describe_row(sample, prompts[prompt_id]))
-        pending.append(describe_details(sample, view))
+        asked = None if sent is None else sent.describe(sample)
+        pending.append(describe_details(sample, view, asked))
         if len(pending) == PACK_ROWS:
             packs.append(pack_json(pending))
             pending = []

@@ -124,8 +124,14 @@ def read_metadata(*texts: str | None) -> dict[str, Any]:
     return found
 
 
-def describe_details(sample: Sample, view: View) -> dict[str, Any]:
-    """Describe a trajectory in full, laid out by steps."""
+def describe_details(
+    sample: Sample, view: View, sent: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a trajectory in full, laid out by steps.
+
+    Args:
+        sent: the requests about it, as `dfgen.report.sent` writes them.
+    """
     mask = sample.mask
     repair = sample.repair
     needed = _find_needed(sample)
@@ -142,9 +148,13 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
                 **_describe_hunk(hunk),
                 **needed.get(tuple(hunk["wrong_bytes"]), _UNTESTED),
                 "error": error,
+                "value": value,
             }
-            for hunk, error in zip(view.hunks, name_errors(mask), strict=True)
+            for hunk, error, value in zip(
+                view.hunks, name_errors(mask), _list_values(mask, len(view.hunks)), strict=True
+            )
         ],
+        "valueStart": mask.get("value_start"),
         "repair": None
         if repair is None
         else {
@@ -158,22 +168,40 @@ def describe_details(sample: Sample, view: View) -> dict[str, Any]:
         if sample.reject is None
         else {"reason": sample.reject["reason"], "detail": _cut(sample.reject["detail"])},
         "attempts": [_describe_attempt(attempt) for attempt in sample.attempts],
+        "sent": sent,
     }
 
 
-_UNTESTED = {"needed": None, "neededBy": None}
+def _list_values(mask: Mapping[str, Any], hunks: int) -> list[dict[str, float] | None]:
+    """What the policy's success was before and after each hunk, in the repair, lost and won back;
+    None where nothing was drawn."""
+    found: list[dict[str, float] | None] = []
+    for value in mask.get("hunk_values") or [None] * hunks:
+        names = ("before", "wrong", "repaired", "drop", "gain")
+        if value is None or value["value_wrong"] is None:
+            found.append(None)
+        else:
+            found.append({name: value[f"value_{name}"] for name in names})
+    return found
+
+
+_UNTESTED = {"needed": None, "neededBy": None, "weight": None, "test": None}
 
 
 def _find_needed(sample: Sample) -> dict[tuple[int, ...], dict[str, Any]]:
-    """Byte span of a hunk -> whether the answer is wrong without it and whose verdict that is;
-    empty if not tested."""
+    """Byte span of a hunk -> whether the answer is wrong without it, whose verdict that is, its
+    weight, and the number of the test that asked the repairer; empty if not tested."""
     tested = (sample.repair or {}).get("necessity") or ()
     return {
         (entry["start"], entry["end"]): {
             "needed": entry["needed"],
             "neededBy": entry["decided_by"],
+            "weight": entry["weight"],
+            "test": None
+            if entry["attempt"] is None
+            else {"number": number, **_describe_attempt(entry["attempt"])},
         }
-        for entry in tested
+        for number, entry in enumerate(tested)
     }
 
 

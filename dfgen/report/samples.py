@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROMPT_COLUMNS = (
     *("prompt_id", "source_id", "question", "choices", "answer", "answer_type", "source"),
-    "metadata",
+    *("metadata", "solution", "image_info"),
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from dfgen.records import is_right
+from dfgen.report.costs import measure_course
 from dfgen.report.perception import measure_perception
 from dfgen.stages.repair.necessity import NecessityCount
 from dfgen.stages.repair.spending import SpentCount
@@ -309,11 +310,13 @@ def measure_distributions(run: Run) -> dict[str, Any]:
         attempts_by_outcome: `accepted`, or the code of the check that refused -> `attempts`,
             `prompt_tokens`, `completion_tokens`, `cost_usd`; most frequent first.
         attempts_until_accepted: repairs by the number of attempts they took.
+        cost_by_shard: see `dfgen.report.costs.measure_course`.
     """
     return {
         "right_per_group": count_right_per_group(run),
         **_spread_masks(run),
         **_spread_attempts(run),
+        "cost_by_shard": measure_course(run),
     }
 
 

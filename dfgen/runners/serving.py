@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -45,6 +46,7 @@ ENOUGH_S = 300.0
 _END_S = 30.0
 _TIMEOUT_S = 5.0
 _MOST_BYTES = 1 << 16
+_ADDRESS = re.compile(r"http://[\w.-]{1,253}:[0-9]{1,5}/v1", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,10 @@ def find_servers(folder: Path, key: str, stop: StopSignal, wait_s: float = WAIT_
     first: float | None = None
     while not stop.requested:
         notes = [_read(path) for path in sorted(folder.glob("server-*.json"))]
-        urls = [note["url"] for note in notes if "url" in note]
+        urls = [note["url"] for note in notes if is_address(note.get("url"))]
         answering = [url for url in urls if does_answer(url, key)]
-        count = max((int(note.get("count", 1)) for note in notes), default=1)
+        counts = [note.get("count") for note in notes]
+        count = max((each for each in counts if type(each) is int), default=1)
         failed = [str(note["failed"]) for note in notes if "failed" in note]
         now = time.monotonic()
         if answering:
@@ -179,6 +182,11 @@ def find_servers(folder: Path, key: str, stop: StopSignal, wait_s: float = WAIT_
             )
         time.sleep(LOOK_S)
     return []
+
+
+def is_address(url: object) -> bool:
+    """Say whether a note holds an address as `serve` writes it: the key is sent there."""
+    return isinstance(url, str) and bool(_ADDRESS.fullmatch(url))
 
 
 def does_answer(url: str, key: str) -> bool:

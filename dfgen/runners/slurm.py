@@ -168,14 +168,22 @@ def show_jobs(jobs: Sequence[SlurmJob], folder: Path) -> Iterator[str]:
         yield f"(umask 077; head -c 24 /dev/urandom | base64 > {key})"
     for job in jobs:
         path = shlex.quote(str(_name_script(folder, job)))
-        end = f"END_OF_{job.name.upper()}"
-        yield f"\ncat > {path} <<'{end}'"
+        end = _choose_end(job)
+        yield f"\n(umask 077; cat > {path}) <<'{end}'"
         yield f"{job.script}{end}"
         after = "" if job.after is None else f"--dependency={job.after[0]}:${job.after[1]} "
         yield f"{job.name}=$(sbatch --parsable {after}{path})"
         yield f"{job.name}=${{{job.name}%%;*}}"
     if served:
         yield f"\necho $repair > {shlex.quote(str(folder / JOB_FILE))}"
+
+
+def _choose_end(job: SlurmJob) -> str:
+    """A line that ends the script where it is shown, and does not stand in it."""
+    lines, end = set(job.script.splitlines()), f"END_OF_{job.name.upper()}"
+    while end in lines:
+        end += "_"
+    return end
 
 
 def submit_jobs(jobs: Sequence[SlurmJob], folder: Path) -> dict[str, str]:
@@ -196,8 +204,10 @@ def submit_jobs(jobs: Sequence[SlurmJob], folder: Path) -> dict[str, str]:
     with explain_os_errors(folder, "write"):
         for job in jobs:
             script = _name_script(folder, job)
+            # Settings may hold secrets, and folders of a cluster are often open to all.
+            script.touch(0o700)
+            script.chmod(0o700)
             script.write_text(job.script, "utf-8")
-            script.chmod(0o755)
         if any(job.name == SERVER for job in jobs):
             key = folder / KEY_FILE
             key.touch(0o600)

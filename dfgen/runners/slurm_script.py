@@ -53,6 +53,9 @@ _STOPPED = 130
 _UNWRITABLE = re.compile(r"[\\\x00-\x1f\x7f]")
 
 
+_OPTION = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
+
+
 def write_script(
     directives: Iterable[tuple[str, str | None]], command: Sequence[str], setup: Sequence[str]
 ) -> str:
@@ -64,13 +67,30 @@ def write_script(
         setup: lines of bash that come before it (`module load cuda`).
 
     Raises:
-        ConfigError: an option cannot be written on one line.
+        ConfigError: an option cannot be written on one line, or the script as text.
     """
     head = "".join(f"#SBATCH {write_directive(name, value)}\n" for name, value in directives)
     body = _BODY.format(
         setup="\n".join(setup), command=shlex.join(command), requeues=REQUEUES, stopped=_STOPPED
     )
-    return f"#!/bin/bash\n{head}{body}"
+    script = f"#!/bin/bash\n{head}{body}"
+    check_text(script)
+    return script
+
+
+def check_text(script: str) -> None:
+    """Raise `ConfigError` if a batch script holds what no file of text can."""
+    try:
+        script.encode()
+    except UnicodeEncodeError as error:
+        odd = script[max(0, error.start - 40) : error.end + 10].splitlines()[0]
+        raise ConfigError(
+            f"a path or setting is no UTF-8: {odd!r}.",
+            where="the batch script",
+            hint="Rename that file or folder: a batch script is text.",
+        ) from None
+    if "\0" in script:
+        raise ConfigError("a setting holds a NUL character, which no command can be given.")
 
 
 def write_directive(name: str, value: str | None) -> str:
@@ -82,6 +102,12 @@ def write_directive(name: str, value: str | None) -> str:
     Raises:
         ConfigError: it holds what cannot be written there.
     """
+    if not _OPTION.fullmatch(name):
+        raise ConfigError(
+            f"--{name} is no option of sbatch.",
+            where="--sbatch",
+            hint="An option is small letters and hyphens, with its value after `=`.",
+        )
     if value is None:
         return f"--{name}"
     check_value(f"--{name}", value)

@@ -106,5 +106,7 @@ def _iter_rows(pipeline: Pipeline, count: int) -> Iterator[tuple[Prompt | Reject
     elif pipeline.prompts is not None:
         from dfgen.prompts.reading import read_prompts
 
-        for prompt in read_prompts(pipeline.prompts):
+        # Read to an end, because what a source may not hold is told there.
+        limit = min(count, pipeline.prompts.limit or count)
+        for prompt in read_prompts(pipeline.prompts.model_copy(update={"limit": limit})):
             yield prompt, []

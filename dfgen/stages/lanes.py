@@ -201,7 +201,8 @@ def refuse_other_lanes(run: Run, log_name: str, lane: Lane) -> None:
 
 def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
     """Forget files that nobody will hear of: of other lanes all; of batches those without an id,
-    and those that the provider does not know any more. Their requests go out again.
+    and those that the provider does not know any more or that answer nothing. Their requests go
+    out again.
 
     The caller holds the run's lock.
 
@@ -214,7 +215,9 @@ def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
 
     def is_lost(number: int, out: OutFile) -> bool:
         lane = lanes[number] if number < len(lanes) else None
-        return out.lane != lane or (lane == "batch" and (out.batch_id is None or out.gone))
+        return out.lane != lane or (
+            lane == "batch" and (out.batch_id is None or out.gone or out.mute)
+        )
 
     return _forget(run, stage, is_lost)
 

@@ -67,7 +67,11 @@ class Template:
 
 
 def build_messages(
-    prompt: Prompt, template: Template, system: str | None, values: Mapping[str, str] | None = None
+    prompt: Prompt,
+    template: Template,
+    system: str | None,
+    values: Mapping[str, str] | None = None,
+    images: Sequence[ImageData] | None = None,
 ) -> tuple[Message, ...]:
     """System message, if any, and one user message with the prompt's pictures and texts.
 
@@ -76,13 +80,15 @@ def build_messages(
         template: of the user message.
         system: text of the system message.
         values: further fields of the template.
+        images: what stands for the pictures; None: the views that engines take.
     """
     filled = {
         "question": prompt.question,
         "choices": format_choices(prompt.choices),
         **(values or {}),
     }
-    user = Message("user", template.fill(filled, list_images(prompt)))
+    shown = list_images(prompt) if images is None else images
+    user = Message("user", template.fill(filled, shown))
     return (Message("system", (system,)), user) if system else (user,)
 
 

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dfgen.store.crew import Crew
+from dfgen.errors import DamagedFileError
+from dfgen.store.crew import TOKEN, Crew
+from dfgen.store.layout import SHARED
 from dfgen.store.shared_files import SharedFiles
 
 FOLDER = "budget"
@@ -210,7 +212,18 @@ class Budget:
 
     def _read(self) -> tuple[Ledger, str | None]:
         found = self._files.read(self._name)
-        return (Ledger(), None) if found is None else (_parse(found[0]), found[1])
+        if found is None:
+            return Ledger(), None
+        ledger = _parse(found[0])
+        if ledger is None:
+            raise DamagedFileError(
+                "the ledger of what the workers may spend is damaged, and without it nobody spends "
+                "anything.",
+                where=f"{SHARED}/{self._name}, version {found[1]}",
+                hint="Stop all workers and give the same command without --shared, or remove the "
+                f"folder {SHARED}/ of the run: what was spent is counted from the rows.",
+            )
+        return ledger, found[1]
 
 
 def _encode(ledger: Ledger) -> bytes:
@@ -221,10 +234,22 @@ def _encode(ledger: Ledger) -> bytes:
     return json.dumps({"base": plain(ledger.base), "shares": shares}).encode()
 
 
-def _parse(data: bytes) -> Ledger:
-    found: Any = json.loads(data)
-    shares = {
-        token: Share(Amount(*granted), Amount(*used))
-        for token, (granted, used) in found["shares"].items()
-    }
-    return Ledger(Amount(*found["base"]), shares)
+def _parse(data: bytes) -> Ledger | None:
+    """Read a ledger; None if it is none."""
+    try:
+        found: Any = json.loads(data)
+        shares = {
+            token: Share(_read_amount(granted), _read_amount(used))
+            for token, (granted, used) in found["shares"].items()
+            if TOKEN.fullmatch(token)
+        }
+        return Ledger(_read_amount(found["base"]), shares)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _read_amount(pair: Any) -> Amount:
+    requests, usd = pair
+    if type(requests) is not int or requests < 0 or not (0 <= float(usd) < math.inf):
+        raise ValueError(f"{pair!r} is no amount")
+    return Amount(requests, float(usd))

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from dfgen.store.crew import TOKEN
 from dfgen.store.layout import Stage
 from dfgen.store.manifest import format_now
 from dfgen.store.membership import Membership
@@ -141,6 +142,9 @@ def iter_claims(files: SharedFiles) -> Iterator[Claim]:
 def _parse(name: str, data: bytes) -> Claim | None:
     try:
         found: Any = json.loads(data)
-        return Claim(name, str(found["worker"]), str(found["since"]))
+        token = found["worker"]
+        if not (isinstance(token, str) and TOKEN.fullmatch(token)):
+            return None
+        return Claim(name, token, str(found["since"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -14,6 +14,7 @@ desk gone at the next rename, and stops: it cannot overwrite what others have do
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.errors import StorageError
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.lock import Holder, is_dead, parse_holder
 from dfgen.store.manifest import format_now
@@ -30,6 +32,10 @@ from dfgen.version import VERSION
 
 WORKERS = "workers"
 LEASE_S = 60.0
+LONGEST_LEASE_S = 86_400.0
+TOKEN = re.compile(r"[A-Za-z0-9]{1,64}", re.ASCII)
+"""What the token of a worker looks like: it stands in names of files."""
+_CLEAR_S = 30.0
 _LOOKS = 4
 """A lease must be seen to pass in at least so many looks, or else whoever looks was asleep."""
 
@@ -84,11 +90,12 @@ def parse_member(data: bytes) -> Member | None:
     try:
         found: Any = json.loads(data)
         holder = parse_holder(json.dumps(found["holder"]).encode())
-        if holder is None:
+        lease_s = float(found["lease_s"])
+        if holder is None or not (0 < lease_s <= LONGEST_LEASE_S):
             return None
         return Member(
             holder,
-            float(found["lease_s"]),
+            lease_s,
             str(found["dfgen"]),
             int(found["beat"]),
             str(found["at"]),
@@ -96,7 +103,7 @@ def parse_member(data: bytes) -> Member | None:
             tuple(map(str, found["begun"])),
             dict(found["activity"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 
@@ -126,23 +133,38 @@ class Crew:
         self._clock = clock
         self._sightings: dict[str, _Sighting] = {}
 
+    def list_tokens(self) -> list[str]:
+        """List the workers on record, those included whose record is damaged.
+
+        Raises:
+            StorageError: the shared files cannot be read.
+        """
+        begin = name_record("")
+        tokens = [name.removeprefix(begin) for name in self.files.list(WORKERS)]
+        return [token for token in tokens if TOKEN.fullmatch(token)]
+
     def iter_members(self) -> Iterator[Member]:
         """Yield the workers on record, living or not. Raises `StorageError`."""
-        for name in self.files.list(WORKERS):
-            found = self.files.read(name)
-            member = None if found is None else parse_member(found[0])
+        for token in self.list_tokens():
+            member = self.find_member(token)
             if member is not None:
                 yield member
 
     def find_member(self, token: str) -> Member | None:
-        """Return the record of a worker; None if it has none. Raises `StorageError`."""
+        """Return the record of a worker; None if it has none, or one that is not its own.
+
+        Raises:
+            StorageError: the shared files cannot be read.
+        """
         found = self.files.read(name_record(token))
-        return None if found is None else parse_member(found[0])
+        member = None if found is None else parse_member(found[0])
+        return member if member is not None and member.token == token else None
 
     def list_others(self, token: str) -> list[Member]:
         """List the other workers that are not known to be gone. Raises `StorageError`."""
-        members = [member for member in self.iter_members() if member.token != token]
-        return [member for member in members if not self.is_gone(member.token)]
+        others = [each for each in self.list_tokens() if each != token and not self.is_gone(each)]
+        members = [self.find_member(each) for each in others]
+        return [member for member in members if member is not None]
 
     def is_gone(self, token: str) -> bool:
         """Look after a worker: say whether it has left or is given up, so that its claims are free.
@@ -172,10 +194,12 @@ class Crew:
 
     def clear_up(self) -> None:
         """Look after all who are on record or have left a desk. Raises `StorageError`."""
-        for member in self.iter_members():
-            self.is_gone(member.token)
+        tokens = self.list_tokens()
         for desk in self.root.glob(f"{find_desk(self.root, '*').name}"):
-            self.is_gone(desk.name.removeprefix(find_desk(self.root, "").name).partition(".")[0])
+            tokens.append(desk.name.removeprefix(find_desk(self.root, "").name).partition(".")[0])
+        for token in dict.fromkeys(tokens):
+            if TOKEN.fullmatch(token):
+                self.is_gone(token)
 
     def _watch(self, token: str, version: str, lease_s: float) -> float:
         """Seconds for which this version has been seen."""
@@ -189,11 +213,28 @@ class Crew:
         return sighting.seen_s
 
     def _clear_desk(self, token: str) -> None:
-        """Remove a desk with all that lies on it; return when it cannot come back."""
+        """Remove a desk with all that lies on it; return when it cannot come back.
+
+        Raises:
+            StorageError: it stays there.
+        """
         desk = find_desk(self.root, token)
         gone = desk.with_name(f"{desk.name}.gone")
+        deadline = time.monotonic() + _CLEAR_S
         while desk.is_dir() or gone.is_dir():
             # In one step here; where directories are known by a handle (NFS), once it is empty.
             with suppress(OSError):
                 desk.replace(gone)
+            if gone.is_symlink():  # nobody's desk: what it leads to is left alone
+                with suppress(OSError):
+                    gone.unlink()
             shutil.rmtree(gone, ignore_errors=True)
+            if desk.is_dir() or gone.is_dir():
+                time.sleep(0.02)
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        "what a worker that is gone has left cannot be removed, so nobody can tell "
+                        "that it does not come back.",
+                        where=str(desk if desk.is_dir() else gone),
+                        hint="Make the run directory writable, or remove that folder.",
+                    )

@@ -22,10 +22,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dfgen.errors import DamagedFileError
 from dfgen.regular_files import check_regular, read_json
+from dfgen.sealed_json import SEAL, is_whole, seal
 from dfgen.store.atomic_files import make_directory, replace_file
 from dfgen.store.layout import Stage, Table
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.sealed_json import SEAL, is_whole, seal
 
 MOST_BYTES = 1 << 20
 """Of an entry's file."""

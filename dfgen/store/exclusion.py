@@ -11,6 +11,8 @@ from dfgen.store.lock import is_here
 from dfgen.store.shared_folder import clear_shared_files, find_shared_files
 
 _LOOK_S = 0.5
+_PATIENCE_S = 300.0
+"""Who has a longer lease is not waited for."""
 
 
 def refuse_members(root: Path) -> None:
@@ -27,18 +29,23 @@ def refuse_members(root: Path) -> None:
     if files is None:
         return
     crew = Crew(files, root)
-    for member in crew.iter_members():
-        _wait_until_gone(crew, member)
+    for token in crew.list_tokens():
+        _wait_until_gone(crew, token)
     crew.clear_up()
     clear_shared_files(root)
 
 
-def _wait_until_gone(crew: Crew, member: Member) -> None:
-    while not crew.is_gone(member.token):
-        now = crew.find_member(member.token)
-        if now is None:
+def _wait_until_gone(crew: Crew, token: str) -> None:
+    before: Member | None = None
+    began = time.monotonic()
+    while not crew.is_gone(token):
+        now = crew.find_member(token)
+        if now is None:  # gone just now, or damaged: it is watched all the same
+            time.sleep(_LOOK_S)
             continue
-        if is_here(now.holder) or now.beat != member.beat:
+        before = before or now
+        waited = time.monotonic() - began
+        if is_here(now.holder) or now.beat != before.beat or waited > _PATIENCE_S:
             raise RunLockedError(
                 f"others share this run: pid {now.holder.pid} on host {now.holder.host}, since "
                 f"{now.holder.since}, command: {now.holder.command}.",
@@ -46,4 +53,4 @@ def _wait_until_gone(crew: Crew, member: Member) -> None:
                 hint="Give the same command with --shared to join them, or wait until they are "
                 "done, or stop them.",
             )
-        time.sleep(min(_LOOK_S, member.lease_s / 8))
+        time.sleep(min(_LOOK_S, now.lease_s / 8))

@@ -38,6 +38,7 @@ _ENGINE_NEUTRAL = (
     "batch.in_flight",
     "batch.max_bytes",
     "batch.max_requests",
+    "batch.pictures",
     "batch.poll_s",
     "batch.priority",
     "batch.provider",

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import read_json
+from dfgen.sealed_json import SEAL, is_whole, seal
 from dfgen.store.atomic_files import create_file, make_directory, replace_file
 from dfgen.store.entries import ShardEntry
 from dfgen.store.layout import (
@@ -33,7 +34,6 @@ from dfgen.store.layout import (
 )
 from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.sealed_json import SEAL, is_whole, seal
 from dfgen.version import UPDATE_HINT, VERSION
 
 FORMAT_NAME = "dfgen.run"

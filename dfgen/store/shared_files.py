@@ -60,6 +60,7 @@ class SharedFiles(Protocol):
         ...
 
 
+_VERSION = re.compile(r"[0-9]{8,15}", re.ASCII)
 _KEPT = 16
 """Versions that stay. A process that was stopped between reading a version and writing the next one
 may be this far behind and still be told the truth; further behind, it counts as too late."""
@@ -124,7 +125,8 @@ class PosixFiles:
         folder = self._find_folder(name)
         with explain_os_errors(folder, "list"):
             try:
-                return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+                names = [path.name for path in folder.iterdir()]
+                return sorted(int(name) for name in names if _VERSION.fullmatch(name))
             except FileNotFoundError:
                 return []
 

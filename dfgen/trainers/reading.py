@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.regular_files import open_for_arrow
+from dfgen.sealed_json import SEAL, is_whole
 from dfgen.version import UPDATE_HINT, VERSION
 
 if TYPE_CHECKING:
@@ -171,12 +172,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read dfgen.json.
 
     Raises:
-        DamagedFileError: it is not what dfgen wrote.
+        DamagedFileError: it is not what dfgen wrote. One without a checksum is of an earlier dfgen.
         InputError: a newer dfgen wrote it, or it has no groups.
     """
     try:
         data = json.loads(path.read_bytes())
         written = str(data["format"])
+        whole = is_whole(data)
     except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
         raise DamagedFileError(
             "this is not the manifest of a data set.", where=str(path)
@@ -186,6 +188,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
             where=str(path),
             hint=UPDATE_HINT,
+        )
+    if whole is False:
+        raise DamagedFileError(
+            "the manifest of this data set is not what dfgen wrote (its checksum differs).",
+            where=str(path),
+            hint="Fetch or export it again; if you changed it yourself and mean it, take its key "
+            f"{SEAL} out.",
         )
     try:
         tables = data["tables"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from dfgen.dataset_names import MANIFEST, MOST_BYTES
 from dfgen.errors import DamagedFileError
 from dfgen.regular_files import read_json
+from dfgen.sealed_json import SEAL, is_whole
 from dfgen.store.entries import hash_file
-from dfgen.store.sealed_json import SEAL, is_whole
 
 
 @dataclass(frozen=True, slots=True)

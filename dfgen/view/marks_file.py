@@ -10,10 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dfgen.errors import InputError
-from dfgen.regular_files import read_at_most
+from dfgen.regular_files import check_regular, read_at_most
 from dfgen.store.os_errors import explain_os_errors
 
 _MOST_BYTES = 1 << 30
+_LONGEST_LINE = 4 << 20
 
 
 class Mark(BaseModel):
@@ -52,11 +53,23 @@ class MarksFile:
             return []
         with explain_os_errors(self.path, "read"):
             data = read_at_most(self.path, _MOST_BYTES)
+        if len(data) > _MOST_BYTES:
+            raise InputError(
+                f"it has more than {_MOST_BYTES:,} bytes, so it is no file of marks.",
+                where=str(self.path),
+                hint="Name another file with --marks.",
+            )
         found: dict[str, Mark] = {}
-        for number, line in enumerate(data.splitlines(), 1):
+        lines = data.split(b"\n")
+        torn = len(lines)  # without its end, a line was being written when its writer died
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 mark = Mark.model_validate_json(line)
             except ValidationError as error:
+                if number == torn:
+                    continue
                 raise InputError(
                     f"line {number} is no mark: {error.errors()[0]['msg']}.",
                     where=str(self.path),
@@ -73,11 +86,30 @@ class MarksFile:
         """
         line: dict[str, Any] = mark.model_dump()
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="replace")
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with explain_os_errors(self.path, "write"):
-            file = os.open(self.path, flags, 0o644)
+            # A pipe is not waited for: it is none of the files that are written.
+            file = os.open(self.path, flags | os.O_NONBLOCK, 0o644)
             try:
-                os.write(file, data)
+                size = check_regular(Path(f"/dev/fd/{file}")).st_size
+                begin = max(0, size - _LONGEST_LINE)
+                last = os.pread(file, _LONGEST_LINE, begin).rpartition(b"\n")[2]
+                if is_mark(last):
+                    data = b"\n" + data  # somebody's editor has left out the end of the line
+                elif last:  # cut short by a full disk or a crash, and never said to be kept
+                    os.ftruncate(file, size - len(last))
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(file, left) :]
                 os.fsync(file)
             finally:
                 os.close(file)
+
+
+def is_mark(line: bytes) -> bool:
+    """Say whether a line of such a file is a mark."""
+    try:
+        Mark.model_validate_json(line)
+    except ValidationError:
+        return False
+    return True

@@ -5,26 +5,50 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import DfgenError
 from dfgen.report.html import describe_run
 from dfgen.report.page_data import describe_details, describe_prompt
 from dfgen.report.samples import PROMPT_COLUMNS, Sample, gather_shard
+from dfgen.report.sent import SentTexts
 from dfgen.report.stats import collect_numbers
 from dfgen.report.thumbnails import EXACT_SIDE, LARGEST_AREA, LARGEST_SIDE, make_thumbnail
 from dfgen.report.view import build_view
 from dfgen.store.finished import FinishedRun, open_finished
 from dfgen.store.prompt_finder import PromptFinder
 from dfgen.view.index import index_shard
-from dfgen.view.searching import find_words
+from dfgen.view.searching import find_words, read_texts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SMALL_BYTES = 60_000
 WHOLE_BYTES, WHOLE_AREA, WHOLE_SIDE = 8_000_000, 40_000_000, 12_000
 """Of a picture at full size: what a browser takes without complaint."""
 
+MOST_TEXT_BYTES = 1 << 30
+"""Of texts kept in memory for searches; those of further shards are read again each time."""
+SEARCHED_BYTES = 256 * 1024 * 1024
+"""Of texts searched at once: many small calls would wait for other threads between each two."""
+
 _TABLES = ("masks", "trajectories", "repairs", "prompts")
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Figures, what they are of, how long counting took and when it was done."""
+
+    stamp: str
+    values: dict[str, Any]
+    seconds: float
+    at: float
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self.at >= 9 * self.seconds
 
 
 class ViewedRun:
@@ -42,7 +66,10 @@ class ViewedRun:
         self._finished = open_finished(root)
         self._parts: dict[int, tuple[str, bytes]] = {}
         self._sizes: dict[int, tuple[str, int]] = {}
-        self._numbers: tuple[str, dict[str, Any]] | None = None
+        self._texts: dict[int, tuple[str, pa.Array]] = {}
+        self._reading = threading.Lock()
+        self._counting = threading.Lock()
+        self._numbers: _Numbers | None = None
 
     @property
     def finished(self) -> FinishedRun:
@@ -65,10 +92,13 @@ class ViewedRun:
     def count_rows(self) -> int:
         """Count the trajectories with masks, from footers that are read once."""
         table = self._finished.run.table("masks")
+        total = 0
         for shard, stamp in self.list_parts().items():
-            if self._sizes.get(shard, ("", 0))[0] != stamp:
-                self._sizes[shard] = (stamp, table.num_rows(shard))
-        return sum(count for _, count in self._sizes.values())
+            known = self._sizes.get(shard)
+            if known is None or known[0] != stamp:
+                known = self._sizes[shard] = (stamp, table.num_rows(shard))
+            total += known[1]
+        return total
 
     def read_part(self, shard: int) -> bytes:
         """Return the index of a shard as JSON (`index_shard`), with its `stamp`.
@@ -77,7 +107,9 @@ class ViewedRun:
             KeyError: there is no such shard.
             StorageError: it cannot be read.
         """
-        stamp = self.list_parts()[shard]
+        if not self._finished.run.table("masks").exists(shard):
+            raise KeyError(shard)
+        stamp = self._stamp(shard)
         kept = self._parts.get(shard)
         if kept is None or kept[0] != stamp:
             with self._lock:  # the index of one shard at a time: it is Python at work
@@ -103,7 +135,8 @@ class ViewedRun:
             return None
         prompt = describe_prompt(sample)
         prompt["pictures"] = [_describe_picture(image) for image in sample.prompt["images"]]
-        details = describe_details(sample, build_view(sample.mask))
+        sent = SentTexts(self._finished).describe(sample)
+        details = describe_details(sample, build_view(sample.mask), sent)
         return _encode({"details": details, "prompt": prompt})
 
     def read_picture(
@@ -122,18 +155,46 @@ class ViewedRun:
     def search(self, text: str) -> dict[int, list[int]]:
         """Find the rows that hold every word: shard -> places in it."""
         words = text.lower().split()
-        finished = self._finished
-        return {shard: find_words(finished, shard, words) for shard in self.list_parts()}
+        found: dict[int, list[int]] = {}
+        group: dict[int, pa.Array] = {}
+        size = 0
+        for shard, stamp in self.list_parts().items():
+            group[shard] = self._read_texts(shard, stamp)
+            size += group[shard].nbytes
+            if size > SEARCHED_BYTES:
+                found |= find_words(group, words)
+                group, size = {}, 0
+        return found | find_words(group, words)
 
     def read_numbers(self) -> dict[str, Any]:
-        """Count the figures of the overview, again only after something has changed."""
-        stamp = _digest(sorted(self.list_parts().items()))
-        if self._numbers is None or self._numbers[0] != stamp:
-            with self._lock:
-                numbers = collect_numbers(self._reopen())
-                shown = {k: v for k, v in numbers.items() if k != "run"}
-                self._numbers = (stamp, shown | ({"curves": self.curves} if self.curves else {}))
-        return self._numbers[1]
+        """Count the figures of the overview, again only after something has changed.
+
+        Of a run that is at work they are counted again and again, so that counting takes a tenth
+        of the time at most; `stale` says that they are not of the newest rows.
+        """
+        with self._counting:
+            stamp = _digest(sorted(self.list_parts().items()))
+            if self._numbers is None or (self._numbers.is_due() and self._numbers.stamp != stamp):
+                started = time.monotonic()
+                found = collect_numbers(self._reopen())
+                seconds = time.monotonic() - started
+                values = {name: value for name, value in found.items() if name != "run"}
+                if self.curves:
+                    values["curves"] = self.curves
+                self._numbers = _Numbers(stamp, values, seconds, time.monotonic())
+            return {**self._numbers.values, "stale": self._numbers.stamp != stamp}
+
+    def _read_texts(self, shard: int, stamp: str) -> pa.Array:
+        """The texts of a shard as `read_texts` gives them, kept while there is room for them."""
+        kept = self._texts.get(shard)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        with self._reading:
+            texts = read_texts(self._finished, shard)
+            self._texts.pop(shard, None)
+            if sum(each.nbytes for _, each in self._texts.values()) <= MOST_TEXT_BYTES:
+                self._texts[shard] = (stamp, texts)
+        return texts
 
     def _gather(self, shard: int, trajectory_id: str) -> Sample | None:
         finished = self._finished

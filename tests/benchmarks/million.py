@@ -282,7 +282,10 @@ def run_step(folder: Path, case: Case, step: str) -> dict[str, Any]:
     if code or not lines or json.loads(lines[-1])["code"]:
         raise SystemExit(f"{step} has failed:\n" + "\n".join(lines[-20:]))
     took: dict[str, Any] = json.loads(lines[-1])
-    return {**took, **measure_halves(folder / "marks.jsonl", step)}
+    halves = measure_halves(folder / "marks.jsonl", step)
+    for name in ("wall", "cpu"):  # of all starts, where it was stopped and went on
+        took[name] = max(took[name], sum(halves.get(f"{name}_halves", ())))
+    return {**took, **halves}
 
 
 def measure_halves(marks: Path, stage: str) -> dict[str, Any]:
@@ -384,7 +387,8 @@ def main() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     base = options.folder.absolute()
     base.mkdir(parents=True, exist_ok=True)
-    wanted = sorted({SMALLEST, 10_000, *sizes})
+    # Three at least, for a slope and what it is compared with.
+    wanted = sorted({SMALLEST, 10_000, *sizes} | ({5_000} if max(sizes) <= 10_000 else set()))
     found = {rows: measure(base, Case(rows, options.tokens)) for rows in wanted}
     raise SystemExit(not print_summary(found, options.tokens))
 

@@ -49,8 +49,9 @@ GOLDEN = {
         "prompts": "number",
         "stages": dict.fromkeys(STAGES, WORK),
         "total": WORK,
-        "ways": "number",  # null: no wrong answer is there yet
-        "cheapest": "number",
+        "ways": dict.fromkeys(("plain", "cache order", "batch"), "number"),
+        "ways_of": "text",
+        "cheapest": "text",
     },
     "growth": "number",  # null: nothing is there yet that could grow
     "findings": [{"level": "text", "what": "text", "where": "text", "hint": "text"}],
@@ -128,6 +129,49 @@ def test_figures_follow_from_the_settings(tmp_path: Path) -> None:
     assert limited["stages"]["sample"]["requests"] == {"least": 5, "most": 5}
     early = rehearse(pipeline, "--set", "sample.stop_early_after=1")["estimate"]
     assert early["stages"]["sample"]["requests"] == {"least": 3, "most": 6}
+
+
+CACHING = {"prompt": 1.0, "completion": 2.0, "cached": 0.1, "cached_from": 0}
+
+
+@pytest.mark.parametrize(
+    ("price", "cheapest"),
+    [
+        ({"prompt": 1.0, "completion": 2.0}, "batch"),
+        ({**CACHING, "completion": 0.0}, "cache order"),
+        ({**CACHING, "batch_factor": 0.0}, "batch"),
+        ({**CACHING, "batch_factor": 2.0, "cached": 3.0}, "plain"),
+    ],
+)
+def test_three_ways_are_priced_before_anything_is_there(
+    tmp_path: Path, price: dict[str, float], cheapest: str
+) -> None:
+    settings = {
+        "repair__engine": {**SERVER, "price": price},
+        "sample__num_samples": 8,
+        "sample__max_tokens": 4,
+        "repair__max_attempts": 1,
+    }
+    pipeline = write_pipeline(tmp_path, **settings)
+    told = rehearse(pipeline)["estimate"]
+    assert (told["ways_of"], told["cheapest"]) == ("every answer to come", cheapest)
+    ways, repair = told["ways"], told["stages"]["repair"]
+    factor = price.get("batch_factor", 0.5)
+    assert ways["batch"] == pytest.approx(factor * ways["plain"], abs=2e-6)
+    # One request about each answer: no more than the table has, where all is as long as may be.
+    assert 0 < ways["plain"] <= repair["usd"]["most"]
+    read = repair["prompt_tokens"]["most"]
+    saved = ways["plain"] - ways["cache order"]
+    if "cached" in price:
+        # Of eight requests about a prompt seven find most of what they read in the cache.
+        share = saved / (read * (1.0 - price["cached"]) / 1e6)
+        assert 0.6 < share < 1
+    else:
+        assert saved == 0
+    said = invoke("run", pipeline, "--dry-run").output
+    assert "If every answer were wrong" in said
+    assert f"The cheapest is {cheapest}" in said
+    assert rehearse(write_pipeline(tmp_path))["estimate"]["ways"] is None  # nothing costs anything
 
 
 def test_prompts_are_shown_as_the_chat_template_writes_them(tmp_path: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from dfgen.cli.main import cli
 from dfgen.cli.sharing import Sharing, add_sharing, read_part, read_sharing
 
 
@@ -54,3 +59,35 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 def test_what_is_no_array_of_slurm_is_refused(environment: dict[str, str], what: str) -> None:
     with pytest.raises(click.BadParameter, match=what):
         read_part("slurm", environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "settings"),
+    [
+        ("policy.lane", "sample", {"policy": "batch"}),
+        ("policy.lane", "run", {"policy": "batch"}),
+        ("repair.engines.0.lane", "repair", {"first": "batch"}),
+        ("repair.engines.1.lane", "run", {"second": "files"}),
+    ],
+)
+def test_batches_and_files_are_refused_before_anything_is_read(
+    name: str, stage: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    def make(role: str, price: float) -> dict[str, Any]:
+        lane = settings.get(role, "online")
+        server = {"engine": "openai", "model": role, "base_url": "http://127.0.0.1:1/v1"}
+        return {**server, "lane": lane, "price": {"prompt": price}, "retokenize": True}
+
+    tree = {
+        "prompts": {"source": "demo", "count": 2},
+        "policy": {**make("policy", 0.0), "tokenizer": "demo:policy"},
+        "repair": {"engines": [make("first", 1.0), make("second", 2.0)]},
+    }
+    file = tmp_path / "my.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    command = [stage, str(file), "--out", str(tmp_path / "run"), "--shared", "--no-check"]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert name in result.output
+    assert "without --shared" in result.output
+    assert not (tmp_path / "run").exists()

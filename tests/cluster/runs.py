@@ -114,10 +114,10 @@ class Hold:
             (self.folder / stage).unlink(missing_ok=True)
 
 
-def count_owners(root: Path, stage: str) -> int:
-    """Count the workers that have claimed shards of a stage."""
+def list_owners(root: Path, stage: str) -> set[str]:
+    """The workers that have claimed shards of a stage."""
     claims = iter_claims(PosixFiles(root / SHARED))
-    return len({claim.token for claim in claims if claim.shard and claim.shard[0] == stage})
+    return {claim.token for claim in claims if claim.shard and claim.shard[0] == stage}
 
 
 def read_files(root: Path) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import test_bucket, test_bucket_workers
+from tests.cluster.bucket_jobs import BucketJob
 from tests.support.azure_server import find_azurite, share_server
 from tests.support.bucket_runs import forget_mounts, move_to
 from tests.support.scripted_models import Models
@@ -41,8 +42,11 @@ def test_it_is_read_from_anywhere(
 
 
 def test_workers_share_it_and_one_is_killed(
-    container: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    container: str,
+    shared_bucket_job: BucketJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     test_bucket_workers.test_a_worker_is_killed_and_others_take_over(
-        container, tmp_path, monkeypatch
+        container, shared_bucket_job, tmp_path, monkeypatch
     )

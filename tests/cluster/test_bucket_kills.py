@@ -27,7 +27,7 @@ def start(paid: Path, die: int, machine: Path, *command: object) -> int | None:
     return process.returncode
 
 
-@pytest.mark.parametrize("same_machine", [True, False])
+@pytest.mark.parametrize("same_machine", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_that_is_killed_at_every_few_changes_ends_as_the_calm_one(
     bucket: str,
     bucket_job: BucketJob,

@@ -34,8 +34,9 @@ def start_worker(
         "OMP_NUM_THREADS": "1",
     }
     words = (folder / f"paid-{name}", 0, "--", "run", pipeline, "--out", address, "--shared")
-    words = (*words, "--lease", lease_s, "--no-check", "--quiet")
-    return start_module("tests.support.bucket_worker", *map(str, words), env=environment)
+    options = ("--lease", lease_s, "--no-check", "--quiet")
+    arguments = map(str, (*words, *options))
+    return start_module("tests.support.bucket_worker", *arguments, env=environment)
 
 
 def list_paid(folder: Path) -> Counter[str]:

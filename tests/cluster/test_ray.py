@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, count_owners
+from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
@@ -81,9 +81,14 @@ class Launched:
         """Finished shards of a table."""
         return len(list((self.root / table).glob("*.parquet")))
 
-    def wait_until_all_work(self, stage: str, workers: int = 2) -> None:
-        """Wait until so many workers have shards of a stage in hand, where a hold keeps them."""
-        wait_until(lambda: count_owners(self.root, stage) == workers, self.is_running)
+    def wait_until_both_work(self, stage: str) -> set[str]:
+        """Wait until two workers have shards of a stage in hand; returns their tokens."""
+        wait_until(lambda: len(list_owners(self.root, stage)) == 2, self.is_running)
+        return list_owners(self.root, stage)
+
+    def wait_for_another(self, stage: str, known: set[str]) -> None:
+        """Wait until a worker has shards of a stage in hand that is not among those known."""
+        wait_until(lambda: list_owners(self.root, stage) - known, self.is_running)
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; returns the exit code and what was said."""
@@ -112,20 +117,19 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
     hold = Hold(tmp_path / "hold")
     launched = Launched(cluster, local_job, tmp_path / "run", hold)
     try:
-        launched.wait_until_all_work("sample")
+        known = launched.wait_until_both_work("sample")
         worker, actor = next(iter(list_workers(launched.root).items()))
         os.kill(actor, signal.SIGKILL)
-        # Another comes in its place, before anything else is done.
-        launched.wait_until_all_work("sample", 3)
+        launched.wait_for_another("sample", known)
         hold.release("sample")
         # What it was working on ends with it, without a signal of ours.
         wait_until(lambda: worker not in list_workers(launched.root))
-        launched.wait_until_all_work("repair")
+        launched.wait_until_both_work("repair")
         cluster.remove_node(nodes.pop(), allow_graceful=False)
         hold.release("repair")
-        wait_until(lambda: count_owners(launched.root, "score"), launched.is_running)
+        launched.wait_for_another("score", set())
         nodes.append(start_node(cluster, num_cpus=1))
-        launched.wait_until_all_work("score")
+        launched.wait_until_both_work("score")
         hold.release("score")
         code, said = launched.end()
     finally:
@@ -148,7 +152,7 @@ def test_a_stop_is_handed_on_and_the_same_command_goes_on(
     try:
         hold = Hold(tmp_path / "hold")
         launched = Launched(cluster, local_job, tmp_path / "run", hold)
-        launched.wait_until_all_work("sample")
+        launched.wait_until_both_work("sample")
         launched.process.send_signal(signal.SIGTERM)
         hold.release()
         code, said = launched.end()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, count_owners
+from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
 from tests.support.slurm import LocalSlurm, list_missing
 from tests.support.waiting import wait_until
 
@@ -68,7 +68,7 @@ class Launched:
 
     def wait_until_both_work(self, stage: str) -> dict[str, str]:
         """Wait until both tasks of a stage have shards in hand; returns their nodes."""
-        self.wait_for(lambda: count_owners(self.root, stage) == 2)
+        self.wait_for(lambda: len(list_owners(self.root, stage)) == 2)
         nodes = self.list_nodes(stage)
         assert len(nodes) == 2, nodes
         return nodes
@@ -119,12 +119,13 @@ def test_a_node_that_the_controller_has_lost_works_on(
     """Its task is started anew elsewhere, so two processes do the work of one; nothing is twice."""
     launched = Launched(slurm, local_job, tmp_path / "run")
     nodes = launched.wait_until_both_work("sample")
+    known = list_owners(launched.root, "sample")
     lost = next(task for task, node in nodes.items() if node == "b")
     before = slurm.list_pids("b")
     slurm.kill_daemon("b")
     slurm.call("scontrol", "update", "nodename=b", "state=down", "reason=lost")
     try:
-        launched.wait_for(lambda: count_owners(launched.root, "sample") == 3)
+        launched.wait_for(lambda: list_owners(launched.root, "sample") - known)
         assert slurm.count_restarts(lost) == 1
         launched.hold.release()
         launched.end()

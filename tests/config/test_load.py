@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from dfgen.config.batch import BatchConfig
 from dfgen.config.load import load_pipeline
 from dfgen.errors import ConfigError
 from tests.support.bounded import bounded_work
@@ -184,3 +186,8 @@ def test_what_the_shell_pipes_in_is_read() -> None:
             load_pipeline(Path(f"/dev/fd/{reader}"))
     finally:
         os.close(reader)
+
+
+def test_pictures_by_id_are_refused_with_the_reason() -> None:
+    with pytest.raises(ValidationError, match="forget them before a row can go out again"):
+        BatchConfig.model_validate({"pictures": "by_id"})

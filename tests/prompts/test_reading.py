@@ -128,8 +128,22 @@ def test_duplicates_name_the_first_row(folder: Path) -> None:
     assert last.reason == "duplicate"
     assert last.prompt_id == found[1].prompt_id
     assert json.loads(last.evidence) == {"first_row": "rows.jsonl:2"}
-    with pytest.raises(InputError, match=r"rows\.jsonl:4: .*row rows\.jsonl:2"):
+    with pytest.raises(
+        InputError, match=r"1 row asks(.|\n)*rows\.jsonl:4 is equal to rows\.jsonl:2"
+    ):
         read(source="jsonl", path=str(file), on_duplicate="error")
+
+
+def test_all_duplicates_are_named_of_a_bounded_number(folder: Path) -> None:
+    row = {"question": "q", "answer": 1, "images": "good.png"}
+    file = write_lines(folder / "rows.jsonl", [row] * 14 + [{**row, "answer": 2}])
+    with pytest.raises(InputError) as caught:
+        read(source="jsonl", path=str(file), on_duplicate="error")
+    said = str(caught.value)
+    assert "13 rows ask what an earlier one does" in said and "and 3 more" in said
+    assert [f"rows.jsonl:{n} is equal to rows.jsonl:1" in said for n in range(1, 14)] == [
+        1 < n < 12 for n in range(1, 14)
+    ]
 
 
 def test_the_same_picture_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

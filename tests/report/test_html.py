@@ -11,13 +11,16 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.errors import InputError, StorageError
 from dfgen.report.embedding import hash_source
-from dfgen.report.html import PACK_ROWS, write_page, write_report
+from dfgen.report.html import MOST_SENT, PACK_ROWS, PICTURE_BYTES, write_page, write_report
 from dfgen.report.page_data import describe_details, name_model
+from dfgen.report.samples import gather_samples
+from dfgen.report.sent import SentTexts
 from dfgen.report.view import build_view
 from dfgen.store.finished import open_finished
 from dfgen.store.run import Run
 from tests.report.hostile import NUMBERS, describe_hostile_run, make_sample, make_samples
 from tests.store.examples import make_pipeline
+from tests.support.sample_run import make_run
 
 PAGE = Path(__file__).parents[2] / "dfgen" / "report" / "page"
 
@@ -108,7 +111,14 @@ def test_who_found_an_edit_needed_is_told() -> None:
     view = build_view(sample.mask)
     first = view.hunks[0]["wrong_bytes"]
     sample.repair["necessity"] = [  # type: ignore[index]
-        {"start": first[0], "end": first[1], "needed": False, "decided_by": "model"}
+        {
+            "start": first[0],
+            "end": first[1],
+            "needed": False,
+            "decided_by": "model",
+            "weight": 0.5,
+            "attempt": None,
+        }
     ]
     hunks = describe_details(sample, view)["hunks"]
     assert (hunks[0]["needed"], hunks[0]["neededBy"]) == (False, "model")
@@ -225,3 +235,24 @@ def test_two_hundred_with_photographs_stay_below_five_megabytes(tmp_path: Path) 
         samples.append(sample)
     run = {**describe_hostile_run(), "shown": 200}
     assert len(write_page(samples, NUMBERS, run).encode()) < 5_000_000
+
+
+def test_a_full_report_stays_small_with_mathematics_and_without(tmp_path: Path) -> None:
+    """200 trajectories with their requests; pictures count with all the room they may take, which
+    is the cheap form of the test with photographs."""
+    finished = open_finished(make_run(tmp_path / "run", prompts=25, samples=8))
+    rows = finished.run.table("masks").iter_rows(columns=["trajectory_id"])
+    names = {row["trajectory_id"] for row in rows}
+    run = {**describe_hostile_run(), "shown": len(names)}
+    library = (PAGE / "vendor" / "temml.min.js").read_text("utf-8")
+    sizes = []
+    for words in ("a cat and a dog ", r"so $\frac{3}{4} + x^2$ "):
+        samples = list(gather_samples(finished, names, pictures=False))
+        for sample in samples:
+            sample.prompt.update(question=words * 60, images=[])  # type: ignore[attr-defined]
+        page = write_page(samples, NUMBERS, run, SentTexts(finished, MOST_SENT))
+        assert (library in page) is ("$" in words)
+        sizes.append(len(page.encode()) + PICTURE_BYTES * 4 // 3)
+    assert len(names) > 190
+    assert sizes[0] < 5_000_000
+    assert sizes[1] < 8_000_000

@@ -21,6 +21,10 @@ def test_distributions_add_up_to_the_totals(sample_run: Path) -> None:
     outcomes = spread["attempts_by_outcome"].values()
     assert sum(sums["attempts"] for sums in outcomes) == repairs["attempts"]
     assert abs(sum(sums["cost_usd"] for sums in outcomes) - repairs["cost_usd"]) < 1e-9
+    course = spread["cost_by_shard"]
+    assert [(each["first"], each["last"]) for each in course] == [(0, 0)]
+    assert abs(sum(each["cost_usd"] for each in course) - repairs["cost_usd"]) < 1e-9
+    assert sum(each["requests"] for each in course) == repairs["attempts"]
     assert len(spread["right_per_group"]) == 5
     assert sum(spread["right_per_group"]) == groups["prompts"]
     assert spread["right_per_group"][-1] == groups["all_right"]
@@ -34,6 +38,7 @@ def test_a_run_without_repairs_has_empty_ones(tmp_path: Path) -> None:
     spread = measure_distributions(run)
     assert spread["right_per_group"] is None
     assert spread["attempts_by_outcome"] == {}
+    assert spread["cost_by_shard"] == []
     uneven = measure_distributions(make_finished_run(tmp_path / "other"))
     assert uneven["right_per_group"] is None  # one prompt lost a sample, so K is not one number
 

@@ -118,9 +118,28 @@ def test_what_is_printed_is_a_script_that_submits_the_jobs(tmp_path: Path) -> No
     assert {
         path.name: path.read_bytes().replace(b"0002", b"0001") for path in second.glob("*.sh")
     } == scripts
+    written = (*first.glob("*.sh"), *second.glob("*.sh"))
+    assert not any(path.stat().st_mode & 0o077 for path in written), "settings may be secrets"
     calls = [(tmp_path / name).read_text() for name in ("printed", "submitted")]
     assert calls[0] == calls[1].replace("0002", "0001")
     assert "--dependency=after:3" in calls[0], "repair waits for a server that has begun"
+
+
+def test_no_setting_ends_a_script_that_is_shown(tmp_path: Path) -> None:
+    """A line of a value that is the end of the shown script would be run by the login node."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "sbatch").write_text("#!/bin/bash\necho 1\n")
+    (tools / "sbatch").chmod(0o755)
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(make_tree()))
+    ends = [f"END_OF_{name}{more}" for name in ("SAMPLE", "MASK") for more in ("", "_")]
+    trap = "name=a\n" + "\n".join(f"{end}\ntouch {tmp_path}/trapped" for end in ends)
+    words = [tmp_path / "my.yaml", "--out", tmp_path / "run", "--workers", "2", "--set", trap]
+    printed = invoke("launch", "slurm", *words, "--no-check", "--print").stdout
+    environment = {"PATH": f"{tools}:/usr/bin:/bin"}
+    subprocess.run(["bash"], input=printed, text=True, env=environment, cwd=tmp_path, check=False)
+    assert not (tmp_path / "trapped").exists()
+    assert trap.splitlines()[1] in (tmp_path / "run/launch/0001/sample.sh").read_text()
 
 
 def test_only_who_holds_a_model_gets_gpus(tmp_path: Path) -> None:
@@ -185,6 +204,17 @@ def test_what_slurm_refuses_leaves_no_job_behind(
         (["--server-command", "x"], "--server-command is for --serve-repairer"),
         (["--sbatch=account=x"], "long option"),
         (["--logs", "a\nb"], "cannot hold"),
+        (["--sbatch=--account\nrm -r x=y"], "no option of sbatch"),
+        (["--sbatch=--hold\ntouch x"], "no option of sbatch"),
+        (["--sbatch=--comment=a\ntouch x"], "cannot hold"),
+        (["--partition", "a\ntouch x"], "cannot hold"),
+        (["--time", "1:00\ntouch x"], "cannot hold"),
+        (["--memory-per-worker", "1G\ntouch x"], "cannot hold"),
+        (["--dfgen", "a 'b"], "--dfgen is no command"),
+        (["--serve-repairer", "--server-command", "a 'b"], "--server-command is no command"),
+        (["--serve-repairer", "--server-command", " "], "--server-command is empty"),
+        (["--lease", "nan"], "no number of seconds"),
+        (["--lease", "inf"], "inf is not in the range"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: list[str], what: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from dfgen.errors import LaunchError
 from dfgen.runners import serving
-from dfgen.runners.serving import Place, find_servers, serve
+from dfgen.runners.serving import Place, find_servers, is_address, serve
 from dfgen.stages.stopping import StopSignal
 from tests.support.waiting import wait_until
 
@@ -114,3 +114,12 @@ def test_a_stop_ends_the_server_and_the_waiting(tmp_path: Path) -> None:
     stop = StopSignal()
     threading.Timer(0.2, partial(setattr, stop, "requested", True)).start()
     assert find_servers(tmp_path, KEY, stop) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [5, None, ["x"], "file:///etc/passwd", "http://a/v1", "http://k@b:1/v1", "http://a:1/v1?x=\n"],
+)
+def test_the_key_goes_to_no_other_kind_of_address(url: object) -> None:
+    assert not is_address(url)
+    assert is_address("http://gpu-17.cluster_a:40123/v1")

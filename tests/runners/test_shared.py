@@ -10,7 +10,9 @@ import pytest
 
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.store.run import Run
+from tests.support.scripted_worker import TOGETHER
 from tests.support.shared_runs import SharedRuns, assert_same, finish, kill
+from tests.support.small_disk import fill, mount_disk
 from tests.support.waiting import wait_until
 
 
@@ -63,17 +65,42 @@ def test_one_that_was_frozen_wakes_up_too_late(runs: SharedRuns) -> None:
     assert len(repeated) <= 2
 
 
-def test_a_stop_drains_and_frees_its_shards_at_once(runs: SharedRuns) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_drains_and_frees_its_shards_at_once(
+    runs: SharedRuns, number: signal.Signals
+) -> None:
     runs.lease_s = 600
     calm = runs.make_calm()
     first = runs.start(pause="0.1")
     wait_until(lambda: runs.has_shard(first, "sample"), lambda: first.poll() is None)
-    first.send_signal(signal.SIGTERM)
+    first.send_signal(number)
     assert "the same command goes on from there" in finish(first, 130)
     assert not runs.list_claims()
     finish(runs.start())
     assert_same(runs.root, calm)
     assert not runs.list_repeated()
+
+
+def test_a_full_disk_stops_all_and_costs_nothing_but_what_is_in_flight(runs: SharedRuns) -> None:
+    calm = runs.make_calm()
+    with mount_disk(runs.folder / "disk", 4096) as disk:
+        runs.name = "disk/run"
+        (runs.folder / "hold").touch()
+        workers = [runs.start() for _ in range(2)]
+        wait_until(
+            lambda: all(runs.has_shard(each) for each in workers),
+            lambda: all(each.poll() is None for each in workers),
+        )
+        ballast = fill(disk, leave=0)
+        (runs.folder / "hold").unlink()
+        for worker in workers:
+            said = finish(worker, 1)
+            assert "disk is full" in said
+            assert "same command again" in said
+        ballast.unlink()
+        finish(runs.start())
+        assert_same(runs.root, calm)
+        assert len(runs.list_repeated()) <= 2 * TOGETHER
 
 
 def test_parts_need_no_waiting(runs: SharedRuns) -> None:

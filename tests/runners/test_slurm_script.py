@@ -114,6 +114,12 @@ def test_what_a_script_cannot_say_is_refused(value: str) -> None:
         write_log_path(value, "sample")
 
 
+@pytest.mark.parametrize("word", ["/runs/\udcff", "a\0b"])
+def test_what_no_text_can_hold_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError):
+        write_script([], ["dfgen", word], [])
+
+
 def test_signs_that_mean_something_to_slurm_are_escaped() -> None:
     assert write_directive("chdir", "/a b/'c'#\"d\"") == '--chdir="/a b/\'c\'#\\"d\\""'
     assert write_directive("requeue", None) == "--requeue"

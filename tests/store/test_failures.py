@@ -18,33 +18,14 @@ from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.store.examples import make_pipeline, make_prompt, make_trajectory
+from tests.support.small_disk import fill, mount_disk
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB; skipped where mounting is not allowed."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    target = tmp_path / "disk"
-    target.mkdir()
-    if libc.mount(b"tmpfs", bytes(target), b"tmpfs", 0, b"size=256k") != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
-        yield target
-    finally:
-        libc.umount2(bytes(target), 2)
-
-
-def fill(disk: Path, leave: int) -> Path:
-    """Take all room but `leave` bytes."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-        file.truncate(max(0, ballast.stat().st_size - leave))
-    return ballast
+    """A file system of 256 KiB."""
+    with mount_disk(tmp_path / "disk", 256) as disk:
+        yield disk
 
 
 def test_full_disk_and_on_again(small_disk: Path) -> None:

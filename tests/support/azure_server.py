@@ -17,6 +17,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from email.utils import formatdate
@@ -30,12 +31,13 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _VERSION = "2021-08-06"
 _NUMBERS = itertools.count()
-_BUILT = Path(__file__).parents[2] / "build" / "azurite" / "node_modules" / ".bin" / "azurite-blob"
+_COMMAND = "azurite-blob"
 
 
 def find_azurite() -> str | None:
     """Return the emulator's command: of `make cluster-env`, or one that is installed."""
-    return str(_BUILT) if _BUILT.exists() else shutil.which("azurite-blob")
+    beside = Path(sys.prefix) / "node_modules" / ".bin" / _COMMAND
+    return str(beside) if beside.exists() else shutil.which(_COMMAND)
 
 
 class AzureServer:

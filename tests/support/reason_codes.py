@@ -27,6 +27,7 @@ NO_CODE = {
 NO_CODE_UNDER_THE_KEY = {
     "retry.py": "the manifest's entry of a retry says why it was asked for: `length`",
     "parse.py": "the JSON schema of an edit",
+    "lanes.py": "the ledger's entry of an answer that nobody waits for any more",
     "costs.py": "under what an answer is counted that nobody asked for any more",
 }
 """Files whose dicts have a key `reason` for something else."""

@@ -21,6 +21,7 @@ import trl_watch
 from peft import LoraConfig
 
 from dfgen.errors import DfgenError
+from dfgen.sealed_json import seal
 from dfgen.trainers.recipe import find_recipe
 from dfgen.trainers.rounds import load_rounds
 from dfgen.trainers.trl import DiffGRPOTrainer, load_rows
@@ -212,7 +213,7 @@ def run_rounds(folder: str, model_path: str) -> dict[str, Any]:
         manifest = root / str(number) / "dfgen.json"
         noted = json.loads(manifest.read_text())
         noted["run_created"] = f"2026-01-0{number}T00:00:00+00:00"
-        manifest.write_text(json.dumps(noted))
+        manifest.write_text(json.dumps(seal(noted)))
     return run_plain(load_rounds(root, say=None), model_path)
 
 

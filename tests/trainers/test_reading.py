@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from dfgen.export import manifest
 from dfgen.export.exporting import export_tables
 from dfgen.export.load import load_groups
 from dfgen.export.tables import GROUPS
+from dfgen.sealed_json import seal
 from dfgen.store.finished import open_finished
 from dfgen.trainers import reading
 from dfgen.trainers.advantages import RIGHT_REWARD
@@ -49,6 +51,20 @@ def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_examples(data: Any, recipe: Any = "df+repair", **options: Any) -> Any:
     return make_examples(data, recipe, say=None, **options)
+
+
+def test_a_description_that_was_altered_is_named(exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    note = folder / "dfgen.json"
+    data = json.loads(note.read_text())
+    data["tokenizer"]["sha256"] = "a" * 64
+    note.write_text(json.dumps(data))
+    with pytest.raises(DamagedFileError, match=r"not what dfgen wrote") as caught:
+        open_examples(folder)
+    assert "content_sha256" in str(caught.value)
+    note.write_text(json.dumps({k: v for k, v in data.items() if k != "content_sha256"}, indent=3))
+    reading.read_manifest(note)  # agreed to, or of an earlier dfgen
 
 
 def test_names_are_those_of_the_export() -> None:
@@ -111,7 +127,7 @@ def test_other_tables_and_files_are_refused(exported: Path, tmp_path: Path) -> N
 def test_a_data_set_without_groups_is_refused(exported: Path, tmp_path: Path) -> None:
     data = json.loads((exported / "dfgen.json").read_text())
     del data["tables"]["groups"]
-    (tmp_path / "dfgen.json").write_text(json.dumps(data))
+    (tmp_path / "dfgen.json").write_text(json.dumps(seal(data)))
     with pytest.raises(InputError, match="no table groups; it holds trajectories"):
         open_examples(tmp_path)
 

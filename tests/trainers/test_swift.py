@@ -15,6 +15,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from dfgen.export.exporting import export_tables
+from dfgen.sealed_json import seal
 from dfgen.store.finished import open_finished
 from dfgen.trainers import reference
 from dfgen.trainers.examples import make_examples
@@ -132,7 +133,7 @@ def spoil(groups: Path, copy: Path, how: str) -> Path:
     elif how == "tokenizer":
         made = json.loads(note.read_bytes())
         made["tokenizer"]["sha256"] = "0" * 64
-        note.write_text(json.dumps(made))
+        note.write_text(json.dumps(seal(made)))
     else:
         (file,) = copy.glob("*.parquet")
         data = bytearray(file.read_bytes())

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dfgen.cli.main import cli
 from dfgen.errors import DfgenError
+from dfgen.sealed_json import SEAL, seal
 from dfgen.store.layout import TABLES
 from dfgen.store.run import Run
-from dfgen.store.sealed_json import SEAL, seal
 from dfgen.validate.path import validate_path
 from tests.support.full_run import make_full_run
 

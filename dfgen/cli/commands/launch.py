@@ -23,6 +23,7 @@ from dfgen.cli.options import (
     spending_options,
 )
 from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, print_outcome
+from dfgen.cli.sharing import LeaseSeconds
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -71,7 +72,7 @@ def resource_options() -> list[Callable[[Any], Any]]:
         click.option(
             "--lease",
             "lease_s",
-            type=click.FloatRange(min=1),
+            type=LeaseSeconds(),
             metavar="SECONDS",
             help="Without a sign of life of a worker for so long, others take over.  [default: 60]",
         ),
@@ -225,7 +226,7 @@ def ray(
     from dfgen.store.run import Run
 
     options = RayOptions(
-        dfgen=tuple(shlex.split(program)) if program else None,
+        dfgen=split_words(program, "--dfgen") if program else None,
         source=tuple(write_source(source, out, file, settings, limit)),
         directory=Path.cwd(),
         resources=read_resources(**resources),
@@ -312,7 +313,7 @@ def read_slurm_options(
     elif server_command is not None:
         raise click.UsageError("--server-command is for --serve-repairer.")
     return SlurmOptions(
-        dfgen=tuple(shlex.split(program)) if program else (sys.executable, "-m", "dfgen"),
+        dfgen=split_words(program, "--dfgen") if program else (sys.executable, "-m", "dfgen"),
         source=tuple(words),
         folder=folder,
         directory=Path.cwd(),
@@ -346,10 +347,23 @@ def read_servers(pipeline: Pipeline, count: int, gpus: int, command: str | None)
     from dfgen.runners.slurm import Servers
 
     model = find_served_model(pipeline).model
-    words = shlex.split(command) if command else ["vllm", "serve", model]
+    words: tuple[str, ...] = ("vllm", "serve", model)
+    if command is not None:
+        words = split_words(command, "--server-command")
     if command is None and gpus > 1:
-        words += ["--tensor-parallel-size", str(gpus)]
-    return Servers(tuple(words), count, gpus)
+        words += ("--tensor-parallel-size", str(gpus))
+    return Servers(words, count, gpus)
+
+
+def split_words(text: str, option: str) -> tuple[str, ...]:
+    """Split a command into words as a shell does. Raises `click.UsageError` if it is none."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise click.UsageError(f"{option} is no command: {error}.") from None
+    if not words:
+        raise click.UsageError(f"{option} is empty.")
+    return words
 
 
 def name_folder(root: Path) -> Path:
@@ -366,7 +380,8 @@ def name_folder(root: Path) -> Path:
             "a run in a bucket needs --logs FOLDER: scripts and logs lie on a disk of the cluster."
         )
     folder = root / LAUNCH
-    numbers = [int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit()]
+    names = [path.name for path in folder.glob("[0-9]*")]
+    numbers = [int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 10]
     return folder / f"{max(numbers, default=0) + 1:04d}"
 
 

@@ -99,7 +99,8 @@ def command(
         quiet=quiet,
         as_json=as_json,
         redo=redo,
-        before=prepare,
+        # Who shares the run may prepare nothing.
+        before=prepare if exchange is not None or resubmit or rejudge else None,
         unasked=("repair",) if rejudge else (),
     )
     if exchange is not None and not quiet:

@@ -46,6 +46,7 @@ def command(
     Ctrl-C ends it.
     """
     import asyncio
+    import sys
     import webbrowser
 
     from dfgen.report.curves import read_curves
@@ -53,6 +54,8 @@ def command(
     from dfgen.view.server import Viewer
     from dfgen.view.viewed_run import ViewedRun
 
+    # While figures are counted, a search gives way hundreds of times; not for 5 ms each time.
+    sys.setswitchinterval(0.0005)
     root = run.resolve()
     kept = MarksFile(marks or root.with_name(f"{root.name}.marks.jsonl"))
     kept.read()  # what is wrong with it is said now and not in the page

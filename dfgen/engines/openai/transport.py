@@ -116,9 +116,17 @@ class Transport:
             return Answer(response.status, response.headers, await _read(response))
 
     async def download(
-        self, endpoint: Endpoint, path: str, target: Path, headers: Mapping[str, str] | None = None
+        self,
+        endpoint: Endpoint,
+        path: str,
+        target: Path,
+        most: int,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Read a file of any size into a file; only an answer other than 200 has a body here.
+        """Read a file into a file; only an answer other than 200 has a body here.
+
+        Args:
+            most: bytes; what is larger is read no further, and is an answer 413.
 
         Raises:
             OSError: it cannot be written.
@@ -128,8 +136,14 @@ class Transport:
         async with self._open(endpoint, "GET", path, None, headers, is_file=True) as response:
             if response.status != 200:
                 return Answer(response.status, response.headers, await _read(response))
+            size = 0
             with target.open("wb") as file:
                 async for part in response.content.iter_chunked(1 << 20):
+                    size += len(part)
+                    if size > most:
+                        response.close()
+                        said = b"the file goes on for more than %d bytes" % most
+                        return Answer(413, response.headers, said)
                     file.write(part)
             return Answer(response.status, response.headers, b"")
 

@@ -94,9 +94,9 @@ async function showComparison() {
   panel.replaceChildren(
     make("h1", {}, `${head.run.name} and ${head.other.name}`),
     make("p", { class: "made" }, `${formatPlural(found.shared, "question")} in both; differences are the second run less the first, by question, with 95 % intervals.`),
-    make("div", { class: "scroll" }, renderDifferences(found.lines)),
+    makeScroll("Differences", renderDifferences(found.lines)),
     make("h2", {}, "What became of each sample"),
-    make("div", { class: "scroll" }, renderMoves(found.moves)),
+    makeScroll("What became of each sample", renderMoves(found.moves)),
     make("h2", {}, `${formatPlural(found.changes.length, "question")} with another share of right answers`),
     make("ol", { class: "changes" }, found.changes.slice(0, MOST_CHANGES).map(renderChange)),
   );
@@ -104,7 +104,7 @@ async function showComparison() {
 }
 
 function renderDifferences(lines) {
-  const sign = (value, format) => (value === null ? "–" : `${value > 0 ? "+" : ""}${format(value)}`);
+  const sign = (value, format) => (value === null ? "–" : `${value > 0 ? "+" : ""}${format(value)}`.replace("-", "−"));
   const cells = lines.map(({ name, format, one, other, middle, low, high, count }) =>
     make(
       "tr",
@@ -127,7 +127,7 @@ function renderChange({ one, other, rows: [row, second] }) {
     {},
     make("button", { type: "button", class: "link", on: { click: () => openId(row.id) } }, nameQuestion(prompts[row.prompt])),
     ` ${formatShare(one)} → ${formatShare(other)} right `,
-    make("a", { href: `${head.other.base}#${encodeURIComponent(second.id)}` }, head.other.name),
+    make("a", { href: `${head.other.base}#${encodeURIComponent(second.id)}` }, `open in ${head.other.name}`),
   );
 }
 

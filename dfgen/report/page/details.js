@@ -152,9 +152,11 @@ function renderHunks(details) {
   const reasons = details.hunks.some((hunk) => hunk.reason);
   const tested = details.hunks.some((hunk) => hunk.needed !== null);
   const told = details.hunks.some((hunk) => hunk.error);
+  const valued = details.hunks.some((hunk) => hunk.value);
   const names = ["Step", "Was", "Is", "Kind", "Cause", "In mask"];
   if (told) names.push("Error of");
   if (tested) names.push("Needed");
+  if (valued) names.push("Success before", "after it", "repaired", "Lost", "Won back");
   if (reasons) names.push("Reason given by the repairer");
   const lines = details.hunks.map((hunk, number) =>
     make(
@@ -168,21 +170,28 @@ function renderHunks(details) {
       make("td", {}, hunk.inMask ? "yes" : "no"),
       told ? make("td", {}, hunk.error || "–") : null,
       tested ? make("td", {}, describeNeed(hunk)) : null,
+      valued ? VALUES.map((name) => make("td", { class: "number" }, hunk.value ? formatShare(hunk.value[name]) : "–")) : null,
       reasons ? make("td", { class: "reason" }, hunk.reason || "–") : null,
     ),
   );
   return make(
     "section",
-    { class: "hunks" },
+    { class: valued ? "hunks wide" : "hunks" },
     make("h2", {}, formatPlural(details.hunks.length, "edit")),
-    make("div", { class: "scroll" }, renderTable(names, lines)),
+    makeScroll("Edits", renderTable(names, lines)),
+    valued ? make("p", { class: "made" }, "Success: the share of the policy’s own continuations that end right, from before the edit’s words, from after the wrong ones, and from after the repaired ones.") : null,
+    renderTests(details),
   );
 }
+
+// As the value stage computes them: shares of continuations, and their differences.
+const VALUES = ["before", "wrong", "repaired", "drop", "gain"];
 
 function describeNeed(hunk) {
   if (hunk.needed === null) return "–";
   const judge = { grader: "grader", model: "repairer" }[hunk.neededBy];
-  return `${hunk.needed ? "yes" : "no"} (${judge})`;
+  const weight = hunk.weight === null || hunk.weight === 1 ? "" : `, weight ${hunk.weight}`;
+  return `${hunk.needed ? "yes" : "no"} (${judge}${weight})`;
 }
 
 function styleOf(hunk, usual) {
@@ -215,27 +224,9 @@ function renderChecks(row, details) {
     facts.push(["Edit ratio", `${formatShare(quality.edit_ratio)} of the tokens, ${formatShare(quality.step_edit_ratio)} of the steps`]);
     if (quality.format_only_share) facts.push(["Form only", `${formatShare(quality.format_only_share)} of the changed tokens`]);
   }
+  if (details.valueStart !== null && details.valueStart !== undefined) facts.push(["Success", `${formatShare(details.valueStart)} of the policy’s answers to this question are right`]);
   if (details.repair) facts.push(["Repairer", `${details.repair.model} · ${details.repair.protocol}`]);
   if (details.repair && details.repair.alternatives) facts.push(["Agreement", `${formatPlural(details.repair.alternatives, "other accepted repair")}`]);
   const list = make("dl", {}, facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
-  return make("section", { class: "checks" }, make("h2", {}, "How it was checked"), list, renderAttempts(details));
-}
-
-function renderAttempts(details) {
-  if (!details.attempts.length) return null;
-  return make(
-    "ol",
-    { class: "attempts" },
-    details.attempts.map((attempt) => {
-      const cost = attempt.cost ? ` · ${formatCost(attempt.cost)}` : "";
-      return make(
-        "li",
-        { class: attempt.accepted ? "accepted" : "refused" },
-        make("span", { class: "outcome" }, `${attempt.accepted ? "✓ accepted" : `✗ refused: ${nameReason(attempt.reason)}`}`),
-        attempt.detail ? make("span", { class: "detail" }, ` ${attempt.detail}`) : null,
-        make("span", { class: "price" }, ` ${attempt.read === null ? "?" : formatCount(attempt.read)} + ${attempt.written === null ? "? tokens" : formatPlural(attempt.written, "token")}${cost}`),
-        make("details", {}, make("summary", {}, "What the repairer returned"), make("pre", {}, attempt.text)),
-      );
-    }),
-  );
+  return make("section", { class: "checks" }, make("h2", {}, "How it was checked"), list, renderSent(details), renderAttempts(details));
 }

@@ -29,6 +29,11 @@ function find(id) {
   return document.getElementById(id);
 }
 
+// What may be wider than the page scrolls by itself, and by key.
+function makeScroll(label, ...children) {
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label }, children);
+}
+
 // For words that only a screen reader needs.
 function aside(text) {
   return make("span", { class: "unseen" }, text);

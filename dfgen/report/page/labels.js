@@ -32,7 +32,9 @@ function labelRow(entry, details) {
   for (const step of details.steps) {
     step.tokens.forEach((token, place) => {
       const end = at + encoder.encode(token).length;
-      const wrong = chosen ? chosen.has(step.first + place) : step.mask[place] === "1";
+      // What stands beside something missing is marked and not wrong: labels, as those of corpora
+      // do, mark no token for an insertion.
+      const wrong = chosen ? chosen.has(step.first + place) : step.mask[place] === "1" && step.ops[place] !== "0";
       if (wrong && end > at) {
         const last = spans.at(-1);
         if (last && last[1] === at) last[1] = end;

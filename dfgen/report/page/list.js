@@ -10,7 +10,13 @@ let searches = 0;
 async function applyFilters() {
   const search = (searches += 1);
   const words = filters.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const test = words.length ? await source.findTexts(words) : null;
+  let test = null;
+  try {
+    test = words.length ? await source.findTexts(words) : null;
+  } catch (error) {
+    if (search === searches) find("count").textContent = `The search failed: ${error.message}`;
+    return;
+  }
   if (search !== searches) return;
   found = selectRows(test);
   renderList(0);
@@ -22,7 +28,10 @@ async function refreshList() {
   const top = find("list").scrollTop;
   const from = first;
   const words = filters.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const test = words.length ? await source.findTexts(words) : null;
+  const search = searches;
+  const test = words.length ? await source.findTexts(words).catch(() => undefined) : null;
+  // Of a search that fails, or a newer one, the rows in sight stay as they are.
+  if (search !== searches || test === undefined) return;
   found = selectRows(test);
   renderList(Math.min(from, Math.max(0, found.length - 1)));
   find("list").scrollTop = top;

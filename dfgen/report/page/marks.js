@@ -5,6 +5,8 @@ const MARKS = { good_mask: "good mask", wrong_mask: "wrong mask", wrong_grade: "
 const MASK_MARKS = ["good_mask", "wrong_mask"];
 const JUDGE = "dfgen-judge";
 const marks = new Map();
+// One after the other: of two about a row the last one that is written holds.
+let writing = Promise.resolve();
 
 function emptyMark(row) {
   return { trajectory_id: row.id, mask: null, grade: null, note: "", tokens: null, by: nameJudge(), at: null };
@@ -34,7 +36,7 @@ function renderMarkSign(row) {
 function changeMark(row, changes) {
   const entry = { ...(marks.get(row.id) || emptyMark(row)), ...changes, by: nameJudge(), at: new Date().toISOString().slice(0, 19) + "Z" };
   marks.set(row.id, entry);
-  source.writeMark(entry).catch((error) => tellJudging(`The mark is not kept: ${error.message}`));
+  writing = writing.then(() => source.writeMark(entry)).catch((error) => tellJudging(`The mark is not kept: ${error.message}`));
   refreshJudging(row);
 }
 
@@ -43,7 +45,11 @@ function judge(mark) {
   if (shown === null) return;
   const entry = marks.get(shown.id) || emptyMark(shown);
   const field = MASK_MARKS.includes(mark) ? "mask" : "grade";
-  changeMark(shown, { [field]: entry[field] === mark ? null : mark });
+  const changes = { [field]: entry[field] === mark ? null : mark };
+  // Picked tokens say what is wrong with a mask; with that they go, too.
+  if (field === "mask" && changes.mask !== "wrong_mask") changes.tokens = null;
+  changeMark(shown, changes);
+  showCorrection(shown);
 }
 
 function focusNote() {
@@ -75,8 +81,10 @@ function showCorrection(row) {
       node.setAttribute("tabindex", "0");
       node.setAttribute("role", "checkbox");
       node.setAttribute("aria-checked", String(wrong));
+      // A line break or a blank has no name of its own.
+      node.setAttribute("aria-label", `token ${node.dataset.token}: ${showSpace(node.raw)}`);
     } else {
-      for (const name of ["tabindex", "role", "aria-checked"]) node.removeAttribute(name);
+      for (const name of ["tabindex", "role", "aria-checked", "aria-label"]) node.removeAttribute(name);
     }
   }
 }

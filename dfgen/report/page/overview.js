@@ -19,6 +19,7 @@ function renderOverview() {
     chartFirstErrors(numbers.masks),
     chartAttempts(spread),
     chartCost(numbers.repairs, spread),
+    chartCourse(numbers.repairs, spread),
     chartRejects(numbers.rejects),
   ];
   const parts = [
@@ -183,6 +184,23 @@ function chartCost(repairs, spread) {
   const words = `${format(kept + lost)} ${paid ? "" : "tokens "}in all${each}.`;
   const parts = [["accepted attempts", kept, "correct"], ["refused attempts", lost, "lost"]];
   return frameChart("What the repairs cost", words, drawParts(parts, format));
+}
+
+// Requests carry no times; shards are worked on in order.
+function chartCourse(repairs, spread) {
+  const course = spread?.cost_by_shard ?? [];
+  if (!repairs || !repairs.attempts || course.length < 2) return null;
+  const paid = repairs.cost_usd > 0;
+  const format = paid ? formatCost : formatCount;
+  const values = course.map((sums) => (paid ? sums.cost_usd : countTokens(sums)));
+  const name = ({ first, last }) => (first === last ? `shard ${first}` : `shards ${first}–${last}`);
+  let sum = 0;
+  const sums = values.map((value) => (sum += value));
+  const unit = paid ? "" : " tokens";
+  const describe = (value, index) => `${name(course[index])}: ${format(value)}${unit}, ${format(sums[index])}${unit} up to here`;
+  const chart = drawColumns(values, { labels: [[0, name(course[0]), "start"], [values.length, name(course.at(-1)), "end"]], format, describe });
+  const words = "In the order of the shards, which is that of the work, about: requests carry no times.";
+  return frameChart("Cost in the course of the run", words, chart, tabulate(["Shards", paid ? "Dollars" : "Tokens", "So far", "Requests"], course.map((each, index) => [name(each), format(values[index]), format(sums[index]), each.requests])));
 }
 
 function chartRejects(rejects) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.engines.base import ImageData, Part
 from dfgen.pictures.tokens import estimate_tokens
+from dfgen.records import Prompt, Trajectory
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.plan import Plan, Undecided, count_later
 from dfgen.stages.repair.prompt import fill_fields, load_template
@@ -47,6 +48,10 @@ class Load:
         self.prompt_tokens += requests * read
         self.image_tokens += requests * pictures
         self.completion_tokens += requests * written
+
+    def times(self, factor: float) -> Load:
+        """Return as much as this so many times."""
+        return Load(**{name: round(value * factor) for name, value in vars(self).items()})
 
 
 @dataclass
@@ -100,6 +105,10 @@ def estimate_repairs(
     template = load_template(config)
     total, longest = Estimate(), config.decoding.max_tokens
     before: tuple[Part, ...] = ()
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
     for row in rows:
         trajectory, prompt, plan = row.trajectory, row.prompt, row.plan
         # A test sends the repair with a hunk taken back: about as long as the trajectory.
@@ -109,7 +118,7 @@ def estimate_repairs(
         pictures = trajectory.image_tokens
         if pictures is None:
             pictures = sum(estimate_tokens(i.width, i.height) for i in prompt.image_info)
-        read = len(tokenizer.encode(text)) + pictures + FRAME_TOKENS
+        read = count(text) + pictures + FRAME_TOKENS
         written = min(guess_answer(len(trajectory.completion_ids), config), longest)
         first, tests = len(plan.indices), _count_tests(plan, config)
         is_test = plan.purpose == "necessity"
@@ -118,7 +127,7 @@ def estimate_repairs(
         total.tests += first * is_test
         each = {"read": read, "pictures": pictures}
         parts = tuple(part for message in messages for part in message.content)
-        shared = _count_shared(before, parts, pictures, tokenizer)
+        shared = _count_shared(before, parts, pictures, count)
         before = parts
         load = total.next_tests if is_test else total.next_repairs
         for tokens in (shared, *[read] * (first - 1)):
@@ -128,6 +137,51 @@ def estimate_repairs(
         most.add(first + count_later(plan, config) - tests, **each, written=longest)
         total.all_tests.add(tests, **each, written=longest)
     return total
+
+
+def estimate_unseen(
+    prompts: Iterable[Prompt],
+    answers: int,
+    length: float,
+    config: RepairConfig,
+    count: Callable[[str], int],
+    cached_from: int = 0,
+) -> Load:
+    """Count tokens of one request about each answer, where no answer is there yet.
+
+    Args:
+        answers: wrong ones of each prompt.
+        length: of each, in tokens.
+        count: counts the tokens of a text.
+        cached_from: see `estimate_repairs`.
+    """
+    template, load = load_template(config), Load()
+    written = min(guess_answer(round(length), config), config.decoding.max_tokens)
+    before: tuple[Part, ...] = ()
+    for prompt in prompts:
+        pictures = sum(estimate_tokens(info.width, info.height) for info in prompt.image_info)
+        # Two answers that begin differently: what requests about them share is what comes before.
+        one, other = (
+            tuple(
+                part
+                for message in build_messages(
+                    prompt,
+                    template,
+                    config.system,
+                    fill_fields(Trajectory.model_construct(completion=text), prompt, (), config),
+                )
+                for part in message.content
+            )
+            for text in ("A", "Z")
+        )
+        text = "".join(part for part in one if isinstance(part, str))
+        shared = [_count_shared(before, one, pictures, count)]
+        shared += [_count_shared(one, other, pictures, count)] * (answers - 1)
+        load.shared_tokens += sum(tokens for tokens in shared if tokens >= cached_from)
+        read = count(text) + round(length) + pictures + FRAME_TOKENS
+        load.add(answers, read=read, pictures=pictures, written=written)
+        before = one
+    return load
 
 
 def guess_answer(completion_tokens: int, config: RepairConfig) -> int:
@@ -147,7 +201,7 @@ def guess_cost(task: Task, config: RepairConfig, price: Price) -> float:
 
 
 def _count_shared(
-    before: Sequence[Part], parts: Sequence[Part], pictures: int, tokenizer: TextTokenizer
+    before: Sequence[Part], parts: Sequence[Part], pictures: int, count_tokens: Callable[[str], int]
 ) -> int:
     """Tokens of the beginning that two requests have in common.
 
@@ -164,7 +218,7 @@ def _count_shared(
             break
         else:
             shown += 1
-    return len(tokenizer.encode(text)) + (pictures * shown // count if count else 0)
+    return count_tokens(text) + (pictures * shown // count if count else 0)
 
 
 def _count_tests(plan: Plan, config: RepairConfig) -> int:

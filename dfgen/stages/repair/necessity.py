@@ -40,6 +40,16 @@ def take_back(completion: str, repair: str, wrong: Span, right: Span) -> tuple[s
     return text.decode(), Span(right.start, right.start + len(words))
 
 
+def take_back_entry(completion: str, repair: str, entry: Necessity) -> tuple[str, Span]:
+    """`take_back` for a hunk whose necessity is on record."""
+    return take_back(
+        completion,
+        repair,
+        Span(entry.start, entry.end),
+        Span(entry.repair_start, entry.repair_end),
+    )
+
+
 def record_verdicts(
     hunks: Sequence[Hunk], right_without: Iterable[bool], unneeded_weight: float
 ) -> list[Necessity]:

@@ -23,10 +23,10 @@ from dfgen.config.engine import Price
 from dfgen.config.repair import RepairConfig
 from dfgen.config.sample import Decoding
 from dfgen.diff.spans import Span
-from dfgen.engines.base import Engine, Request, derive_seed
+from dfgen.engines.base import Engine, ImageData, Message, Request, derive_seed
 from dfgen.errors import RowError
 from dfgen.records import Attempt, Prompt, Trajectory
-from dfgen.stages.prompting import build_messages
+from dfgen.stages.prompting import Template, build_messages
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.judge import (
     Answerer,
@@ -37,7 +37,7 @@ from dfgen.stages.repair.judge import (
     Pending,
     name_text,
 )
-from dfgen.stages.repair.necessity import take_back
+from dfgen.stages.repair.necessity import take_back_entry
 from dfgen.stages.repair.parse import EDIT_SCHEMA
 from dfgen.stages.repair.plan import Purpose
 from dfgen.stages.repair.prompt import fill_fields, load_template
@@ -158,13 +158,11 @@ class Repairer:
         """Make the request of a task."""
         config = self.config
         candidates = 1 if task.purpose == "necessity" else config.candidates
-        last_round = task.index // candidates - 1
-        refusals = [a for a in task.earlier if a.index // candidates == last_round]
-        fields = fill_fields(task.trajectory, task.prompt, refusals, config)
+        refusals = list_refusals(task.earlier, task.index, candidates)
         structured = config.protocol == "hunks" and config.structured_output == "auto"
         return Request(
             key=name_request(task),
-            messages=build_messages(task.prompt, self.template, config.system, fields),
+            messages=write_chat(task.trajectory, task.prompt, refusals, config, self.template),
             decoding=self._choose_decoding(task),
             seed=self._derive_seed(task),
             chat_template_args=config.chat_template_args,
@@ -187,6 +185,37 @@ class Repairer:
         return decoding
 
 
+def write_chat(
+    trajectory: Trajectory,
+    prompt: Prompt,
+    refusals: Sequence[Attempt],
+    config: RepairConfig,
+    template: Template,
+    images: Sequence[ImageData] | None = None,
+) -> tuple[Message, ...]:
+    """Write the messages of a request; the one way in which that is done.
+
+    Args:
+        trajectory: whose text is to be repaired.
+        refusals: of `list_refusals`.
+        images: what stands for the prompt's pictures; None: the pictures.
+    """
+    fields = fill_fields(trajectory, prompt, refusals, config)
+    return build_messages(prompt, template, config.system, fields, images)
+
+
+def list_refusals(earlier: Sequence[Attempt], index: int, candidates: int) -> list[Attempt]:
+    """List the attempts that a request tells of: those of the round before its own.
+
+    Args:
+        earlier: attempts at the same trajectory.
+        index: of the request.
+        candidates: requests of a round.
+    """
+    last_round = index // candidates - 1
+    return [attempt for attempt in earlier if attempt.index // candidates == last_round]
+
+
 def make_test(
     trajectory: Trajectory, prompt: Prompt, repair: Accepted, hunk: int, tokenizer: TextTokenizer
 ) -> Task:
@@ -198,12 +227,7 @@ def make_test(
         hunk: index among the hunks that were.
     """
     entry = (repair.necessity or [])[hunk]
-    text, place = take_back(
-        trajectory.completion,
-        repair.text,
-        Span(entry.start, entry.end),
-        Span(entry.repair_start, entry.repair_end),
-    )
+    text, place = take_back_entry(trajectory.completion, repair.text, entry)
     changes = {"completion": text, "completion_ids": tokenizer.encode(text)}
     return Task(trajectory.model_copy(update=changes), prompt, "necessity", index=hunk, place=place)
 

@@ -175,7 +175,9 @@ class Repairing:
         self.open: dict[int, set[str]] = {}
         self.in_flight: dict[str, InFlight] = {}
         self.by_schema = {True: 0, False: 0}
-        self.out = {name for each in repairers for name in list_out(each.engine)}
+        self.out = {
+            name: number for number, each in enumerate(repairers) for name in list_out(each.engine)
+        }
         self.spending = open_spending(session, self.config, spent, len(self.out))
 
     def execute(self, todo: list[int]) -> None:
@@ -266,10 +268,14 @@ class Repairing:
 
     def _feed(self, round_number: int) -> Iterator[Task]:
         """The requests that a round has still to make, in the order of the shards' rows."""
+        turn = find_turn(round_number, self.config)
         for shard in list(self.open):
             for trajectory, prompt, history, plan in self._iter_plans(shard, round_number):
-                self._stand(shard, trajectory, history, len(plan.indices))
-                yield from self._make_tasks(trajectory, prompt, history, plan)
+                tasks = list(self._make_tasks(trajectory, prompt, history, plan))
+                # What is out with another repairer since an earlier start is not asked of this one.
+                if all(self.out.get(name_request(task), turn) == turn for task in tasks):
+                    self._stand(shard, trajectory, history, len(tasks))
+                    yield from tasks
 
     def _iter_plans(
         self, shard: int, round_number: int | None = None

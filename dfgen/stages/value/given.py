@@ -86,18 +86,18 @@ def read_masks(paths: Mapping[str, str], run: Run, chosen: Collection[str]) -> G
     for name, path in paths.items():
         masks: dict[str, NDArray[np.bool_]] = {}
         for file in list_files(Path(path)):
-            for row, key, mask in _iter_masks(file, lengths):
+            for row, key, marks in _iter_masks(file, lengths):
                 where = f"{file}, row {row}"
                 if key in masks:
                     raise InputError(f"a second mask of trajectory {key}.", where=where)
-                if len(mask) != lengths[key]:
+                if marks is not None and len(marks) != lengths[key]:
                     raise InputError(
-                        f"loss_mask has {len(mask):,} values, and trajectory {key} has "
+                        f"loss_mask has {len(marks):,} values, and trajectory {key} has "
                         f"{lengths[key]:,} tokens.",
                         where=where,
                         hint="A mask has one value for each of completion_ids.",
                     )
-                masks[key] = mask
+                masks[key] = _read_marks(marks, where)
         if not masks:
             raise InputError(
                 f"none of the {len(lengths):,} answers that are valued is in it.",
@@ -117,28 +117,49 @@ def _read_lengths(run: Run, chosen: Collection[str]) -> dict[str, int]:
     }
 
 
-def _iter_masks(
-    file: Path, wanted: Collection[str]
-) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
-    """Yield the number of the row, counted from 1, its trajectory_id and its mask."""
+def _iter_masks(file: Path, wanted: Collection[str]) -> Iterator[tuple[int, str, pa.Array | None]]:
+    """Yield the number of the row, counted from 1, its trajectory_id and its mask as given."""
     try:
         with pq.ParquetFile(open_for_arrow(file)) as opened:
-            missing = [name for name in COLUMNS if name not in opened.schema_arrow.names]
-            if missing:
-                raise InputError(f"there is no column {' and no '.join(missing)}.", where=str(file))
+            _check_columns(opened.schema_arrow, str(file))
             row = 0
             for batch in opened.iter_batches(columns=COLUMNS):
-                for key, values in zip(batch.column(0), batch.column(1), strict=True):
+                keys, marks = batch.column(COLUMNS[0]), batch.column(COLUMNS[1])
+                for key, values in zip(keys, marks, strict=True):
                     row += 1
                     if key.as_py() in wanted:
-                        yield row, key.as_py(), _read_marks(values, f"{file}, row {row}")
-    except (OSError, pa.ArrowException) as error:
+                        yield row, key.as_py(), values.values
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"it cannot be read as Parquet: {error}", where=str(file)) from error
 
 
-def _read_marks(values: pa.Scalar, where: str) -> NDArray[np.bool_]:
-    marks = np.asarray(values.as_py())
-    if marks.ndim != 1 or not np.isin(marks, (0, 1)).all():
+def _check_columns(schema: pa.Schema, where: str) -> None:
+    """Raise `InputError` if a column is missing, is there twice, or holds something else."""
+    missing = [name for name in COLUMNS if name not in schema.names]
+    if missing:
+        raise InputError(f"there is no column {' and no '.join(missing)}.", where=where)
+    for name in COLUMNS:
+        if schema.names.count(name) > 1:
+            raise InputError(f"there are several columns {name}.", where=where)
+    key, marks = (schema.field(name).type for name in COLUMNS)
+    if pa.types.is_dictionary(key):
+        key = key.value_type
+    if not (pa.types.is_string(key) or pa.types.is_large_string(key)):
+        raise InputError(f"trajectory_id is {key}, and not text.", where=where)
+    if not (pa.types.is_list(marks) or pa.types.is_large_list(marks)):
+        raise InputError(f"loss_mask is {marks}: it is no list of 0 and 1.", where=where)
+
+
+def _read_marks(values: pa.Array | None, where: str) -> NDArray[np.bool_]:
+    kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    marks = None
+    if (
+        values is not None
+        and not values.null_count
+        and (not len(values) or any(fits(values.type) for fits in kinds))
+    ):
+        marks = np.asarray(values.to_numpy(zero_copy_only=False))
+    if marks is None or not np.isin(marks, (0, 1)).all():
         raise InputError(
             "loss_mask is no list of 0 and 1.",
             where=where,

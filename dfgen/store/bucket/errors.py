@@ -38,6 +38,10 @@ _THROTTLED = (
 _NO_BUCKET = ("there is no such bucket", "Make it, or mend the address.")
 _FULL = ("the store is full, or its quota is used up", f"Free some space, {RESUME}")
 _READ_ONLY = ("the store is read-only", f"Make it writable, {RESUME}")
+_NO_PATH = (
+    "an object lies there whose name is no path: `//`, `..` or an unprintable sign is in it",
+    f"dfgen has not written it. Remove it, {RESUME}",
+)
 _UNREACHABLE = (
     "the store cannot be reached",
     f"Look at the network and at the endpoint (AWS_ENDPOINT_URL), {RESUME}",
@@ -55,6 +59,7 @@ _BY_CODE = {
     **dict.fromkeys(("QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull"), _FULL),
     **dict.fromkeys(("AccountRequiresHttps", "MethodNotAllowed"), _READ_ONLY),
 }
+_BY_NAME = {"InvalidPathError": _NO_PATH}
 _BY_STATUS = {
     "401": _REFUSED,
     "403": _DENIED,
@@ -101,7 +106,7 @@ def describe_failure(where: str, doing: str, error: Exception) -> StorageError:
     code, status = _find_code(text), _find_status(text)
     known = _BY_CODE.get(code) or _BY_STATUS.get(status)
     if known is None and not status:
-        known = _UNREACHABLE if _is_network(text) else None
+        known = _UNREACHABLE if _is_network(text) else _BY_NAME.get(type(error).__name__)
     cause, hint = known or (f"the store has refused it ({type(error).__name__})", _ADVICE)
     said = " ".join(part for part in (status, code) if part)
     return StorageError(

@@ -20,7 +20,7 @@ from dfgen.store.layout import (
     TEMPORARY_PREFIX,
 )
 
-_SEGMENT = re.compile(r"(.+\.jsonl)/(\d{12})")
+_SEGMENT = re.compile(r"(.+\.jsonl)/([0-9]{12})", re.ASCII)
 
 
 def is_mirrored(key: str) -> bool:
@@ -34,8 +34,14 @@ def is_mirrored(key: str) -> bool:
 
 
 def is_small(key: str) -> bool:
-    """Say whether a file is fetched at once: all but tables."""
-    return key == MANIFEST or key.endswith(".json")
+    """Say whether a file is fetched at once: all but tables, and nothing that is not dfgen's."""
+    return key == MANIFEST or (key.endswith(".json") and is_mirrored(key))
+
+
+def is_path(key: str) -> bool:
+    """Say whether an object of anybody can have a place in a directory, and only below it."""
+    parts = key.split("/")
+    return "\\" not in key and key.isprintable() and not {"", ".", ".."}.intersection(parts)
 
 
 def is_news(key: str) -> bool:
@@ -56,4 +62,4 @@ def name_segment(journal: str, start: int) -> str:
 def parse_segment(key: str) -> tuple[str, int] | None:
     """Return the journal that an object is a segment of, and the byte where it begins."""
     found = _SEGMENT.fullmatch(key)
-    return None if found is None else (found[1], int(found[2]))
+    return (found[1], int(found[2])) if found and is_mirrored(found[1]) else None

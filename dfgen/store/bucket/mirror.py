@@ -27,6 +27,7 @@ from dfgen.store.bucket.keys import (
     is_journal,
     is_mirrored,
     is_news,
+    is_path,
     is_small,
     parse_segment,
 )
@@ -36,6 +37,7 @@ from dfgen.store.bucket.objects import Object, Objects
 from dfgen.store.bucket.segments import Paces, Segments, assemble, delete_segments
 from dfgen.store.bucket_files import decode
 from dfgen.store.layout import LOCK, MANIFEST, TEMPORARY_PREFIX
+from dfgen.store.os_errors import explain_os_errors
 
 _AT_ONCE = 16
 """Requests in flight where many files are fetched."""
@@ -87,7 +89,7 @@ class Mirror:
         """See `Mount`."""
         self.root.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            self._index = {each.key: each for each in self._objects.list()}
+            self._index = {each.key: each for each in self._objects.list() if is_path(each.key)}
             self._names = {}
             for key in self._index:
                 self._add_name(key)
@@ -374,13 +376,15 @@ class Mirror:
 
     def _download(self, key: str) -> str | None:
         path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with explain_os_errors(path, "write"):
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             found = self._objects.download(key, temporary)
             if found is None:  # somebody removed it since it was listed
                 return None
-            temporary.replace(path)
+            with explain_os_errors(path, "write"):  # a folder, where a foreign object lies below it
+                temporary.replace(path)
             return found.version
         finally:
             with suppress(OSError):

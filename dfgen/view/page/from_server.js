@@ -79,6 +79,7 @@ async function loadAll(state) {
   return changed;
 }
 
+// Of a run at work they may be of a moment ago; then they are asked for again.
 async function refreshNumbers() {
   numbers = await ask("numbers");
   renderOverview();
@@ -98,7 +99,7 @@ async function watch() {
     const state = await ask("state");
     head.run.total = state.total;
     tellServer(describeProgress(state));
-    if (await loadAll(state)) await refreshNumbers();
+    if ((await loadAll(state)) || numbers?.stale) await refreshNumbers();
   } catch (error) {
     tellServer(`the server does not answer (${error.message})`);
   }
@@ -118,8 +119,15 @@ async function startServed() {
   const { name } = readAddress();
   const { part } = name && name !== "overview" ? await ask("where", { id: name }) : { part: null };
   await loadPart(part ?? state.parts[0][0]);
-  loading = loadAll(state).then(refreshNumbers).catch((error) => tellServer(error.message));
-  loading.then(() => setTimeout(watch, POLL_MS));
+  loading = loadAll(state).catch((error) => tellServer(error.message));
+  loading.then(prepareRest);
+}
+
+// What takes the server longer and nobody waits for: texts to search in, and the figures.
+async function prepareRest() {
+  await ask("search").catch(() => {});
+  await refreshNumbers().catch((error) => tellServer(error.message));
+  setTimeout(watch, POLL_MS);
 }
 
 async function searchServed(words) {

@@ -21,6 +21,7 @@ from tests.benchmarks.study.comparisons import (
     shares_cell,
     show_gap,
 )
+from tests.benchmarks.study.plan import is_current
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- tables: written by the command `summary` -->\n", "<!-- end of tables -->"
@@ -57,7 +58,25 @@ def write_summary(rows: list[Row], rates: dict[str, float]) -> str:
             here = [each for each in found if (each.cell, each.start) == (cell, start)]
             lines += ["", f"### {name_table(cell)}: from about {start} % right", ""]
             lines += write_table(part, here, starts.get((cell[0], start)))
+    lines += write_explored([r for r in rows if r["purpose"] == "explore" and is_current(r, rates)])
     return "\n".join([*lines, "", ""])
+
+
+def write_explored(rows: list[Row]) -> Iterator[str]:
+    """Write a table of the arms that were made after results had been seen."""
+    for start in sorted({row["start"] for row in rows}, key=int):
+        names = ["arm (seeds)", *(name for name, _, _ in COLUMNS)]
+        yield from ("", f"### Chosen after results were seen: chains, rounds, from {start} %", "")
+        yield from (f"| {' | '.join(names)} |", "|---" * len(names) + "|")
+        for arm in ARMS:
+            own = [row for row in rows if (row["start"], row["arm"]) == (start, arm)]
+            if own:
+                yield f"| {arm} ({len(own)}) | {' | '.join(average(own))} |"
+
+
+def average(rows: list[Row]) -> list[str]:
+    """Format the means of rows, by column."""
+    return [form.format(float(np.mean([row[key] for row in rows]))) for _, key, form in COLUMNS]
 
 
 def write_table(rows: list[Row], found: list[Comparison], start: Row | None) -> Iterator[str]:
@@ -74,10 +93,7 @@ def write_table(rows: list[Row], found: list[Comparison], start: Row | None) -> 
         for questions in sorted({row["questions"] for row in own}):
             same = [row for row in own if row["questions"] == questions]
             name = arm + name_questions(same[0])
-            figures = [
-                form.format(float(np.mean([row[key] for row in same]))) for _, key, form in COLUMNS
-            ]
-            cells = [f"{name} ({len(same)})", f"{same[0]['rate']:g}", *figures]
+            cells = [f"{name} ({len(same)})", f"{same[0]['rate']:g}", *average(same)]
             yield f"| {' | '.join([*cells, *show_comparison(by_rival.get(name))])} |"
 
 

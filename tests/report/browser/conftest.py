@@ -65,6 +65,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def served_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 questions with 4 answers each, in three shards, for `dfgen view`."""
+    return make_run(tmp_path_factory.mktemp("served") / "run", prompts=120, samples=4, seed=5)
+
+
+@pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "report \"quoted\" 'and' <odd>.html"
     path.write_text(write_page(make_samples(), NUMBERS, describe_hostile_run()), "utf-8")

@@ -81,3 +81,37 @@ def test_every_bar_leads_to_rows_that_fit(browser: Browser, report: Path) -> Non
         assert browser.run("location.hash.includes('&') || location.hash.includes('=')")
         found += browser.run("document.querySelectorAll('.item').length") > 0
     assert found > size / 3 * 0.6
+
+
+def test_every_choice_shows_as_many_rows_as_it_says(browser: Browser, report: Path) -> None:
+    """Reason, kind, step, grader, repairer, marks, metadata, ...: all that the page offers."""
+    browser.open(report)
+    offered = browser.run(
+        "[...document.querySelectorAll('.find select')].filter((each) => each.id !== 'sort')"
+        ".flatMap((select) => [...select.options].slice(1, 4).map((option) =>"
+        "[select.id, option.value, option.textContent]))"
+    )
+    assert {name for name, *_ in offered} >= {"reason", "kind", "role", "grader", "repairer"}
+    for name, value, words in offered:
+        browser.run(SET, name, value)
+        count = int(words.rpartition("(")[2].rstrip(")").replace(",", ""))
+        browser.wait_for(f"{COUNT} === {count}")
+        assert f"{name}=" in browser.run("location.hash")
+        browser.run(SET, name, "")
+        browser.wait_for(f"{COUNT} === 200")
+
+
+def test_every_measure_narrows_from_below_and_above(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    names = browser.run(
+        "[...document.querySelectorAll('#measures input[id$=-low]')]"
+        ".filter((each) => !each.parentNode.hidden).map((each) => each.id.replace('-low', ''))"
+    )
+    assert {"pass", "ratio", "share", "tokens", "round", "cost"} <= set(names)
+    for name in names:
+        browser.run(SET, f"{name}-low", "999999")
+        browser.wait_for("document.querySelector('#list .none') !== null")
+        browser.run(SET, f"{name}-low", "0")
+        browser.wait_for(f"{COUNT} > 0")
+        browser.click("#clear")
+        browser.wait_for(f"{COUNT} === 200")

@@ -6,12 +6,17 @@ import json
 import shutil
 import statistics
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dfgen.stages.mask.stage import run_masking
+from dfgen.stages.session import Session
 from dfgen.store.finished import open_finished
+from dfgen.store.run import Run
+from tests.report.browser.barriers import find_barriers
 from tests.support import hostile_run
 from tests.support.sample_run import make_run
 from tests.view.serving import serve
@@ -24,9 +29,9 @@ pytestmark = pytest.mark.browser
 SHOWN = "decodeURIComponent(location.hash.slice(1).split('&')[0])"
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("served") / "run", prompts=120, samples=4, seed=5)
+@pytest.fixture
+def root(served_root: Path) -> Path:
+    return served_root
 
 
 @pytest.fixture
@@ -53,9 +58,14 @@ def test_all_rows_are_there_and_every_mark_opens_its_own(
     assert browser.run(SHOWN) == ids[-1]
     assert browser.texts("#count")[0] == f"{len(ids)} trajectories"
     assert browser.run("document.querySelectorAll('.group .mark.away').length") == 0
-    browser.click(".group .mark:not([aria-current])")
-    browser.wait_for(f"{SHOWN} !== {ids[-1]!r}")
-    assert browser.run(SHOWN) in ids
+    prompt_id = ids[-1].rpartition("-")[0]
+    for place in range(4):
+        browser.run(f"document.querySelectorAll('.group .mark')[{place}].click()")
+        browser.wait_for(f"{SHOWN} === '{prompt_id}-{place}'")
+        current = "document.querySelectorAll('.group .mark')[{}].getAttribute('aria-current')"
+        browser.wait_for(f"{current.format(place)} === 'true'")
+        browser.run(f"document.querySelectorAll('.glance ol .member')[{3 - place}].click()")
+        browser.wait_for(f"{SHOWN} === '{prompt_id}-{3 - place}'")
     browser.wait_for("document.querySelector('.pictures img').naturalWidth > 0")
     browser.save_screenshot(shots / "served.png")
     browser.press("z")
@@ -116,6 +126,39 @@ def test_rows_come_while_the_run_works(
         assert browser.texts("#served")[0] == ""
 
 
+def test_rows_appear_as_shards_are_masked(
+    browser: Browser, root: Path, marks: Path, tmp_path: Path
+) -> None:
+    """The mask stage itself at work on a run that the page is open on, shard by shard."""
+    working = shutil.copytree(root, tmp_path / "working")
+    shutil.rmtree(working / "masks")
+    run = Run.open_or_create(working, None)
+    pipeline = open_finished(working).pipeline
+    with serve(marks, working) as address, run.lock(), closing(Session(run, pipeline)) as session:
+        browser.driver.get(address)
+        browser.wait_for("document.documentElement.dataset.ready === 'true'")
+        assert "No masks yet" in browser.texts("#list")[0]
+        rows = 0
+        for shard in (2, 0, 1):
+            run_masking(session, [shard])
+            rows += run.table("masks").num_rows(shard)
+            browser.wait_for(f"document.getElementById('count').textContent.startsWith('{rows} ')")
+        assert rows == len(list_ids(root))
+        browser.wait_for("document.getElementById('served').textContent === ''")
+        browser.press("j")
+        browser.wait_for("document.querySelector('#view .sides') !== null")
+        browser.press("o")
+        browser.wait_for("document.querySelectorAll('.chart').length >= 9")
+
+
+def test_a_search_that_fails_says_so(browser: Browser, root: Path, marks: Path) -> None:
+    with serve(marks, root) as address:
+        browser.visit(address)
+    browser.press("/")
+    browser.press("counting")
+    browser.wait_for("document.getElementById('count').textContent.includes('search failed')")
+
+
 def test_a_hostile_run_is_only_texts(
     browser: Browser, root: Path, marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +174,29 @@ def test_a_hostile_run_is_only_texts(
         browser.visit(address + "#<img src=x onerror=window.hit=1>&text=<script>&sort=__proto__")
         assert browser.run("window.hit") is None
         assert browser.run("document.querySelectorAll('#view script, #view iframe').length") == 0
+        assert browser.read_console() == []
+
+
+def test_hostile_runs_are_compared_as_texts(
+    browser: Browser, root: Path, marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of folders, prompts, answers of both runs try to be markup."""
+    attack = "</script><img src=x onerror=window.hit=1><a href=javascript:window.hit=1>x</a>"
+    monkeypatch.setattr(hostile_run, "POISON", attack)
+    folders = [tmp_path / f"{name} <img src=x onerror=window.hit=1>'\"" for name in "ab"]
+    for folder in folders:
+        shutil.copytree(root, folder)
+        hostile_run.poison_run(folder)
+    with serve(marks, *folders) as address:
+        browser.visit(address)
+        browser.click("#to-comparison")
+        browser.wait_for("document.documentElement.dataset.compared === 'true'")
+        assert folders[1].name in browser.texts("#comparison h1")[0]
+        assert browser.run("window.hit") is None
+        assert browser.run("document.querySelectorAll('#comparison img').length") == 0
+        assert browser.run(
+            "[...document.querySelectorAll('#comparison a')].every((a) => a.protocol === 'http:')"
+        )
         assert browser.read_console() == []
 
 
@@ -168,5 +234,11 @@ def test_two_runs_are_compared(
         assert str(len(changed)) in moved
         browser.save_screenshot(shots / "comparison.png")
         assert browser.read_console() == []
+        for width, dark in ((1440, False), (1440, True), (390, True)):
+            browser.resize(width, 900, dark=dark)
+            assert find_barriers(browser) == []
+            assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.save_screenshot(shots / "comparison-phone.png")
+        browser.resize(1440, 900)
         browser.click(".changes a")
         browser.wait_for("location.pathname.endsWith('/1/')")

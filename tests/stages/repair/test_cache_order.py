@@ -20,7 +20,7 @@ from dfgen.engines.base import ImageData
 from dfgen.records import Trajectory
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.prompting import build_messages
-from dfgen.stages.repair.estimate import Estimate
+from dfgen.stages.repair.estimate import Estimate, Load
 from dfgen.stages.repair.prompt import fill_fields, load_template
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
@@ -116,11 +116,11 @@ def test_three_ways_are_priced() -> None:
     found.next_repairs.add(4, read=2500, pictures=0, written=150)
     found.next_repairs.shared_tokens = 3 * 2000
     price = Price(prompt=1e6, completion=5e6, cached=0.1e6)
-    ways = price_ways(found, OpenAIConfig(model="m", price=price))
+    ways = price_ways((found.next_repairs, found.next_tests), OpenAIConfig(model="m", price=price))
     assert ways == pytest.approx({"plain": 4 * 3250, "cache order": 4 * 1900, "batch": 4 * 1625})
-    assert price_ways(found, OpenAIConfig(model="m")) is None
-    assert price_ways(found, TransformersConfig(model="m")) is None
-    assert price_ways(Estimate(), OpenAIConfig(model="m", price=price)) is None
+    assert price_ways((found.next_repairs, found.next_tests), OpenAIConfig(model="m")) is None
+    assert price_ways((found.next_repairs, found.next_tests), TransformersConfig(model="m")) is None
+    assert price_ways((Load(),), OpenAIConfig(model="m", price=price)) is None
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,13 @@ def read_repairs(root: Path) -> list[tuple[str, str, str]]:
 
 
 def refuse_first(received: Received, before: int) -> Reply | None:
-    """Two texts in three get a useless first answer."""
+    """Two texts in three get a useless answer to the first attempt.
+
+    It is told by its temperature: a client that sends a request again, because a busy machine let
+    its connection go, makes no second attempt of it.
+    """
     student = read_student(received)
-    if before == 0 and len(student) % 3:
+    if received.payload["temperature"] == 0 and len(student) % 3:
         return Reply(write_completion("<corrected>Answer: none</corrected>"))
     return None
 
@@ -208,7 +212,6 @@ def test_files_are_answered_elsewhere_in_parts_and_twice(
     assert "--write FOLDER" in said
     half = SpentCount().count(Run.open_or_create(root, None)).requests
     assert half == 2 * (len(written) - 1) + min(2, len(written[-1].read_text().splitlines()))
-    script.asked.clear()
     answer_files(tmp_path / "first", script, answers)
     call(*start, "--read", answers, "--read", answers, "--write", tmp_path / "second")
     # Attempts that are told what failed are in the second folder.

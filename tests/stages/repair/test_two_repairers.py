@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dfgen.config.load import change_pipeline
 from dfgen.config.pipeline import Pipeline
 from dfgen.config.repair import RepairConfig
 from dfgen.records import Attempt
@@ -18,9 +19,10 @@ from dfgen.stages.repair.plan import plan_attempts
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
-from tests.faults.framing import read_student
+from tests.faults.framing import is_probe, read_student
 from tests.faults.server import Sampled, Script, make_pipeline, repair_run, sample_run
-from tests.support.batch_server import BatchServer
+from tests.stages.repair.test_lanes import stop_at_wait
+from tests.support.batch_server import BatchServer, Fate
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion, write_error
 
 CHEAP, DEAR = {"prompt": 0.1, "completion": 0.2}, {"prompt": 1.0, "completion": 2.0}
@@ -155,3 +157,46 @@ def test_engine_and_engines_exclude_each_other() -> None:
     config = RepairConfig.model_validate({"engine": one})
     assert config.repairers == (config.engine,)
     assert RepairConfig().repairers == ()
+
+
+def test_the_lane_is_that_of_all_repairers(sampled: Sampled, root: Path) -> None:
+    cheap, dear = Script(sampled.ideal, fail_for_some), Script(sampled.ideal)
+    with BatchServer(cheap) as first, BatchServer(dear) as second:
+        pipeline = make_two(first.url, second.url)
+        run = Run.open_or_create(root, pipeline)
+        given = ["repair.engine.lane=batch"]
+        recorded = pipeline.model_dump(mode="json")
+        assert [
+            engine.lane for engine in change_pipeline(recorded, given, "run.json").repair.repairers
+        ] == ["batch", "batch"]
+        repair_run(root, change_pipeline(recorded, given, "run.json"))
+        assert first.batches and second.batches
+    assert audit(run) == []
+
+
+def test_a_test_that_is_out_with_one_repairer_is_not_asked_of_another(
+    sampled: Sampled, root: Path
+) -> None:
+    """Tests of necessity are made in any round; a start begins with the first repairer's."""
+    ideal = Script(sampled.ideal)
+
+    def refuse(received: Received) -> Reply:
+        if is_probe(received) or read_student(received) in sampled.ideal:
+            return Reply(write_completion("<corrected>Answer: none</corrected>"))
+        return ideal(received)
+
+    with BatchServer(refuse) as first, BatchServer(ideal, hold_tests) as second:
+        pipeline = make_two(first.url, second.url, "batch", necessity="model")
+        stop_at_wait(root, pipeline, lambda: any("_n" in name for name in second.submitted))
+        for batch in second.batches.values():
+            batch.fate.hold = False
+        run = repair_run(root, pipeline)
+        tests = [name for name in second.submitted if "_n" in name]
+        assert tests and not [name for name in first.submitted if "_n" in name]
+        assert set(second.submitted.values()) == {1}
+    assert audit(run) == []
+
+
+def hold_tests(number: int) -> Fate:
+    """The dear one's second batch and later ones hold tests."""
+    return Fate(hold=number > 0)

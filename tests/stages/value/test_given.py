@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dfgen.errors import InputError
+from dfgen.stages.value.given import _iter_masks
 from tests.stages.score.running import call, read
 
 OPTIONS = ("--set", "value.draws=1", "--set", "value.controls=false", "--no-masks")
@@ -83,10 +85,12 @@ def test_a_mask_that_has_changed_is_refused(root: Path, tmp_path: Path) -> None:
         (lambda key, mask: (key, [0.5] * len(mask)), "no list of 0 and 1"),
         (lambda key, mask: (key, [None, *mask[1:]]), "no list of 0 and 1"),
         (lambda key, mask: (key, None), "no list of 0 and 1"),
+        (lambda key, mask: (key, [[1], [0, 1]] + [[0]] * (len(mask) - 2)), "no list of 0 and 1"),
+        (lambda key, mask: (key, 1), "no list of 0 and 1"),
         (lambda key, mask: (key, ["1"] * len(mask)), "no list of 0 and 1"),
         (lambda key, mask: (f"x{key}", mask), "none of the"),
     ],
-    ids=["short", "weights", "holes", "null", "texts", "strangers"],
+    ids=["short", "weights", "holes", "null", "lists", "number", "texts", "strangers"],
 )
 def test_masks_of_other_answers_are_refused_before_a_draw(
     root: Path, tmp_path: Path, damage: Callable[..., tuple[str, Any]], said: str
@@ -121,3 +125,36 @@ def test_files_that_hold_no_mask_are_refused(root: Path, tmp_path: Path, what: s
 @pytest.mark.parametrize("given", ["name", "=path", "name=", "a.b=path"])
 def test_what_is_no_name_and_path_is_refused(root: Path, given: str) -> None:
     assert "NAME=PATH" in call("value", root, "--mask", given, code=2).output
+
+
+ODD_COLUMNS: list[tuple[Any, Any, str]] = [
+    ([["a"]], [[1]], "and not text"),
+    ([{"x": 1}], [[1]], "and not text"),
+    ([b"a"], [[1]], "and not text"),
+    (["a"], [1], "no list of 0 and 1"),
+    (["a"], ["101"], "no list of 0 and 1"),
+    (["a"], [{"x": 1}], "no list of 0 and 1"),
+]
+
+
+@pytest.mark.parametrize(("keys", "marks", "said"), ODD_COLUMNS)
+def test_columns_of_another_kind_are_refused(
+    tmp_path: Path, keys: Any, marks: Any, said: str
+) -> None:
+    path = tmp_path / "odd.parquet"
+    pq.write_table(pa.table({"trajectory_id": keys, "loss_mask": marks}), path)
+    with pytest.raises(InputError, match=said):
+        list(_iter_masks(path, {"a"}))
+
+
+def test_an_id_that_is_no_text_and_a_column_that_is_there_twice_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    bad = pa.array([b"\xff"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"trajectory_id": bad, "loss_mask": [[1]]}), path)
+    with pytest.raises(InputError, match="cannot be read"):
+        list(_iter_masks(path, {"a"}))
+    twice = [pa.array(["a"]), pa.array([[1]]), pa.array([[0]])]
+    names = ["trajectory_id", "loss_mask", "loss_mask"]
+    pq.write_table(pa.Table.from_arrays(twice, names=names), path)
+    with pytest.raises(InputError, match="several columns"):
+        list(_iter_masks(path, {"a"}))

@@ -17,8 +17,15 @@ from typing import Any
 from dfgen.config.batch import BatchConfig
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Message, Request
-from dfgen.engines.openai.batch.carrier import Carrier
-from dfgen.engines.openai.batch.form import Answered, Seen
+from dfgen.engines.openai.batch.carrier import Carrier, read_name
+from dfgen.engines.openai.batch.form import (
+    Answered,
+    Seen,
+    convert,
+    read_custom_id,
+    read_status,
+    sum_counts,
+)
 from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.engines.openai.batch.request_file import Row, RowWriter
@@ -83,14 +90,14 @@ class AnthropicForm:
 
     def read_batch_id(self, body: Mapping[str, Any]) -> str:
         """Read the id of a batch that was made."""
-        return str(body["id"])
+        return read_name(body["id"])
 
     def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
         """Look how a batch stands; None: the provider does not know it."""
         body = carrier.ask(f"{self.rules.batches}/{batch_id}")
         if body is None:
             return None
-        status = str(body.get("processing_status"))
+        status = read_status(body["processing_status"])
         if status != "ended":
             return Seen(status)
         # Whether it was cut, each row says for itself.
@@ -100,17 +107,17 @@ class AnthropicForm:
         """Read a row of results; None: it is none."""
         try:
             row = json.loads(line)
-            custom_id, result = row["custom_id"], row["result"]
+            custom_id, result = read_custom_id(row["custom_id"]), row["result"]
             kind = result["type"]
             if kind in _CUT:
                 return Answered(custom_id, None, {}, _CUT[kind])
             if kind == "succeeded":
-                return Answered(custom_id, 200, read_message(result["message"]))
+                return Answered(custom_id, 200, convert(read_message, result["message"]))
             error = result["error"]
             error = error.get("error", error)
             status = _STATUSES.get(error.get("type"), 500)
             return Answered(custom_id, status, {"error": error})
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
 
@@ -159,7 +166,6 @@ def read_message(message: Mapping[str, Any]) -> dict[str, Any]:
     usage = message.get("usage") or {}
     read = [usage.get(name) for name in ("input_tokens", "cache_creation_input_tokens")]
     cached = usage.get("cache_read_input_tokens")
-    known = usage.get("input_tokens") is not None
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text},
@@ -169,7 +175,7 @@ def read_message(message: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "choices": [choice],
         "usage": {
-            "prompt_tokens": sum(count or 0 for count in (*read, cached)) if known else None,
+            "prompt_tokens": sum_counts((*read, cached)) if read[0] is not None else None,
             "completion_tokens": usage.get("output_tokens"),
             "prompt_tokens_details": {"cached_tokens": cached},
         },

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
@@ -27,9 +29,35 @@ T = TypeVar("T")
 PAGE = 100
 """Files or batches of one page of a list."""
 _MOST_PAGES = 1000
+_SHOWN = 300
+# Before secrets are taken out: half a key could stand at a cut.
+_READ = 8000
 
 Outcome = Answer | Exception
 """What one try brought: an answer of whatever status, or the error of a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How a provider hands out a list, page by page.
+
+    Attributes:
+        entries: field of a page that holds its entries.
+        size, cursor: names in the query: how many entries, and where the page begins.
+        following: field of a page that says where the next begins; None: after its last entry,
+            while `has_more`.
+    """
+
+    entries: str = "data"
+    size: str = "limit"
+    cursor: str = "after"
+    following: str | None = None
+
+    def find_next(self, page: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+        """Return where the next page begins; empty: there is none."""
+        if self.following is not None:
+            return str(page.get(self.following) or "")
+        return str(entries[-1].get("id")) if entries and page.get("has_more") else ""
 
 
 class Carrier:
@@ -88,38 +116,96 @@ class Carrier:
             EngineError: the server refuses, or fails again and again.
         """
         answer = self.repeat(lambda: self.send_once("GET", path, lambda: None), missing=True)
-        return None if answer is None else read_object(answer)
+        return None if answer is None else self.read_object(answer)
 
-    def list_pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Yield the entries of a list, page after page, newest first.
+    def read_object(self, answer: Answer) -> dict[str, Any]:
+        """Read the JSON object of an answer.
 
         Raises:
-            EngineError: see `ask`.
+            EngineError: it is none.
         """
-        after = ""
-        for _ in range(_MOST_PAGES):
-            asked = {"limit": str(PAGE), **query, **({"after": after} if after else {})}
-            page = self.ask(f"{path}?{'&'.join(f'{k}={v}' for k, v in asked.items())}")
-            if page is None:
-                raise EngineError(
-                    f"the server at {self.endpoint.shown_url} lists no {path.strip('/')}, so that "
-                    "nobody can tell whether it has taken what was handed over.",
-                    hint="Give --resubmit to hand over again what may be there already.",
-                )
-            entries = [entry for entry in page.get("data") or () if isinstance(entry, dict)]
-            yield from entries
-            if not entries or not page.get("has_more"):
-                return
-            after = str(entries[-1].get("id"))
+        try:
+            value = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            said = self.endpoint.redact(answer.body[:_READ].decode("utf-8", "replace"))
+            raise self.refuse_form(f"it is no JSON object: {said[:_SHOWN]!r}")
+        return value
 
-    def download(self, path: str, target: Path) -> None:
-        """GET a file of any size into a file.
+    @contextmanager
+    def expect_form(self) -> Iterator[None]:
+        """Make what the block cannot read in an answer an error that says so.
+
+        Raises:
+            EngineError: a field is missing, or of another kind than the provider's form has it.
+        """
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            said = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise self.refuse_form(self.endpoint.redact(said)[:_SHOWN]) from error
+
+    def refuse_form(self, said: str) -> EngineError:
+        """Make the error of an answer that is not in the provider's form."""
+        return EngineError(
+            f"the answer about a file or batch is not in the form of "
+            f"{self._config.batch.provider}: {said}",
+            where=self.endpoint.shown_url,
+            hint="Check `base_url` and `batch.provider`. What is out is on record; the same "
+            "command looks again.",
+        )
+
+    def list_pages(
+        self, path: str, query: Mapping[str, str] | None = None, paging: Paging | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the entries of a list, page after page, newest first.
+
+        Args:
+            query: what else is asked for.
+            paging: how the provider's lists are read.
+
+        Raises:
+            EngineError: see `ask`; or the list is none, or has no end. What it does not hold may
+                then be there all the same.
+        """
+        paging = paging or Paging()
+        after, known = "", set[str]()
+        while len(known) < _MOST_PAGES:
+            asked = {paging.size: str(PAGE), **(query or {})}
+            if after:
+                asked[paging.cursor] = after
+            page = self.ask(f"{path}?{urlencode(asked)}")
+            if page is None:
+                raise self._refuse_list(path, "has none")
+            found = page.get(paging.entries)
+            entries = [entry for entry in found or () if isinstance(entry, dict)]
+            yield from entries
+            after = paging.find_next(page, entries)
+            if not after:
+                return
+            if after in known:
+                break
+            known.add(after)
+        raise self._refuse_list(path, "has one that does not come to an end")
+
+    def _refuse_list(self, path: str, why: str) -> EngineError:
+        return EngineError(
+            f"the server at {self.endpoint.shown_url} is asked for its list of "
+            f"{path.strip('/')} and {why}, so that nobody can tell whether it has taken what was "
+            "handed over.",
+            hint="Give --resubmit to hand over again what may be there already.",
+        )
+
+    def download(self, path: str, target: Path, most: int) -> None:
+        """GET a file into a file.
 
         Args:
             path: below the base URL, or a whole address of the same host.
+            most: bytes that it may have.
 
         Raises:
-            EngineError: see `ask`; or the address is of another host.
+            EngineError: see `ask`; or the address is of another host, or the file has no end.
         """
         carrier, below = self, path
         if "://" in path:
@@ -136,7 +222,7 @@ class Carrier:
             )
 
         async def load(transport: Transport) -> Answer:
-            return await transport.download(carrier.endpoint, below, target, self._headers)
+            return await transport.download(carrier.endpoint, below, target, most, self._headers)
 
         self.repeat(lambda: carrier._run(load))
 
@@ -212,19 +298,19 @@ def attempt(send: Callable[[], Answer]) -> Outcome:
         return error
 
 
-def read_object(answer: Answer) -> dict[str, Any]:
-    """Read the JSON object of an answer.
+_NAME = re.compile(r"[\w.:=@+~-]+(/[\w.:=@+~-]+)*", re.ASCII)
+_LONGEST_NAME = 512
+
+
+def read_name(value: Any) -> str:
+    """Read the id that a provider gives to a file or batch: it stands in paths later.
 
     Raises:
-        EngineError: it is none.
+        ValueError: it is none, or leads elsewhere.
     """
-    try:
-        value = json.loads(answer.body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise EngineError(
-            f"the answer about a batch is no JSON object: {answer.body[:200]!r}",
-            hint="Check `base_url` and `batch.provider`.",
-        )
-    return value
+    text = str(value) if type(value) is int else value
+    if not (isinstance(text, str) and len(text) <= _LONGEST_NAME and _NAME.fullmatch(text)):
+        raise ValueError(f"{repr(value)[:80]} is no id of a file or batch")
+    if not all(part.strip(".") for part in text.split("/")):
+        raise ValueError(f"{text!r} is no id of a file or batch")
+    return text

@@ -27,7 +27,12 @@ from dfgen.engines.openai.batch.handing_over import HandingOver
 from dfgen.engines.openai.batch.ledger import Keeping, Ledger, OutFile, write_custom_id
 from dfgen.engines.openai.batch.openai_form import OpenAIForm
 from dfgen.engines.openai.batch.providers import find_limits
-from dfgen.engines.openai.batch.refusals import refuse_failed, refuse_gone, refuse_prefix
+from dfgen.engines.openai.batch.refusals import (
+    refuse_failed,
+    refuse_gone,
+    refuse_mute,
+    refuse_prefix,
+)
 from dfgen.engines.openai.batch.request_file import (
     RequestFile,
     Row,
@@ -35,7 +40,7 @@ from dfgen.engines.openai.batch.request_file import (
     drop_schema,
     read_rows,
 )
-from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray
+from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray, is_whole
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint, resolve_endpoints
@@ -44,6 +49,9 @@ from dfgen.errors import ConfigError, EngineError, StorageError
 
 # Results that are yielded, and so journalled and judged, together.
 _TOGETHER = 64
+_SHOWN = 500
+# Of a file of results: more than any model writes, less than what fills a disk.
+_MOST_BYTES, _MOST_ROW_BYTES = 64 << 20, 8 << 20
 # Batches in a row that end without an answer before the provider is given up.
 _MOST_BARREN = 3
 # What a provider says of a batch when it has too many tokens in its queue already.
@@ -301,13 +309,23 @@ class BatchEngine:
 
     def _look(self, out: OutFile) -> Seen:
         assert out.batch_id is not None
-        seen = self._form.look(self._carrier, out.batch_id)
+        with self._carrier.expect_form():
+            seen = self._form.look(self._carrier, out.batch_id)
         if seen is None and time.time() - out.changed < self._config.batch.settle_s:
             return Seen("not listed yet")
         if seen is None:
             self._ledger.write("gone", out.key)
             raise refuse_gone(out, self._config)
-        return seen
+        return self._hide(seen)
+
+    def _hide(self, seen: Seen) -> Seen:
+        """Take secrets out of what a provider says, and cut it short."""
+
+        def hide(text: str) -> str:
+            return self._endpoint.redact(text)[:_SHOWN]
+
+        errors = [replace(e, code=hide(e.code), message=hide(e.message)) for e in seen.errors]
+        return replace(seen, status=hide(seen.status), errors=tuple(errors))
 
     def _take(
         self, work: _Round, out: OutFile, seen: Seen, *, last: bool = False
@@ -391,9 +409,12 @@ class BatchEngine:
         """Yield the rows of all files of a batch, then those that no file says a word about."""
         for number, path in enumerate(seen.results):
             target = self._keeping.folder / f"{out.name}.{number}.results"
-            self._carrier.download(path, target)
+            self._download(path, target, len(out.cells))
             yield from harvest.read_file(target)
             target.unlink()
+        if seen.end == "completed" and not out.taken and len(harvest.left) == len(out.cells):
+            self._ledger.write("mute", out.key)
+            raise refuse_mute(out, harvest.unknown, self._config)
         for name in list(harvest.left):
             asked = harvest.asked.get(name)
             if asked is None:
@@ -403,6 +424,13 @@ class BatchEngine:
                 yield name, fail(asked, "server_error", "no batch said a word about it")
             else:
                 harvest.again[name] = False
+
+    def _download(self, path: str, target: Path, rows: int) -> None:
+        """Download results, and again while they are cut short or something else than rows."""
+        for _ in range(self._config.max_retries + 1):
+            self._carrier.download(path, target, _MOST_BYTES + rows * _MOST_ROW_BYTES)
+            if is_whole(target):
+                return
 
     def _read_failed(
         self, harvest: Harvest, out: OutFile, seen: Seen

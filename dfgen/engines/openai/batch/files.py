@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfgen.bounded_reads import iter_lines
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import EngineInfo, Request, Result
 from dfgen.engines.openai.batch.engine import choose_form, explain_os_errors
@@ -22,7 +23,9 @@ from dfgen.engines.openai.batch.results import Asked, Harvest
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.payload import find_max_tokens
+from dfgen.engines.openai.transport import LARGEST_ANSWER
 from dfgen.errors import InputError
+from dfgen.regular_files import check_regular
 
 _TOGETHER = 64
 _NAME = "requests-{:05d}.jsonl"
@@ -120,19 +123,20 @@ class FilesEngine:
         return found
 
     def _index_file(self, found: dict[str, _Place], number: int, path: Path) -> None:
+        check_regular(path)
         with path.open("rb") as file:
             offset = 0
-            for at, line in enumerate(file, 1):
-                row = self._form.read_row(line)
+            for at, line in enumerate(iter_lines(file, LARGEST_ANSWER, str(path)), 1):
+                row = None if line is None else self._form.read_row(line)
                 if row is not None:
                     good = row.status is not None and 200 <= row.status < 300
                     known = found.get(row.custom_id)
                     if known is None or (good and not known.good):
                         found[row.custom_id] = _Place(number, offset, good)
-                elif line.strip():
+                elif line is None or line.strip():
                     self.exchange.unread += 1
                     self.exchange.unread_at = self.exchange.unread_at or f"{path}:{at}"
-                offset += len(line)
+                offset = file.tell()
 
     def _read_result(self, request: Request) -> Result | None:
         assert self._found is not None

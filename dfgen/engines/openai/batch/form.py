@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -67,6 +67,37 @@ class Answered:
     def was_cut(self) -> bool:
         """Whether its batch ended before it was its turn."""
         return self.status is None and self.code in ("batch_expired", "batch_cancelled")
+
+
+def read_custom_id(value: Any) -> str:
+    """Read the name of a request in a row of results. Raises `ValueError` if it is none."""
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} is no custom_id")
+    return value
+
+
+def read_status(value: Any) -> str:
+    """Read how a batch stands. Raises `ValueError` if that is no word."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{repr(value)[:80]} is no status of a batch")
+    return value
+
+
+def convert(read: Callable[[Any], dict[str, Any]], message: Any) -> dict[str, Any]:
+    """Read an answer in a provider's form; one that is in no such form stays as it is.
+
+    It was made and is paid for, so it counts as an answer, a bad one, and is not asked for again.
+    """
+    try:
+        return read(message)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError):
+        return {"unreadable": message}
+
+
+def sum_counts(counts: Iterable[Any]) -> int | None:
+    """Add counts of tokens, leaving out what is none; None if there is none at all."""
+    found = [count for count in counts if type(count) is int]
+    return sum(found) if found else None
 
 
 class Form(Protocol):

@@ -17,8 +17,16 @@ from urllib.parse import urlsplit
 from dfgen.config.batch import BatchConfig
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Message, Request
-from dfgen.engines.openai.batch.carrier import Carrier
-from dfgen.engines.openai.batch.form import Answered, End, LineError, Seen
+from dfgen.engines.openai.batch.carrier import Carrier, Paging, read_name
+from dfgen.engines.openai.batch.form import (
+    Answered,
+    End,
+    LineError,
+    Seen,
+    convert,
+    read_custom_id,
+    sum_counts,
+)
 from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.openai.batch.providers import PROVIDERS
 from dfgen.engines.openai.batch.request_file import Row, RowWriter
@@ -78,7 +86,7 @@ class GeminiForm:
 
     def read_file_id(self, body: Mapping[str, Any]) -> str:
         """Read the name of an uploaded file, such as `files/abc`."""
-        return str(body["file"]["name"])
+        return read_name(body["file"]["name"])
 
     def create(
         self,
@@ -101,20 +109,20 @@ class GeminiForm:
 
     def read_batch_id(self, body: Mapping[str, Any]) -> str:
         """Read the name of a batch that was made, such as `batches/abc`."""
-        return str(body["name"])
+        return read_name(body["name"])
 
     def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
         """Find a file by its name."""
-        for entry in _list(carrier, "/files", "files"):
+        for entry in carrier.list_pages("/files", paging=_list_by("files")):
             if entry.get("displayName") == out.name:
-                return str(entry["name"])
+                return read_name(entry["name"])
         return None
 
     def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
         """Find a batch by its name."""
-        for entry in _list(carrier, "/batches", "operations"):
+        for entry in carrier.list_pages("/batches", paging=_list_by("operations")):
             if (entry.get("metadata") or {}).get("displayName") == out.name:
-                return str(entry["name"])
+                return read_name(entry["name"])
         return None
 
     def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
@@ -127,41 +135,37 @@ class GeminiForm:
         output = body.get("response") or about.get("output") or {}
         file = output.get("responsesFile")
         base = _find_base(carrier.endpoint, "download").base_url
-        results = (f"{base}/{file}:download?alt=media",) if file else ()
+        results = (f"{base}/{read_name(file)}:download?alt=media",) if file else ()
         error = body.get("error")
         errors = (
             (LineError(None, str(error.get("code")), str(error.get("message"))),) if error else ()
         )
+        if not status:
+            raise ValueError(f"{str(about.get('state'))[:80]!r} is no state of a batch")
         return Seen(status, _ENDS.get(status), results, errors)
 
     def read_row(self, line: bytes) -> Answered | None:
         """Read a row of results; None: it is none."""
         try:
             row = json.loads(line)
-            custom_id = row["key"]
+            custom_id = read_custom_id(row["key"])
             if error := row.get("error"):
                 code = error.get("code")
                 status = _CODES.get(code, code if isinstance(code, int) and code >= 400 else 500)
                 return Answered(custom_id, status, {"error": error})
-            return Answered(custom_id, 200, read_response(row["response"]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return Answered(custom_id, 200, convert(read_response, row["response"]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+
+
+def _list_by(entries: str) -> Paging:
+    return Paging(entries, "pageSize", "pageToken", "nextPageToken")
 
 
 def _find_base(endpoint: Endpoint, service: str) -> Endpoint:
     """The media service beside the API: https://host/v1beta -> https://host/upload/v1beta."""
     parts = urlsplit(endpoint.base_url)
     return replace(endpoint, base_url=parts._replace(path=f"/{service}{parts.path}").geturl())
-
-
-def _list(carrier: Carrier, path: str, name: str) -> Iterator[dict[str, Any]]:
-    token = ""
-    while True:
-        page = carrier.ask(f"{path}?pageSize=100{f'&pageToken={token}' if token else ''}") or {}
-        yield from page.get(name) or ()
-        token = str(page.get("nextPageToken") or "")
-        if not token:
-            return
 
 
 def _build(config: OpenAIConfig, request: Request, messages: tuple[Message, ...]) -> dict[str, Any]:
@@ -215,7 +219,6 @@ def read_response(response: Mapping[str, Any]) -> dict[str, Any]:
     text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
     reason = str(candidates[0].get("finishReason"))
     written = [usage.get("candidatesTokenCount"), usage.get("thoughtsTokenCount")]
-    known = any(count is not None for count in written)
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": text},
@@ -225,7 +228,7 @@ def read_response(response: Mapping[str, Any]) -> dict[str, Any]:
         "choices": [choice],
         "usage": {
             "prompt_tokens": usage.get("promptTokenCount"),
-            "completion_tokens": sum(count or 0 for count in written) if known else None,
+            "completion_tokens": sum_counts(written),
             "prompt_tokens_details": {"cached_tokens": usage.get("cachedContentTokenCount")},
         },
     }

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.engine import OpenAIConfig
-from dfgen.engines.openai.batch.carrier import Carrier, attempt, read_object
+from dfgen.engines.openai.batch.carrier import Carrier, attempt
 from dfgen.engines.openai.batch.form import FileForm, Form
 from dfgen.engines.openai.batch.ledger import Ledger, OutFile
 from dfgen.engines.openai.batch.refusals import refuse_to_guess
 from dfgen.engines.openai.transport import Answer
-from dfgen.errors import EngineError
 
 # Looks at the provider's lists within the time in which it may not list what it has taken.
 _LOOKS = 10
@@ -43,7 +42,7 @@ class HandingOver:
         form: Form,
         carrier: Carrier,
         ledger: Ledger,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._form = form
@@ -51,6 +50,9 @@ class HandingOver:
         self._carrier = carrier
         self._ledger = ledger
         self._clock = clock
+        # When each was last sent, by a clock that nobody sets: one that an earlier process has sent
+        # counts as sent when it is first looked for.
+        self._sent: dict[str, float] = {}
 
     def hand_over(self, out: OutFile, path: Path) -> None:
         """Hand over a file that the ledger has an entry of.
@@ -90,7 +92,7 @@ class HandingOver:
             raise refuse_to_guess(out, self._config)
         # When it was taken nobody knows: an upload may have lasted an hour, and the process that
         # was killed may have tried again and again. From now on nobody hands it over.
-        out.changed = self._clock()
+        self._sent[out.key] = self._clock()
         if out.file_id is None:  # then no batch was made of it, either
             file_id = self._look_for(out, lambda: files.find_file(carrier, out))
             if file_id is None:
@@ -108,9 +110,11 @@ class HandingOver:
     def _look_for(self, out: OutFile, find: Callable[[], str | None]) -> str | None:
         """Look until it is found, or the time is over in which it may not be listed yet."""
         settle = self._config.batch.settle_s
+        began = self._sent.setdefault(out.key, self._clock())
         while True:
-            age = self._clock() - out.changed
-            found = find()
+            age = self._clock() - began
+            with self._carrier.expect_form():
+                found = find()
             if found is not None or age >= settle:
                 return found
             self._carrier.wait(min(settle / _LOOKS, max(settle - age, 0.001)))
@@ -124,15 +128,13 @@ class HandingOver:
     ) -> str:
         carrier, failures, waits = self._carrier, 0, 0
         while True:
-            out.changed = self._clock()
+            self._sent[out.key] = self._clock()
             outcome = attempt(send)
             fault = carrier.find_fault(outcome)
             if fault is None:
                 assert isinstance(outcome, Answer)
-                try:
-                    return read_id(read_object(outcome))
-                except (KeyError, TypeError) as error:
-                    raise EngineError(f"the answer about a file or batch has no {error}.") from None
+                with carrier.expect_form():
+                    return read_id(carrier.read_object(outcome))
             if not fault.retry:
                 raise carrier.give_up(fault)
             waits, failures = waits + fault.busy, failures + (not fault.busy)

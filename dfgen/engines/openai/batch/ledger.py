@@ -63,6 +63,7 @@ class OutFile:
         file_id, batch_id: the provider's names; None: not known (yet).
         changed: when anything was last learned of it, seconds since 1970.
         gone: the provider does not know the batch any more.
+        mute: it is done, and its results answer nothing that was asked.
     """
 
     key: str
@@ -77,6 +78,7 @@ class OutFile:
     changed: float = 0.0
     gone: bool = False
     taken: set[str] = field(default_factory=set)
+    mute: bool = False
 
     @property
     def name(self) -> str:
@@ -113,7 +115,8 @@ class Ledger:
         return self.out[key]
 
     def write(self, event: str, key: str, **facts: Any) -> None:
-        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `answered` (cells),
+        """Note a step: `uploaded` (file_id), `created` (batch_id), `gone`, `mute`,
+        `answered` (cells),
         `closed` (ended, ...), `given_up`."""
         now = datetime.now(UTC)
         record = {
@@ -160,6 +163,8 @@ def apply_record(out: dict[str, OutFile], record: Mapping[str, Any]) -> None:
         found.batch_id, found.gone = record["batch_id"], False
     elif event == "gone":
         found.gone = True
+    elif event == "mute":
+        found.mute = True
     elif event == "answered":
         answered = set(record["cells"])
         found.taken |= answered

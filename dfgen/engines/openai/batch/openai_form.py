@@ -17,8 +17,15 @@ import aiohttp
 from dfgen.config.batch import BatchConfig
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.base import Message, Request
-from dfgen.engines.openai.batch.carrier import Carrier
-from dfgen.engines.openai.batch.form import Answered, End, LineError, Seen
+from dfgen.engines.openai.batch.carrier import Carrier, read_name
+from dfgen.engines.openai.batch.form import (
+    Answered,
+    End,
+    LineError,
+    Seen,
+    read_custom_id,
+    read_status,
+)
 from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.openai.batch.providers import PROVIDERS, Provider
 from dfgen.engines.openai.batch.request_file import Row, RowWriter
@@ -89,7 +96,7 @@ class OpenAIForm:
 
     def read_file_id(self, body: Mapping[str, Any]) -> str:
         """Read the id of an uploaded file."""
-        return str(body["id"])
+        return read_name(body["id"])
 
     def create(
         self,
@@ -114,14 +121,14 @@ class OpenAIForm:
 
     def read_batch_id(self, body: Mapping[str, Any]) -> str:
         """Read the id of a batch that was made."""
-        return str(_unwrap(body)["id"])
+        return read_name(_unwrap(body)["id"])
 
     def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
         """Find the id of a file by its name."""
         query = {} if self.rules.upload else {"purpose": self.rules.purpose}
-        for entry in carrier.list_pages(self.rules.files, **query):
+        for entry in carrier.list_pages(self.rules.files, query):
             if entry.get("filename") == out.name:
-                return str(entry["id"])
+                return read_name(entry["id"])
         return None
 
     def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
@@ -131,7 +138,7 @@ class OpenAIForm:
             tagged = (batch.get("metadata") or {}).get(TAG) == out.key
             files = [batch.get("input_file_id"), *(batch.get("input_files") or ())]
             if tagged or (out.file_id is not None and out.file_id in files):
-                return str(batch["id"])
+                return read_name(batch["id"])
         return None
 
     def look(self, carrier: Carrier, batch_id: str) -> Seen | None:
@@ -140,9 +147,9 @@ class OpenAIForm:
         if body is None:
             return None
         batch = _unwrap(body)
-        status = str(batch.get("status")).lower()
+        status = read_status(batch["status"]).lower()
         names = ("output_file_id", "error_file_id", "output_file", "error_file")
-        files = dict.fromkeys(batch[name] for name in names if batch.get(name))
+        files = dict.fromkeys(read_name(batch[name]) for name in names if batch.get(name))
         results = tuple(f"{self.rules.files}/{name}/content" for name in files)
         return Seen(status, _ENDS.get(status), results, _read_errors(batch))
 
@@ -155,38 +162,44 @@ def read_row(line: bytes) -> Answered | None:
     """Read a row of results in the OpenAI form; None: it is none."""
     try:
         row = json.loads(line)
-        custom_id = row["custom_id"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(custom_id, str):
+        custom_id = read_custom_id(row["custom_id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     response = row.get("response")
     error = row.get("error")
     error = error if isinstance(error, dict) else {}
     code = str(error.get("code") or "")
-    if not isinstance(response, dict) or not isinstance(response.get("status_code"), int):
+    response = response if isinstance(response, dict) else {}
+    body = response.get("body")
+    status = _read_http_status(response.get("status_code"))
+    if status is None and isinstance(body, dict) and "choices" in body:
+        status = 200  # an answer is one, whatever is said beside it
+    if status is None:
         # Without an answer: some say only what went wrong.
         status = None if code or not error else 500
         return Answered(custom_id, status, {"error": error}, code)
-    body = response.get("body")
     # vLLM's run-batch has a refused request's error beside an empty body.
     body = body if isinstance(body, dict) else {"error": error}
-    return Answered(custom_id, response["status_code"], body, code)
+    return Answered(custom_id, status, body, code)
+
+
+def _read_http_status(value: Any) -> int | None:
+    return value if type(value) is int and 100 <= value <= 599 else None
 
 
 def _read_errors(batch: Mapping[str, Any]) -> tuple[LineError, ...]:
-    errors = batch.get("errors") or batch.get("error") or ()
+    errors = batch.get("errors") or batch.get("error") or []
     if isinstance(errors, dict):
-        errors = errors.get("data") or ()
-    if isinstance(errors, str):
-        errors = [{"message": errors}]
+        errors = errors.get("data") or []
+    if not isinstance(errors, list):
+        errors = [errors]
     found = []
     for entry in errors:
         error = entry if isinstance(entry, dict) else {"message": entry}
         line = error.get("line")
         found.append(
             LineError(
-                line if isinstance(line, int) else None,
+                line if type(line) is int else None,
                 str(error.get("code") or ""),
                 str(error.get("message") or ""),
             )

@@ -29,6 +29,17 @@ def refuse_gone(out: OutFile, config: OpenAIConfig) -> EngineError:
     )
 
 
+def refuse_mute(out: OutFile, unknown: int, config: OpenAIConfig) -> EngineError:
+    """Make the error of a batch that is said to be done, and whose results are of nothing asked."""
+    return EngineError(
+        f"the batch {out.batch_id} is done, and what {config.batch.provider} hands out as its "
+        f"results ({unknown:,} lines) answers none of its {len(out.cells):,} requests.",
+        where=out.name,
+        hint="Nothing is asked again, since it may be paid for: the same command looks again. To "
+        "give the batch up and pay for its requests again: the same command with --resubmit.",
+    )
+
+
 def refuse_failed(out: OutFile, errors: tuple[LineError, ...], config: OpenAIConfig) -> EngineError:
     """Make the error of a batch that was refused as a whole: it names the line."""
     first = errors[0] if errors else LineError(None, "", "no reason given")

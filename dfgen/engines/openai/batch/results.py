@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dfgen.bounded_reads import iter_lines
 from dfgen.config.engine import OpenAIConfig, Price
 from dfgen.engines.base import Result
 from dfgen.engines.openai.answers import (
@@ -20,7 +22,7 @@ from dfgen.engines.openai.batch.form import Answered, Form
 from dfgen.engines.openai.classify import classify_answer, refuses_schema
 from dfgen.engines.openai.endpoint import Endpoint
 from dfgen.engines.openai.session import hide_key
-from dfgen.engines.openai.transport import Answer
+from dfgen.engines.openai.transport import LARGEST_ANSWER, Answer
 from dfgen.errors import EngineError
 
 _SHOWN = 300
@@ -81,10 +83,10 @@ class Harvest:
         """
         known = set(self.left)
         with path.open("rb") as file:
-            for line in file:
-                if not line.strip():
+            for line in iter_lines(file, LARGEST_ANSWER, str(path)):
+                if line is not None and not line.strip():
                     continue
-                row = self.form.read_row(line)
+                row = None if line is None else self.form.read_row(line)
                 if row is not None and row.custom_id in self.taken:
                     continue
                 if row is None or row.custom_id not in known:
@@ -100,7 +102,7 @@ class Harvest:
         """Yield the result of one row of a file, if it is one. Raises `OSError`."""
         with path.open("rb") as file:
             file.seek(offset)
-            row = self.form.read_row(file.readline())
+            row = self.form.read_row(file.readline(LARGEST_ANSWER))
         if row is not None:
             yield from self._read(row)
 
@@ -154,6 +156,27 @@ class Harvest:
             said = self.endpoint.redact(hidden.failure.detail)[:_SHOWN]
             return fail(asked, hidden.failure.reason, said, hidden.usage)
         return hidden
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether a file begins and ends with rows of JSON: not cut short, and no page for people.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        first = file.readline(LARGEST_ANSWER)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - LARGEST_ANSWER))
+        last = file.read().rstrip().rpartition(b"\n")[2]
+    return _is_object(first) and _is_object(last)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def describe_stray(

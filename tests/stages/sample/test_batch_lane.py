@@ -1,0 +1,117 @@
+"""A policy behind a server that is sampled in batches, from the command line to the checked run."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from dfgen.cli.main import cli
+from dfgen.config.pipeline import Pipeline
+from dfgen.engines.openai.batch.carrier import Carrier, CutError
+from dfgen.runners.local import run_stages
+from dfgen.stages.lanes import iter_records, read_out
+from dfgen.stages.session import Session
+from dfgen.store.run import Run
+from dfgen.validate.audit import audit
+from tests.support.batch_server import BatchServer, Fate
+from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
+
+PROMPTS, SAMPLES = 12, 6
+BATCH = {"poll_s": 0.005, "settle_s": 0.0, "max_requests": 5, "in_flight": 2}
+
+
+def answer(received: Received) -> Reply:
+    """Right for some seeds: groups of every kind."""
+    kind = zlib.crc32(json.dumps([received.text, received.payload["seed"]]).encode()) % 2 + 1
+    return Reply(write_completion(f"Step 1: counting gives {kind}.\nAnswer: {kind}"))
+
+
+def make_pipeline(url: str, lane: str = "batch", **sample: Any) -> Pipeline:
+    policy = {
+        "engine": "openai",
+        "model": "m",
+        "base_url": url,
+        "lane": lane,
+        "batch": BATCH,
+        "retokenize": True,
+        "return_token_ids": False,
+        "tokenizer": "demo:policy",
+    }
+    return Pipeline.model_validate(
+        {
+            "prompts": {"source": "demo", "count": PROMPTS, "seed": 3, "shard_size": 3},
+            "policy": policy,
+            "sample": {"num_samples": SAMPLES, "max_tokens": 32, **sample},
+        }
+    )
+
+
+def sample(root: Path, pipeline: Pipeline, *, is_time: Any = lambda: False) -> Run:
+    """Read the prompts and sample them; a stop is asked for at the first wait when it is time."""
+    run = Run.open_or_create(root, pipeline)
+    session = Session(run, pipeline)
+    wait = Carrier.wait
+
+    def stop(self: Carrier, seconds: float) -> None:
+        if is_time():
+            session.stop.requested = True
+            raise CutError
+        wait(self, seconds)
+
+    with pytest.MonkeyPatch.context() as patch, run.lock():
+        patch.setattr(Carrier, "wait", stop)
+        run_stages(session, ("prompts", "sample"))
+    return run
+
+
+def read_rows(run: Run) -> dict[str, tuple[str, list[int]]]:
+    return {
+        row["trajectory_id"]: (row["completion"], row["completion_ids"])
+        for row in run.table("trajectories").iter_rows()
+    }
+
+
+def test_the_command_samples_in_batches_what_it_samples_online(tmp_path: Path) -> None:
+    with BatchServer(answer) as server:
+        file = tmp_path / "my.yaml"
+        file.write_text(yaml.safe_dump(make_pipeline(server.url).model_dump(mode="json")))
+        command = ["sample", str(file), "--out", str(tmp_path / "run"), "--no-check"]
+        result = CliRunner().invoke(cli, command)
+        assert result.exit_code == 0, result.output
+        assert server.submitted.total() == len(server.submitted) == PROMPTS * SAMPLES
+        assert len(server.batches) > PROMPTS * SAMPLES // BATCH["max_requests"]
+        assert sum(server.pictures.values()) == PROMPTS * SAMPLES
+    result = CliRunner().invoke(cli, ["validate", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    with LoopbackServer(answer) as online:
+        other = sample(tmp_path / "online", make_pipeline(online.url, "online"))
+    assert read_rows(Run.open_or_create(tmp_path / "run", None)) == read_rows(other)
+
+
+@pytest.mark.parametrize("batches", [1, 4, 6, 7])
+def test_a_stop_while_groups_are_decided_asks_no_cell_twice(tmp_path: Path, batches: int) -> None:
+    """With `stop_early_after` a start begins with the first halves again, second ones being out."""
+    with LoopbackServer(answer) as online:
+        other = sample(tmp_path / "online", make_pipeline(online.url, "online", stop_early_after=2))
+    with BatchServer(answer, lambda number: Fate(hold=number >= batches)) as server:
+        pipeline = make_pipeline(server.url, stop_early_after=2)
+        root = tmp_path / "run"
+        run = sample(root, pipeline, is_time=lambda: len(server.batches) > batches)
+        assert read_out(run, "sample")
+        for batch in server.batches.values():
+            batch.fate.hold = False
+        server.plan = lambda _: Fate()
+        run = sample(root, pipeline)
+        assert audit(run) == []
+        assert set(server.submitted.values()) == {1}
+    assert read_rows(run) == read_rows(other)
+    events = Counter(record["event"] for record in iter_records(run, "sample"))
+    assert events["stray"] == 0
+    assert read_out(run, "sample") == []
