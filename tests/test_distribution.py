@@ -85,7 +85,7 @@ def test_the_name_stands_in_one_constant() -> None:
 
 def test_package_command_and_graders_keep_their_name() -> None:
     project = PROJECT["project"]
-    assert project["scripts"] == {"dfgen": "dfgen.cli.main:main"}
+    assert project["scripts"] == {"dfgen": "dfgen.__main__:main"}
     assert "dfgen.graders" in project["entry-points"]
     command = EntryPoint("dfgen", project["scripts"]["dfgen"], "console_scripts")
     assert callable(command.load())

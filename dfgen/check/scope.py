@@ -140,11 +140,15 @@ class Scope:
     def list_engines(self) -> list[EngineUse]:
         """List the engines of the stages to run, in the order of their use."""
         pipeline = self.pipeline
-        further = enumerate(pipeline.repair.engines[1:], 1)
+        several = pipeline.repair.engines
+        repairer = "repair.engines[0]" if several else "repair.engine"
         named: list[tuple[str, str, EngineConfig | None]] = [
             ("sample", "policy", pipeline.policy),
-            ("repair", "repair.engine", pipeline.repair.engine),
-            *(("repair", f"repair.engines[{number}]", config) for number, config in further),
+            ("repair", repairer, pipeline.repair.engine),
+            *(
+                ("repair", f"repair.engines[{number}]", config)
+                for number, config in enumerate(several[1:], 1)
+            ),
             ("score", "score.engine" if pipeline.score.engine else "policy", pipeline.scorer),
             ("value", "value.engine" if pipeline.value.engine else "policy", pipeline.continuer),
         ]

@@ -97,6 +97,8 @@ def pipeline_options(function: F) -> F:
         redo = read_order(redone, yes)
         root = choose_root(source, out, file, optional=bool(kwargs.get("dry_run")))
         pipeline = read_pipeline(source, settings, limit, file)
+        if limit is not None and root is not None and not kwargs.get("quiet"):
+            warn_of_limit(root, limit)
         if redo is not None and kwargs.get("dry_run"):
             as_json = bool(kwargs.get("as_json"))
             show_order(root or source, pipeline, redo, as_json=as_json)
@@ -106,7 +108,9 @@ def pipeline_options(function: F) -> F:
     add = add_all(
         [
             click.argument("source", metavar=SOURCE, type=RunPath()),
-            *run_options("Use only the first N prompts."),
+            *run_options(
+                "Read only the first N rows of the source. What the run has stays and is worked on."
+            ),
             *redo_options(),
             click.option(
                 "--dry-run",
@@ -120,6 +124,27 @@ def pipeline_options(function: F) -> F:
         ]
     )
     return cast("F", add(command))
+
+
+def warn_of_limit(root: Path, limit: int) -> None:
+    """Say so where a run has more prompts than `--limit` names: it takes none of them away.
+
+    Raises:
+        StorageError: the run cannot be read.
+    """
+    from dfgen.store.run import Run, is_run
+
+    if not is_run(root):
+        return
+    prompts = Run.open_or_create(root, None).table("prompts")
+    there = sum(map(prompts.num_rows, prompts.shards()))
+    if there > limit:
+        click.echo(
+            f"Note: {root} has {there:,} prompts, and all of them are worked on: --limit {limit:,} "
+            "takes none away. --max-requests and --max-cost bound what the repairer is asked; a "
+            "smaller run is one of its own (--out).",
+            err=True,
+        )
 
 
 def redo_options() -> list[Callable[[Any], Any]]:

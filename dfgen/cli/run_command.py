@@ -135,7 +135,7 @@ def share(
     with (
         run.join(sharing.lease_s),
         make_progress(quiet) as drawn,
-        NotedProgress(drawn, NotedActivity(run.membership)) as progress,
+        NotedProgress(drawn, NotedActivity(run.membership), shared=True) as progress,
     ):
         session = Session(run, pipeline, progress, StopSignal(announce))
         complete = run_together(session, stages, sharing.part)

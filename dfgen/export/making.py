@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def check_sources(finished: FinishedRun, table: ExportTable) -> None:
             f"the masks of {len(stale)} shards are older than the answers or repairs they were "
             "made of, which have been graded, drawn or repaired anew since.",
             where=str(finished.run.root),
-            hint="Give the run's own command again (`dfgen run PIPELINE --out RUN`).",
+            hint=f"`dfgen run {shlex.quote(str(finished.run.root))}` makes them anew.",
         )
     if not can_make(finished, table):
         possible = [name for name, each in TABLES.items() if can_make(finished, each)]

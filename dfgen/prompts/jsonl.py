@@ -107,6 +107,8 @@ def _parse(line: bytes) -> dict[str, Any] | str:
         if b"\\u" in line:
             # Half of a surrogate pair passes json.loads and breaks everything after it.
             json.dumps(row, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        return f"not a line of JSON: {error.msg}, at its character {error.pos + 1:,}"
     except (ValueError, RecursionError) as error:
         return f"not a line of JSON: {error}"
     return row if isinstance(row, dict) else f"not a JSON object but a {type(row).__name__}"

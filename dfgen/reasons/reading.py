@@ -11,7 +11,7 @@ REASONS: tuple[Reason, ...] = (
         (*PROMPTS, *MASK),
         "A row of the source is no row: broken JSON, another type, bytes that are no text, a line "
         "that is too long; or a cell of it cannot be read at all.",
-        "Mend the line that `row_id` names.",
+        "Mend that row of the source.",
     ),
     Reason(
         "question_missing",

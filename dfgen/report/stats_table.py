@@ -130,13 +130,23 @@ def print_costs(costs: Mapping[str, Any]) -> None:
 
 def _tabulate_costs(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     table = _make_table(title)
-    table.add_column("", min_width=22)
-    names = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd")
-    heads = ("requests", "tokens read", "of them cached", "tokens written", "cost", "unknown")
-    for name in (*heads, "accepted"):
-        table.add_column(name, justify="right")
-    for key, sums in rows.items():
-        cells = [format_figure(name, sums[name]) for name in (*names, "unknown", "accepted")]
+    table.add_column("", min_width=6, overflow="fold")
+    shown = {
+        "requests": "requests",
+        "prompt_tokens": "tokens read",
+        "cached_tokens": "of them cached",
+        "completion_tokens": "tokens written",
+        "cost_usd": "cost",
+        "unknown": "cost unknown",
+        "accepted": "repairs",
+    }
+    if not any(sums["unknown"] for sums in rows.values()):
+        del shown["unknown"]  # a terminal of 80 columns holds the rest
+    columns = [[format_figure(name, sums[name]) for sums in rows.values()] for name in shown]
+    for head, cells in zip(shown.values(), columns, strict=True):
+        width = max(map(len, [*head.split(), *cells]))  # it is names that are folded, not figures
+        table.add_column(head, justify="right", min_width=width)
+    for key, *cells in zip(rows, *columns, strict=True):
         table.add_row(key, *cells)
     return table
 

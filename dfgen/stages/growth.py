@@ -411,7 +411,8 @@ def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
     if config.missing == "drop" and found.doubts:
         gone = (
             f"kept: {_count(found.doubts, 'refused row')} of the source may be among them. Mend or "
-            f"remove what `dfgen rejects` shows of the prompts, or set {section}.missing=keep"
+            f"remove what `dfgen inspect {run.root} --rejects` shows of the prompts, or set "
+            f"{section}.missing=keep"
         )
     other = "other answers, " if section == "imports" else ""
     shards = ",".join(map(str, sorted({place.shard for place in found.changed})))

@@ -46,14 +46,17 @@ class NotedProgress:
     Args:
         inner: who draws it.
         file: that `dfgen status` reads; the lock of the run is held.
+        shared: several work on the run: rows that are not to do here are nothing that an earlier
+            start has done, and are left out.
 
     Attributes:
         worked: whether a stage has begun.
     """
 
-    def __init__(self, inner: Progress, file: ActivityFile) -> None:
+    def __init__(self, inner: Progress, file: ActivityFile, *, shared: bool = False) -> None:
         self._inner = inner
         self._file = file
+        self._shared = shared
         self.worked = False
 
     def __enter__(self) -> Self:
@@ -70,6 +73,8 @@ class NotedProgress:
     def start(self, stage: str, total: int | None, done: int) -> None:
         """Note that a stage begins."""
         self.worked = True
+        if self._shared:
+            total, done = None if total is None else total - done, 0
         self._inner.start(stage, total, done)
         self._file.start(stage, total, done)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dfgen.config.engine import EngineConfig
+from dfgen.config.engine import EngineConfig, find_lane
 from dfgen.config.pipeline import Pipeline, name_tokenizer
 from dfgen.errors import InputError
 from dfgen.records import Record, Reject
@@ -61,6 +61,8 @@ class Session:
 
     def tell_loading(self, config: EngineConfig) -> None:
         """Say that a model is being loaded: minutes may pass before the first row."""
+        if find_lane(config) == "files":  # somebody else reaches the server
+            return
         what = "connecting to the server of" if config.engine == "openai" else "loading the model"
         self.progress.tell(f"{what} {config.model} ({config.engine})")
 

@@ -132,6 +132,11 @@ def _say_state(status: RunStatus) -> str:
         return "finished"
     died = any(worker.alive is False for worker in status.workers)
     why = "its process has died" if died else "nobody is at work"
+    if any(out.lane == "files" and out.stage == status.next_stage for out in status.out):
+        return (
+            f"not finished, waits for answers of {status.next_stage}; "
+            f"`dfgen {status.next_stage} {status.root} --lane files --read FOLDER` takes them"
+        )
     return f"not finished, {why}; `dfgen run {status.root}` goes on with {status.next_stage}"
 
 
@@ -173,10 +178,12 @@ def _write_stage(stage: StageStatus, workers: Sequence[Worker]) -> tuple[str, ..
     rate = "" if pace.rows_per_s is None else f"{pace.rows_per_s:,.1f}/s"
     left = "" if pace.seconds_left is None else write_duration(pace.seconds_left)
     running = "" if not pace.running else f"{pace.running:,}"
+    idle = all(worker.alive is False for worker in workers)
+    state = "begun" if stage.state == "running" and idle else stage.state
     journalled = f" +{stage.journalled:,}" if stage.journalled else ""
     return (
         stage.stage,
-        stage.state,
+        state,
         f"{stage.output:,}{journalled}",
         f"{stage.rejects:,}",
         f"{stage.pending:,}",

@@ -6,6 +6,7 @@ trajectories whose shard is not repaired yet, because only wrong answers are rep
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,13 +139,33 @@ def _count_rows(table: ShardTable, shard: int) -> int:
 
 
 def _count_journalled(run: Run, stage: Stage) -> int:
-    """Lines in the journals of a stage, their heads left out."""
-    return sum(
-        max(0, _count_lines(path) - 1)
+    """Rows in the journals of a stage: lines, their heads left out; of repairs, those accepted."""
+    paths = [
+        path
         for each, shard in run.list_journals()
         if each == stage
         for path in run.journal(each, shard).list_files()
-    )
+    ]
+    if stage == "repair":
+        return len(set[bytes]().union(*map(_find_accepted, paths)))
+    return sum(max(0, _count_lines(path) - 1) for path in paths)
+
+
+_ACCEPTED = re.compile(
+    rb'\{"trajectory_id":"([^"]+)","purpose":"repair"[^\n]*?"attempt":\{"index":\d+,"accepted":true'
+)
+"""A line about an accepted attempt. A row has lines for every answer, when it comes and when it is
+judged."""
+
+
+def _find_accepted(path: Path) -> set[bytes]:
+    """Find the wrong answers of which a journal holds an accepted repair."""
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            return {found[1] for line in file if (found := _ACCEPTED.search(line))}
+    except OSError:  # finished and deleted since it was listed
+        return set()
 
 
 def _count_lines(path: Path) -> int:

@@ -282,7 +282,8 @@ def describe_refusal(path: Path, holder: Holder | None, age: float) -> RunLocked
     else:
         hint = (
             f"Its last sign of life was {_format_duration(age)} ago. Wait until it is done, or "
-            f"stop it. Only if you are sure that it is dead, remove its lock: {remove}"
+            "stop it. To have several work on one run, give each of them --shared. Only if you are "
+            f"sure that it is dead, remove its lock: {remove}"
         )
     return RunLockedError(what, where=str(path), hint=hint)
 

@@ -439,3 +439,10 @@ def test_all_wrong_options_are_told_at_once(
     result = CliRunner().invoke(cli, ["check", str(pipeline), *arguments])
     for part in parts:
         assert part in result.stderr
+
+
+def test_the_first_of_several_repairers_is_called_as_the_file_calls_it(tmp_path: Path) -> None:
+    with serve_models("other") as server:
+        several = [point(server.url), point(server.url) | {"model": "largest"}]
+        found = find(make_pipeline(tmp_path, repair={"engines": several}))
+    assert [each.where for each in found] == [f"repair.engines[{i}].model" for i in (0, 1)]

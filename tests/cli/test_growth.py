@@ -134,3 +134,12 @@ def test_an_own_id_that_is_there_twice_for_no_reason_is_named(tmp_path: Path) ->
     assert "the own id 'own-3' is there twice" in " ".join(
         call("validate", run, code=1).output.split()
     )
+
+
+@pytest.mark.usefixtures("drawn")
+def test_a_limit_below_what_there_is_says_that_it_takes_nothing_away(tmp_path: Path) -> None:
+    run, pipeline = tmp_path / "run", write(tmp_path, range(12))
+    assert "Note:" not in call("run", pipeline, "--out", run, "--limit", "12").output
+    said = " ".join(call("run", run, "--limit", "4").output.split())
+    assert "has 12 prompts, and all of them are worked on: --limit 4 takes none away" in said
+    assert "Note:" not in call("run", run, "--limit", "4", "--quiet").output

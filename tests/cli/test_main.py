@@ -72,3 +72,20 @@ def test_debug_shows_the_traceback(tmp_path) -> None:
         cli, ["--debug", "run", str(tmp_path / "no.yaml"), "--out", str(tmp_path)]
     )
     assert "ConfigError" in repr(result.exception)
+
+
+def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback() -> None:
+    """Half a second in which a user may think better of it."""
+    code = (
+        "import sys\n"
+        "class Loading:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'dfgen.cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Loading())\n"
+        "from dfgen.__main__ import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "Stopped.\n")

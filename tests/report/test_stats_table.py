@@ -7,7 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
-from dfgen.report.stats_table import print_groups, tabulate_groups, tabulate_pass_rates
+from dfgen.report.stats_table import (
+    print_costs,
+    print_groups,
+    tabulate_groups,
+    tabulate_pass_rates,
+)
 
 GROUPS = {
     "prompts": 12,
@@ -54,3 +59,27 @@ def test_nothing_sampled(capsys: pytest.CaptureFixture[str]) -> None:
     }
     print_groups(empty)
     assert "0 (-)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("unknown", [0, 3])
+def test_costs_say_all_in_80_columns(
+    unknown: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    sums = {
+        "requests": 2_345,
+        "prompt_tokens": 1_616_717,
+        "cached_tokens": 608_123,
+        "completion_tokens": 545_321,
+        "cost_usd": 123.45,
+        "unknown": unknown,
+        "accepted": 1_052,
+    }
+    rows = {"a/long/name/of/a/model-72B": sums}
+    ways = {"by_model": rows, "by_lane": rows, "by_reason": rows}
+    ends = dict.fromkeys(("accepted", "cost_usd_per_accepted", "gradient_tokens"), 1)
+    print_costs({**ways, **ends, "total": sums, "prices": None, "cost_usd_per_gradient_token": 1})
+    said = capsys.readouterr().out
+    for value in ("2,345", "1,616,717", "608,123", "545,321", "$123.45", "1,052"):
+        assert said.count(value) == 6
+    assert ("unknown" in said) == bool(unknown)

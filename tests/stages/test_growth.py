@@ -320,6 +320,7 @@ def test_nothing_is_dropped_while_a_refused_row_may_be_what_is_missing(
         if first == "keep" or more:
             assert "kept: 1 refused row of the source may be among them" in said[1]
             assert "missing=keep" in said[1]
+            assert f"dfgen inspect {root} --rejects" in said[1]
         assert [name for shard in before for name in shard] == [
             name for shard in list_questions(root) for name in shard if name != "8"
         ]

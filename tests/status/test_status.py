@@ -239,3 +239,48 @@ def test_what_was_set_aside_and_is_damaged_is_named_with_the_way_out(
         assert caught.value.where == str(path)
         assert f"delete {copy / 'history/0001'}" in str(caught.value)
     assert f"damaged: a file is damaged, {path}: " in show(str(copy))
+
+
+def test_a_repair_counts_once_though_its_answer_is_noted_when_it_comes_and_when_it_is_judged(
+    half: Run,
+) -> None:
+    half.set_stage("repair", state="running", counts={})
+    shard = half.list_noted("sample")[0]
+    wrong = [row["trajectory_id"] for row in half.table("trajectories").iter_rows(shard)][:2]
+    with half.journal("repair", shard) as journal:
+        for purpose in ("repair", "control"):
+            for name in wrong:
+                attempt = {"index": 0, "accepted": False, "reason": "unjudged"}
+                head = {"trajectory_id": name, "purpose": purpose}
+                journal.append([head | {"judged": False, "about": None, "attempt": attempt}])
+                attempt = attempt | {"accepted": name == wrong[0]}
+                journal.append([head | {"about": None, "attempt": attempt}])
+    (repair,) = [each for each in measure_stages(half) if each.stage == "repair"]
+    assert repair.journalled == 1
+
+
+def test_a_stage_at_which_nobody_works_does_not_run(half: Run) -> None:
+    half.set_stage("repair", state="running", counts={})
+    (line,) = [line for line in show(str(half.root)).splitlines() if line.startswith("repair")]
+    assert "begun" in line and "running" not in line
+    with half.lock():
+        (line,) = [line for line in show(str(half.root)).splitlines() if line.startswith("repair")]
+    assert "running" in line
+
+
+def test_rows_of_other_workers_are_not_called_done_before(tmp_path: Path) -> None:
+    told = Told()
+    file = ActivityFile(tmp_path)
+    NotedProgress(told, file, shared=True).start("sample", 116, 84)
+    NotedProgress(told, file).start("sample", 116, 84)
+    assert told.starts == [("sample", 32, 0), ("sample", 116, 84)]
+
+
+class Told(Silence):
+    """Keeps what it is told of beginnings."""
+
+    def __init__(self) -> None:
+        self.starts: list[tuple[str, int | None, int]] = []
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        self.starts.append((stage, total, done))

@@ -5,12 +5,14 @@ What every form of shared files promises is in test_shared_files.py.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, MissingExtraError
 from dfgen.store.bucket.address import is_address, parse_address
+from dfgen.store.bucket.objects import open_objects
 
 
 def test_a_counter_loses_no_step_though_the_same_bytes_are_written(tmp_path: Path) -> None:
@@ -62,3 +64,11 @@ def test_an_address_that_no_run_can_have_is_refused(text: str) -> None:
 
 def test_paths_are_no_addresses() -> None:
     assert not any(map(is_address, ("runs/a", "C:/a", "file:///a", "/s3:/a", str(Path.cwd()))))
+
+
+def test_a_missing_package_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was called a refusal of the store."""
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(MissingExtraError) as raised:
+        open_objects(parse_address("s3://bucket/runs/a"))
+    assert "pip install" in str(raised.value) and "bucket" in str(raised.value)

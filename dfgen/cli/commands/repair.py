@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ def command(
         unasked=("repair",) if rejudge else (),
     )
     if exchange is not None and not quiet:
-        tell_files(exchange)
+        tell_files(exchange, out)
     if not quiet and not as_json:
         print_outcome(out)
 
@@ -119,12 +120,23 @@ def forget_out(session: Session, *, quiet: bool) -> None:
         click.echo(f"{count:,} requests that were out are asked again.", err=True)
 
 
-def tell_files(exchange: Exchange) -> None:
-    """Say which files were written, and what was of no use in those that were read."""
+def tell_files(exchange: Exchange, out: Path) -> None:
+    """Say which files were written, what was of no use in those that were read, and what next."""
     for path, rows in exchange.written:
         click.echo(f"{path}: {rows:,} requests to answer", err=True)
+    command = f"dfgen repair {shlex.quote(str(out))} --lane files"
+    if exchange.written:
+        click.echo(f"When they are answered: {command} --read FOLDER", err=True)
+    elif exchange.write is None and exchange.read:
+        click.echo(
+            f"If answers are still wanted: {command} --write FOLDER writes what is to be asked "
+            "next.",
+            err=True,
+        )
     if exchange.unread:
-        click.echo(f"{exchange.unread:,} rows that were read are no results.", err=True)
+        lines = "1 line is no result" if exchange.unread == 1 else f"{exchange.unread:,} lines are"
+        lines += "" if exchange.unread == 1 else " no results"
+        click.echo(f"Of the files read, {lines}, such as {exchange.unread_at}.", err=True)
 
 
 def preview(out: Path, *, as_json: bool) -> None:

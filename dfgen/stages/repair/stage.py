@@ -204,7 +204,9 @@ class Repairing:
         self._note_schema()
         if self.open:
             # Only files leave requests without an answer: somebody has still to give it.
-            self.session.paused = f"{self._count_undecided():,} wrong answers wait for answers."
+            self.session.paused = (
+                f"{self._count_undecided():,} wrong answers wait for the repairer's answers."
+            )
             return
         self.session.progress.finish("repair")
 

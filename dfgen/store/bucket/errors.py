@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dfgen.errors import StorageError
+from dfgen.errors import DfgenError, StorageError
 from dfgen.store.os_errors import RESUME
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>|\"code\":\s*\"([A-Za-z]{1,60})\"")
@@ -84,7 +84,7 @@ def explain_store_errors(where: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError:
+    except DfgenError:
         raise
     except Exception as error:
         if is_answer(error):

@@ -196,14 +196,20 @@ def test_files_are_answered_elsewhere_in_parts_and_twice(
     )
     script = Script(sampled.ideal, refuse_first)
     start = ("repair", pipeline, "--out", root, *repair_run_settings, "--no-check")
-    assert "requests to answer" in call(*start, "--write", tmp_path / "first")
+    said = call(*start, "--write", tmp_path / "first")
+    assert "requests to answer" in said and "wait for the repairer's answers" in said
+    assert f"dfgen repair {root} --lane files --read FOLDER" in said and "connecting" not in said
     written = sorted((tmp_path / "first").glob("*.jsonl"))
     assert len(written) > 1
     assert "out: 5 requests of repair in a file for somebody else since" in call("status", root)
+    assert "waits for answers of repair" in call("status", root)
     call(*start, "--write", tmp_path / "first", code=1)
     answers = tmp_path / "answers"
     answer_files(tmp_path / "first", script, answers, part=slice(2))
-    call(*start, "--read", answers)
+    (answers / "torn.jsonl").write_text("\nno result\n")
+    said = call(*start, "--read", answers)
+    assert f"1 line is no result, such as {answers / 'torn.jsonl'}:2." in said
+    assert "--write FOLDER" in said
     half = SpentCount().count(Run.open_or_create(root, None)).requests
     assert half == 2 * (len(written) - 1) + min(2, len(written[-1].read_text().splitlines()))
     answer_files(tmp_path / "first", script, answers)
@@ -211,7 +217,7 @@ def test_files_are_answered_elsewhere_in_parts_and_twice(
     # Attempts that are told what failed are in the second folder.
     answer_files(tmp_path / "second", script, tmp_path / "more")
     said = call(*start, "--read", tmp_path / "more", "--read", answers)
-    assert "wait for answers" not in said
+    assert "wait for the repairer" not in said
     assert read_repairs(root) == read_repairs(online)
     run = Run.open_or_create(root, None)
     assert {a["lane"] for a in iter_attempts(run)} == {"files"}

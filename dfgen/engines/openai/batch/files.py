@@ -126,7 +126,7 @@ class FilesEngine:
         check_regular(path)
         with path.open("rb") as file:
             offset = 0
-            for line in iter_lines(file, LARGEST_ANSWER, str(path)):
+            for at, line in enumerate(iter_lines(file, LARGEST_ANSWER, str(path)), 1):
                 row = None if line is None else self._form.read_row(line)
                 if row is not None:
                     good = row.status is not None and 200 <= row.status < 300
@@ -135,6 +135,7 @@ class FilesEngine:
                         found[row.custom_id] = _Place(number, offset, good)
                 elif line is None or line.strip():
                     self.exchange.unread += 1
+                    self.exchange.unread_at = self.exchange.unread_at or f"{path}:{at}"
                 offset = file.tell()
 
     def _read_result(self, request: Request) -> Result | None:
