@@ -40,7 +40,7 @@ MAKERS: dict[str, list[Callable[[Draw], str]]] = {
         lambda d: f"sk-{d(32, HEX)}",
     ],
     "github-token": [
-        *[lambda d, kind=kind: f"gh{kind}_{d(36)}" for kind in "pousr"],  # type: ignore[misc]
+        *[lambda d, kind=kind: f"gh{kind}_{d(36)}" for kind in "pousr"],
         lambda d: f"github_pat_{d(22)}_{d(59)}",
     ],
     "gitlab-token": [lambda d: f"glpat-{d(20, URL_SAFE)}"],
