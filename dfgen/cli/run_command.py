@@ -76,6 +76,7 @@ def drive(
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
     from dfgen.store.activity import ActivityFile
+    from dfgen.store.dropping import complete_dropping
     from dfgen.store.run import Run
 
     def announce() -> None:
@@ -97,6 +98,8 @@ def drive(
         if redo is not None:
             set_aside(session, redo, stages)
         if before is not None:
+            for line in complete_dropping(run):
+                progress.tell(line)
             before(session)
         complete = run_stages(session, stages) and (after is None or after(session))
     if session.paused:

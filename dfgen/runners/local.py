@@ -12,6 +12,7 @@ from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
 from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
+from dfgen.store.dropping import complete_dropping
 from dfgen.store.layout import STAGES, Kind, Stage
 from dfgen.store.redoing import complete_redo, end_redo
 from dfgen.store.run import Run
@@ -37,6 +38,8 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
     """
     with session.stop, closing(session):
         # What a process that was killed has left of them:
+        for line in complete_dropping(session.run):
+            session.progress.tell(line)
         complete_redo(session.run)
         complete_rejudge(session)
         for stage in stages:

@@ -21,6 +21,7 @@ from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
 from dfgen.store.claims import name_shard
 from dfgen.store.counts import count_stage
+from dfgen.store.dropping import complete_dropping
 from dfgen.store.layout import Stage, list_inputs
 from dfgen.store.redoing import complete_redo, end_redo
 from dfgen.store.shared_run import SharedRun
@@ -74,6 +75,8 @@ def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool
             return False
         run.look_again()
         run.refresh()
+        for line in complete_dropping(run):
+            session.progress.tell(line)
         complete_redo(run)
         complete_rejudge(session)
         if "prompts" not in stages:

@@ -355,20 +355,24 @@ def read_new_rows(run: Run, config: Source, count: int) -> list[Row]:
         return list(islice(growth.sift(read_source(config)), count))
 
 
-def find_gone(run: Run, config: Source, shards: Sequence[int]) -> list[Place]:
+def find_gone(run: Run, config: Source, shards: Sequence[int]) -> tuple[list[Place], int]:
     """Find the prompts of some shards that the source does not have any more, by reading it.
 
     Args:
         shards: whose files can be read.
 
+    Returns:
+        Where they lie, and how many rows of the source are refused and may be prompts.
+
     Raises:
         InputError: the source cannot be read.
         StorageError: a file of the run cannot be read.
     """
-    known = KnownRows(run, shards)
+    known, doubts = KnownRows(run, shards), 0
     for row in read_source(config):
         known.meet(row[0] if isinstance(row, tuple) else row)
-    return known.list_missing()
+        doubts += is_doubtful(row)
+    return known.list_missing(), doubts
 
 
 def read_source(config: Source) -> Iterator[Row]:
@@ -412,7 +416,7 @@ def describe_absent(run: Run, found: Findings, config: Source) -> Iterator[str]:
         gone = (
             f"kept: {_count(found.doubts, 'refused row')} of the source may be among them. Mend or "
             f"remove what `dfgen inspect {run.root} --rejects` shows of the prompts, or set "
-            f"{section}.missing=keep"
+            f"{section}.missing=keep; `--redo prompts` reads the whole source anew, without them"
         )
     other = "other answers, " if section == "imports" else ""
     shards = ",".join(map(str, sorted({place.shard for place in found.changed})))

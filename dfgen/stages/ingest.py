@@ -34,19 +34,16 @@ from dfgen.stages.more_answers import MoreAnswers
 from dfgen.stages.rejected import name_command
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
-from dfgen.store.dropping import drop_prompts, drop_rejects, group_by_shard, note_files
+from dfgen.store.dropping import drop_rows
 from dfgen.store.entries import SourceRows
 from dfgen.store.expected_rows import CELLS_FACT
-from dfgen.store.growing import Place, describe_places, iter_free, list_finished
+from dfgen.store.growing import describe_places, iter_free, list_finished
 from dfgen.store.layout import Stage
 from dfgen.store.run import Run
 
 GROWING = "growing"
 """Fact of `prompts` in the manifest while shards are added: how many prompts there were before that
 (`prompts`), and the first of the new shards (`first_shard`); null when it is done."""
-
-REWRITING = "rewriting"
-"""Fact of `prompts` in the manifest while prompts or rejects are dropped: from which shards."""
 
 
 def run_prompts(session: Session) -> None:
@@ -94,7 +91,7 @@ class Ingest:
         if is_read(self.run, config, source):
             return
         self._facts = {"source": source, "settings": config.model_dump(mode="json")}
-        self._mend()
+        self._note_old_shards()
         with Growth(self.run, config) as growth:
             if not growth.there:
                 self.begin()
@@ -131,13 +128,10 @@ class Ingest:
                 self._refused.add(row.reason, row.row_id, row.detail)
             yield row
 
-    def _mend(self) -> None:
-        """Put right what a dropping that was interrupted left, and note old shards."""
+    def _note_old_shards(self) -> None:
+        """Give shards that an earlier dfgen wrote their notes."""
         record = self.run.manifest.get_stage("prompts")
-        for shard in record.facts.get(REWRITING) or ():
-            note_files(self.run, shard, {})
         if record.state == "done" and len(list_finished(self.run, self.stages)) < len(self._shards):
-            # Shards that an earlier dfgen wrote get their notes.
             for stage in self.stages:
                 counts = self.run.manifest.get_stage(stage).counts
                 self.run.set_stage(stage, state="done", counts=counts)
@@ -147,22 +141,24 @@ class Ingest:
         if self._begun:
             return
         self._begun = True
-        run = self.run
-        record = run.manifest.get_stage("prompts")
-        growing = record.facts.get(GROWING)
-        if record.state == "done":
-            there = count_stage(run, "prompts")["output"]
-            growing = {"prompts": there, "first_shard": max(self._shards, default=-1) + 1}
+        run, growing = self.run, self._measure_growing()
         for stage in run.stages:
             if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
                 run.set_stage(stage, state="running", counts={})
-        growing = growing or {"prompts": 0, "first_shard": 0}
         run.set_stage("prompts", state="running", counts={}, **self._facts, **{GROWING: growing})
         for stage in self.stages:
             run.check_stage(stage, self.session.pipeline, {})
         if "sample" in self.stages:
             # How many cells there are is known at the end; the fact says that rows are imported.
             run.set_stage("sample", state="running", counts={}, **{CELLS_FACT: 0})
+
+    def _measure_growing(self) -> dict[str, int]:
+        """The fact `GROWING`: as it is, where shards are being added, else as it is to be."""
+        record = self.run.manifest.get_stage("prompts")
+        if record.state != "done":
+            return record.facts.get(GROWING) or {"prompts": 0, "first_shard": 0}
+        there = count_stage(self.run, "prompts")["output"]
+        return {"prompts": there, "first_shard": max(self._shards, default=-1) + 1}
 
     def _write(self, rows: Iterator[Row]) -> None:
         """Cut rows into shards and write them. A part of a shard is dropped after a stop."""
@@ -195,7 +191,10 @@ class Ingest:
             "dropped": describe_places(run, dropped),
         }
         messages = list(self._describe(found))
-        self._drop(dropped, found.stale_rejects)
+        if dropped or found.stale_rejects:
+            # Interrupted, the next reading still says what it has added to what.
+            run.note_stage("prompts", lambda _: {GROWING: self._measure_growing()})
+        drop_rows(run, dropped, found.stale_rejects)
         counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(
@@ -205,7 +204,7 @@ class Ingest:
             )
         for stage in self.stages:
             run.check_stage(stage, self.session.pipeline, {})
-        reached: dict[str, Any] = {GROWING: None, REWRITING: None, "absent": absent}
+        reached: dict[str, Any] = {GROWING: None, "absent": absent}
         reached[ANSWERS_LEFT] = self.answers_left or None
         if len(dropped) == len(found.missing) and not found.unread:
             reached[DOUBTED_FROM] = None
@@ -214,22 +213,6 @@ class Ingest:
             cells = count_written(run, "sample")
             run.set_stage("sample", state="done", counts=cells, **{CELLS_FACT: cells["input"]})
         return messages
-
-    def _drop(self, prompts: Iterable[Place], rejects: Iterable[Place]) -> None:
-        run = self.run
-        gone, stale = group_by_shard(prompts), group_by_shard(rejects)
-        if not gone and not stale:
-            return
-        record = run.manifest.get_stage("prompts")
-        shards = sorted({*gone, *stale})
-        run.set_stage("prompts", state="running", counts=record.counts, **{REWRITING: shards})
-        for shard, places in stale.items():
-            drop_rejects(run, shard, places)
-        for shard, places in gone.items():
-            drop_prompts(run, shard, places)
-        for stage in run.stages if gone else ():
-            if stage != "prompts" and run.manifest.get_stage(stage).state == "done":
-                run.set_stage(stage, state="done", counts=count_stage(run, stage))
 
     def _describe(self, found: Findings) -> Iterator[str]:
         """Say what was added to what, and which prompts are not in the source."""

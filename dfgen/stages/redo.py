@@ -8,6 +8,7 @@ What stages after a repair have made is opened by itself where the repairs come 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from dfgen.stages.growth import Source, find_gone, is_read, list_prompts, name_s
 from dfgen.stages.lanes import give_up_all, read_out
 from dfgen.stages.repair.spending import RepairFiles, add_up, iter_costs
 from dfgen.store.counts import WITHOUT_TRAJECTORIES
+from dfgen.store.dropping import complete_dropping
 from dfgen.store.layout import BESIDE, STAGES, Stage, list_side_stages, list_stages
 from dfgen.store.redoing import FREE, begin_redo, complete_redo
 
@@ -115,9 +117,10 @@ def check_source(run: Run, pipeline: Pipeline, wanted: Sequence[Redo]) -> None:
     if any(each.shards is None for each in asked) or _has_all(run, config, source):
         return
     shards = sorted({shard for each in asked for shard in each.shards or ()})
-    gone = find_gone(run, config, [shard for shard in shards if _is_readable(run, shard)])
+    readable = [shard for shard in shards if _is_readable(run, shard)]
+    gone, doubts = find_gone(run, config, readable)
     if gone:
-        raise _describe_gone(run, config, gone)
+        raise _describe_gone(run, config, gone, doubts)
 
 
 def _has_all(run: Run, config: Source, source: dict[str, Any]) -> bool:
@@ -136,19 +139,27 @@ def _is_readable(run: Run, shard: int) -> bool:
         return False
 
 
-def _describe_gone(run: Run, config: Source, gone: Sequence[Place]) -> InputError:
+def _describe_gone(run: Run, config: Source, gone: Sequence[Place], doubts: int) -> InputError:
     section = name_section(config)
     shards = ", ".join(map(str, sorted({place.shard for place in gone})))
     one = len(gone) == 1
     limit = f" within {section}.limit={config.limit}" if config.limit else ""
+    drop = f"`dfgen run {run.root} --set {section}.missing=drop`"
+    way = f"To let go of prompts that are gone: {drop}. To read the whole source anew: "
+    if doubts:
+        refused = f"{doubts:,} refused row{' ' if doubts == 1 else 's '}"
+        way = (
+            f"{refused}of the source may be among them: {drop} lets go of nothing before these are "
+            f"mended or removed. What reads the whole source anew as it is, without prompts that "
+            "are gone: "
+        )
     return InputError(
         f"{len(gone):,} prompt{'' if one else 's'} of the shards to be made anew "
         f"{'is' if one else 'are'} not in the source any more{limit} (shards {shards}):\n"
         + "\n".join(list_prompts(run, gone)),
         where=str(run.root),
         hint=f"Nothing was set aside. Put those rows back, or name the file that has them, too: "
-        f"{section}.path: [OLD, NEW]. To let go of prompts that are gone: `dfgen run {run.root} "
-        f"--set {section}.missing=drop`. To read the whole source anew: `--redo prompts`.",
+        f"{section}.path: [OLD, NEW]. {way}`--redo prompts`.",
     )
 
 
@@ -167,6 +178,8 @@ def redo(run: Run, wanted: Sequence[Redo], *, agreed: bool) -> list[str]:
         InputError: there is no such shard.
         DfgenError: something goes that was paid for, and nobody has agreed.
     """
+    with suppress(DamagedFileError):  # which may be what is to be made anew
+        complete_dropping(run)
     complete_redo(run)
     before = run.manifest.redoing
     if before is not None and all(_is_contained(each, before.asked) for each in wanted):

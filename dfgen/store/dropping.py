@@ -6,106 +6,180 @@ and are not kept.
 
 Nothing else in a shard changes, so every stage that had nothing left to do in it has nothing left
 to do afterwards: no model is loaded, nothing is paid for again.
+
+Which shards lose rows stands in run.json before the first file changes, and the prompts that a
+shard loses are copied into its folder of `history/` before anything else of it. A process that is
+killed from there on leaves a shard that the next start, whatever it is to do and whatever the
+source says by then, takes to its end first. A shard without that copy is as it was.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dfgen.store.atomic_files import make_directory
-from dfgen.store.entries import ShardEntry, hash_file, write_entry
-from dfgen.store.growing import Place
-from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage
+from dfgen.store.counts import count_stage
+from dfgen.store.entries import ShardEntry, hash_file
+from dfgen.store.expected_rows import CELLS_FACT
+from dfgen.store.layout import BESIDE, HISTORY, Stage
+from dfgen.store.manifest import Manifest, ShardDrop, StageRecord
 from dfgen.store.redoing import FREE
-from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
+
+if TYPE_CHECKING:
+    from dfgen.store.growing import Place
+    from dfgen.store.run import Run
 
 IsDropped = Callable[[int, str | None], bool]
 
 
-def group_by_shard(places: Iterable[Place]) -> dict[int, set[int]]:
-    """Return the rows of each shard, shards ascending."""
+def drop_rows(run: Run, prompts: Iterable[Place], rejects: Iterable[Place]) -> None:
+    """Remove prompts, with what every later stage has of them, and rejects of the first stage.
+
+    The caller holds the run's lock. Stages that are done stay so.
+
+    Raises:
+        StorageError: something cannot be read or written; the next start goes on.
+    """
+    gone, stale = _group_by_shard(prompts), _group_by_shard(rejects)
+    if not gone and not stale:
+        return
+    names = {shard: _list_names(run, shard, rows) for shard, rows in gone.items()}
+    order = [_plan(run, shard, names.get(shard)) for shard in sorted({*gone, *stale})]
+
+    def change(manifest: Manifest) -> None:
+        manifest.dropping = order
+        record = manifest.stages.get("prompts", StageRecord()).model_copy(deep=True)
+        record.state, record.finished = "running", None
+        manifest.stages["prompts"] = record
+
+    run.update(change)
+    for each in order:
+        if each.shard in stale:
+            _remove_rejects(run, each.shard, stale[each.shard])
+        if each.folder is not None:
+            chosen, folder = gone[each.shard], run.root / HISTORY / each.folder
+            there = range(run.table("prompts").num_rows(each.shard))
+            _set_aside(run.table("prompts"), each.shard, [n in chosen for n in there], folder)
+        _finish(run, each)
+    _conclude(run)
+
+
+def complete_dropping(run: Run) -> list[str]:
+    """Take to its end what a dropping that was interrupted has begun; the caller holds the lock.
+
+    Returns:
+        What was done, in sentences.
+
+    Raises:
+        StorageError: something cannot be read or written; the next start goes on.
+    """
+    if not run.manifest.dropping:
+        return []
+    dropped = sum(_finish(run, each) for each in run.manifest.dropping)
+    _conclude(run)
+    if not dropped:
+        return []
+    what = f"{dropped:,} prompt{'' if dropped == 1 else 's'}"
+    return [f"completed the dropping of {what} that an earlier start had begun; see history/"]
+
+
+def _group_by_shard(places: Iterable[Place]) -> dict[int, set[int]]:
+    """The rows of each shard."""
     found: dict[int, set[int]] = {}
     for place in places:
         found.setdefault(place.shard, set()).add(place.row)
-    return dict(sorted(found.items()))
+    return found
 
 
-def drop_prompts(run: Run, shard: int, rows: Collection[int]) -> None:
-    """Remove prompts of a shard, and what every later stage has of them.
+def _list_names(run: Run, shard: int, rows: Collection[int]) -> set[str]:
+    ids = run.table("prompts").read(shard, ["prompt_id"])["prompt_id"].to_pylist()
+    return {ids[row] for row in rows}
 
-    Interrupted, it is done again by whoever finds the prompts still there; `note_files` then mends
-    what is noted of the shard.
 
-    Args:
-        run: locked.
-        shard: of the prompts.
-        rows: places of the prompts in the shard's file.
-
-    Raises:
-        StorageError: something cannot be read or written.
-    """
-    table = run.table("prompts")
-    ids = table.read(shard, ["prompt_id"])["prompt_id"].to_pylist()
-    names = {ids[row] for row in rows}
-    # The prompts come last: as long as they are there, whoever is to drop them finds them.
+def _plan(run: Run, shard: int, names: Collection[str] | None) -> ShardDrop:
     stages = [stage for stage in run.stages if stage != "prompts"]
-    current = {stage: run.is_current(stage, shard) for stage in stages}
-    folder = _choose_folder(run, shard, names)
-    for stage in reversed(stages):
-        kept = None if stage in FREE else folder
-        for each in (run.rejects(stage), *_list_beside(run, stage), run.output(stage)):
-            _remove(run, stage, each, shard, "prompt_id", lambda _, name: name in names, kept)
-    _remove(run, "prompts", table, shard, "prompt_id", lambda _, name: name in names, folder)
-    note_files(run, shard, current)
+    return ShardDrop(
+        shard=shard,
+        folder=None if names is None else _choose_folder(run, shard, names),
+        current=[stage for stage in stages if run.is_current(stage, shard)],
+    )
 
 
-def drop_rejects(run: Run, shard: int, rows: Collection[int]) -> None:
-    """Remove rejects of the prompts stage from a shard's ledger.
+def _choose_folder(run: Run, shard: int, names: Collection[str]) -> str:
+    """Where dropped prompts of a shard go: a folder that has none of this shard yet, and the same
+    one for the same prompts as long as they are dropped once."""
+    digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
+    first = name = f"dropped-{shard:05d}-{digest}"
+    number = 1
+    while _open_copies(run.table("prompts"), run.root / HISTORY / name).exists(shard):
+        number += 1
+        name = f"{first}-{number}"
+    return name
 
-    Args:
-        run: locked.
-        shard: of the prompts.
-        rows: places of the rejects in the ledger.
 
-    Raises:
-        StorageError: something cannot be read or written.
-    """
+def _finish(run: Run, order: ShardDrop) -> int:
+    """Remove from a shard the prompts whose copies are in history; return how many these are."""
+    shard, names = order.shard, set[str]()
+    if order.folder is not None:
+        folder = run.root / HISTORY / order.folder
+        copies = _open_copies(run.table("prompts"), folder)
+        if copies.exists(shard):
+            names = set(copies.read(shard, ["prompt_id"])["prompt_id"].to_pylist())
+            _remove_prompts(run, shard, names, folder)
+    _note_files(run, shard, order.current)
+    return len(names)
+
+
+def _remove_rejects(run: Run, shard: int, rows: Collection[int]) -> None:
     ledger = run.rejects("prompts")
     _remove(run, "prompts", ledger, shard, "row_id", lambda place, _: place in rows)
-    note_files(run, shard, {})
 
 
-def note_files(run: Run, shard: int, current: Mapping[Stage, bool]) -> None:
-    """Note the files of a shard as they are now: checksums, numbers of rows, generations.
+def _remove_prompts(run: Run, shard: int, names: Collection[str], folder: Path) -> None:
+    # What is made of something goes before it, so that no stage ever counts as done too early.
+    for stage in reversed(run.stages):
+        kept = None if stage in FREE or stage == "prompts" else folder
+        ledger = () if stage == "prompts" else (run.rejects(stage),)
+        for each in (*ledger, *_list_beside(run, stage), run.output(stage)):
+            _remove(run, stage, each, shard, "prompt_id", lambda _, name: name in names, kept)
 
-    Args:
-        run: locked.
-        shard: in which rows were dropped.
-        current: stages, and whether they had nothing to make anew in the shard before that.
-    """
+
+def _conclude(run: Run) -> None:
+    """Count anew what stages that are done have, and forget the order."""
+    for stage in run.stages:
+        record = run.manifest.get_stage(stage)
+        if stage == "prompts" or record.state != "done":
+            continue
+        counts = count_stage(run, stage)
+        facts = {}
+        if stage == "sample" and CELLS_FACT in record.facts:
+            counts |= {"input": counts["output"] + counts["rejects"], "pending": 0}
+            facts = {CELLS_FACT: counts["input"]}
+        run.set_stage(stage, state="done", counts=counts, **facts)
+    run.update(lambda manifest: manifest.dropping.clear())
+
+
+def _note_files(run: Run, shard: int, current: Collection[Stage]) -> None:
+    """Note the files of a shard as they are now: checksums, numbers of rows, generations."""
     for stage in run.stages:
         entry = run.entry(stage, shard)
         if entry is not None and run.output(stage).exists(shard):
-            write_entry(
-                run.root / JOURNAL,
-                stage,
-                shard,
-                _describe(run, stage, shard, entry, current.get(stage, False)),
-            )
+            run.write_entry(stage, shard, _describe(run, stage, shard, entry, stage in current))
 
 
 def _describe(run: Run, stage: Stage, shard: int, old: ShardEntry, current: bool) -> ShardEntry:
     output, ledger = run.output(stage), run.rejects(stage)
     entry = old.model_copy(deep=True)
-    entry.sha256 = {
-        run.name_file(table, shard): hash_file(table.fetch(shard))
-        for table in (*_list_beside(run, stage), ledger, output)
-        if table.exists(shard)
-    }
+    entry.sha256 = {}
+    for table in (*_list_beside(run, stage), ledger, output):
+        if table.exists(shard):
+            table.verify(shard)  # damage must not become what a file is compared with
+            entry.sha256[run.name_file(table, shard)] = hash_file(table.fetch(shard))
     entry.rows = output.num_rows(shard)
     entry.rejects = ledger.num_rows(shard) if ledger.exists(shard) else 0
     name = run.name_file(output, shard)
@@ -116,13 +190,6 @@ def _describe(run: Run, stage: Stage, shard: int, old: ShardEntry, current: bool
     if current:
         entry.made_from = run.generations(stage, shard)
     return entry
-
-
-def _choose_folder(run: Run, shard: int, names: Collection[str]) -> Path:
-    """Where the rows of dropped prompts go: one place for equal prompts, however often a dropping
-    is interrupted."""
-    digest = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
-    return run.root / HISTORY / f"dropped-{shard:05d}-{digest}"
 
 
 def _list_beside(run: Run, stage: Stage) -> list[ShardTable]:
@@ -157,8 +224,12 @@ def _remove(
         table.write(shard, compress(table.iter_rows(shard), kept))
 
 
+def _open_copies(table: ShardTable, folder: Path) -> ShardTable:
+    return ShardTable(folder / table.directory.name, table.model, prefix=table.prefix)
+
+
 def _set_aside(table: ShardTable, shard: int, chosen: Sequence[bool], folder: Path) -> None:
     """Copy rows of a shard into a folder, before they go."""
-    target = ShardTable(folder / table.directory.name, table.model, prefix=table.prefix)
+    target = _open_copies(table, folder)
     make_directory(target.directory)
     target.write(shard, compress(table.iter_rows(shard), chosen))

@@ -105,6 +105,17 @@ class RedoOrder(BaseModel):
     """Every file is in its folder."""
 
 
+class ShardDrop(BaseModel):
+    """A shard of which prompts or rejects are being taken out (`dfgen.store.dropping`)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    shard: int = Field(ge=0)
+    folder: str | None = Field(default=None, pattern=r"^dropped-\d{5,9}-[0-9a-f]{12}(-\d+)?$")
+    """Where its prompts go, and what was made of them, in `history/`; null: only rejects go."""
+    current: list[Stage] = Field(default_factory=list)
+    """Stages that had nothing to make anew in it before."""
+
+
 class Manifest(BaseModel):
     """The content of run.json."""
 
@@ -130,6 +141,8 @@ class Manifest(BaseModel):
     stages: dict[Stage, StageRecord] = Field(default_factory=dict)
     redoing: RedoOrder | None = None
     """The order to make shards anew that no command has carried out to its end yet."""
+    dropping: list[ShardDrop] = Field(default_factory=list)
+    """Shards of which rows are being taken out; empty when that is done."""
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
 

@@ -198,6 +198,29 @@ def test_nothing_is_set_aside_where_the_source_lacks_prompts_of_the_shard(
     assert [models.drawn.total(), models.asked.total()] == [12 + 4 * len(more), 6 + 2 * len(more)]
 
 
+def test_while_a_refused_row_may_be_what_is_gone_the_way_out_is_named(
+    root: Path, models: Models, tmp_path: Path, folder: Path
+) -> None:
+    """Dropping would be refused: the advice is what works, and works."""
+    lines = (folder / "questions.jsonl").read_text().splitlines()
+    source = tmp_path / "fewer.jsonl"
+    source.write_text(
+        "".join(f"{line}\n" for line in (*lines[:3], '{"question": "?"}', *lines[4:]))
+    )
+    fewer = ("--set", f"prompts.path={source}")
+    refusal = invoke("run", root, "-q", *fewer, "--redo", "prompts:1", "--yes", code=1).output
+    text = " ".join(refusal.split())
+    assert "1 refused row of the source may be among them" in text
+    assert "To let go of prompts that are gone" not in text and text.endswith("`--redo prompts`.")
+    kept = invoke("run", root, *fewer, "--set", "prompts.missing=drop").output
+    text = " ".join(kept.split())
+    assert "kept: 1 refused row" in text and "`--redo prompts` reads the whole source anew" in text
+    invoke("run", root, "-q", *fewer, "--redo", "prompts", "--yes")
+    run = Run.open_or_create(root, None)
+    questions = [row["question"] for row in run.table("prompts").iter_rows()]
+    assert len(questions) == len(lines) - 1 and audit(run) == []
+
+
 def has_ended(root: Path) -> bool:
     """Whether all that a command had to do is done and noted."""
     manifest = Run.open_or_create(root, None).manifest

@@ -359,8 +359,7 @@ def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
 
     patch.setattr(ShardTable, "write", write_table)
     patch.setattr(ShardTable, "remove", remove)
-    for module in ("run", "dropping"):
-        patch.setattr(f"dfgen.store.{module}.write_entry", note)
+    patch.setattr("dfgen.store.run.write_entry", note)
 
 
 @pytest.mark.parametrize("wish", ["keep", "drop"])
@@ -388,7 +387,7 @@ def test_growth_that_is_killed_at_any_write_goes_on(
                 broken = False
             except KilledError:
                 assert Run.open_or_create(root, None).manifest.get_stage("prompts").state != "done"
-        assert not broken or read_source(root, pipeline)[0] == said[0]
+        assert not broken or said[0] in read_source(root, pipeline)
         assert read_all(root) == read_all(calm), moment
         moment += 1
     assert moment > 6

@@ -1,0 +1,150 @@
+"""A dropping of prompts that is killed is taken to its end by the next start, whatever it does."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfgen.config.pipeline import Pipeline
+from dfgen.runners.local import run_stages
+from dfgen.stages.redo import read_redo, redo
+from dfgen.stages.repair.spending import SpentCount
+from dfgen.stages.session import Session
+from dfgen.store import run as run_module
+from dfgen.store.entries import write_entry
+from dfgen.store.manifest import update_manifest
+from dfgen.store.redoing import list_history
+from dfgen.store.run import Run
+from dfgen.store.shards import ShardTable
+from dfgen.validate.audit import audit
+from tests.stages.test_growth import Listener, ask, draw, make, read_source
+
+ROWS = [ask(i) for i in range(4)]
+"""With the one that `make` puts in front: a shard of three and one of two."""
+
+
+class KilledError(Exception):
+    """The process was killed here."""
+
+
+def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
+    """Let the process end before the write of this number: of tables, entries and run.json."""
+    left = [moment]
+
+    def count() -> None:
+        if left[0] == 0:
+            raise KilledError
+        left[0] -= 1
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            count()
+            return real(*arguments)
+
+        return call
+
+    real_remove = ShardTable.remove
+
+    def remove(table: ShardTable, shard: int) -> None:
+        if table.exists(shard):
+            count()
+        real_remove(table, shard)
+
+    patch.setattr(ShardTable, "write", counted(ShardTable.write))
+    patch.setattr(ShardTable, "remove", remove)
+    patch.setattr(run_module, "write_entry", counted(write_entry))
+    patch.setattr(run_module, "update_manifest", counted(update_manifest))
+
+
+def iter_killed(
+    base: Path, pipeline: Pipeline, patch: pytest.MonkeyPatch, step: int
+) -> Iterator[Path]:
+    """Copies of a run in which a reading was killed, some writes later each time; the last was
+    not."""
+    moment, broken = 0, True
+    while broken:
+        root = base.with_name(f"killed-{moment}")
+        shutil.copytree(base, root)
+        with patch.context() as breaking:
+            break_at(breaking, moment)
+            try:
+                read_source(root, pipeline)
+                broken = False
+            except KilledError:
+                pass
+        yield root
+        moment += step
+    assert moment > 15
+
+
+def count_rows(run: Run) -> dict[str, Counter[str]]:
+    """How often each row that cost something is in the run or set aside, by stage and key."""
+    found = {}
+    for stage in ("sample", "repair"):
+        table = run.output(stage)
+        kept = [
+            ShardTable(folder / table.directory.name, table.model) for folder in list_history(run)
+        ]
+        rows = (row for each in (table, *kept) for row in each.iter_rows(columns=["trajectory_id"]))
+        found[stage] = Counter(row["trajectory_id"] for row in rows)
+    return found
+
+
+def start(root: Path, pipeline: Pipeline, *stages: str) -> list[str]:
+    """Run stages that ask no model anything here; returns what was said."""
+    listener, run = Listener(), Run.open_or_create(root, pipeline)
+    with run.lock():
+        assert run_stages(Session(run, pipeline, listener), stages)
+    return listener.said
+
+
+@pytest.mark.parametrize(("then", "step"), [("all", 1), ("others", 2), ("mask", 3), ("redo", 3)])
+def test_a_killed_dropping_loses_and_doubles_nothing_whatever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, step: int
+) -> None:
+    base = tmp_path / "base"
+    draw(base, make(tmp_path, ROWS), monkeypatch)
+    before = Run.open_or_create(base, None)
+    spent, rows = SpentCount().count(before).requests, count_rows(before)
+    for root in iter_killed(base, make(tmp_path, ROWS[1:3], missing="drop"), monkeypatch, step):
+        now = [*ROWS[:2], ROWS[3]] if then == "others" else ROWS
+        pipeline = make(tmp_path, now, missing="drop" if then == "others" else "keep")
+        if then == "mask":
+            start(root, pipeline, "mask")
+        elif then == "redo":
+            run = Run.open_or_create(root, None)
+            with run.lock():
+                redo(run, [read_redo("repair:0")], agreed=True)
+        else:
+            read_source(root, pipeline)
+        run = Run.open_or_create(root, None)
+        assert count_rows(run) == rows, root.name
+        assert SpentCount().count(run).requests == spent, root.name
+        assert audit(run) == [], root.name
+        make(tmp_path, ROWS[1:3])  # what the next one is killed at reading
+
+
+def test_the_run_that_goes_on_has_what_a_calm_one_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks of dropped prompts are gone, those of the others there, and no model is asked."""
+    base, calm = tmp_path / "base", tmp_path / "calm"
+    draw(base, make(tmp_path, ROWS), monkeypatch)
+    pipeline = make(tmp_path, ROWS[1:3], missing="drop")
+    shutil.copytree(base, calm)
+    said = read_source(calm, pipeline)
+    expected = {str(p.relative_to(calm)): p.read_bytes() for p in calm.rglob("*.parquet")}
+    for root in iter_killed(base, pipeline, monkeypatch, 2):
+        models = draw(root, pipeline, monkeypatch)
+        assert not models.drawn, root.name
+        found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.parquet")}
+        assert found == expected, root.name
+        run = Run.open_or_create(root, None)
+        assert {run.manifest.get_stage(stage).state for stage in run.stages} == {"done"}
+        assert run.manifest.dropping == []
+    assert said[0] == "no new prompts; 5 were there"
