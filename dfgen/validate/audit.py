@@ -35,7 +35,12 @@ def audit(run: Run, damage: Sequence[Damage] | None = None) -> list[str]:
     """
     run.refresh()
     damage = find_damage(run) if damage is None else damage
-    found = _check_manifest(run) + [str(each) for each in damage] + _check_strays(run)
+    found = (
+        _check_manifest(run)
+        + _check_dropping(run)
+        + [str(each) for each in damage]
+        + _check_strays(run)
+    )
     found += check_history(run)
     broken = {each.shard for each in damage if not each.readable}
     violations = KeyChecker(run, skipped=broken).check() + _check_journals(run)
@@ -54,6 +59,17 @@ def _check_manifest(run: Run) -> list[str]:
         f"{run.root / MANIFEST}: it is not the file that dfgen wrote (its checksum differs). "
         "Restore it from a backup; if you changed it yourself and mean it, `dfgen migrate` takes "
         "it as it is"
+    ]
+
+
+def _check_dropping(run: Run) -> list[str]:
+    shards = ", ".join(str(each.shard) for each in run.manifest.dropping)
+    if not shards:
+        return []
+    return [
+        f"{run.root / MANIFEST}: prompts or rejects of the shards {shards} were being dropped when "
+        "a process ended: these are as it left them. The next start, such as `dfgen run "
+        f"{run.root}`, completes that before anything else"
     ]
 
 

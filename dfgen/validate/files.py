@@ -108,6 +108,12 @@ def find_strays(run: Run) -> list[Path]:
 
 def advise_repair(run: Run, damage: Iterable[Damage]) -> str:
     """Say how a run gets back what was damaged: the command that makes those shards anew."""
+    damage = list(damage)
+    if {each.shard for each in damage} <= {each.shard for each in run.manifest.dropping}:
+        return (
+            "Nothing else need have changed them: prompts were being dropped from these shards. "
+            f"`dfgen run {shlex.quote(str(run.root))}` completes that, and makes nothing anew."
+        )
     shards: dict[Stage, set[int]] = {}
     for each in damage:
         shards.setdefault(each.stage, set()).add(each.shard)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dfgen.config.pipeline import Pipeline
+from dfgen.errors import DamagedFileError
 from dfgen.runners.local import run_stages
 from dfgen.stages.redo import read_redo, redo
 from dfgen.stages.repair.spending import SpentCount
@@ -22,6 +23,7 @@ from dfgen.store.redoing import list_history
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 from dfgen.validate.audit import audit
+from dfgen.validate.files import advise_repair, find_damage
 from tests.stages.test_growth import Listener, ask, draw, make, read_source
 
 ROWS = [ask(i) for i in range(4)]
@@ -140,6 +142,11 @@ def test_the_run_that_goes_on_has_what_a_calm_one_has(
     said = read_source(calm, pipeline)
     expected = {str(p.relative_to(calm)): p.read_bytes() for p in calm.rglob("*.parquet")}
     for root in iter_killed(base, pipeline, monkeypatch, 2):
+        killed = Run.open_or_create(root, None)
+        if killed.manifest.dropping:
+            damage = find_damage(killed)
+            assert audit(killed, damage)[0].endswith("completes that before anything else")
+            assert "--redo" not in advise_repair(killed, damage)
         models = draw(root, pipeline, monkeypatch)
         assert not models.drawn, root.name
         found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.parquet")}
@@ -148,3 +155,26 @@ def test_the_run_that_goes_on_has_what_a_calm_one_has(
         assert {run.manifest.get_stage(stage).state for stage in run.stages} == {"done"}
         assert run.manifest.dropping == []
     assert said[0] == "no new prompts; 5 were there"
+
+
+def test_a_damaged_file_does_not_lock_a_killed_dropping_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checksum is not taken for a good one, and `--redo` of its shard is a way on."""
+    root = tmp_path / "run"
+    draw(root, make(tmp_path, ROWS), monkeypatch)
+    pipeline = make(tmp_path, ROWS[1:3], missing="drop")
+    with monkeypatch.context() as breaking:
+        break_at(breaking, 5)
+        with pytest.raises(KilledError):
+            read_source(root, pipeline)
+    run = Run.open_or_create(root, None)
+    path = run.table("repairs").path(0)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DamagedFileError, match=r"repairs/part-00000\.parquet"):
+        start(root, pipeline, "mask")
+    run = Run.open_or_create(root, None)
+    with run.lock():
+        redo(run, [read_redo("repair:0")], agreed=True)
+    draw(root, pipeline, monkeypatch)
+    assert Run.open_or_create(root, None).manifest.dropping == []
