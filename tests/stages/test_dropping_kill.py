@@ -25,6 +25,7 @@ from dfgen.store.shards import ShardTable
 from dfgen.validate.audit import audit
 from dfgen.validate.files import advise_repair, find_damage
 from tests.stages.test_growth import Listener, ask, draw, make, read_source
+from tests.stages.test_imports import SHARDED, import_answers, make_sharded_recipe
 
 ROWS = [ask(i) for i in range(4)]
 """With the one that `make` puts in front: a shard of three and one of two."""
@@ -178,3 +179,26 @@ def test_a_damaged_file_does_not_lock_a_killed_dropping_in(
         redo(run, [read_redo("repair:0")], agreed=True)
     draw(root, pipeline, monkeypatch)
     assert Run.open_or_create(root, None).manifest.dropping == []
+
+
+def test_a_killed_dropping_of_an_import_is_completed_without_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many answers were imported is counted anew, too."""
+    base = tmp_path / "base"
+    import_answers(base, make_sharded_recipe(tmp_path))
+    for moment in (1, 7, 10):
+        root = tmp_path / f"killed-{moment}"
+        shutil.copytree(base, root)
+        tree = make_sharded_recipe(tmp_path, SHARDED[6:]).model_dump()
+        tree["imports"]["missing"] = "drop"
+        with monkeypatch.context() as breaking:
+            break_at(breaking, moment)
+            with pytest.raises(KilledError):
+                import_answers(root, Pipeline.model_validate(tree))
+        (tmp_path / "answers.jsonl").unlink()
+        start(root, make_sharded_recipe(tmp_path, []), "mask")
+        run = Run.open_or_create(root, None)
+        assert audit(run) == [], moment
+        left = run.table("trajectories").num_rows(0)
+        assert left == (9 if moment == 1 else 3), moment
