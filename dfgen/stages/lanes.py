@@ -64,7 +64,8 @@ def open_lane(
     exchange = require_exchange(session) if lane == "files" else None
     log = run.outgoing(log_name)
     try:
-        keeping = Keeping(run.root / BATCHES / log_name, log, find_answered, exchange)
+        folder, tell = run.root / BATCHES / log_name, session.progress.tell
+        keeping = Keeping(folder, log, find_answered, exchange, tell)
         with open_engine(config, keeping) as engine:
             yield engine
             if not session.stop.requested and not session.paused:

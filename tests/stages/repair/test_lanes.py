@@ -126,6 +126,17 @@ def test_what_is_out_counts_towards_a_limit_and_is_taken(sampled: Sampled, root:
     assert SpentCount().count(Run.open_or_create(root, None)).requests == 3
 
 
+def test_the_wait_for_batches_is_no_silence(sampled: Sampled, root: Path) -> None:
+    with BatchServer(Script(sampled.ideal), lambda _: Fate(polls=3)) as server:
+        settings = (f"base_url={server.url}", "batch={poll_s: 0.005, settle_s: 0.0}")
+        options = [part for each in settings for part in ("--set", f"repair.engine.{each}")]
+        said = call("repair", root, "--lane", "batch", "--no-check", *options)
+        count = len(server.submitted)
+    assert re.search(
+        rf"1 batch out, {count:,} requests, since [\d -]*\d\d:\d\d; Ctrl-C leaves it running", said
+    )
+
+
 def test_other_lanes_do_not_ask_what_is_out(sampled: Sampled, root: Path) -> None:
     with BatchServer(Script(sampled.ideal), lambda _: Fate(hold=True)) as server:
         pipeline = make_pipeline(server.url, engine=batch_engine())
