@@ -115,3 +115,18 @@ def test_a_stop_while_groups_are_decided_asks_no_cell_twice(tmp_path: Path, batc
     events = Counter(record["event"] for record in iter_records(run, "sample"))
     assert events["stray"] == 0
     assert read_out(run, "sample") == []
+
+
+def test_a_dry_run_counts_only_the_cells_that_are_not_out(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    with BatchServer(answer, lambda number: Fate(hold=number > 0)) as server:
+        run = sample(root, make_pipeline(server.url), is_time=lambda: len(server.batches) > 2)
+        out = sum(len(file.cells) for file in read_out(run, "sample"))
+        assert out == 2 * BATCH["max_requests"]
+    drawn = server.submitted.total() - out
+    result = CliRunner().invoke(cli, ["sample", str(root), "--dry-run", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["estimate"]
+    assert found["out"]["sample"]["requests"] == out
+    left = PROMPTS * SAMPLES - drawn - out
+    assert found["stages"]["sample"]["requests"] == {"least": left, "most": left}
