@@ -125,6 +125,26 @@ def refuse_lanes(pipeline: Pipeline, stages: Collection[Stage]) -> None:
             )
 
 
+def require_online(config: EngineConfig, section: str, work: str) -> None:
+    """Refuse an engine whose requests travel in files, for work that does not wait for answers.
+
+    Args:
+        section: of the pipeline file that names the engine.
+        work: that it is asked for, in words that begin a sentence.
+
+    Raises:
+        ConfigError: says how to ask it one by one, only this time.
+    """
+    lane = find_lane(config)
+    if lane != "online":
+        raise ConfigError(
+            f"{work} cannot wait for answers in lane {lane}: samples and repairs can.",
+            where=f"{section}.lane",
+            hint=f"The same command with --set {section}.lane=online asks the server directly; "
+            "the pipeline file may stay as it is.",
+        )
+
+
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:
     """Say beforehand if a provider could not tell a killed process what it has taken."""
     provider = config.batch.provider

@@ -126,6 +126,34 @@ def test_what_is_out_counts_towards_a_limit_and_is_taken(sampled: Sampled, root:
     assert SpentCount().count(Run.open_or_create(root, None)).requests == 3
 
 
+def test_dollars_of_batches_of_an_earlier_start_count_towards_a_limit(
+    sampled: Sampled, root: Path
+) -> None:
+    """An answer costs $0.0065: 7 tokens read at $1000 and 3 written at $2000 a million, halved."""
+    price = {"prompt": 1000.0, "completion": 2000.0}
+    with BatchServer(Script(sampled.ideal), lambda number: Fate(hold=number == 0)) as server:
+        engine = batch_engine(max_requests=4, in_flight=1) | {"price": price}
+        stop_at_first_wait(root, make_pipeline(server.url, engine=engine))
+        assert server.submitted.total() == 4
+        # $0.026 are out already: nothing more is handed over before it is known what they cost,
+        # and then two more, which makes $0.039.
+        limited = make_pipeline(server.url, engine=engine, max_cost_usd=0.0391)
+        stop_at_first_wait(root, limited)
+        assert server.submitted.total() == 4
+        server.batches["batch_0001"].fate.hold = False
+        engine_of = f"{{engine: openai, model: m, base_url: '{server.url}', lane: batch, price: "
+        engine_of += f"{json.dumps(price)}, batch: {json.dumps(BATCH)}}}"
+        options = ("--max-cost", "0.0391", "--set", f"repair.engine={engine_of}", "--no-check")
+        said = call("repair", root, *options, code=1)
+        assert set(server.submitted.values()) == {1}
+        assert server.submitted.total() == 6
+    assert "repair.max_cost_usd=0.0391" in said
+    assert "6 requests, $0.0390 in this run" in said
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    assert (spent.requests, spent.unknown) == (6, 0)
+    assert spent.cost_usd == pytest.approx(0.039)
+
+
 def test_the_wait_for_batches_is_no_silence(sampled: Sampled, root: Path) -> None:
     with BatchServer(Script(sampled.ideal), lambda _: Fate(polls=3)) as server:
         settings = (f"base_url={server.url}", "batch={poll_s: 0.005, settle_s: 0.0}")
