@@ -12,6 +12,12 @@ from dfgen.report.console import open_console
 COUNTS = ("input", "output", "rejects", "pending")
 _BAR = 30
 _LEVELS = "▁▂▃▄▅▆▇█"
+_MEANINGS = {
+    "blame": "capture: share of the fall in right continuations that lies on the mask's tokens; "
+    "density: share of the tokens that it holds; lift: capture / density, 1 is chance; "
+    "repair gain: what the repair of the first wrong edit wins back of it."
+}
+"""What the figures of a subject mean, where their names do not say it."""
 
 
 def print_numbers(numbers: Mapping[str, Any]) -> None:
@@ -98,6 +104,7 @@ def _tabulate_figures(subject: str, lines: Iterable[tuple[str, Any]]) -> Table:
     table.add_column()
     for name, value in lines:
         table.add_row(_to_words(name.replace("_usd", "")), format_figure(name, value))
+    table.caption, table.caption_justify = _MEANINGS.get(subject), "left"
     return table
 
 

@@ -103,5 +103,10 @@ class RateShare:
 
 
 def _parse(data: bytes) -> dict[str, float]:
-    found: Any = json.loads(data)
-    return {str(name): float(part) for name, part in found.items()}
+    """Read a ledger; a damaged one is begun anew, and after a look all stand in it again."""
+    try:
+        found: Any = json.loads(data)
+        parts = {str(name): float(part) for name, part in found.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
+    return parts if all(0 <= part <= 1 for part in parts.values()) else {}

@@ -86,3 +86,20 @@ def test_two_stages_of_one_worker_share_with_each_other(tmp_path: Path) -> None:
     for share in (one, other, one, other):
         share.look()
     assert (one.part, other.part) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [b"", b"{", b"[1]", b'{"a": null}', b'{"a": NaN}', b'{"a": -1}', b'{"a": 1e400}', b"\xff"],
+)
+def test_a_damaged_ledger_is_begun_anew(torn: bytes, tmp_path: Path) -> None:
+    workers = Workers(tmp_path, 2)
+    for share in workers.shares:
+        share.look()
+    found = workers.files.read("rates/account")
+    assert found is not None
+    assert workers.files.replace("rates/account", torn, found[1]) is not None
+    for _ in range(3):
+        for share in workers.shares:
+            share.look()
+    assert [share.part for share in workers.shares] == [0.5, 0.5]

@@ -100,8 +100,7 @@ class Browser:
 
     def read_console(self) -> list[str]:
         """Messages of the console since the last call."""
-        driver: Any = self.driver  # its method has no types
-        return [entry["message"] for entry in driver.get_log("browser")]
+        return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def save_screenshot(self, path: Path) -> None:
         """Write what is seen as PNG."""
