@@ -30,13 +30,28 @@ def show_text(text: object, limit: int | None = None) -> str:
 
     Args:
         text: anything; `str()` is taken of what is no text.
-        limit: characters that are kept at most; what is cut off is counted in words. None: all.
+        limit: characters that are kept where more than a few are over; what is cut off is counted
+            in words. None: all.
     """
-    shown = str(text)
-    if limit is not None and len(shown) > limit:
-        shown, more = shown[:limit], len(shown) - limit
-        return f"{_UNSAFE.sub(_name_character, shown)}… ({more:,} more characters)"
-    return _UNSAFE.sub(_name_character, shown)
+    shown, note = _split(str(text), limit)
+    return _UNSAFE.sub(_name_character, shown) + note
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Cut a long text short, and say how much is left out, as `show_text` does."""
+    return "".join(_split(text, limit))
+
+
+def _split(text: str, limit: int | None) -> tuple[str, str]:
+    """Return what is kept of a text, and a note on what is cut off; empty where all is kept.
+
+    Nothing is cut off that is no longer than the note.
+    """
+    if limit is None or len(text) <= limit:
+        return text, ""
+    more = len(text) - limit
+    note = f"… ({more:,} more characters)"
+    return (text[:limit], note) if more > len(note) else (text, "")
 
 
 def show_line(text: object, limit: int | None = None) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 from dfgen.cli.main import cli
 from dfgen.cli.streams import SafeStream, make_output_safe
 from dfgen.report.console import open_console
-from dfgen.terminal_text import show_line, show_text
+from dfgen.terminal_text import cut_text, show_line, show_text
 from tests.support.hostile_run import POISON, poison_run
 from tests.support.sample_run import make_run
 
@@ -59,6 +59,18 @@ def test_json_means_the_same_afterwards(text: str) -> None:
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert show_text("\x1b" + "x" * 2000, limit=3) == "␛xx… (1,998 more characters)"
     assert show_text("abc", limit=3) == "abc"
+
+
+@given(st.text("ab\x1b\n", max_size=90), st.integers(1, 40))
+def test_a_text_is_cut_only_where_that_makes_it_shorter(text: str, limit: int) -> None:
+    cut = cut_text(text, limit)
+    assert cut == text or len(cut) < len(text)
+    if cut != text:
+        more = int(cut[limit:].removeprefix("… (").removesuffix(" more characters)"))
+        assert (cut[:limit], more) == (text[:limit], len(text) - limit)
+    else:
+        assert len(text) - limit <= len("… (99 more characters)")
+    assert show_text(text, limit) == show_text(text[:limit]) + cut[limit:] or cut == text
 
 
 class Terminal(io.StringIO):

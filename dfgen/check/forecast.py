@@ -6,14 +6,15 @@ settings allow: nobody knows which answers will be wrong, nor how long they will
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
 from dfgen.check.scope import Scope
+from dfgen.config.batch import Lane
 from dfgen.config.engine import EngineConfig, OpenAIConfig, find_price
 from dfgen.config.repair import RepairConfig
 from dfgen.engines.base import Message
@@ -21,10 +22,12 @@ from dfgen.engines.processor.model_files import ModelFiles
 from dfgen.errors import DfgenError
 from dfgen.prompts.counting import RowCount, count_source_rows
 from dfgen.records import Prompt, Trajectory
+from dfgen.stages.lanes import read_out
 from dfgen.stages.prompting import build_messages
 from dfgen.stages.repair.estimate import FRAME_TOKENS, Estimate, Load, estimate_unseen
 from dfgen.stages.repair.prompt import fill_fields, load_template
-from dfgen.stages.sample.draws import write_chats
+from dfgen.stages.sample.draws import Draw, write_chats
+from dfgen.stages.sample.shard import find_drawn, read_written
 from dfgen.stages.session import Session
 from dfgen.store.counts import count_stage
 from dfgen.store.layout import Stage
@@ -40,6 +43,21 @@ _CHARACTERS_PER_TOKEN = 4
 WaysOf = Literal["next requests", "every answer to come"]
 
 
+@dataclass(frozen=True, slots=True)
+class OutRequests:
+    """Requests of a stage that were handed over and whose answers are to come.
+
+    Attributes:
+        files: batches, or files for somebody else, that hold them.
+        since: ISO 8601, of the first.
+    """
+
+    lane: Lane
+    files: int
+    requests: int
+    since: str
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a run would do.
@@ -48,6 +66,7 @@ class Forecast:
         rows: of the source, all of them; None: only reading it can tell.
         prompts: that these give if they are like the first ones.
         stages: work of each stage, by name; `necessity` is a part of the repair stage.
+        out: requests that are out, by stage; no other figure holds them.
         ways: dollars for the next requests to the repairer by how they travel: about the wrong
             answers that are there, or, where none is, about all that are to come, one each, if all
             were wrong and as long as they may be; None where nothing costs anything.
@@ -57,6 +76,7 @@ class Forecast:
     rows: RowCount | None
     prompts: int | None
     stages: dict[str, Work]
+    out: dict[str, OutRequests]
     ways: dict[str, float] | None = None
     ways_of: WaysOf | None = None
 
@@ -67,6 +87,7 @@ class Forecast:
             "source_rows_exact": self.rows is not None and self.rows.exact,
             "prompts": self.prompts,
             "stages": {name: work.to_json() for name, work in self.stages.items()},
+            "out": {name: asdict(out) for name, out in self.out.items()},
             "total": add_up(self.stages.values()).to_json(),
             "ways": self.ways and {name: round(usd, 6) for name, usd in self.ways.items()},
             "ways_of": self.ways_of,
@@ -83,11 +104,15 @@ def forecast(scope: Scope) -> Forecast:
     rows, prompts = _count_prompts(scope)
     cells = _count_cells(scope, prompts)
     works: dict[str, Work] = {}
+    waiting: dict[Stage, int] = {}
     ways, ways_of = None, None
     if "sample" in scope.stages:
-        works["sample"] = _forecast_sample(scope, cells)
+        waiting["sample"] = _count_cells_out(scope)
+        asked = waiting["sample"] + _count_journalled(scope)
+        works["sample"] = _forecast_sample(scope, _leave_out(cells, asked))
     if "repair" in scope.stages:
         found = _estimate_there(scope)
+        waiting["repair"] = found.out
         works["repair"], necessity = _forecast_repair(scope, cells, found)
         ways, ways_of = _price_requests(scope, cells, found)
         if scope.pipeline.repair.necessity == "model":
@@ -97,7 +122,43 @@ def forecast(scope: Scope) -> Forecast:
         for stage in ("score", "value")
         if stage in scope.stages
     }
-    return Forecast(rows, prompts, works, ways, ways_of)
+    return Forecast(rows, prompts, works, _describe_out(scope, waiting), ways, ways_of)
+
+
+def _count_cells_out(scope: Scope) -> int:
+    """Cells that were handed over and are not drawn yet."""
+    if scope.run is None:
+        return 0
+    names = {name for file in read_out(scope.run, "sample") for name in file.cells}
+    return len(names - find_drawn(Session(scope.run, scope.pipeline), names)) if names else 0
+
+
+def _count_journalled(scope: Scope) -> int:
+    """Cells that are drawn and stand in no file yet: the other ones of their shard are not."""
+    run, drawn = scope.run, 0
+    if run is None:
+        return 0
+    session = Session(run, scope.pipeline)
+    for stage, shard in run.list_journals():
+        if stage == "sample":
+            records = session.journal(stage, shard, Draw).replay()
+            cells = {record["trajectory_id"] for record in records}
+            drawn += len(cells - read_written(session, shard).cells)
+    return drawn
+
+
+def _leave_out(cells: Amount, asked: int) -> Amount:
+    most = None if cells.most is None else max(0, cells.most - asked)
+    return Amount(max(0, cells.least - asked), most)
+
+
+def _describe_out(scope: Scope, waiting: Mapping[Stage, int]) -> dict[str, OutRequests]:
+    found = {}
+    for stage, requests in waiting.items():
+        files = read_out(scope.run, stage) if scope.run is not None and requests else ()
+        if files:
+            found[stage] = OutRequests(files[0].lane, len(files), requests, files[0].since)
+    return found
 
 
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:

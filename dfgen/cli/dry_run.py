@@ -141,8 +141,10 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
     for code, rows in first["reasons"].items():
         example = first["examples"][code]
         click.echo(f"  {rows:,} {code}, such as {example['row_id']}: {example['detail']}")
+    _print_out(estimate["out"])
     if estimate["total"]["requests"]["most"] == 0:
-        click.echo("Nothing is left to do: all of this was done before.")
+        left = "ask: the rest" if estimate["out"] else "do: all of this"
+        click.echo(f"Nothing is left to {left} was done before.")
         return
     lines = [["", *_COLUMNS.values()]]
     for name, work in {**estimate["stages"], "total": estimate["total"]}.items():
@@ -158,6 +160,17 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
             f"{estimate['cheapest']}{_ADVICE[estimate['cheapest']]}."
         )
     click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")
+
+
+def _print_out(out: Mapping[str, Mapping[str, Any]]) -> None:
+    from datetime import datetime
+
+    from dfgen.engines.openai.batch.telling import describe_out
+
+    now = datetime.now().astimezone()
+    for stage, found in out.items():
+        said = describe_out(now=now, **found)
+        click.echo(f"{stage}: {said}. They are asked already, and not counted below.")
 
 
 def _write_amount(amount: Mapping[str, float | None]) -> str:

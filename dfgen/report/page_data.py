@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.records import is_right
 from dfgen.report.perception import name_errors
 from dfgen.report.view import Step, View
+from dfgen.terminal_text import cut_text
 
 if TYPE_CHECKING:
     from dfgen.report.samples import Sample
@@ -274,9 +275,7 @@ def _describe_verdict(verdict: Mapping[str, Any] | None) -> dict[str, Any] | Non
 
 
 def _cut(text: str) -> str:
-    if len(text) <= LONGEST_TEXT:
-        return text
-    return f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more characters)"
+    return cut_text(text, LONGEST_TEXT)
 
 
 def _clip(text: str) -> str:

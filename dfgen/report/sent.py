@@ -178,7 +178,8 @@ def _shorten(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     half, left = LONGEST // 2, len(text) - LONGEST
-    return f"{text[:half]}\n… ({left:,} characters left out) …\n{text[-half:]}"
+    short = f"{text[:half]}\n… ({left:,} characters left out) …\n{text[-half:]}"
+    return short if len(short) < len(text) else text
 
 
 def _count_characters(found: Mapping[str, Any]) -> int:

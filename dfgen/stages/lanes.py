@@ -64,7 +64,8 @@ def open_lane(
     exchange = require_exchange(session) if lane == "files" else None
     log = run.outgoing(log_name)
     try:
-        keeping = Keeping(run.root / BATCHES / log_name, log, find_answered, exchange)
+        folder, tell = run.root / BATCHES / log_name, session.progress.tell
+        keeping = Keeping(folder, log, find_answered, exchange, tell)
         with open_engine(config, keeping) as engine:
             yield engine
             if not session.stop.requested and not session.paused:
@@ -122,6 +123,26 @@ def refuse_lanes(pipeline: Pipeline, stages: Collection[Stage]) -> None:
                 "it hands over as much as many would. Or set lane: online. The other stages can "
                 "be shared all the same.",
             )
+
+
+def require_online(config: EngineConfig, section: str, work: str) -> None:
+    """Refuse an engine whose requests travel in files, for work that does not wait for answers.
+
+    Args:
+        section: of the pipeline file that names the engine.
+        work: that it is asked for, in words that begin a sentence.
+
+    Raises:
+        ConfigError: says how to ask it one by one, only this time.
+    """
+    lane = find_lane(config)
+    if lane != "online":
+        raise ConfigError(
+            f"{work} cannot wait for answers in lane {lane}: samples and repairs can.",
+            where=f"{section}.lane",
+            hint=f"The same command with --set {section}.lane=online asks the server directly; "
+            "the pipeline file may stay as it is.",
+        )
 
 
 def warn_of_guessing(session: Session, config: OpenAIConfig) -> None:

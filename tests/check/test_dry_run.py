@@ -48,6 +48,7 @@ GOLDEN = {
         "source_rows_exact": "bool",
         "prompts": "number",
         "stages": dict.fromkeys(STAGES, WORK),
+        "out": {},
         "total": WORK,
         "ways": dict.fromkeys(("plain", "cache order", "batch"), "number"),
         "ways_of": "text",

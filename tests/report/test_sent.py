@@ -120,7 +120,7 @@ def test_a_file_holds_requests_while_there_is_room(sample_run: Path, tmp_path: P
 def test_a_very_long_text_is_cut_in_the_middle(sample_run: Path) -> None:
     finished = open_finished(sample_run)
     sample = read_samples(finished)[0]
-    sample.prompt["question"] = "first " + "x" * LONGEST + " last"  # type: ignore[index]
+    sample.prompt["question"] = "first " + "x" * (LONGEST + 100) + " last"  # type: ignore[index]
     (message,) = SentTexts(finished).describe(sample)["policy"]
     (text,) = [part for part in message["parts"] if isinstance(part, str)]
     assert text.startswith("first x")

@@ -73,6 +73,7 @@ class Batch:
     file_id: str
     metadata: dict[str, str]
     window: str
+    priority: Any
     fate: Fate
     created: float
     status: str = "validating"
@@ -99,7 +100,12 @@ class BatchServer:
         max_requests, max_bytes: of a file; what is over is refused.
         lists, tags: whether the provider lists files and batches, and keeps metadata.
         unlisted_s: seconds until what was taken is listed.
+
+    Attributes:
+        full_rows: whether a row must name method and address.
     """
+
+    full_rows = True
 
     def __init__(
         self,
@@ -229,6 +235,7 @@ class BatchServer:
             stored.id,
             dict(metadata) if self.tags else {},
             order["completion_window"],
+            order.get("priority"),
             self.plan(number),
             time.time(),
             listed_at=time.monotonic() + self.unlisted_s,
@@ -246,7 +253,8 @@ class BatchServer:
             try:
                 row = json.loads(raw)
                 body = row["body"]
-                if row["method"] != "POST" or row["url"] != URL or not body["model"]:
+                named = (row["method"], row["url"]) if self.full_rows else ("POST", URL)
+                if named != ("POST", URL) or not body["model"]:
                     raise KeyError("url")
             except (ValueError, KeyError, TypeError) as error:
                 batch.errors.append(_say(number, "invalid_json_line", f"not a request: {error}"))

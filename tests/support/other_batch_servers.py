@@ -20,6 +20,38 @@ from tests.support.loopback import Reply
 KEY = "for-tests-only-91x"
 
 
+class MistralServer(BatchServer):
+    """Takes jobs in Mistral's words: https://docs.mistral.ai/api/endpoint/batch."""
+
+    full_rows = False
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Answer one request."""
+        if method == "POST" and path.endswith("/batch/jobs"):
+            job = json.loads(body)
+            assert type(job.pop("timeout_hours")) is int
+            assert job.pop("model")
+            (file_id,) = job.pop("input_files")
+            hours = json.loads(body)["timeout_hours"]
+            job |= {"input_file_id": file_id, "completion_window": f"{hours}h"}
+            body = json.dumps(job).encode()
+        return super().handle(method, path.replace("/batch/jobs", "/batches"), headers, body)
+
+
+class TogetherServer(BatchServer):
+    """Takes uploads and says what it made in Together's words:
+    https://docs.together.ai/reference/batch-create."""
+
+    full_rows = False
+
+    def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Answer one request."""
+        reply = super().handle(method, path.replace("/files/upload", "/files"), headers, body)
+        if method == "POST" and path.endswith("/batches"):
+            return Reply({"job": reply.body}, reply.status)
+        return reply
+
+
 class AnthropicServer(BatchServer):
     """Answers with `answer(text)`: a text, or an error's type, or `expired`."""
 
@@ -89,6 +121,7 @@ class GeminiServer(BatchServer):
         self.made: dict[str, dict[str, Any]] = {}
         self.looks: Counter[str] = Counter()
         self.lose_create = 0
+        self.priorities: list[Any] = []
 
     @property
     def url(self) -> str:
@@ -143,6 +176,7 @@ class GeminiServer(BatchServer):
                         self.pictures[hashlib.sha256(data).hexdigest()] += 1
         name = f"batches/{len(self.made) + 1}"
         about = {"state": "BATCH_STATE_PENDING", "displayName": batch["displayName"], "rows": rows}
+        self.priorities.append(batch.get("priority"))
         self.made[name] = {"name": name, "metadata": about}
         if self.lose_create:
             self.lose_create -= 1

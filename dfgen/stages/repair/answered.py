@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(.+)_([rcn])(\d+)(?:-[0-9a-f]{16})?")
 
-_Place = tuple[str, str, int]
+Place = tuple[str, str, int]
 """trajectory_id, first letter of the purpose, index."""
 
 
@@ -28,10 +28,9 @@ def find_answered(run: Run, names: Collection[str]) -> set[str]:
     Raises:
         StorageError: a file cannot be read.
     """
-    wanted: dict[_Place, list[str]] = {}
+    wanted: dict[Place, list[str]] = {}
     for name in names:
-        if match := _NAME.fullmatch(name):
-            place = (match[1], match[2], int(match[3]))
+        if (place := find_place(name)) is not None:
             wanted.setdefault(place, []).append(name)
     keys = {place[0] for place in wanted}
     files = RepairFiles(run.root)
@@ -42,7 +41,13 @@ def find_answered(run: Run, names: Collection[str]) -> set[str]:
     return found
 
 
-def _iter_places(files: RepairFiles, shard: int, keys: set[str]) -> Iterator[_Place]:
+def find_place(name: str) -> Place | None:
+    """Return what the name of a request says of it; None where it is no such name."""
+    match = _NAME.fullmatch(name)
+    return match and (match[1], match[2], int(match[3]))
+
+
+def _iter_places(files: RepairFiles, shard: int, keys: set[str]) -> Iterator[Place]:
     repairs, rejects, controls = files.tables
     if repairs.exists(shard):
         columns = ["trajectory_id", "attempts", "necessity"]
@@ -66,5 +71,5 @@ def _iter_places(files: RepairFiles, shard: int, keys: set[str]) -> Iterator[_Pl
             yield entry["trajectory_id"], entry["purpose"][0], entry["attempt"]["index"]
 
 
-def _name_attempts(key: str, attempts: Collection[Mapping[str, Any]]) -> Iterator[_Place]:
+def _name_attempts(key: str, attempts: Collection[Mapping[str, Any]]) -> Iterator[Place]:
     return ((key, "r", int(attempt["index"])) for attempt in attempts)

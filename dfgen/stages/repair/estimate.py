@@ -60,6 +60,7 @@ class Estimate:
 
     Attributes:
         repairs, controls, tests: first requests by purpose; tests are of repairs already accepted.
+        out: requests that are out in files or batches; no other sum holds them.
         next_repairs, next_tests: the first requests, with answers of the length to be expected;
             controls are among the repairs.
         all_repairs, all_tests: if all attempts were refused but the last, its repair tested at as
@@ -70,6 +71,7 @@ class Estimate:
     repairs: int = 0
     controls: int = 0
     tests: int = 0
+    out: int = 0
     next_repairs: Load = field(default_factory=Load)
     next_tests: Load = field(default_factory=Load)
     all_repairs: Load = field(default_factory=Load)
@@ -120,18 +122,20 @@ def estimate_repairs(
             pictures = sum(estimate_tokens(i.width, i.height) for i in prompt.image_info)
         read = count(text) + pictures + FRAME_TOKENS
         written = min(guess_answer(len(trajectory.completion_ids), config), longest)
-        first, tests = len(plan.indices), _count_tests(plan, config)
+        first, tests = len(row.unasked), _count_tests(plan, config)
         is_test = plan.purpose == "necessity"
-        total.repairs += plan.purpose == "repair"
-        total.controls += plan.purpose == "control"
+        total.out += len(row.out)
+        total.repairs += plan.purpose == "repair" and first > 0
+        total.controls += plan.purpose == "control" and first > 0
         total.tests += first * is_test
         each = {"read": read, "pictures": pictures}
-        parts = tuple(part for message in messages for part in message.content)
-        shared = _count_shared(before, parts, pictures, count)
-        before = parts
         load = total.next_tests if is_test else total.next_repairs
-        for tokens in (shared, *[read] * (first - 1)):
-            load.shared_tokens += tokens if tokens >= cached_from else 0
+        if first:
+            parts = tuple(part for message in messages for part in message.content)
+            shared = _count_shared(before, parts, pictures, count)
+            before = parts
+            for tokens in (shared, *[read] * (first - 1)):
+                load.shared_tokens += tokens if tokens >= cached_from else 0
         load.add(first, **each, written=written)
         most = total.all_tests if is_test else total.all_repairs
         most.add(first + count_later(plan, config) - tests, **each, written=longest)

@@ -84,11 +84,21 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A trajectory that has requests left, and the next ones."""
+    """A trajectory that has requests left, and the next ones.
+
+    Attributes:
+        out: indices of those that are out in files or batches; their answers are to come.
+    """
 
     trajectory: Trajectory
     prompt: Prompt
     plan: Plan
+    out: tuple[int, ...] = ()
+
+    @property
+    def unasked(self) -> tuple[int, ...]:
+        """Indices of the requests that are still to be sent."""
+        return tuple(index for index in self.plan.indices if index not in self.out)
 
 
 CONTROL = Plan("control", (0,))

@@ -8,6 +8,8 @@ from dataclasses import replace
 from dfgen.config.repair import RepairConfig
 from dfgen.records import Trajectory
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import read_out
+from dfgen.stages.repair.answered import Place, find_place
 from dfgen.stages.repair.plan import CONTROL, Plan, Undecided, plan_next
 from dfgen.stages.repair.record import (
     Answered,
@@ -26,7 +28,9 @@ from dfgen.stages.session import Session
 
 
 def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
-    """Yield what a start of the stage would still send, controls included; nothing is written."""
+    """Yield what a start of the stage would still send or wait for, controls included; nothing is
+    written."""
+    out = _list_out(session)
     for shard in session.run.table("trajectories").shards():
         plans = _leave_answered_out(
             plan_shard(session, config, shard), read_unjudged(session, shard)
@@ -36,7 +40,9 @@ def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided
             wanted.setdefault(trajectory.prompt_id, []).append(trajectory)
         for prompt in read_shard(session, shard) if wanted else ():
             for trajectory in wanted.get(prompt.prompt_id, []):
-                yield Undecided(trajectory, prompt, plans[trajectory.trajectory_id])
+                key, plan = trajectory.trajectory_id, plans[trajectory.trajectory_id]
+                waiting = tuple(i for i in plan.indices if (key, plan.purpose[0], i) in out)
+                yield Undecided(trajectory, prompt, plan, waiting)
 
 
 def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, Plan]:
@@ -59,6 +65,11 @@ def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, 
             if is_control(trajectory, config.controls) and trajectory.trajectory_id not in known:
                 plans[trajectory.trajectory_id] = CONTROL
     return plans
+
+
+def _list_out(session: Session) -> set[Place]:
+    names = (name for file in read_out(session.run, "repair") for name in file.cells)
+    return {place for place in map(find_place, names) if place is not None}
 
 
 def _leave_answered_out(plans: dict[str, Plan], answers: Answered) -> dict[str, Plan]:

@@ -20,6 +20,7 @@ from dfgen.engines.base import Engine, Request
 from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Reject, Trajectory
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import require_online
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
@@ -53,7 +54,8 @@ def retry_truncated(session: Session, limit: int) -> bool:
         limit: `max_tokens` of the new draws.
 
     Raises:
-        ConfigError: the limit is not larger, or the answers were imported.
+        ConfigError: the limit is not larger, the answers were imported, or the policy is in lane
+            batch.
         DfgenError: the environment is at fault; everything finished is on disk.
     """
     config = session.pipeline.policy
@@ -73,6 +75,7 @@ def retry_truncated(session: Session, limit: int) -> bool:
         session.run.retry_journal(shard).delete()
     if not todo:
         return True
+    require_online(config, "policy", "drawing truncated answers again")
     session.tell_loading(config)
     with session.stop, closing(session), open_engine(config) as engine:
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))

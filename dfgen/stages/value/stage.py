@@ -18,6 +18,7 @@ from dfgen.engines.base import PREFIX_IDS, Request, Result, derive_seed, require
 from dfgen.errors import ConfigError, EngineError
 from dfgen.records import Prompt, Reject, is_right
 from dfgen.stages.ingest import read_shard
+from dfgen.stages.lanes import require_online
 from dfgen.stages.rates import share_rates
 from dfgen.stages.sample.draws import (
     grade_texts,
@@ -73,12 +74,14 @@ class ValueStage:
         """Load the policy and the graders.
 
         Raises:
-            ConfigError: the pipeline names none that could draw on.
+            ConfigError: the pipeline names none that could draw on, or one in lane batch or files.
             RunMismatchError: it is not the one that drew the answers.
         """
         config = session.pipeline.continuer
         if config is None:
             raise ConfigError("the pipeline names no policy.", where="value.engine")
+        section = "value.engine" if session.pipeline.value.engine else "policy"
+        require_online(config, section, "drawing on from prefixes")
         session.tell_loading(config)
         with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
             share_rates(session.run, config, engine)

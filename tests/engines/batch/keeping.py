@@ -45,6 +45,7 @@ class Bench:
     folder: Path
     log: MemoryLog = field(default_factory=MemoryLog)
     answered: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
 
     def make_config(self, **batch: Any) -> OpenAIConfig:
         """A section for the server."""
@@ -58,7 +59,12 @@ class Bench:
 
     def start(self, **batch: Any) -> BatchEngine:
         """An engine as a new process has it."""
-        keeping = Keeping(self.folder, self.log, lambda names: self.answered & set(names))
+        keeping = Keeping(
+            self.folder,
+            self.log,
+            lambda names: self.answered & set(names),
+            tell=self.told.append,
+        )
         return BatchEngine(self.make_config(**batch), keeping, QUICK)
 
     def run(self, requests: Iterable[Request], **batch: Any) -> dict[str, Result]:

@@ -16,6 +16,7 @@ from tests.engines.batch.keeping import Bench, echo
 from tests.engines.making import draw_image, make_request
 from tests.support.batch_server import BatchServer, Fate
 from tests.support.loopback import Received, Reply, write_completion, write_error
+from tests.support.other_batch_servers import MistralServer, TogetherServer
 
 COLORS = ("red", "green", "blue", "white", "black", "gray", "pink")
 
@@ -329,3 +330,31 @@ def test_a_batch_that_is_not_listed_yet_is_not_gone(tmp_path: Path) -> None:
         bench = Bench(server, tmp_path)
         expect_all(bench.run(make_requests(3), settle_s=5.0), 3)
         assert "gone" not in bench.log.list_events()
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "sent"),
+    [
+        (BatchServer, {}, ("24h", None)),
+        (BatchServer, {"completion_window": "1h"}, ("1h", None)),
+        (BatchServer, {"provider": "groq", "completion_window": "7d"}, ("7d", None)),
+        (MistralServer, {"provider": "mistral"}, ("24h", None)),
+        (MistralServer, {"provider": "mistral", "completion_window": "168h"}, ("168h", None)),
+        (TogetherServer, {"provider": "together", "priority": 7}, ("24h", 7)),
+        (TogetherServer, {"provider": "together", "priority": 0}, ("24h", 0)),
+    ],
+)
+def test_window_and_priority_reach_the_provider_with_every_batch(
+    tmp_path: Path, kind: type[BatchServer], batch: dict[str, Any], sent: tuple[str, Any]
+) -> None:
+    with kind(echo) as server:
+        expect_all(Bench(server, tmp_path).run(make_requests(4), max_requests=2, **batch), 4)
+        assert [(each.window, each.priority) for each in server.batches.values()] == [sent] * 2
+
+
+def test_what_the_window_has_cut_goes_out_again_with_the_same_window(tmp_path: Path) -> None:
+    with BatchServer(echo, lambda n: Fate() if n else Fate(end="expired", done=3)) as server:
+        bench = Bench(server, tmp_path)
+        expect_all(bench.run(make_requests(5), completion_window="1h"), 5)
+        totals = [(each.window, each.counts["total"]) for each in server.batches.values()]
+        assert totals == [("1h", 5), ("1h", 2)]

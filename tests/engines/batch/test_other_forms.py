@@ -115,3 +115,13 @@ def test_gemini_answers_and_a_batch_whose_answer_was_lost_is_found(tmp_path: Pat
     }
     usage = found["cell-0"].usage
     assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (7, 4, 2)
+
+
+@pytest.mark.parametrize(("priority", "sent"), [(None, None), (-2, "-2"), (0, "0")])
+def test_gemini_gets_a_priority_as_the_text_that_it_wants(
+    tmp_path: Path, priority: int | None, sent: str | None
+) -> None:
+    with GeminiServer(lambda text: text) as server:
+        engine = start(server.url, "gemini", tmp_path, MemoryLog(), priority=priority)
+        assert sum(map(len, engine.generate(make_requests(2)))) == 2
+        assert server.priorities == [sent]

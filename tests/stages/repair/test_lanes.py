@@ -126,6 +126,101 @@ def test_what_is_out_counts_towards_a_limit_and_is_taken(sampled: Sampled, root:
     assert SpentCount().count(Run.open_or_create(root, None)).requests == 3
 
 
+def test_dollars_of_batches_of_an_earlier_start_count_towards_a_limit(
+    sampled: Sampled, root: Path
+) -> None:
+    """An answer costs $0.0065: 7 tokens read at $1000 and 3 written at $2000 a million, halved."""
+    price = {"prompt": 1000.0, "completion": 2000.0}
+    with BatchServer(Script(sampled.ideal), lambda number: Fate(hold=number == 0)) as server:
+        engine = batch_engine(max_requests=4, in_flight=1) | {"price": price}
+        stop_at_first_wait(root, make_pipeline(server.url, engine=engine))
+        assert server.submitted.total() == 4
+        # $0.026 are out already: nothing more is handed over before it is known what they cost,
+        # and then two more, which makes $0.039.
+        limited = make_pipeline(server.url, engine=engine, max_cost_usd=0.0391)
+        stop_at_first_wait(root, limited)
+        assert server.submitted.total() == 4
+        server.batches["batch_0001"].fate.hold = False
+        engine_of = f"{{engine: openai, model: m, base_url: '{server.url}', lane: batch, price: "
+        engine_of += f"{json.dumps(price)}, batch: {json.dumps(BATCH)}}}"
+        options = ("--max-cost", "0.0391", "--set", f"repair.engine={engine_of}", "--no-check")
+        said = call("repair", root, *options, code=1)
+        assert set(server.submitted.values()) == {1}
+        assert server.submitted.total() == 6
+    assert "repair.max_cost_usd=0.0391" in said
+    assert "6 requests, $0.0390 in this run" in said
+    spent = SpentCount().count(Run.open_or_create(root, None))
+    assert (spent.requests, spent.unknown) == (6, 0)
+    assert spent.cost_usd == pytest.approx(0.039)
+
+
+def test_the_wait_for_batches_is_no_silence(sampled: Sampled, root: Path) -> None:
+    with BatchServer(Script(sampled.ideal), lambda _: Fate(polls=3)) as server:
+        settings = (f"base_url={server.url}", "batch={poll_s: 0.005, settle_s: 0.0}")
+        options = [part for each in settings for part in ("--set", f"repair.engine.{each}")]
+        said = call("repair", root, "--lane", "batch", "--no-check", *options)
+        count = len(server.submitted)
+    assert re.search(
+        rf"1 batch out, {count:,} requests, since [\d -]*\d\d:\d\d; Ctrl-C leaves it running", said
+    )
+
+
+def rehearse(root: Path, *options: object) -> dict[str, Any]:
+    """The estimate of a dry run."""
+    found: dict[str, Any] = json.loads(call("repair", root, "--dry-run", "--json", *options))
+    return found["estimate"]
+
+
+def test_a_dry_run_counts_only_what_is_not_out_in_batches(sampled: Sampled, root: Path) -> None:
+    before = rehearse(root)
+    assert before["out"] == {}
+    whole = before["stages"]["repair"]["requests"]
+    with BatchServer(Script(sampled.ideal), lambda _: Fate(hold=True)) as server:
+        pipeline = make_pipeline(server.url, engine=batch_engine(max_requests=2, in_flight=2))
+        stop_at_first_wait(root, pipeline)
+        assert server.submitted.total() == 4
+    found = rehearse(root)
+    assert {name: found["out"]["repair"][name] for name in ("lane", "files", "requests")} == {
+        "lane": "batch",
+        "files": 2,
+        "requests": 4,
+    }
+    left = found["stages"]["repair"]["requests"]
+    assert left == {name: count - 4 for name, count in whole.items()}
+    assert 0 < found["ways"]["batch"] < before["ways"]["batch"]
+    said = call("repair", root, "--dry-run")
+    assert re.search(
+        r"repair: 2 batches out, 4 requests, since [^.]*\. They are asked already", said
+    )
+    shown = set(server.submitted)
+    rows = Run.open_or_create(root, None).table("trajectories").iter_rows()
+    handed_over = [row["completion"] for row in rows if f"{row['trajectory_id']}_r0" in shown]
+    assert len(handed_over) == 4
+    assert not [text for text in handed_over if text in said.partition("rows read")[0]]
+
+
+def test_a_dry_run_knows_the_tests_of_necessity_that_are_out(sampled: Sampled, root: Path) -> None:
+    with BatchServer(Script(sampled.ideal), lambda number: Fate(hold=number > 0)) as server:
+        pipeline = make_pipeline(server.url, engine=batch_engine(), necessity="model")
+        stop_at_wait(root, pipeline, lambda: len(server.batches) > 1)
+        tests = [name for name in server.submitted if "_n" in name]
+    found = rehearse(root)
+    assert found["out"]["repair"]["requests"] == len(tests) > 0
+    assert found["stages"]["necessity"]["requests"]["least"] == 0
+
+
+def test_a_dry_run_counts_only_what_is_not_out_in_files(root: Path, tmp_path: Path) -> None:
+    whole = rehearse(root)["stages"]["repair"]["requests"]["least"]
+    lane = ("--lane", "files", "--set", "repair.max_attempts=1", "--no-check")
+    call("repair", root, *lane, "--write", tmp_path / "requests")
+    found = rehearse(root, "--set", "repair.max_attempts=1")
+    assert found["out"]["repair"]["requests"] == whole > 0
+    assert found["total"]["requests"] == {"least": 0, "most": 0}
+    said = call("repair", root, "--dry-run", "--set", "repair.max_attempts=1")
+    assert f"repair: 1 file out, {whole} requests, since" in said
+    assert "Nothing is left to ask: the rest was done before." in said
+
+
 def test_other_lanes_do_not_ask_what_is_out(sampled: Sampled, root: Path) -> None:
     with BatchServer(Script(sampled.ideal), lambda _: Fate(hold=True)) as server:
         pipeline = make_pipeline(server.url, engine=batch_engine())

@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
 from dfgen.engines.openai.batch.carrier import Carrier, CutError
+from dfgen.errors import ConfigError
 from dfgen.runners.local import run_stages
 from dfgen.stages.lanes import iter_records, read_out
 from dfgen.stages.session import Session
+from dfgen.stages.value.stage import ValueStage
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
 from tests.support.batch_server import BatchServer, Fate
@@ -115,3 +117,54 @@ def test_a_stop_while_groups_are_decided_asks_no_cell_twice(tmp_path: Path, batc
     events = Counter(record["event"] for record in iter_records(run, "sample"))
     assert events["stray"] == 0
     assert read_out(run, "sample") == []
+
+
+def test_a_dry_run_counts_only_the_cells_that_are_not_out(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    with BatchServer(answer, lambda number: Fate(hold=number > 0)) as server:
+        run = sample(root, make_pipeline(server.url), is_time=lambda: len(server.batches) > 2)
+        out = sum(len(file.cells) for file in read_out(run, "sample"))
+        assert out == 2 * BATCH["max_requests"]
+    drawn = server.submitted.total() - out
+    result = CliRunner().invoke(cli, ["sample", str(root), "--dry-run", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["estimate"]
+    assert found["out"]["sample"]["requests"] == out
+    left = PROMPTS * SAMPLES - drawn - out
+    assert found["stages"]["sample"]["requests"] == {"least": left, "most": left}
+
+
+def test_truncated_answers_of_batches_are_drawn_again_online(tmp_path: Path) -> None:
+    """The refusal names a way, and the way leads there; what is written is as if all was online."""
+    cut_off = 0
+
+    def cut(received: Received) -> Reply:
+        nonlocal cut_off
+        if received.payload["max_tokens"] <= 32 and received.payload["seed"] % 3 == 0:
+            cut_off += 1
+            return Reply(write_completion("Step 1: counting", finish_reason="length"))
+        return answer(received)
+
+    root = tmp_path / "run"
+    with BatchServer(cut) as server:
+        sample(root, make_pipeline(server.url))
+    command = ["sample", str(root), "--no-check", "--retry", "length", "--retry-max-tokens", "64"]
+    refused = CliRunner().invoke(cli, command)
+    assert refused.exit_code == 1
+    assert "cannot wait for answers in lane batch" in refused.output
+    way = "--set policy.lane=online"
+    assert way in refused.output
+    with LoopbackServer(cut) as online:
+        command += [*way.split(), "--set", f"policy.base_url={online.url}"]
+        result = CliRunner().invoke(cli, command)
+        assert result.exit_code == 0, result.output
+        assert online.count == cut_off > 0
+    run = Run.open_or_create(root, None)
+    # Drawing on from prefixes is refused in the same words.
+    session = Session(run, run.read_pipeline(["policy.lane=batch"]))
+    with pytest.raises(ConfigError) as refusal, ValueStage().open_tools(session):
+        pass
+    assert way in str(refusal.value)
+    assert audit(run) == []
+    finished = Counter(row["finish_reason"] for row in run.table("trajectories").iter_rows())
+    assert finished == {"stop": PROMPTS * SAMPLES}

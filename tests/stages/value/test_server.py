@@ -87,3 +87,18 @@ def test_a_server_is_given_text_and_rows_say_so(root: Path) -> None:
     assert seen > 10
     assert repairs.keys() >= values.keys()
     assert sum(policy.asked.values()) == told["continuations"]
+
+
+@pytest.mark.usefixtures("engine_of")
+def test_a_server_in_the_lane_of_batches_is_asked_directly_where_that_is_said(root: Path) -> None:
+    with LoopbackServer(Policy(root)) as server:
+        engine = f"value.engine={{engine: openai, model: m, base_url: '{server.url}', lane: batch}}"
+        options = ("--set", engine, "--set", f"value.draws={DRAWS}", "--no-check")
+        refused = call("value", root, *options, code=1).output
+        assert server.count == 0
+        assert "cannot wait for answers in lane batch" in refused
+        way = "--set value.engine.lane=online"
+        assert way in refused
+        call("value", root, *options, *way.split())
+        assert server.count > 0
+    assert read(root, "values")

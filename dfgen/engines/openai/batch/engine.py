@@ -41,6 +41,7 @@ from dfgen.engines.openai.batch.request_file import (
     read_rows,
 )
 from dfgen.engines.openai.batch.results import Asked, Harvest, describe_stray, is_whole
+from dfgen.engines.openai.batch.telling import Telling
 from dfgen.engines.openai.classify import Backoff
 from dfgen.engines.openai.client_info import describe_client
 from dfgen.engines.openai.endpoint import Endpoint, resolve_endpoints
@@ -122,6 +123,7 @@ class BatchEngine:
         )
         self._ledger = Ledger(keeping.log)
         self._handing = HandingOver(config, self._form, self._carrier, self._ledger)
+        self._telling = Telling(keeping.tell)
         self._rows = RowWriter()
         self._limits = find_limits(config.batch)
         self._room = config.batch.in_flight
@@ -174,6 +176,7 @@ class BatchEngine:
                         return
                     if not brought:
                         yield []
+                        self._telling.report(self._list_at_work())
                         self._carrier.wait(self._config.batch.poll_s)
         except CutError:
             return
@@ -208,8 +211,11 @@ class BatchEngine:
         """Say whether any batch that is out has a row that is asked for."""
         return any(cell in work.asked for out in self._list_batches() for cell in out.cells)
 
+    def _list_at_work(self) -> list[OutFile]:
+        return [out for out in self._list_batches() if out.key not in self._ended]
+
     def _has_room(self) -> bool:
-        return sum(out.key not in self._ended for out in self._list_batches()) < self._room
+        return len(self._list_at_work()) < self._room
 
     def _fill(self, work: _Round) -> None:
         """Take requests into files, and hand over each that is full, while there is room."""
@@ -265,6 +271,7 @@ class BatchEngine:
         out = self._ledger.intend(file.cells, "batch", file.sha256, file.size, file.pictures)
         file.path.rename(self._find_path(out))
         self._handing.hand_over(out, self._find_path(out))
+        self._telling.report(self._list_at_work())
 
     def _collect(self, work: _Round) -> Generator[list[Result], None, bool]:
         """Yield what ended batches have brought of what is asked; returns whether there were any.

@@ -41,12 +41,14 @@ class Keeping:
         log: of what is out.
         find_answered: given request keys, returns those whose answers the caller has on record.
         exchange: of lane `files`: where requests are written and answers are.
+        tell: is given a sentence about what is out, for a person.
     """
 
     folder: Path
     log: RecordLog
     find_answered: Callable[[Collection[str]], Collection[str]]
     exchange: Exchange | None = None
+    tell: Callable[[str], None] = lambda _: None
 
 
 @dataclass

@@ -110,7 +110,7 @@ class OpenAIForm:
         window = config.completion_window or self.rules.window
         order: dict[str, Any] = {"endpoint": ENDPOINT, "metadata": {TAG: out.key}}
         if self._is_mistral:
-            hours = int(window.removesuffix("h")) if window.removesuffix("h").isdigit() else 24
+            hours = int(window.removesuffix("h"))  # the section takes nothing else
             order |= {"input_files": [out.file_id], "model": model, "timeout_hours": hours}
         else:
             order |= {"input_file_id": out.file_id, "completion_window": window}
