@@ -105,10 +105,10 @@ def _divide(cost_usd: float | None, count: int | None) -> float | None:
 
 def iter_requests(run: Run) -> Iterator[Mapping[str, Any]]:
     """Yield every request that was paid for, each once."""
-    yield from _iter_files(RepairFiles(run.root))
+    yield from _iter_files(RepairFiles(run.root, run.passed_over))
     for root in list_history(run):
         with explain_history(root):
-            yield from list(_iter_files(RepairFiles(root)))
+            yield from list(_iter_files(RepairFiles(root, run.passed_over)))
     for stray in iter_strays(run, "repair"):
         yield {**stray, "reason": stray["reason"] or UNCLAIMED}
 
@@ -122,7 +122,7 @@ def measure_course(run: Run) -> list[dict[str, Any]]:
     Returns:
         At most `MOST_STRETCHES` of `first` and `last` shard, and `Sums`.
     """
-    files = RepairFiles(run.root)
+    files = RepairFiles(run.root, run.passed_over)
     shards = sorted(list_shards(files))
     size = -(-len(shards) // MOST_STRETCHES)
     course = []

@@ -92,7 +92,7 @@ def test_a_manifest_that_somebody_changed_is_named(root: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut_end, cut_middle, empty, remove, flip_pages])
 @pytest.mark.parametrize("folder", ["trajectories", "repairs", "masks", "rejects"])
-@pytest.mark.parametrize("command", ["ls", "status", "stats"])
+@pytest.mark.parametrize("command", ["ls", "status", "stats", "stats --cost"])
 def test_figures_are_those_of_the_rest(
     root: Path, folder: str, damage: Callable[[Path], None], command: str
 ) -> None:
@@ -100,14 +100,20 @@ def test_figures_are_those_of_the_rest(
     damage(path)
     before = {each: each.read_bytes() for each in root.rglob("*") if each.is_file()}
     where = root.parent if command == "ls" else root
-    shown = CliRunner().invoke(cli, [command, str(where)])
+    words = [*command.split(), str(where)]
+    shown = CliRunner().invoke(cli, words)
     assert shown.exit_code == 0, shown.output
     named = [line for line in shown.output.splitlines() if line.startswith("damaged: ")]
-    reads = {"ls": ("trajectories",), "status": ("rejects", "repairs"), "stats": (folder,)}
+    reads = {
+        "ls": ("trajectories",),
+        "status": ("rejects", "repairs"),
+        "stats": (folder,),
+        "stats --cost": ("rejects", "repairs", "masks"),
+    }
     if damage is not flip_pages or folder in reads[command]:
         (line,) = named
         assert str(path) in line and f"dfgen validate {root}" in line
-        found = json.loads(CliRunner().invoke(cli, [command, str(where), "--json"]).stdout)
+        found = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
         told = found["runs"][0] if command == "ls" else found
         assert show_line(f"damaged: {told['problem']}") == line
         if command == "ls":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_RUN, examples
+
+if TYPE_CHECKING:
+    from dfgen.store.run import Run
 
 
 @click.command(
@@ -32,17 +37,11 @@ def command(run: Path, cost: bool, as_json: bool) -> None:
     from dfgen.report.stats import collect_numbers
     from dfgen.report.stats_table import print_numbers
     from dfgen.store.finished import open_finished
-    from dfgen.store.visible_damage import describe_damage, read_around_damage
-    from dfgen.terminal_text import show_line
 
     finished = open_finished(run)
-    numbers, damage = read_around_damage(
+    numbers = read_rest(
         finished.run, lambda readable: collect_numbers(replace(finished, run=readable))
     )
-    problem = describe_damage(finished.run, damage)
-    if problem is not None:
-        numbers["problem"] = problem
-        click.echo(show_line(f"damaged: {problem}"), err=True)
     if as_json:
         print_outcome_json(numbers)
     else:
@@ -58,10 +57,23 @@ def show_costs(root: Path, *, as_json: bool) -> None:
     from dfgen.store.run import Run
 
     run = Run.open_or_create(root, None)
-    costs = measure_costs(run)
+    costs = read_rest(run, measure_costs)
     engine = (run.manifest.pipeline.get("repair") or {}).get("engine") or {}
     costs["prices"] = engine.get("price")
     if as_json:
         print_outcome_json(costs)
     else:
         print_costs(costs)
+
+
+def read_rest(run: Run, read: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of a run without its damaged files, which are named."""
+    from dfgen.store.visible_damage import describe_damage, read_around_damage
+    from dfgen.terminal_text import show_line
+
+    numbers, damage = read_around_damage(run, read)
+    problem = describe_damage(run, damage)
+    if problem is not None:
+        numbers["problem"] = problem
+        click.echo(show_line(f"damaged: {problem}"), err=True)
+    return numbers
