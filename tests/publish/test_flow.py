@@ -85,12 +85,19 @@ def test_a_killed_publish_resumes_without_sending_again(
         started = start_module("dfgen", "publish", *arguments, env=variables, libraries="hub")
         # Over LFS in the middle of the files; over Xet, which sends them itself, at the commit.
         where = ("PUT", "/lfs/", 4) if door == "lfs" else ("POST", "/commit/", 0)
-        kill = Fault(*where[:2], skip=where[2], hook=lambda: os.kill(started.pid, signal.SIGKILL))
-        hub.faults.append(kill)
+        # What is on its way then is lost, or else a dead client might have sent all there is.
+        lost = Fault("PUT", "/lfs/", times=1000, drop=True)
+
+        def strike() -> None:
+            hub.faults.append(lost)
+            os.kill(started.pid, signal.SIGKILL)
+
+        hub.faults.append(Fault(*where[:2], skip=where[2], hook=strike))
         started.communicate(timeout=120)
         assert started.returncode == -signal.SIGKILL
         # What the dead client had sent whole is still being stored.
         wait_until(lambda: not hub.working)
+        lost.times = 0
         written, stored = measure_store(hub), set(hub.state.objects)
         hub.log.clear()
         outcome = run_command(hub, tmp_path, arguments)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 from dfgen.store.layout import SHARED
 from dfgen.store.run import Run
 from dfgen.store.shared_files import PosixFiles
 from tests.support.forking import Forked, start_module
-from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
+from tests.support.loopback import Arrivals, LoopbackServer, Received, Reply, write_completion
 from tests.support.shared_runs import finish, kill
 from tests.support.stub_engine import make_pipeline
 from tests.support.waiting import wait_until
@@ -32,10 +31,10 @@ def read_parts(root: Path) -> list[float]:
 def test_three_workers_ask_no_faster_than_one_may(tmp_path: Path) -> None:
     root = tmp_path / "run"
     Run.open_or_create(root, make_pipeline())
-    times: list[float] = []
+    arrivals = Arrivals()
 
     def answer(_: Received) -> Reply:
-        times.append(time.monotonic())
+        arrivals.note()
         return Reply(write_completion("x"))
 
     with LoopbackServer(answer) as server:
@@ -56,7 +55,6 @@ def test_three_workers_ask_no_faster_than_one_may(tmp_path: Path) -> None:
         kill(victim)
         for worker in others:
             finish(worker)
-    took = times[-1] - times[0]
-    allowed = took * PER_MINUTE / 60 + WORKERS * IN_FLIGHT + 1
-    assert 60 < len(times) <= allowed, "more than the account's rate"
+    allowed = arrivals.measure_seconds() * PER_MINUTE / 60 + WORKERS * IN_FLIGHT + 1
+    assert 60 < len(arrivals.times) <= allowed, "more than the account's rate"
     assert read_parts(root) == [], "what a worker had is free when it has left or died"

@@ -63,6 +63,21 @@ HELD = math.inf
 Answer = Callable[[Received], Reply]
 
 
+@dataclass
+class Arrivals:
+    """When requests came: for bounds from above, which a slow machine only makes easier to keep."""
+
+    times: list[float] = field(default_factory=list)
+
+    def note(self) -> None:
+        """One has come."""
+        self.times.append(time.monotonic())
+
+    def measure_seconds(self) -> float:
+        """Seconds from the first to the last."""
+        return max(self.times) - min(self.times)
+
+
 def write_completion(
     text: str,
     *,
