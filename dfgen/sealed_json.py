@@ -24,7 +24,9 @@ def is_whole(data: Mapping[str, Any]) -> bool | None:
     """Say whether data is what it was when it was sealed; None if it never was."""
     noted = data.get(SEAL)
     try:
-        return None if noted is None else noted == compute_seal(data)
+        if noted is None:
+            return False if _is_renamed(data) else None
+        return bool(noted == compute_seal(data))
     except RecursionError:  # deeper than anything that was sealed
         return False
 
@@ -35,3 +37,12 @@ def compute_seal(data: Mapping[str, Any]) -> str:
     # Numbers that are keys become texts first, as in the file, because texts sort in another order.
     text = json.dumps(json.loads(json.dumps(said)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_renamed(data: Mapping[str, Any]) -> bool:
+    """Whether a seal stands there under another name, which damage may have given it."""
+    return any(
+        value == compute_seal({name: each for name, each in data.items() if name != key})
+        for key, value in data.items()
+        if isinstance(value, str) and len(value) == 64
+    )

@@ -420,7 +420,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _do(self) -> None:
-        body = self._read_body()
+        try:
+            body = self._read_body()
+        except EOFError:  # whoever sent it is dead, and has asked for nothing
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server.owner.handle(self.command, self.path, headers, body)
         if reply.drop == "before":
@@ -440,13 +444,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("content-length", 0)))
+            return self._read_exactly(int(self.headers.get("content-length", 0)))
         parts = []
-        while size := int(self.rfile.readline(), 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
+        while size := int(self._read_line(), 16):
+            parts.append(self._read_exactly(size))
+            self._read_line()
         self.rfile.readline()
         return b"".join(parts)
+
+    def _read_exactly(self, size: int) -> bytes:
+        data = self.rfile.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
+    def _read_line(self) -> bytes:
+        line = self.rfile.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line
 
     def do_GET(self) -> None:
         """Answer a question."""

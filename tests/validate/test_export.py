@@ -110,3 +110,14 @@ def test_a_manifest_without_a_checksum_is_said_to_have_none(exported: Path, tmp_
     assert not found.problems
     assert any("gave it no checksum" in line for line in found.skipped)
     assert read_dataset_manifest(folder / "dfgen.json").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["contenu_sha256", "", "sha256"])
+def test_a_seal_under_another_name_is_none_that_was_left_out(exported: Path, name: str) -> None:
+    path = exported / "dfgen.json"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"content_sha256"', f'"{name}"'.encode()))
+    try:
+        assert is_refused(exported)
+    finally:
+        path.write_bytes(before)

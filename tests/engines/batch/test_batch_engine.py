@@ -14,7 +14,7 @@ from dfgen.engines.openai.batch.handing_over import HandingOver
 from dfgen.errors import EngineError
 from tests.engines.batch.keeping import Bench, echo
 from tests.engines.making import draw_image, make_request
-from tests.support.batch_server import BatchServer, Fate
+from tests.support.batch_server import BatchServer, Fate, Stored
 from tests.support.loopback import Received, Reply, write_completion, write_error
 from tests.support.other_batch_servers import MistralServer, TogetherServer
 
@@ -256,6 +256,25 @@ def test_batches_whose_answers_are_on_record_already_give_no_provider_up(tmp_pat
         assert set(bench.run(make_requests(6)[5:])) == {"cell-5"}
         assert len(server.batches) == 6
     assert "stray" not in bench.log.list_events()
+
+
+def test_an_upload_that_broke_off_with_its_sender_is_made_again(tmp_path: Path) -> None:
+    down = True
+
+    def lose(what: str, before: int) -> Reply | None:
+        return Reply(drop="before") if down and what == "POST /files" else None
+
+    with BatchServer(echo, fault=lose) as server:
+        bench = Bench(server, tmp_path)
+        with pytest.raises(EngineError):
+            bench.run(make_requests(3))
+        down = False
+        name = f"dfgen-{bench.log.records[0]['key']}.jsonl"
+        row = (tmp_path / name).read_bytes().splitlines(keepends=True)[0]
+        server.files["file-torn"] = Stored("file-torn", name, row, "batch")
+        expect_all(bench.run(make_requests(3)), 3)
+        assert set(server.submitted.values()) == {1}
+        assert len(server.batches) == 1
 
 
 def test_a_provider_that_lists_nothing_stops_for_a_yes(tmp_path: Path) -> None:

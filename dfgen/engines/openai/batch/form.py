@@ -137,7 +137,16 @@ class FileForm(Form, Protocol):
         """Read the id of an uploaded file."""
 
     def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
-        """Find the id of a file by its name."""
+        """Find the id of a whole file by its name."""
 
     def find_batch(self, carrier: Carrier, out: OutFile) -> str | None:
         """Find the id of a batch by its tag, or by its file."""
+
+
+def is_whole_upload(noted: object, out: OutFile) -> bool:
+    """Say whether a file that a provider lists has the size that was sent, as far as it says.
+
+    An upload that broke off with its sender may be kept under its name.
+    """
+    digits = str(noted)
+    return not out.size or not digits.isdecimal() or int(digits) == out.size

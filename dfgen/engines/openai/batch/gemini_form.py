@@ -24,6 +24,7 @@ from dfgen.engines.openai.batch.form import (
     LineError,
     Seen,
     convert,
+    is_whole_upload,
     read_custom_id,
     sum_counts,
 )
@@ -112,9 +113,10 @@ class GeminiForm:
         return read_name(body["name"])
 
     def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
-        """Find a file by its name."""
+        """Find a whole file by its name."""
         for entry in carrier.list_pages("/files", paging=_list_by("files")):
-            if entry.get("displayName") == out.name:
+            whole = is_whole_upload(entry.get("sizeBytes"), out)
+            if entry.get("displayName") == out.name and whole:
                 return read_name(entry["name"])
         return None
 

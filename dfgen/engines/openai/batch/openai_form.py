@@ -23,6 +23,7 @@ from dfgen.engines.openai.batch.form import (
     End,
     LineError,
     Seen,
+    is_whole_upload,
     read_custom_id,
     read_status,
 )
@@ -124,10 +125,10 @@ class OpenAIForm:
         return read_name(_unwrap(body)["id"])
 
     def find_file(self, carrier: Carrier, out: OutFile) -> str | None:
-        """Find the id of a file by its name."""
+        """Find the id of a whole file by its name."""
         query = {} if self.rules.upload else {"purpose": self.rules.purpose}
         for entry in carrier.list_pages(self.rules.files, query):
-            if entry.get("filename") == out.name:
+            if entry.get("filename") == out.name and is_whole_upload(entry.get("bytes"), out):
                 return read_name(entry["id"])
         return None
 
