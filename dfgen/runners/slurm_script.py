@@ -51,8 +51,6 @@ _STOPPED = 130
 
 # Slurm replaces % signs of log paths, and does so no more once there is a backslash in one.
 _UNWRITABLE = re.compile(r"[\\\x00-\x1f\x7f]")
-
-
 _OPTION = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 
 

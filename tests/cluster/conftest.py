@@ -46,8 +46,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty bucket; this machine stages in `tmp_path/here`."""
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto")
+    pytest.importorskip("obstore", reason="make cluster-env installs it")
+    pytest.importorskip("moto", reason="make cluster-env installs it")
     from tests.support.bucket_runs import forget_mounts, move_to
     from tests.support.s3_server import share_server
 

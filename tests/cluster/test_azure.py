@@ -20,7 +20,7 @@ models = test_bucket.models
 @pytest.fixture
 def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty container; this machine stages in `tmp_path/here`."""
-    pytest.importorskip("obstore")
+    pytest.importorskip("obstore", reason="make cluster-env installs it")
     if find_azurite() is None:
         pytest.skip("Azurite is not installed (make cluster-env, with npm)")
     server = share_server()

@@ -16,7 +16,7 @@ from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="make cluster-env installs it")
 
 NODE = {"object_store_memory": 80 * 2**20}
 PATIENCE = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,9 +15,6 @@ from dfgen.runners.local import run_stages
 from dfgen.stages.redo import read_redo, redo
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session
-from dfgen.store import run as run_module
-from dfgen.store.entries import write_entry
-from dfgen.store.manifest import update_manifest
 from dfgen.store.redoing import list_history
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
@@ -26,42 +22,10 @@ from dfgen.validate.audit import audit
 from dfgen.validate.files import advise_repair, find_damage
 from tests.stages.test_growth import Listener, ask, draw, make, read_source
 from tests.stages.test_imports import SHARDED, import_answers, make_sharded_recipe
+from tests.support.killing import Killed, kill_before_write
 
 ROWS = [ask(i) for i in range(4)]
 """With the one that `make` puts in front: a shard of three and one of two."""
-
-
-class KilledError(Exception):
-    """The process was killed here."""
-
-
-def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
-    """Let the process end before the write of this number: of tables, entries and run.json."""
-    left = [moment]
-
-    def count() -> None:
-        if left[0] == 0:
-            raise KilledError
-        left[0] -= 1
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            count()
-            return real(*arguments)
-
-        return call
-
-    real_remove = ShardTable.remove
-
-    def remove(table: ShardTable, shard: int) -> None:
-        if table.exists(shard):
-            count()
-        real_remove(table, shard)
-
-    patch.setattr(ShardTable, "write", counted(ShardTable.write))
-    patch.setattr(ShardTable, "remove", remove)
-    patch.setattr(run_module, "write_entry", counted(write_entry))
-    patch.setattr(run_module, "update_manifest", counted(update_manifest))
 
 
 def iter_killed(
@@ -74,11 +38,11 @@ def iter_killed(
         root = base.with_name(f"killed-{moment}")
         shutil.copytree(base, root)
         with patch.context() as breaking:
-            break_at(breaking, moment)
+            kill_before_write(breaking, moment)
             try:
                 read_source(root, pipeline)
                 broken = False
-            except KilledError:
+            except Killed:
                 pass
         yield root
         moment += step
@@ -166,8 +130,8 @@ def test_a_damaged_file_does_not_lock_a_killed_dropping_in(
     draw(root, make(tmp_path, ROWS), monkeypatch)
     pipeline = make(tmp_path, ROWS[1:3], missing="drop")
     with monkeypatch.context() as breaking:
-        break_at(breaking, 5)
-        with pytest.raises(KilledError):
+        kill_before_write(breaking, 5)
+        with pytest.raises(Killed):
             read_source(root, pipeline)
     run = Run.open_or_create(root, None)
     path = run.table("repairs").path(0)
@@ -193,8 +157,8 @@ def test_a_killed_dropping_of_an_import_is_completed_without_its_source(
         tree = make_sharded_recipe(tmp_path, SHARDED[6:]).model_dump()
         tree["imports"]["missing"] = "drop"
         with monkeypatch.context() as breaking:
-            break_at(breaking, moment)
-            with pytest.raises(KilledError):
+            kill_before_write(breaking, moment)
+            with pytest.raises(Killed):
                 import_answers(root, Pipeline.model_validate(tree))
         (tmp_path / "answers.jsonl").unlink()
         start(root, make_sharded_recipe(tmp_path, []), "mask")

@@ -22,12 +22,12 @@ from dfgen.stages.progress import Silence
 from dfgen.stages.repair.spending import SpentCount
 from dfgen.stages.session import Session
 from dfgen.status.run_status import measure_run
-from dfgen.store.entries import write_entry
 from dfgen.store.redoing import list_history
 from dfgen.store.run import Run
 from dfgen.store.shards import ShardTable
 from dfgen.validate.audit import audit
 from dfgen.validate.path import validate_path
+from tests.support.killing import Killed, kill_before_write
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 
 Row = dict[str, Any]
@@ -329,39 +329,6 @@ def test_nothing_is_dropped_while_a_refused_row_may_be_what_is_missing(
     assert [name for shard in list_questions(root) for name in shard] == ["x", "0", "1", "3", "8"]
 
 
-class KilledError(Exception):
-    """The process was killed here."""
-
-
-def break_at(patch: pytest.MonkeyPatch, moment: int) -> None:
-    """Let the process end before the write of this number, files and notes counted together."""
-    left = [moment]
-
-    def count() -> None:
-        if left[0] == 0:
-            raise KilledError
-        left[0] -= 1
-
-    real_write, real_remove = ShardTable.write, ShardTable.remove
-
-    def write_table(table: ShardTable, *arguments: Any) -> Any:
-        count()
-        return real_write(table, *arguments)
-
-    def remove(table: ShardTable, shard: int) -> None:
-        if table.exists(shard):
-            count()
-        real_remove(table, shard)
-
-    def note(*arguments: Any) -> None:
-        count()
-        write_entry(*arguments)
-
-    patch.setattr(ShardTable, "write", write_table)
-    patch.setattr(ShardTable, "remove", remove)
-    patch.setattr("dfgen.store.run.write_entry", note)
-
-
 @pytest.mark.parametrize("wish", ["keep", "drop"])
 def test_growth_that_is_killed_at_any_write_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str
@@ -381,11 +348,11 @@ def test_growth_that_is_killed_at_any_write_goes_on(
         root = tmp_path / f"killed-{moment}"
         shutil.copytree(base, root)
         with monkeypatch.context() as patch:
-            break_at(patch, moment)
+            kill_before_write(patch, moment, manifest=False)
             try:
                 read_source(root, pipeline)
                 broken = False
-            except KilledError:
+            except Killed:
                 assert Run.open_or_create(root, None).manifest.get_stage("prompts").state != "done"
         assert not broken or said[0] in read_source(root, pipeline)
         assert read_all(root) == read_all(calm), moment

@@ -1,13 +1,16 @@
-"""Ends a process before one of its renames or removals, as far as a test can do so from within."""
+"""Ends a process before a step that it takes on disk, as far as a test can do so from within."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dfgen.store import run as run_module
+from dfgen.store.shards import ShardTable
 
 
 class Killed(BaseException):
@@ -32,3 +35,36 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, moves: int) -> Iterator[None]:
         patch.setattr(Path, "replace", count_down(Path.replace))
         patch.setattr(Path, "unlink", count_down(Path.unlink))
         yield
+
+
+def kill_before_write(patch: pytest.MonkeyPatch, moment: int, *, manifest: bool = True) -> None:
+    """Raise `Killed` instead of the write of this number: of tables, entries and run.json.
+
+    Args:
+        manifest: whether those of run.json count.
+    """
+    left = [moment]
+
+    def count() -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            count()
+            return real(*arguments)
+
+        return call
+
+    real_remove = ShardTable.remove
+
+    def remove(table: ShardTable, shard: int) -> None:
+        if table.exists(shard):
+            count()
+        real_remove(table, shard)
+
+    patch.setattr(ShardTable, "write", counted(ShardTable.write))
+    patch.setattr(ShardTable, "remove", remove)
+    for name in ("write_entry", "update_manifest") if manifest else ("write_entry",):
+        patch.setattr(run_module, name, counted(getattr(run_module, name)))

@@ -14,12 +14,9 @@ from dfgen.engines.openai.batch.carrier import Carrier
 from tests.engines.batch.keeping import Bench, MemoryLog, echo
 from tests.engines.making import make_request
 from tests.support.batch_server import BatchServer, Fate
+from tests.support.killing import Killed
 
 CELLS, ROUNDS = 7, 3
-
-
-class KilledError(BaseException):
-    """The process ends here; no handler of the code under test sees it."""
 
 
 class Fuse:
@@ -34,7 +31,7 @@ class Fuse:
             self.left -= 1
             if self.left < 0:
                 self.left = None
-                raise KilledError
+                raise Killed
 
 
 class FusedLog(MemoryLog):
@@ -185,7 +182,7 @@ def test_killed_anywhere_each_request_goes_out_once_and_each_answer_is_used_once
             try:
                 caller.run(**batch)
                 break
-            except KilledError:
+            except Killed:
                 kills += 1
         assert kills
         assert sorted(caller.used) == sorted(ALL)
