@@ -129,7 +129,6 @@ def list_first() -> Iterator[Job]:
             yield from list_cell("steps", start, "rounds", MAIN_ARMS, seeds)
     yield from list_cell("steps", "55", "rounds", MAIN_ARMS, SEEDS)
     yield from list_repairer("chains", "10", "fallible")
-    yield from list_whole_repairs()
     yield from list_more_questions(2, LOWER_STARTS, SEEDS[:3])
     for task in TASKS:
         for start in LOWER_STARTS:
@@ -137,19 +136,6 @@ def list_first() -> Iterator[Job]:
     for repairer, verified in (("rewriter", True), ("fallible", False)):
         yield from list_repairer("chains", "10", repairer, verified)
     yield from list_more_questions(10, LOWER_STARTS[:1], SEEDS[:2])
-
-
-def list_whole_repairs() -> Iterator[Job]:
-    """Yield what chooses between whole repairs, their new tokens, and fine-tuning on both."""
-    arm = ("df+whole",)
-    for seeds in (SEEDS[:3], SEEDS[3:]):
-        for task in TASKS:
-            for start in LOWER_STARTS:
-                yield from list_cell(task, start, "rounds", arm, seeds)
-        for settings, seed in list_cell("chains", "10", "rounds", arm, seeds):
-            yield settings.change(repairer="fallible"), seed
-    for task in TASKS:
-        yield from list_cell(task, "55", "rounds", arm, SEEDS)
 
 
 def list_repairer(task: str, start: str, repairer: str, verified: bool = True) -> Iterator[Job]:
