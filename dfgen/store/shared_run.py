@@ -74,7 +74,7 @@ class SharedRun(Run):
                 refuse_other_version(self.root, membership.crew.list_others(membership.token))
                 membership.change(joined=True)
             if self.mount is not None:
-                self.mount.guard = membership.prove
+                self.mount.guard = membership.check
                 self.notices += self.mount.take_up()
             self.refresh()
             yield
