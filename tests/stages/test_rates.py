@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dfgen.store.layout import SHARED
 from dfgen.store.run import Run
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.files import PosixFiles
 from tests.support.forking import Forked, start_module
 from tests.support.loopback import Arrivals, LoopbackServer, Received, Reply, write_completion
 from tests.support.shared_runs import finish, kill

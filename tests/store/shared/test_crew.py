@@ -10,13 +10,20 @@ import pytest
 
 from dfgen.errors import RunLockedError, StorageError
 from dfgen.store.atomic_files import remove_files, replace_file
-from dfgen.store.claims import Claims, iter_claims
-from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record, parse_member
 from dfgen.store.journal import Journal
 from dfgen.store.lock import describe_this_process
-from dfgen.store.membership import Membership
-from dfgen.store.shared_files import PosixFiles
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.claims import Claims, iter_claims
+from dfgen.store.shared.crew import (
+    Crew,
+    Member,
+    encode_member,
+    find_desk,
+    name_record,
+    parse_member,
+)
+from dfgen.store.shared.files import PosixFiles
+from dfgen.store.shared.membership import Membership
+from dfgen.store.shared.run import SharedRun
 from tests.support.stub_engine import make_pipeline
 
 

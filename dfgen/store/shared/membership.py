@@ -12,9 +12,9 @@ from typing import Any
 from dfgen.errors import StorageError
 from dfgen.store.activity import Activity, ActivityFile
 from dfgen.store.atomic_files import describe_takeover, make_directory
-from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record
 from dfgen.store.lock import describe_this_process
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.shared.crew import Crew, Member, encode_member, find_desk, name_record
 
 _BEATS = 6
 """Signs of life in a lease."""

@@ -27,7 +27,7 @@ from dfgen.errors import StorageError
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.lock import Holder, is_dead, parse_holder
 from dfgen.store.manifest import format_now
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.files import SharedFiles
 from dfgen.version import VERSION
 
 WORKERS = "workers"
