@@ -52,6 +52,7 @@ Any other loss, in numpy:
 `python -m dfgen.trainers` lists the adapters (verl, OpenRLHF, slime, Tinker, prime-rl, ...). The \
 second argument is a recipe: `grpo` (every token of every answer), `df` (failed answers gated by \
 their masks), `df+repair` (the repairs' new tokens as well), `df+whole` (all of the repairs as \
-well), `sft` (right and repaired answers imitated: the control to compare with). A recipe's `mask_mode` says what a mask does to the \
-normaliser: `advantage` keeps the full length as the divisor, `loss` counts marked tokens alone, \
-so that three of them carry the gradient of a whole answer under per-sequence losses."""
+well), `sft` (right and repaired answers imitated: the control to compare with). A recipe's \
+`mask_mode` says what a mask does to the normaliser: `advantage` keeps the full length as the \
+divisor, `loss` counts marked tokens alone, so that three of them carry the gradient of a whole \
+answer under per-sequence losses."""
