@@ -48,8 +48,8 @@ def worker(
 ) -> None:
     """Work on one stage of a run together with others: what launched workers run."""
     from dfgen.runners.worker import check_upstream, stop_at_end_of_input
-    from dfgen.store.failures import note_failure
     from dfgen.store.run import Run
+    from dfgen.store.shared.failures import note_failure
 
     if until_eof:
         stop_at_end_of_input()

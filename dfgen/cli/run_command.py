@@ -131,8 +131,8 @@ def share(
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
-    from dfgen.store.membership import NotedActivity
-    from dfgen.store.shared_run import SharedRun
+    from dfgen.store.shared.membership import NotedActivity
+    from dfgen.store.shared.run import SharedRun
 
     run = SharedRun.open_or_create(out, pipeline)
     with (

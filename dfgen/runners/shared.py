@@ -19,12 +19,12 @@ from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import refuse_excess, refuse_failed_grading
 from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
-from dfgen.store.claims import name_shard
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
 from dfgen.store.layout import Stage, list_inputs
 from dfgen.store.redoing import complete_redo, end_redo
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.claims import name_shard
+from dfgen.store.shared.run import SharedRun
 
 if TYPE_CHECKING:
     from dfgen.stages.session import Session

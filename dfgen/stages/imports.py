@@ -24,7 +24,7 @@ from dfgen.stages.screening import Screening
 from dfgen.stages.session import Session
 from dfgen.stages.work import open_graders
 from dfgen.store.growing import list_finished
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.run import SharedRun
 
 if TYPE_CHECKING:
     from dfgen.grade.pool import GradePool

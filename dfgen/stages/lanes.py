@@ -20,7 +20,7 @@ from dfgen.stages.rates import share_rates
 from dfgen.stages.work import open_engine
 from dfgen.store.layout import BATCHES, Stage
 from dfgen.store.outgoing import list_records, name_record
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.run import SharedRun
 
 GIVEN_UP = "given up"
 """Of a request that was handed over, and whose answer nobody waits for any more."""

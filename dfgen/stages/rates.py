@@ -7,10 +7,10 @@ import json
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig
 from dfgen.engines.base import Engine, PacedEngine
-from dfgen.store.crew import Crew
-from dfgen.store.rate_shares import RateShare
 from dfgen.store.run import Run
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.crew import Crew
+from dfgen.store.shared.rate_shares import RateShare
+from dfgen.store.shared.run import SharedRun
 
 
 def share_rates(run: Run, config: EngineConfig, engine: Engine) -> None:

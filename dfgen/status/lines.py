@@ -10,9 +10,9 @@ from dfgen.status.pace import measure_pace
 from dfgen.status.run_status import RunStatus
 from dfgen.status.stages import StageStatus
 from dfgen.status.worker import Worker
-from dfgen.store.claims import Claim
-from dfgen.store.failures import Failure
 from dfgen.store.layout import STAGES
+from dfgen.store.shared.claims import Claim
+from dfgen.store.shared.failures import Failure
 from dfgen.terminal_text import show_line
 
 _REASONS = 5

@@ -14,9 +14,9 @@ from dfgen.status.pace import measure_pace
 from dfgen.status.spending import Spending, measure_spending
 from dfgen.status.stages import StageStatus, measure_stages
 from dfgen.status.worker import Sightings, Worker, find_workers
-from dfgen.store.failures import Failure, read_failures
 from dfgen.store.mounts import look_again
 from dfgen.store.run import Run
+from dfgen.store.shared.failures import Failure, read_failures
 from dfgen.store.visible_damage import describe_damage, read_around_damage
 
 T = TypeVar("T")

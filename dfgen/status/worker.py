@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.store.activity import Activity, parse_activity, read_activity
-from dfgen.store.claims import Claim, iter_claims
-from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import LOCK
 from dfgen.store.lock import STALE_S, Holder, is_dead, parse_holder
-from dfgen.store.shared_folder import find_shared_files
+from dfgen.store.shared.claims import Claim, iter_claims
+from dfgen.store.shared.crew import Crew, Member
+from dfgen.store.shared.folder import find_shared_files
 
 
 @dataclass(frozen=True, slots=True)

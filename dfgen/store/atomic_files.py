@@ -64,7 +64,7 @@ def replace_file(path: Path, desk: Path | None = None) -> Iterator[Path]:
 
     Args:
         desk: directory on the same file system in which the file is written; by default that of
-            `path`. While it is gone, nothing can be put in place (`dfgen.store.crew`).
+            `path`. While it is gone, nothing can be put in place (`dfgen.store.shared.crew`).
 
     Raises:
         OSError: the disk is full, ...

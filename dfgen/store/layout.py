@@ -17,8 +17,8 @@
     RUN/batches/repair/...              of them; the files themselves, while they are out
     RUN/journal/sample-00000/...        the same, a file for each process that had the shard, where
                                         several share the run (dfgen.store.journal_files)
-    RUN/shared/...                      who they are and who has which shard (dfgen.store.crew,
-                                        dfgen.store.claims)
+    RUN/shared/...                      who they are and who has which shard
+                                        (dfgen.store.shared.crew, dfgen.store.shared.claims)
     RUN/launch/0001/...                 scripts and logs of workers that a scheduler was given
     RUN/history/0001/...                what was set aside to be made anew, laid out as a run
                                         (dfgen.store.redoing)

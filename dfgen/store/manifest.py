@@ -249,7 +249,7 @@ def update_manifest(
     so; `seal_manifest` takes it as it is.
 
     Always starting from the file, an update keeps what another process wrote. Where several share a
-    run, they call this one after the other (`dfgen.store.shared_run`).
+    run, they call this one after the other (`dfgen.store.shared.run`).
 
     Args:
         desk: see `dfgen.store.atomic_files.replace_file`.

@@ -29,7 +29,6 @@ from dfgen.store.entries import (
     read_entry,
     write_entry,
 )
-from dfgen.store.exclusion import refuse_members
 from dfgen.store.expected_rows import is_complete
 from dfgen.store.fingerprint import (
     Difference,
@@ -69,6 +68,7 @@ from dfgen.store.outgoing import is_any_out
 from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
 from dfgen.store.shards import ShardTable
+from dfgen.store.shared.exclusion import refuse_members
 from dfgen.store.views import is_view_settled
 from dfgen.version import VERSION
 

@@ -31,7 +31,7 @@ from dfgen.runners.shared import run_together
 from dfgen.stages.mask.stage import mask_shard
 from dfgen.stages.session import Session
 from dfgen.store.run import Run
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.run import SharedRun
 from tests.benchmarks import mask_stage
 
 SHARD_ROWS = 250

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from dfgen.store.crew import Member
+from dfgen.store.shared.crew import Member
 from tests.support.forking import Forked
 from tests.support.scripted_worker import TOGETHER
 from tests.support.shared_runs import SharedRuns, assert_same, finish

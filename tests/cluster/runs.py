@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfgen.store.claims import iter_claims
 from dfgen.store.layout import SHARED, TABLES
 from dfgen.store.run import Run
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.claims import iter_claims
+from dfgen.store.shared.files import PosixFiles
 from dfgen.validate.audit import audit
 from tests.support import served_model
 from tests.support.loopback import LoopbackServer

@@ -11,8 +11,8 @@ import pytest
 
 from dfgen.errors import LaunchError
 from dfgen.runners.worker import check_upstream
-from dfgen.store.failures import read_failures
 from dfgen.store.run import Run
+from dfgen.store.shared.failures import read_failures
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 from tests.support.scripted_runs import invoke
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dfgen.store.layout import SHARED
 from dfgen.store.run import Run
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.files import PosixFiles
 from tests.support.forking import Forked, start_module
 from tests.support.loopback import Arrivals, LoopbackServer, Received, Reply, write_completion
 from tests.support.shared_runs import finish, kill
@@ -44,7 +44,9 @@ def test_three_workers_ask_no_faster_than_one_may(tmp_path: Path) -> None:
             environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
             return start_module("tests.support.paced_worker", *words, env=environment, merge=True)
 
-        victim, *others = [start(1000), start(30), start(30)]
+        victim = start(1000)
+        wait_until(lambda: bool(arrivals.times), lambda: victim.poll() is None)
+        others = [start(30), start(30)]
         wait_until(
             lambda: (
                 all(abs(part - 1 / WORKERS) < 1e-6 for part in read_parts(root))

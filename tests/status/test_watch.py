@@ -16,12 +16,12 @@ from dfgen.status.pace import measure_pace
 from dfgen.status.run_status import measure_run
 from dfgen.status.worker import Sightings, find_workers
 from dfgen.store.activity import Activity
-from dfgen.store.crew import Crew, Member, encode_member, name_record
-from dfgen.store.failures import note_failure
 from dfgen.store.layout import LAUNCH, SHARED
 from dfgen.store.lock import describe_this_process
 from dfgen.store.run import Run
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.crew import Crew, Member, encode_member, name_record
+from dfgen.store.shared.failures import note_failure
+from dfgen.store.shared.files import PosixFiles
 from tests.support.forking import start_module
 from tests.support.sample_run import make_run
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
@@ -97,7 +97,7 @@ def test_who_looks_twice_trusts_no_clock_of_others(
     half: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that is an hour behind makes nobody silent whose sign of life was seen to come."""
-    monkeypatch.setattr("dfgen.store.crew.format_now", lambda: "2020-01-01T00:00:00+00:00")
+    monkeypatch.setattr("dfgen.store.shared.crew.format_now", lambda: "2020-01-01T00:00:00+00:00")
     member = add_worker(half.root, "slow", [0])
     sightings = Sightings()
     assert [worker.alive for worker in find_workers(half.root, sightings)] == [None]

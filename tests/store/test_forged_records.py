@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from dfgen.errors import DamagedFileError, RunLockedError
-from dfgen.store import exclusion
-from dfgen.store.budget import FOLDER, Budget
-from dfgen.store.claims import CLAIMS, Claims, iter_claims
-from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record
 from dfgen.store.layout import SHARED
 from dfgen.store.lock import describe_this_process
-from dfgen.store.membership import Membership
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared import exclusion
+from dfgen.store.shared.budget import FOLDER, Budget
+from dfgen.store.shared.claims import CLAIMS, Claims, iter_claims
+from dfgen.store.shared.crew import Crew, Member, encode_member, find_desk, name_record
+from dfgen.store.shared.files import PosixFiles
+from dfgen.store.shared.membership import Membership
 
 
 class Clock:
@@ -63,7 +63,7 @@ RECORDS: dict[str, Callable[[dict[str, Any]], bytes]] = {
 def test_a_forged_worker_is_watched_and_given_up(
     crew: Crew, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("dfgen.store.shared_files._WRITE_S", 0.0)
+    monkeypatch.setattr("dfgen.store.shared.files._WRITE_S", 0.0)
     monkeypatch.setattr(exclusion, "_LOOK_S", 0.0)
     monkeypatch.setattr(exclusion, "Crew", lambda *_: crew)
     holder = replace(describe_this_process(), host="elsewhere")

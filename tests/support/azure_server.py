@@ -23,7 +23,7 @@ import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.files import SharedFiles
 from tests.support.waiting import wait_until
 
 ACCOUNT = "devstoreaccount1"
@@ -126,7 +126,7 @@ def open_in_container(path: Path) -> SharedFiles:
     """Open shared files in a folder of their own for each path."""
     from dfgen.store.bucket.address import parse_address
     from dfgen.store.bucket.objects import open_objects
-    from dfgen.store.bucket_files import BucketFiles
+    from dfgen.store.shared.bucket_files import BucketFiles
     from tests.support.s3_server import STARTING
 
     with STARTING:  # threads may come at the same time

@@ -11,7 +11,7 @@ from pathlib import Path
 from dfgen.config.engine import OpenAIConfig
 from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.stages.rates import share_rates
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.run import SharedRun
 from tests.engines.making import make_request
 
 

@@ -20,7 +20,7 @@ import threading
 import urllib.request
 from pathlib import Path
 
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.files import SharedFiles
 from tests.support.waiting import wait_until
 
 _NUMBERS = itertools.count()
@@ -108,7 +108,7 @@ def open_in_bucket(path: Path) -> SharedFiles:
     """Open shared files in a folder of their own for each path."""
     from dfgen.store.bucket.address import parse_address
     from dfgen.store.bucket.objects import open_objects
-    from dfgen.store.bucket_files import BucketFiles
+    from dfgen.store.shared.bucket_files import BucketFiles
 
     with STARTING:  # threads may come at the same time
         os.environ |= share_server().environment

@@ -147,7 +147,7 @@ def replace_engines(folder: Path) -> None:
 
         patch.setattr(Path, "replace", replace_slowly)
     if "DFGEN_TEST_VERSION" in os.environ:
-        for module in ("crew", "shared_run"):
+        for module in ("shared.crew", "shared.run"):
             patch.setattr(f"dfgen.store.{module}.VERSION", os.environ["DFGEN_TEST_VERSION"])
 
 

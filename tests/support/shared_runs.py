@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfgen.store.claims import Claim, iter_claims
-from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import SHARED
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.claims import Claim, iter_claims
+from dfgen.store.shared.crew import Crew, Member
+from dfgen.store.shared.files import PosixFiles
 from tests.support import scripted_models
 from tests.support.forking import Forked, start_module
 from tests.support.scripted_runs import hash_tables

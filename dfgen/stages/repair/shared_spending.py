@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dfgen.stages.repair.spending import Spending, Spent, SpentCount
-from dfgen.store.budget import Amount, Budget, Share
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.budget import Amount, Budget, Share
+from dfgen.store.shared.run import SharedRun
 
 if TYPE_CHECKING:
     from dfgen.config.repair import RepairConfig

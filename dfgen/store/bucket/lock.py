@@ -17,9 +17,9 @@ from pathlib import Path
 
 from dfgen.errors import RunLockedError, StorageError
 from dfgen.store.bucket.objects import Object, Objects
-from dfgen.store.bucket_files import BucketFiles
 from dfgen.store.layout import ACTIVITY, LOCK, TEMPORARY_PREFIX
 from dfgen.store.lock import FileLock, describe_holder, is_dead, parse_holder
+from dfgen.store.shared.bucket_files import BucketFiles
 
 HEARTBEAT_S = 15.0
 LEASE_S = 120.0

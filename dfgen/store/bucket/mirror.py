@@ -35,9 +35,9 @@ from dfgen.store.bucket.lock import BucketLock
 from dfgen.store.bucket.mirror_log import MirrorLog
 from dfgen.store.bucket.objects import Object, Objects
 from dfgen.store.bucket.segments import Paces, Segments, assemble, delete_segments
-from dfgen.store.bucket_files import decode
 from dfgen.store.layout import LOCK, MANIFEST, TEMPORARY_PREFIX
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.shared.bucket_files import decode
 
 _AT_ONCE = 16
 """Requests in flight where many files are fetched."""

@@ -24,10 +24,10 @@ from dfgen.store.bucket.mirror import Mirror, write_marker
 from dfgen.store.bucket.mirror_log import MirrorLog
 from dfgen.store.bucket.objects import hash_key, open_objects
 from dfgen.store.bucket.segments import Pace, Paces
-from dfgen.store.bucket_files import BucketFiles
 from dfgen.store.layout import JOURNAL
 from dfgen.store.mounts import MARKER, add_mount, find_mount
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.shared.bucket_files import BucketFiles
 
 STAGING = "DFGEN_STAGING"
 """Environment variable: the folder of all staging directories."""

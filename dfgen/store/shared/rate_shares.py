@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from dfgen.errors import StorageError
-from dfgen.store.crew import Crew
+from dfgen.store.shared.crew import Crew
 
 FOLDER = "rates"
 LOOK_S = 2.0

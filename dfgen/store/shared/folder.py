@@ -8,7 +8,7 @@ from pathlib import Path
 from dfgen.store.layout import SHARED
 from dfgen.store.mounts import find_mount
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.shared_files import PosixFiles, SharedFiles
+from dfgen.store.shared.files import PosixFiles, SharedFiles
 
 
 def open_shared_files(root: Path) -> SharedFiles:

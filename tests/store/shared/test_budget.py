@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.store.budget import Amount, Budget
-from dfgen.store.crew import Crew, Member, encode_member, name_record
 from dfgen.store.lock import describe_this_process
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.budget import Amount, Budget
+from dfgen.store.shared.crew import Crew, Member, encode_member, name_record
+from dfgen.store.shared.files import PosixFiles
 
 
 class Clients:

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfgen.errors import StorageError
-from dfgen.store import atomic_files, shared_files
+from dfgen.store import atomic_files
 from dfgen.store.atomic_files import create_file
-from dfgen.store.shared_files import PosixFiles, SharedFiles
+from dfgen.store.shared import files as shared_files
+from dfgen.store.shared.files import PosixFiles, SharedFiles
 from tests.support.azure_server import find_azurite, open_in_container
 from tests.support.s3_server import open_in_bucket
 

@@ -10,12 +10,20 @@ import pytest
 
 from dfgen.errors import RunLockedError, StorageError
 from dfgen.store.atomic_files import remove_files, replace_file
-from dfgen.store.claims import Claims, iter_claims
-from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record, parse_member
+from dfgen.store.journal import Journal
 from dfgen.store.lock import describe_this_process
-from dfgen.store.membership import Membership
-from dfgen.store.shared_files import PosixFiles
-from dfgen.store.shared_run import SharedRun
+from dfgen.store.shared.claims import Claims, iter_claims
+from dfgen.store.shared.crew import (
+    Crew,
+    Member,
+    encode_member,
+    find_desk,
+    name_record,
+    parse_member,
+)
+from dfgen.store.shared.files import PosixFiles
+from dfgen.store.shared.membership import Membership
+from dfgen.store.shared.run import SharedRun
 from tests.support.stub_engine import make_pipeline
 
 
@@ -141,6 +149,27 @@ def test_a_worker_notices_that_it_was_given_up(crew: Crew) -> None:
         membership.change(joined=True)
     with pytest.raises(RunLockedError, match="taken over"):
         membership.check()
+    membership.leave()
+
+
+def test_who_was_frozen_leaves_nothing_behind_before_its_next_sign_of_life(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The answer that it waited for arrives first, and its run has long been finished."""
+    run = SharedRun.open_or_create(tmp_path / "run", make_pipeline())
+    membership = Membership(Crew(run.files, run.root, clock), 3600.0)
+    membership.enter()
+    journal = Journal(run.root / "journal" / "x", stage="sample", shard=0, guard=membership.check)
+    journal.append([{"paid": 1}])
+    journal.delete()
+    run.files.delete(name_record(membership.token))
+    clock.now += 3601
+    with pytest.raises(RunLockedError, match="taken over"):
+        journal.append([{"paid": 2}])
+    with pytest.raises(RunLockedError, match="taken over"):
+        Claims(membership).take("sample-00000")
+    assert not list(run.root.glob("journal/*"))
+    assert not list(iter_claims(run.files))
     membership.leave()
 
 

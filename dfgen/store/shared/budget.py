@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dfgen.errors import DamagedFileError
-from dfgen.store.crew import TOKEN, Crew
 from dfgen.store.layout import SHARED
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.crew import TOKEN, Crew
+from dfgen.store.shared.files import SharedFiles
 
 FOLDER = "budget"
 _MOST_AT_ONCE = 64

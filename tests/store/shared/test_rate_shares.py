@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfgen.store.crew import Crew, Member, encode_member, name_record
 from dfgen.store.lock import describe_this_process
-from dfgen.store.rate_shares import RateShare
-from dfgen.store.shared_files import PosixFiles
+from dfgen.store.shared.crew import Crew, Member, encode_member, name_record
+from dfgen.store.shared.files import PosixFiles
+from dfgen.store.shared.rate_shares import RateShare
 from tests.support.waiting import wait_until
 
 
@@ -66,7 +66,7 @@ def test_no_order_of_events_gives_more_than_the_whole(
 def test_a_part_is_held_while_requests_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfgen.store.rate_shares.LOOK_S", 0.01)
+    monkeypatch.setattr("dfgen.store.shared.rate_shares.LOOK_S", 0.01)
     workers = Workers(tmp_path, 2)
     first, second = workers.shares
     with first.hold() as find_first:

@@ -2,7 +2,7 @@
 
 Nothing goes from one to the other but through the run directory. Each shard is worked on by whoever
 has claimed it; run.json is changed by one after the other; what is put in place goes over the desk
-of its writer, so that one who was given up comes too late (`dfgen.store.crew`).
+of its writer, so that one who was given up comes too late (`dfgen.store.shared.crew`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.store.atomic_files import describe_takeover
-from dfgen.store.claims import Claims, name_shard
-from dfgen.store.crew import Crew, Member
 from dfgen.store.layout import MANIFEST, Stage
 from dfgen.store.manifest import Manifest
-from dfgen.store.membership import Membership
 from dfgen.store.place import open_lock
 from dfgen.store.run import Run
-from dfgen.store.shared_files import SharedFiles
-from dfgen.store.shared_folder import open_shared_files
+from dfgen.store.shared.claims import Claims, name_shard
+from dfgen.store.shared.crew import Crew, Member
+from dfgen.store.shared.files import SharedFiles
+from dfgen.store.shared.folder import open_shared_files
+from dfgen.store.shared.membership import Membership
 from dfgen.version import VERSION
 
 MANIFEST_CLAIM = "manifest"
@@ -74,7 +74,7 @@ class SharedRun(Run):
                 refuse_other_version(self.root, membership.crew.list_others(membership.token))
                 membership.change(joined=True)
             if self.mount is not None:
-                self.mount.guard = membership.prove
+                self.mount.guard = membership.check
                 self.notices += self.mount.take_up()
             self.refresh()
             yield

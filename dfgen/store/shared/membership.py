@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,9 +12,9 @@ from typing import Any
 from dfgen.errors import StorageError
 from dfgen.store.activity import Activity, ActivityFile
 from dfgen.store.atomic_files import describe_takeover, make_directory
-from dfgen.store.crew import Crew, Member, encode_member, find_desk, name_record
 from dfgen.store.lock import describe_this_process
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.shared.crew import Crew, Member, encode_member, find_desk, name_record
 
 _BEATS = 6
 """Signs of life in a lease."""
@@ -35,7 +34,7 @@ class Membership:
         self.desk = find_desk(crew.root, self.member.token)
         self._name = name_record(self.member.token)
         self._version = ""
-        self._proved = time.monotonic()
+        self._proved = self.crew.clock()
         self._lost = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -77,24 +76,20 @@ class Membership:
         shutil.rmtree(self.desk, ignore_errors=True)
 
     def check(self) -> None:
-        """Raise `RunLockedError` if others have given this process up."""
-        if self._lost:
-            raise describe_takeover(self.desk)
-
-    def prove(self) -> None:
         """Make sure that others have not given this process up, asking them if that may be.
 
-        For runs in a bucket, which has no desks: a process that was frozen finds out before it
-        changes anything.
+        What was frozen longer than its lease wakes up anywhere, before its next sign of life, too:
+        it must find out before it changes anything.
 
         Raises:
             RunLockedError: they have.
             StorageError: the shared files cannot be read or written.
         """
-        if time.monotonic() - self._proved > self.member.lease_s / 3:
+        if self.crew.clock() - self._proved > self.member.lease_s / 3:
             with self._lock:
                 self._write()
-        self.check()
+        if self._lost:
+            raise describe_takeover(self.desk)
 
     def change(self, **fields: Any) -> None:
         """Change fields of the record and write it at once.
@@ -121,7 +116,7 @@ class Membership:
 
     def _write(self) -> None:
         """Write the record if it is still there; the lock is held."""
-        began = time.monotonic()
+        began = self.crew.clock()
         self.member = replace(self.member, beat=self.member.beat + 1)
         version = self.crew.files.replace(self._name, encode_member(self.member), self._version)
         if version is None:

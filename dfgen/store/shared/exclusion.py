@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from dfgen.errors import RunLockedError
-from dfgen.store.crew import Crew, Member
 from dfgen.store.lock import is_here
-from dfgen.store.shared_folder import clear_shared_files, find_shared_files
+from dfgen.store.shared.crew import Crew, Member
+from dfgen.store.shared.folder import clear_shared_files, find_shared_files
 
 _LOOK_S = 0.5
 _PATIENCE_S = 300.0

@@ -1,6 +1,6 @@
 """Keeps small files that machines change safely, in a bucket; the store decides who is first.
 
-The form of `dfgen.store.shared_files` for object stores. What is atomic creation on a disk is a
+The form of `dfgen.store.shared.files` for object stores. What is atomic creation on a disk is a
 conditional put there, and the version of a file is the store's own: S3 makes it of the bytes alone,
 so each content begins with a random number of its own, and no version ever comes back.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from dfgen.errors import StorageError
 from dfgen.store.bucket.objects import Object, Objects
-from dfgen.store.shared_files import MOST_BYTES, NAME
+from dfgen.store.shared.files import MOST_BYTES, NAME
 
 _DELETED = b"\0"
 _NUMBER_BYTES = 16

@@ -27,7 +27,7 @@ from dfgen.errors import StorageError
 from dfgen.store.layout import TEMPORARY_PREFIX
 from dfgen.store.lock import Holder, is_dead, parse_holder
 from dfgen.store.manifest import format_now
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.files import SharedFiles
 from dfgen.version import VERSION
 
 WORKERS = "workers"
@@ -130,7 +130,7 @@ class Crew:
     ) -> None:
         self.files = files
         self.root = root
-        self._clock = clock
+        self.clock = clock
         self._sightings: dict[str, _Sighting] = {}
 
     def list_tokens(self) -> list[str]:
@@ -203,7 +203,7 @@ class Crew:
 
     def _watch(self, token: str, version: str, lease_s: float) -> float:
         """Seconds for which this version has been seen."""
-        now = self._clock()
+        now = self.clock()
         sighting = self._sightings.get(token)
         if sighting is None or sighting.version != version:
             sighting = self._sightings[token] = _Sighting(version, now)

@@ -1,8 +1,8 @@
 """Hands out shards, and whatever only one may do at a time, to those who work on a shared run.
 
 A claim is a file among the run's shared files that names a worker. It holds as long as the worker
-does (`dfgen.store.crew`), so it is written once, however long a shard takes: a worker has one sign
-of life for all that it has claimed.
+does (`dfgen.store.shared.crew`), so it is written once, however long a shard takes: a worker has
+one sign of life for all that it has claimed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dfgen.store.crew import TOKEN
 from dfgen.store.layout import Stage
 from dfgen.store.manifest import format_now
-from dfgen.store.membership import Membership
-from dfgen.store.shared_files import SharedFiles
+from dfgen.store.shared.crew import TOKEN
+from dfgen.store.shared.files import SharedFiles
+from dfgen.store.shared.membership import Membership
 
 CLAIMS = "claims"
 _SHORTEST_S, _LONGEST_S = 0.02, 1.0
