@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from tests.cluster.bucket_jobs import BucketJob, make_bucket_job
 from tests.cluster.runs import Job, make_job
 
 PROMPTS = 20
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_the_end() -> Iterator[None]:
+    """Who ends the tests by SIGTERM ends the daemons and jobs that they have started, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import subprocess
+import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ PATIENCE = {
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_gcs_server_port_wait_time_s": "300",
+    "RAY_health_check_timeout_ms": "300000",  # a killed node's connection breaks at once
+    "RAY_memory_monitor_refresh_ms": "0",  # it kills workers where neighbours fill the memory
 }
 """So that on a busy machine Ray does not take for dead what has not had its turn yet."""
 TRIES = 5
@@ -35,26 +39,48 @@ def cluster() -> Iterator[Any]:
     """A head node without cores for workers."""
     from ray.cluster_utils import Cluster
 
-    with pytest.MonkeyPatch.context() as patch:
+    # Not where other clusters of this machine have theirs, and short: Ray's sockets lie there.
+    folder = tempfile.TemporaryDirectory(prefix="dfgen-ray-", ignore_cleanup_errors=True)
+    with folder, pytest.MonkeyPatch.context() as patch:
         for name, value in PATIENCE.items():
             patch.setenv(name, value)
         cluster = Cluster()
-        start_node(cluster, num_cpus=0, include_dashboard=False)
-        yield cluster
-        cluster.shutdown()
+        try:
+            # Its agent's port is a fixed one unless another is asked for.
+            own = {"temp_dir": folder.name, "dashboard_agent_listen_port": 0}
+            start_node(cluster, num_cpus=0, include_dashboard=False, **own)
+            yield cluster
+        finally:
+            cluster.shutdown()
     # What Ray left of starts that failed warns as it goes: here, not in a neighbour's test.
     gc.collect()
 
 
 def start_node(cluster: Any, **settings: Any) -> Any:
     """Add a node to the cluster: the first is its head."""
-    for tries_left in reversed(range(TRIES)):
-        try:
-            return cluster.add_node(wait=False, **settings, **NODE)
-        except Exception as error:  # "The current node timed out during startup" is no other
-            if not tries_left or "timed out" not in str(error):
-                raise
+    hear = signal.getsignal(signal.SIGTERM)
+    try:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return cluster.add_node(wait=False, **settings, **NODE)
+            except Exception as error:  # "The current node timed out during startup" is no other
+                if not tries_left or "timed out" not in str(error):
+                    raise
+                end_late_node(error)
+    finally:
+        signal.signal(signal.SIGTERM, hear)  # Ray's own handler would only fail the test
     raise AssertionError
+
+
+def end_late_node(error: Exception) -> None:
+    """End the processes of a node that Ray gave up: they would join the cluster after all."""
+    from ray._private.node import Node
+
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+            return
 
 
 class Launched:

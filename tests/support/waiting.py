@@ -10,12 +10,17 @@ LONGEST_S = 300.0
 LOOK_S = 0.02
 
 
-def wait_until(condition: Callable[[], object], alive: Callable[[], object] = lambda: True) -> None:
+def wait_until(
+    condition: Callable[[], object],
+    alive: Callable[[], object] = lambda: True,
+    look_s: float = LOOK_S,
+) -> None:
     """Return as soon as a condition holds.
 
     Args:
         alive: what must hold meanwhile, such as that a process runs; without it the wait is in
             vain.
+        look_s: seconds between two looks: more where a look costs a process.
 
     Raises:
         AssertionError: it never held. Only a test that hangs waits so long, however busy the
@@ -25,7 +30,7 @@ def wait_until(condition: Callable[[], object], alive: Callable[[], object] = la
     while not condition():
         assert alive(), "it ended without"
         assert time.monotonic() < end, "it never happened"
-        time.sleep(LOOK_S)
+        time.sleep(look_s)
 
 
 def wait_while_there(path: Path) -> None:
