@@ -134,8 +134,7 @@ cluster-env: .venv-cluster/node_modules/.bin/azurite-blob ## That of cluster-tes
 # minutes more.
 cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
 	timeout --kill-after 60 1800 .venv-cluster/bin/python -m pytest -n 2 --dist loadfile \
-	    --no-loadscope-reorder -m 'cluster$(if $(LONG),, and not slow)' \
-	    tests/cluster/test_slurm.py tests/cluster
+	    --no-loadscope-reorder -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:

@@ -14,6 +14,11 @@ from tests.cluster.runs import Job, make_job
 PROMPTS = 20
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slurm's first: they take longest, and wait while others work."""
+    items.sort(key=lambda item: item.path.name != "test_slurm.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hear_the_end() -> Iterator[None]:
     """Who ends the tests by SIGTERM ends the daemons and jobs that they have started, too."""

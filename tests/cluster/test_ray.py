@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from dfgen.store.layout import TABLES
 from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
+from tests.support.bucket_runs import hash_objects, open_bucket
+from tests.support.scripted_runs import hash_tables
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
@@ -84,13 +87,19 @@ def end_late_node(error: Exception) -> None:
 
 
 class Launched:
-    """`dfgen launch ray`, as a user starts it."""
+    """`dfgen launch ray`, as a user starts it.
 
-    def __init__(self, cluster: Any, job: Job, root: Path, hold: Hold) -> None:
+    Args:
+        address: of a run in a bucket; None: it is the one at `root`.
+    """
+
+    def __init__(
+        self, cluster: Any, job: Job, root: Path, hold: Hold, address: str | None = None
+    ) -> None:
         self.root = root
         variables = {"QUICK_HOLD": str(hold.folder)}
-        words = ["launch", "ray", str(job.pipeline), "--out", str(root), "--workers", "2"]
-        words += ["--cpus-per-worker", "1", "--gpus-per-worker", "0"]
+        words = ["launch", "ray", str(job.pipeline), "--out", address or str(root)]
+        words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--address", cluster.address, "--dfgen", " ".join(COMMAND), "--no-check"]
         names = [word for name in variables for word in ("--env", name)]
         self.log = root.with_name("ray.log")
@@ -125,7 +134,7 @@ class Launched:
         return self.process.returncode, self.log.read_text("utf-8")
 
 
-def list_workers(root: Path) -> dict[int, int]:
+def list_workers(root: Path | str) -> dict[int, int]:
     """The worker processes of a run with the actors that started them."""
     found = {}
     for folder in Path("/proc").iterdir():
@@ -195,3 +204,33 @@ def test_a_stop_is_handed_on_and_the_same_command_goes_on(
         for node in nodes:
             cluster.remove_node(node)
     check_run(tmp_path / "run", local_job)
+
+
+def test_a_run_in_a_bucket(cluster: Any, bucket: str, local_job: Job, tmp_path: Path) -> None:
+    """An actor is killed; the launcher sees in the bucket alone what the workers have done."""
+    address = f"{bucket}/run"
+    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
+    hold = Hold(tmp_path / "hold")
+    launched = Launched(cluster, local_job, tmp_path / "none", hold, address)
+    claims = open_bucket(address)
+    try:
+        wait_until(lambda: list(claims.list("trajectories/")), launched.is_running)
+        wait_until(lambda: len(list_workers(address)) == 2, launched.is_running)
+        worker, actor = next(iter(list_workers(address).items()))
+        os.kill(actor, signal.SIGKILL)
+        hold.release()
+        wait_until(lambda: worker not in list_workers(address))
+        code, said = launched.end()
+    finally:
+        launched.process.kill()
+        launched.process.wait()
+        print(launched.log.read_text("utf-8"))
+        for node in nodes:
+            cluster.remove_node(node)
+    assert code == 0, said
+    assert "a worker is gone" in said
+    assert str(tmp_path / "here") not in said
+    tables = [*TABLES, "rejects"]
+    calm = hash_tables(local_job.pipeline.parent / "calm", tables)
+    assert hash_objects(address, tables) == calm
+    assert list_workers(address) == {}

@@ -14,13 +14,18 @@ from typing import Self
 
 import pytest
 
-from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
+from dfgen.store.run import Run
+from dfgen.validate.audit import audit
+from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners, write_pipeline
+from tests.support import served_model
 from tests.support.slurm import LOOK_S, LocalSlurm, list_missing
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
 SERVER = (sys.executable, "-m", "tests.support.served_model")
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
+REPAIRER = ROOT / "dfgen" / "demo" / "models" / "repairer"
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +43,10 @@ class Launched:
         slurm: the cluster, with nothing to do.
     """
 
-    def __init__(self, slurm: LocalSlurm, job: Job, root: Path, *options: str) -> None:
+    def __init__(self, slurm: LocalSlurm, pipeline: Path, root: Path, *options: str) -> None:
         self.slurm, self.root = slurm, root
         self.hold = Hold(root.with_name("hold"))
-        words = ["launch", "slurm", str(job.pipeline), "--out", str(root), "--no-check"]
+        words = ["launch", "slurm", str(pipeline), "--out", str(root), "--no-check"]
         words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--dfgen", shlex.join(COMMAND), *options]
         environment = {"QUICK_HOLD": str(self.hold.folder), "PYTHONPATH": str(ROOT)}
@@ -105,7 +110,7 @@ def test_a_node_dies_a_task_is_requeued_and_one_is_killed(
     """With a repairer that Slurm serves; the path of the run has signs that shells obey."""
     root = tmp_path / "odd 'run' \"x\" #1 %j $HOME"
     server = ("--serve-repairer", "--gpus-per-server", "0", "--server-command", shlex.join(SERVER))
-    with Launched(slurm, served_job, root, *server) as launched:
+    with Launched(slurm, served_job.pipeline, root, *server) as launched:
         nodes = launched.wait_until_both_work("sample")
         launched.wait_for(lambda: launched.count("trajectories") > 0)
         lost, node = next(iter(nodes.items()))
@@ -132,7 +137,7 @@ def test_a_node_that_the_controller_has_lost_works_on(
     slurm: LocalSlurm, local_job: Job, tmp_path: Path
 ) -> None:
     """Its task is started anew elsewhere, so two processes do the work of one; nothing is twice."""
-    with Launched(slurm, local_job, tmp_path / "run") as launched:
+    with Launched(slurm, local_job.pipeline, tmp_path / "run") as launched:
         nodes = launched.wait_until_both_work("sample")
         known = list_owners(launched.root, "sample")
         lost, node = next(iter(nodes.items()))
@@ -151,3 +156,35 @@ def test_a_node_that_the_controller_has_lost_works_on(
             slurm.start_node(node)
             wait_until(lambda: slurm.read_state(node) == "idle", look_s=LOOK_S)
     check_run(tmp_path / "run", local_job)
+
+
+@pytest.mark.slow
+def test_a_real_vllm_serves_the_repairer_and_is_ended(slurm: LocalSlurm, tmp_path: Path) -> None:
+    """Small and without pictures, it repairs nothing: here it counts that it is asked."""
+    if not VLLM.exists():
+        pytest.skip("vLLM is not here (make vllm-env installs it)")
+    command = [
+        "env",
+        "VLLM_CPU_KVCACHE_SPACE=1",
+        "TORCHDYNAMO_DISABLE=1",
+        str(VLLM),
+        "serve",
+        str(REPAIRER),
+        "--served-model-name",
+        served_model.MODEL,
+    ]
+    command += ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "8"]
+    options = ["--serve-repairer", "--gpus-per-server", "0"]
+    options += ["--server-command", shlex.join(command)]
+    options += ["--set", "repair.decoding.max_tokens=64", "--set", "max_reject_ratio=1"]
+    pipeline = write_pipeline(tmp_path, 4, served=True)
+    with Launched(slurm, pipeline, tmp_path / "run", *options) as launched:
+        launched.hold.release()
+        launched.end()
+        assert slurm.list_pids() == [], "the server outlives its job"
+    run = Run.open_or_create(tmp_path / "run", None)
+    assert audit(run) == []
+    assert all(run.manifest.get_stage(stage).state == "done" for stage in run.stages)
+    attempts = [row for row in run.table("repairs").iter_rows() if row["attempts"]]
+    assert attempts, "it was never asked"
+    assert not list((tmp_path / "run" / "launch").rglob("server-*.json"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 LONGEST_S = 300.0
 LOOK_S = 0.02
+FORGOTTEN_S = 1800.0
 
 
 def wait_until(
@@ -34,6 +35,12 @@ def wait_until(
 
 
 def wait_while_there(path: Path) -> None:
-    """Return once a file is gone: who has made it holds this process until it has seen enough."""
+    """Return once a file is gone: who has made it holds this process until it has seen enough.
+
+    Raises:
+        AssertionError: it stays. Who made it was killed, and this process is not to outlive it.
+    """
+    end = time.monotonic() + FORGOTTEN_S
     while path.exists():
+        assert time.monotonic() < end, f"{path} stays"
         time.sleep(LOOK_S)
