@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[1]
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 TARGETS = (
     *("environments", "lint", "types", "test", "slow-test", "demo"),
-    *("vllm-test", "train-demo", "report-test", "trainers-test"),
+    *("vllm-test", "train-demo", "report-test", "cluster-test", "trainers-test"),
 )
 WELL = """
 .venv/bin/dfgen:
 	@mkdir -p .venv/bin
-vllm-env trainers-env lint types demo train-demo:
+vllm-env trainers-env cluster-env lint types demo train-demo:
 	@echo said by $@
-test slow-test report-test vllm-test trainers-test:
+test slow-test report-test vllm-test cluster-test trainers-test:
 	@echo said by $@; echo "12 passed, 3 deselected in 4.51s"
 """
 
@@ -48,7 +48,7 @@ def test_of_what_passes_the_closing_line_is_shown(tmp_path: Path) -> None:
     result = run_ci(tmp_path, WELL)
     assert result.returncode == 0, result.stdout + result.stderr
     assert [name for name in TARGETS if f"== {name}: ok after" not in result.stdout] == []
-    assert result.stdout.count("12 passed, 3 deselected in 4.51s") == 5
+    assert result.stdout.count("12 passed, 3 deselected in 4.51s") == 6
     assert "said by" not in result.stdout
     assert result.stdout.endswith("all targets passed\n")
 
