@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
     from dfgen.runners.launching import Resources
     from dfgen.runners.slurm import Servers, SlurmOptions
+    from dfgen.store.layout import Stage
 
 
 @click.group(
@@ -223,6 +224,7 @@ def ray(
     from dfgen.runners.launching import list_key_variables, plan_stages
     from dfgen.runners.ray import RayOptions, collect_variables, connect, disconnect, run_on_ray
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.mounts import look_again
     from dfgen.store.run import Run
 
     options = RayOptions(
@@ -238,12 +240,16 @@ def ray(
     try:
         begin_run(root, pipeline, served=False)
         run = Run.open_or_create(root, None)
+
+        def count_finished(stage: Stage) -> int:
+            look_again(root)
+            return len(run.output(stage).shards())
+
         with StopSignal(announce_stop) as stop:
-            complete = run_on_ray(
-                tasks, options, lambda stage: len(run.output(stage).shards()), say, stop
-            )
+            complete = run_on_ray(tasks, options, count_finished, say, stop)
     finally:
         disconnect()
+    look_again(root)
     if not complete:
         say(f"Stopped. Everything finished is in {root}; the same command goes on from there.")
         raise SystemExit(INTERRUPTED)
