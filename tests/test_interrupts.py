@@ -48,6 +48,42 @@ def test_the_parent_is_told_meanwhile() -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
+WAITING = """
+import signal, time
+from dfgen.interrupts import shield_children
+
+def end(*_):
+    raise SystemExit(7)
+
+signal.signal(signal.SIGINT, end)
+with shield_children():
+    print("up", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_a_parent_that_waits_meanwhile_is_woken(tmp_path: Path) -> None:
+    """Another thread takes the signal: without help this one would sleep on."""
+    script = tmp_path / "script.py"
+    script.write_text(WAITING)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        waiting.send_signal(signal.SIGINT)
+        try:
+            assert waiting.wait(60) == 7
+        finally:
+            waiting.kill()
+
+
+def test_shielding_leaves_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGURG)
+    with shield_children(), shield_children():
+        pass
+    assert signal.getsignal(signal.SIGURG) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path

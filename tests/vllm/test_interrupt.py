@@ -42,6 +42,38 @@ def check(code: int | None, err: str) -> None:
     assert err.index(STOPPING) < err.index("Stopped. ")
 
 
+def list_children(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    tasks = Path("/proc", str(pid), "task").glob("*/children")
+    own = [int(child) for task in tasks for child in task.read_text().split()]
+    return own + [below for child in own for below in list_children(child)]
+
+
+def test_while_loading(tmp_path: Path) -> None:
+    """The engine's process has been started: it ends with the command, at once."""
+    pipeline = write_pipeline(tmp_path / "policy.yaml")
+    command = ("sample", pipeline, "--out", tmp_path / "run")
+    process = start_dfgen(*command, start_new_session=True, **OWN_PROCESS)
+    wait_until(
+        lambda: any("EngineCore" in name_process(p) for p in list_children(process.pid)), process
+    )
+    started = list_children(process.pid)
+    err = interrupt(process, process.pid)
+    check(process.returncode, err)
+    assert "loading the model is given up" in err
+    assert not any(Path("/proc", str(pid)).exists() for pid in started)
+
+
+def name_process(pid: int) -> str:
+    try:
+        return (
+            Path("/proc", str(pid), "comm").read_text()
+            + Path("/proc", str(pid), "cmdline").read_text()
+        )
+    except OSError:
+        return ""
+
+
 def test_while_sampling(tmp_path: Path) -> None:
     pipeline = write_pipeline(tmp_path / "policy.yaml")
     run, longer = tmp_path / "run", "--set=prompts.count=40"
