@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
+from tests.support.killing import list_below
 from tests.vllm.running import (
     count_journal_lines,
     read_trajectories,
@@ -42,11 +43,12 @@ def check(code: int | None, err: str) -> None:
     assert err.index(STOPPING) < err.index("Stopped. ")
 
 
-def list_children(pid: int) -> list[int]:
-    """The processes that a process has started, and those that these have."""
-    tasks = Path("/proc", str(pid), "task").glob("*/children")
-    own = [int(child) for task in tasks for child in task.read_text().split()]
-    return own + [below for child in own for below in list_children(child)]
+def read_command(pid: int) -> str:
+    """The command line of a process that runs; empty if it has ended."""
+    try:
+        return Path("/proc", str(pid), "cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_while_loading(tmp_path: Path) -> None:
@@ -55,23 +57,14 @@ def test_while_loading(tmp_path: Path) -> None:
     command = ("sample", pipeline, "--out", tmp_path / "run")
     process = start_dfgen(*command, start_new_session=True, **OWN_PROCESS)
     wait_until(
-        lambda: any("EngineCore" in name_process(p) for p in list_children(process.pid)), process
+        lambda: any("spawn_main" in read_command(each) for each in list_below(process.pid)),
+        process,
     )
-    started = list_children(process.pid)
+    started = list_below(process.pid)
     err = interrupt(process, process.pid)
     check(process.returncode, err)
     assert "loading the model is given up" in err
-    assert not any(Path("/proc", str(pid)).exists() for pid in started)
-
-
-def name_process(pid: int) -> str:
-    try:
-        return (
-            Path("/proc", str(pid), "comm").read_text()
-            + Path("/proc", str(pid), "cmdline").read_text()
-        )
-    except OSError:
-        return ""
+    assert not any(map(read_command, started))
 
 
 def test_while_sampling(tmp_path: Path) -> None:
