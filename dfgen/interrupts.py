@@ -12,8 +12,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 _WAKING = signal.SIGURG
 """Ends a system call of the thread that waits in it; nobody dies of it who does not know it."""
@@ -39,6 +40,31 @@ def shield_children() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             ended.set()
             receiver.join()
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """End the processes that were started meanwhile, should a Ctrl-C end what starts them.
+
+    Whoever has started one whole ends it himself. One that was only half started is nobody's, and
+    would write a traceback as soon as it finds its parent's pipe closed. Where the system does not
+    list the children of a process, it does.
+    """
+    before = _list_children()
+    try:
+        yield
+    except KeyboardInterrupt:
+        for pid in _list_children() - before:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        raise
+
+
+def _list_children() -> set[int]:
+    lists = Path("/proc/self/task").glob("*/children")
+    with suppress(OSError):  # a thread has just ended
+        return {int(pid) for each in lists for pid in each.read_text().split()}
+    return set()
 
 
 @contextmanager

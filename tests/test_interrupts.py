@@ -76,6 +76,36 @@ def test_a_parent_that_waits_meanwhile_is_woken(tmp_path: Path) -> None:
             waiting.kill()
 
 
+HALF_STARTED = """
+import multiprocessing, os, signal, time
+from multiprocessing import util
+from dfgen.interrupts import ending_children, shield_children
+
+if __name__ == "__main__":
+    start = util.spawnv_passfds
+
+    def start_and_interrupt(*given):
+        # The moment in which a child runs and was not yet told what it is for.
+        start(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(3600)
+
+    try:
+        with shield_children(), ending_children():
+            util.spawnv_passfds = start_and_interrupt
+            multiprocessing.get_context("spawn").Process(target=print).start()
+    except KeyboardInterrupt:
+        print("ended")
+"""
+
+
+def test_a_child_that_is_half_started_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(HALF_STARTED)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
 def test_shielding_leaves_signals_as_they_were() -> None:
     before = signal.getsignal(signal.SIGURG)
     with shield_children(), shield_children():

@@ -132,10 +132,10 @@ def open_engine(
         LoadingStopped: a stop was asked for before it was loaded.
     """
     from dfgen.engines.loading import load_engine
-    from dfgen.interrupts import shield_children
+    from dfgen.interrupts import ending_children, shield_children
 
     # Engines have processes of their own, which end when what they compute is journalled.
-    with shield_children(), stop.giving_up():
+    with shield_children(), ending_children(), stop.giving_up():
         loaded = load_engine(config, keeping)
     with closing(loaded) as engine:
         yield engine

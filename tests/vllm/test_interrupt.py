@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def read_command(pid: int) -> str:
         return ""
 
 
-def test_while_loading(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later_s", [0, 1, 3])
+def test_while_loading(tmp_path: Path, later_s: float) -> None:
     """The engine's process has been started: it ends with the command, at once."""
     pipeline = write_pipeline(tmp_path / "policy.yaml")
     command = ("sample", pipeline, "--out", tmp_path / "run")
@@ -61,9 +63,11 @@ def test_while_loading(tmp_path: Path) -> None:
         process,
     )
     started = list_below(process.pid)
+    time.sleep(later_s)
+    started += list_below(process.pid)
     err = interrupt(process, process.pid)
     check(process.returncode, err)
-    assert "loading the model is given up" in err
+    assert later_s or "loading the model is given up" in err
     assert not any(map(read_command, started))
 
 
