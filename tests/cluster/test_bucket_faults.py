@@ -35,8 +35,13 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Models:
 
 
 def test_a_store_that_asks_to_slow_down_for_a_while_is_waited_for(
-    bucket: str, proxy: S3Proxy, bucket_job: BucketJob, models: Models
+    bucket: str,
+    proxy: S3Proxy,
+    bucket_job: BucketJob,
+    models: Models,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DFGEN_BUCKET_RETRY_S", "300")  # on a slow machine one answer takes seconds
     address, seen = f"{bucket}/a", [0]
 
     def refuse_every_fifth(method: str, path: str) -> tuple[int, str] | None:

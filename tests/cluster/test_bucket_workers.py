@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.cluster
 
-FROZEN_S = 6.0
+FROZEN_S = 15.0
 """Lease of one that is frozen; whoever is only slow has a minute."""
 
 

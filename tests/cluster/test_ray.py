@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -230,6 +231,8 @@ def test_a_run_in_a_bucket(cluster: Any, bucket: str, local_job: Job, tmp_path: 
     assert code == 0, said
     assert "a worker is gone" in said
     assert str(tmp_path / "here") not in said
+    # What the workers have done, not what the launcher knew when it began.
+    assert re.search(r"mask\W+80\W+80\W", said)
     tables = [*TABLES, "rejects"]
     calm = hash_tables(local_job.pipeline.parent / "calm", tables)
     assert hash_objects(address, tables) == calm
