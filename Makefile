@@ -232,6 +232,7 @@ bench: $(BIN)/dfgen ## The measured claims (takes minutes); DATA=DIR names the l
 	$(BIN)/python tests/benchmarks/score_speed.py
 	$(BIN)/python tests/benchmarks/score_speed.py --memory
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bucket_start.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bucket_requests.py
 
 # Goes on where it was stopped; MILLION="--tokens 3000 --rows 100000" takes hours.
 MILLION ?=

@@ -24,7 +24,7 @@ from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
 from dfgen.store.layout import Stage, list_inputs
 from dfgen.store.redoing import complete_redo, end_redo
-from dfgen.store.shared.claims import name_shard
+from dfgen.store.shared.claims import name_closing, name_shard
 from dfgen.store.shared.run import SharedRun
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool
             return False
         run.look_again()
         run.refresh()
-        for line in complete_dropping(run):
-            session.progress.tell(line)
+        complete_dropped(session, run)
+        if session.stop.requested:
+            return False
         complete_redo(run)
         complete_rejudge(session)
         if "prompts" not in stages:
@@ -89,6 +90,12 @@ def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool
         if not session.stop.requested:
             finish_stage(session, "prompts", worked=worked)
     return not session.stop.requested
+
+
+def complete_dropped(session: Session, run: SharedRun) -> None:
+    """Take to its end a dropping of somebody who died or failed; the caller has `PLAN`."""
+    for line in complete_dropping(run, session.waiting):
+        session.progress.tell(line)
 
 
 class SharedWork:
@@ -186,11 +193,25 @@ class SharedWork:
                 taken.append(shard)
         if taken:
             run.look_again()
+            run.refresh()
+            if {each.shard for each in run.manifest.dropping} & {*taken}:
+                self._let_go(stage, taken)
+                self._complete_dropped()
+                return self._claim(stage)
         done = [shard for shard in taken if run.is_done(stage, shard)]
         for shard in done:  # by another, since this was looked at
             self._done[stage].add(shard)
             run.let_go(stage, shard)
         return [shard for shard in taken if shard not in done]
+
+    def _complete_dropped(self) -> None:
+        """Do what somebody has begun who had these shards for itself, and has them no more."""
+        session, run = self.session, self.run
+        with run.claims.hold(PLAN, lambda: session.stop.requested) as held:
+            if held:
+                run.look_again()
+                run.refresh()
+                complete_dropped(session, run)
 
     def _may_begin(self, stage: Stage) -> bool:
         """Whether a stage of the whole run has all that it looks at."""
@@ -230,7 +251,7 @@ class SharedWork:
         if stage in self._closed or not self._is_complete(stage):
             return
         session, run = self.session, self.run
-        with run.claims.hold(f"close-{stage}"):
+        with run.claims.hold(name_closing(stage)):
             run.look_again()
             run.refresh()
             if run.manifest.get_stage(stage).state != "done":

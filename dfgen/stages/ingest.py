@@ -103,6 +103,8 @@ class Ingest:
             if session.stop.requested:
                 return
             messages = self._conclude(growth.conclude())
+        if messages is None:
+            return
         session.progress.finish(self.stages[0])
         for message in messages:
             session.progress.tell(message)
@@ -179,8 +181,9 @@ class Ingest:
         if any(map(is_doubtful, rows)) and (first is None or shard < first):
             self.run.set_stage("prompts", state="running", counts={}, **{DOUBTED_FROM: shard})
 
-    def _conclude(self, found: Findings) -> list[str]:
-        """Drop what is to be dropped, and note that the source is read; returns what to say."""
+    def _conclude(self, found: Findings) -> list[str] | None:
+        """Drop what is to be dropped, and note that the source is read; returns what to say, None
+        if a stop was asked for first."""
         run = self.run
         dropped = found.list_dropped(self.config)
         absent = {
@@ -194,7 +197,8 @@ class Ingest:
         if dropped or found.stale_rejects:
             # Interrupted, the next reading still says what it has added to what.
             run.note_stage("prompts", lambda _: {GROWING: self._measure_growing()})
-        drop_rows(run, dropped, found.stale_rejects)
+        if not drop_rows(run, dropped, found.stale_rejects, self.session.waiting):
+            return None
         counts = count_written(run, "prompts")
         if not counts["output"]:
             raise InputError(

@@ -16,6 +16,7 @@ from dfgen.stages.stopping import StopSignal
 from dfgen.store.finishing import finish_shard
 from dfgen.store.layout import Stage, Table, find_writer, list_inputs
 from dfgen.store.mounts import find_mount
+from dfgen.store.reserving import Waiting
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -58,6 +59,11 @@ class Session:
 
         name, revision = name_tokenizer(self.pipeline)
         return load_tokenizer(name, revision)
+
+    @property
+    def waiting(self) -> Waiting:
+        """How it waits for others that work on the run: until a stop is asked for."""
+        return Waiting(lambda: self.stop.requested, self.progress.tell)
 
     def tell_loading(self, config: EngineConfig) -> None:
         """Say that a model is being loaded: minutes may pass before the first row."""

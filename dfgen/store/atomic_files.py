@@ -101,20 +101,24 @@ def describe_takeover(desk: Path) -> RunLockedError:
     )
 
 
-def create_file(path: Path, content: bytes) -> None:
+def create_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Create a file with its content in one step, or raise `FileExistsError`.
 
     Where the file system can, the file is written without a name and then gets its own, so that a
     process that is killed leaves nothing. Elsewhere a hard link to a finished temporary file is
     atomic, on NFS as well; where links do not exist, the file is opened with O_EXCL, and a reader
     may meet it empty for a moment. Raises `OSError`.
+
+    Args:
+        durable: whether it has to survive a power loss.
     """
     mount = find_mount(path)
     if mount is not None:
         mount.will_change(path)
-    if not _create_from_unnamed(path, content):
-        _create_from_temporary(path, content)
-    sync_directory(path.parent)
+    if not _create_from_unnamed(path, content, durable):
+        _create_from_temporary(path, content, durable)
+    if durable:
+        sync_directory(path.parent)
     if mount is not None:
         mount.has_created(path)
 
@@ -187,7 +191,7 @@ def open_unnamed(directory: Path) -> int | None:
         raise
 
 
-def _create_from_unnamed(path: Path, content: bytes) -> bool:
+def _create_from_unnamed(path: Path, content: bytes, durable: bool) -> bool:
     """Try to create a file without a temporary name; return whether that was possible here."""
     descriptor = open_unnamed(path.parent)
     if descriptor is None:
@@ -195,9 +199,14 @@ def _create_from_unnamed(path: Path, content: bytes) -> bool:
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
         try:
-            os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+            # With a descriptor of a directory, which an absolute path does not need, this is
+            # linkat(2); without, Python calls link(2), which does not follow the link in /proc.
+            os.link(
+                f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True
+            )
         except FileExistsError:
             raise
         except OSError:  # no /proc, or no links
@@ -207,13 +216,12 @@ def _create_from_unnamed(path: Path, content: bytes) -> bool:
     return True
 
 
-def _create_from_temporary(path: Path, content: bytes) -> None:
+def _create_from_temporary(path: Path, content: bytes, durable: bool) -> None:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write_bytes(content)
+        if durable:
+            sync_file(temporary)
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -225,8 +233,8 @@ def _create_from_temporary(path: Path, content: bytes) -> None:
                 raise
             with path.open("xb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            if durable:
+                sync_file(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -11,12 +11,16 @@ Which shards lose rows stands in run.json before the first file changes, and the
 shard loses are copied into its folder of `history/` before anything else of it. A process that is
 killed from there on leaves a shard that the next start, whatever it is to do and whatever the
 source says by then, takes to its end first. A shard without that copy is as it was.
+
+Where several share the run, whoever drops has the shards for itself until it is done
+(`Run.reserve`): what others make of a prompt just now would be in no file that is set aside, and
+its cost in no count.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +32,7 @@ from dfgen.store.expected_rows import CELLS_FACT
 from dfgen.store.layout import BESIDE, HISTORY, Stage
 from dfgen.store.manifest import Manifest, ShardDrop, StageRecord
 from dfgen.store.redoing import FREE
+from dfgen.store.reserving import AT_ONCE, Waiting
 from dfgen.store.shards import ShardTable
 
 if TYPE_CHECKING:
@@ -37,17 +42,33 @@ if TYPE_CHECKING:
 IsDropped = Callable[[int, str | None], bool]
 
 
-def drop_rows(run: Run, prompts: Iterable[Place], rejects: Iterable[Place]) -> None:
+def drop_rows(
+    run: Run, prompts: Iterable[Place], rejects: Iterable[Place], waiting: Waiting = AT_ONCE
+) -> bool:
     """Remove prompts, with what every later stage has of them, and rejects of the first stage.
 
-    The caller holds the run's lock. Stages that are done stay so.
+    The caller holds the run's lock, or shares the run and is the one that reads the source. Stages
+    that are done stay so.
+
+    Args:
+        waiting: for others that work on the shards.
+
+    Returns:
+        Whether it was done; False: a stop was asked for while others had the shards.
 
     Raises:
         StorageError: something cannot be read or written; the next start goes on.
     """
     gone, stale = _group_by_shard(prompts), _group_by_shard(rejects)
     if not gone and not stale:
-        return
+        return True
+    with run.reserve(sorted({*gone, *stale}), waiting) as reserved:
+        if reserved:
+            _drop(run, gone, stale)
+    return reserved
+
+
+def _drop(run: Run, gone: Mapping[int, set[int]], stale: Mapping[int, set[int]]) -> None:
     names = {shard: _list_names(run, shard, rows) for shard, rows in gone.items()}
     order = [_plan(run, shard, names.get(shard)) for shard in sorted({*gone, *stale})]
 
@@ -69,19 +90,24 @@ def drop_rows(run: Run, prompts: Iterable[Place], rejects: Iterable[Place]) -> N
     _conclude(run)
 
 
-def complete_dropping(run: Run) -> list[str]:
-    """Take to its end what a dropping that was interrupted has begun; the caller holds the lock.
+def complete_dropping(run: Run, waiting: Waiting = AT_ONCE) -> list[str]:
+    """Take to its end what a dropping that was interrupted has begun.
+
+    The caller and `waiting` are those of `drop_rows`.
 
     Returns:
-        What was done, in sentences.
+        What was done, in sentences; none, too, if a stop was asked for.
 
     Raises:
         StorageError: something cannot be read or written; the next start goes on.
     """
     if not run.manifest.dropping:
         return []
-    dropped = sum(_finish(run, each) for each in run.manifest.dropping)
-    _conclude(run)
+    with run.reserve([each.shard for each in run.manifest.dropping], waiting) as reserved:
+        if not reserved:
+            return []
+        dropped = sum(_finish(run, each) for each in run.manifest.dropping)
+        _conclude(run)
     if not dropped:
         return []
     what = f"{dropped:,} prompt{'' if dropped == 1 else 's'}"

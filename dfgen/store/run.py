@@ -67,6 +67,7 @@ from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.outgoing import is_any_out
 from dfgen.store.place import ensure_mounted, open_lock
 from dfgen.store.refusing import refuse_differences
+from dfgen.store.reserving import Waiting
 from dfgen.store.shards import ShardTable
 from dfgen.store.shared.exclusion import refuse_members
 from dfgen.store.views import is_view_settled
@@ -236,6 +237,14 @@ class Run:
 
     def let_go(self, stage: Stage, shard: int) -> None:
         """Do nothing more in a shard for now, which others may be waiting for."""
+
+    @contextmanager
+    def reserve(self, shards: Collection[int], waiting: Waiting) -> Iterator[bool]:  # noqa: ARG002
+        """Have all stages of some shards for itself during a block, as who has the run alone does.
+
+        Gives False, without having them, if a stop was asked for first.
+        """
+        yield True
 
     @property
     def stages(self) -> tuple[Stage, ...]:

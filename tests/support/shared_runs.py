@@ -52,6 +52,7 @@ class SharedRuns:
         root: Path | None = None,
         notes: Path | None = None,
         shared: bool = True,
+        command: str = "run",
         **environment: str,
     ) -> Forked:
         """Start a worker; `environment` as `DFGEN_TEST_...` without the beginning."""
@@ -66,7 +67,7 @@ class SharedRuns:
         return start_module(
             "tests.support.scripted_worker",
             notes or self.folder,
-            "run",
+            command,
             recipe,
             "--out",
             self.root if root is None else root,

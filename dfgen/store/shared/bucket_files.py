@@ -40,11 +40,17 @@ class BucketFiles:
             )
         self._objects = objects
         self._folder = f"{folder}/" if folder else ""
+        self._marks: dict[str, str] = {}
+        """Of names that were last seen deleted: the version of the mark in their place."""
 
     def create(self, name: str, data: bytes) -> str | None:
         """Create a file; returns its version, or None if there is one already."""
         key, content = self._find_key(name), _encode(name, data)
-        version = self._objects.create(key, content)
+        mark = self._marks.pop(name, None)
+        if mark is None:
+            version = self._objects.create(key, content)
+        else:
+            version = self._objects.replace(key, content, mark)
         if version is not None:
             return version
         found = self._objects.get(key)
@@ -60,8 +66,13 @@ class BucketFiles:
     def look_at(self, name: str) -> tuple[bytes, Object] | None:
         """Return content and object as they are now; None if there is no such file."""
         found = self._objects.get(self._find_key(name))
-        content = None if found is None else decode(found[0])
-        return None if found is None or content is None else (content, found[1])
+        if found is None:
+            return None
+        content = decode(found[0])
+        if content is None:
+            self._marks[name] = found[1].version
+            return None
+        return content, found[1]
 
     def replace(self, name: str, data: bytes, version: str) -> str | None:
         """Replace a file if it still has this version; returns the new one, None if it has not."""
@@ -74,13 +85,12 @@ class BucketFiles:
         away what somebody else has created meanwhile. So a mark stays in its place, which counts as
         no file: it is replaced on a condition like every other.
         """
-        while True:
-            found = self.read(name)
-            if found is None or version not in (None, found[1]):
-                return False
-            mark = secrets.token_hex(_NUMBER_BYTES).encode() + b"\n" + _DELETED
-            if self._objects.replace(self._find_key(name), mark, found[1]) is not None:
+        if version is not None:
+            return self._mark(name, version)
+        while (found := self.read(name)) is not None:
+            if self._mark(name, found[1]):
                 return True
+        return False
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names of all files in a folder and the folders below it, in order."""
@@ -90,6 +100,13 @@ class BucketFiles:
             is_short = each.size == _HEAD_BYTES + len(_DELETED)
             if NAME.fullmatch(name) and (not is_short or self.read(name) is not None):
                 yield name
+
+    def _mark(self, name: str, version: str) -> bool:
+        mark = secrets.token_hex(_NUMBER_BYTES).encode() + b"\n" + _DELETED
+        put = self._objects.replace(self._find_key(name), mark, version)
+        if put is not None:
+            self._marks[name] = put
+        return put is not None
 
     def _find_key(self, name: str) -> str:
         if not NAME.fullmatch(name):

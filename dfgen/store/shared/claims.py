@@ -19,10 +19,9 @@ from typing import Any
 from dfgen.store.layout import Stage
 from dfgen.store.manifest import format_now
 from dfgen.store.shared.crew import TOKEN
-from dfgen.store.shared.files import SharedFiles
+from dfgen.store.shared.files import CLAIMS, SharedFiles
 from dfgen.store.shared.membership import Membership
 
-CLAIMS = "claims"
 _SHORTEST_S, _LONGEST_S = 0.02, 1.0
 """Seconds between two tries to get something that another worker has."""
 
@@ -51,6 +50,11 @@ class Claim:
 def name_shard(stage: Stage, shard: int) -> str:
     """Name the claim of a shard."""
     return f"{stage}-{shard:05d}"
+
+
+def name_closing(stage: Stage) -> str:
+    """Name the claim of who notes that a stage is done everywhere."""
+    return f"close-{stage}"
 
 
 class Claims:
@@ -102,10 +106,18 @@ class Claims:
             self.let_go(name)
 
     @contextmanager
-    def hold(self, name: str, stopped: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+    def hold(
+        self,
+        name: str,
+        stopped: Callable[[], bool] = lambda: False,
+        tell: Callable[[str, str], None] | None = None,
+    ) -> Iterator[bool]:
         """Have something for the time of a block, waiting until it is free.
 
         Gives False, without having it, if a stop was asked for while it waited. May be nested.
+
+        Args:
+            tell: told, at each try that fails, what is waited for, and the token of who has it.
 
         Raises:
             RunLockedError: others have given this worker up.
@@ -119,12 +131,18 @@ class Claims:
             if stopped():
                 yield False
                 return
+            if tell is not None and (owner := self._find(name)) is not None:
+                tell(name, owner.token)
             time.sleep(wait_s * random.uniform(0.5, 1))
             wait_s = min(2 * wait_s, _LONGEST_S)
         try:
             yield True
         finally:
             self.let_go(name)
+
+    def _find(self, name: str) -> Claim | None:
+        found = self._files.read(f"{CLAIMS}/{name}")
+        return None if found is None else _parse(name, found[0])
 
     def _encode(self) -> bytes:
         return json.dumps({"worker": self._membership.token, "since": format_now()}).encode()

@@ -27,6 +27,9 @@ from dfgen.store.os_errors import explain_os_errors
 
 MOST_BYTES = 1 << 20
 """Of one content."""
+CLAIMS = "claims"
+"""Folder of what says who has what for itself. It means nothing once the machines of those are
+down, so unlike all else it need not survive that: waits for the disk in each shard are saved."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*(/[A-Za-z][A-Za-z0-9._-]*)*", re.ASCII)
 """What a name looks like; its parts are folders, and no part begins with a digit."""
 
@@ -155,11 +158,14 @@ class PosixFiles:
         """Create a version; None if somebody else has, now or long ago."""
         if len(data) > MOST_BYTES or (data.startswith(b"\0") and data != _DELETED):
             raise ValueError(f"the content of {name} is too long or begins with a NUL byte")
-        path = self._find_version(name, number)
+        path, durable = self._find_version(name, number), not name.startswith(f"{CLAIMS}/")
         with explain_os_errors(path, "write"):
-            make_directory(path.parent)
+            if durable:
+                make_directory(path.parent)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                create_file(path, data)
+                create_file(path, data, durable=durable)
             except FileExistsError:
                 return None
         versions = self._list_versions(name)

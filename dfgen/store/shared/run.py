@@ -7,18 +7,19 @@ of its writer, so that one who was given up comes too late (`dfgen.store.shared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunMismatchError, StorageError
 from dfgen.store.atomic_files import describe_takeover
-from dfgen.store.layout import MANIFEST, Stage
+from dfgen.store.layout import MANIFEST, Stage, list_stages
 from dfgen.store.manifest import Manifest
 from dfgen.store.place import open_lock
+from dfgen.store.reserving import Waiting
 from dfgen.store.run import Run
-from dfgen.store.shared.claims import Claims, name_shard
+from dfgen.store.shared.claims import Claims, name_closing, name_shard
 from dfgen.store.shared.crew import Crew, Member
 from dfgen.store.shared.files import SharedFiles
 from dfgen.store.shared.folder import open_shared_files
@@ -115,6 +116,38 @@ class SharedRun(Run):
         """See what others have finished since; on a disk that needs no doing."""
         if self.mount is not None:
             self.mount.refresh()
+
+    @contextmanager
+    def reserve(self, shards: Collection[int], waiting: Waiting) -> Iterator[bool]:
+        """Claim all stages of some shards for a block, waiting for those who work on them.
+
+        Nobody closes a stage meanwhile either: that counts rows and moves entries.
+
+        Raises:
+            RunLockedError: others have given this worker up.
+            StorageError: the shared files cannot be read or written.
+        """
+        names = [name_shard(stage, shard) for shard in shards for stage in list_stages()]
+        names += [name_closing(stage) for stage in list_stages()]
+        told: set[str] = set()
+
+        def tell(name: str, token: str) -> None:
+            member = self.membership.crew.find_member(token)
+            if member is not None and token not in told:
+                told.add(token)
+                waiting.tell(
+                    f"waiting until pid {member.holder.pid} on host {member.holder.host} is done "
+                    f"with {name}."
+                )
+
+        with ExitStack() as stack:
+            for name in names:
+                if not stack.enter_context(self.claims.hold(name, waiting.stopped, tell)):
+                    yield False
+                    return
+            self.look_again()
+            self.refresh()
+            yield True
 
     def _fetch_manifest(self) -> None:
         """Have run.json as the last who changed it has left it."""

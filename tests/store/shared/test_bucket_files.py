@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,39 @@ def test_a_counter_loses_no_step_though_the_same_bytes_are_written(tmp_path: Pat
     found = files.read("n")
     assert found is not None
     assert found[0] == b"20"
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_what_one_has_for_itself_for_a_while_takes_three_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: str
+) -> None:
+    """One look and two writes, also where somebody had it before: each shard and each change of
+    run.json costs that."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    from dfgen.store.bucket.objects import ObstoreObjects
+    from tests.support.s3_server import open_in_bucket
+
+    def have(who: bytes) -> None:
+        files = open_in_bucket(tmp_path)
+        assert files.read("claims/x") is None
+        version = files.create("claims/x", who)
+        assert version is not None
+        assert files.delete("claims/x", version)
+
+    if turn == "second":
+        have(b"somebody")
+    asked: list[str] = []
+    for name in ("get", "head", "create", "replace", "put", "list", "delete"):
+        real = getattr(ObstoreObjects, name)
+
+        def note(*args: Any, name: str = name, real: Any = real) -> Any:
+            asked.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(ObstoreObjects, name, note)
+    have(b"this")
+    assert asked == ["get", "create" if turn == "first" else "replace", "replace"]
 
 
 @pytest.mark.parametrize(

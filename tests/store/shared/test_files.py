@@ -195,12 +195,12 @@ def test_a_process_that_was_frozen_before_it_wrote_is_too_late(
     version = files.create("claims/x", b"mine")
     assert version is not None
 
-    def freeze(path: Path, content: bytes) -> None:
+    def freeze(path: Path, content: bytes, **options: Any) -> None:
         monkeypatch.setattr(shared_files, "create_file", create_file)
         now: str | None = version
         for number in range(others):
             now = files.replace("claims/x", b"theirs %d" % number, now or "")
-        create_file(path, content)
+        create_file(path, content, **options)
 
     monkeypatch.setattr(shared_files, "create_file", freeze)
     assert files.replace("claims/x", b"late", version) is None
@@ -215,6 +215,35 @@ def test_no_more_files_stay_than_are_needed(tmp_path: Path) -> None:
     for beat in range(100):
         version = files.replace("workers/w-1", b"%d" % beat, version or "")
     assert len(list((tmp_path / "workers/w-1").iterdir())) <= 16
+
+
+def test_only_what_a_power_loss_leaves_worthless_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fsync", waits.append)
+    files = PosixFiles(tmp_path)
+    version = files.create("claims/mask-00001", b"mine")
+    assert version is not None
+    assert files.delete("claims/mask-00001", version)
+    assert not waits
+    assert files.create("budget/repair", b"1") is not None
+    assert waits
+
+
+def test_a_file_gets_its_name_when_it_is_whole_where_the_system_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a process that is killed leaves no temporary file."""
+    descriptor = atomic_files.open_unnamed(tmp_path)
+    if descriptor is None:
+        pytest.skip("no files without a name here (tmpfs before Linux 6.5, NFS)")
+    os.close(descriptor)
+    monkeypatch.delattr(atomic_files, "_create_from_temporary")
+    create_file(tmp_path / "new", b"whole")
+    assert (tmp_path / "new").read_bytes() == b"whole"
+    with pytest.raises(FileExistsError):
+        create_file(tmp_path / "new", b"other")
 
 
 @pytest.mark.parametrize("form", ["no unnamed files", "no links"])
@@ -254,7 +283,7 @@ def test_an_answer_that_nfs_lost_is_found_again(
 def test_a_disk_that_does_not_take_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, content: bytes) -> None:
+    def refuse(path: Path, content: bytes, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shared_files, "create_file", refuse)
