@@ -177,7 +177,7 @@ def test_results_come_as_they_finish_and_requests_are_pulled_lazily() -> None:
 
     def answer(received: Received) -> Reply:
         if received.text == "0":
-            slow.wait(10)
+            slow.wait(300)
         return Reply(write_completion(received.text))
 
     def requests() -> Iterator[Request]:
@@ -201,7 +201,7 @@ def test_closing_early_cancels_and_leaves_nothing_behind() -> None:
 
     def answer(received: Received) -> Reply:
         if received.text != "0":
-            release.wait(10)
+            release.wait(300)
         return Reply(write_completion(received.text))
 
     with LoopbackServer(answer) as server:
@@ -250,7 +250,7 @@ def test_ctrl_c_ends_the_process_at_once() -> None:
         wait_until(lambda: server.count >= 8, lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
         # A retry would wait for longer than this, the server for ever.
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=300)
         release.set()
     assert process.returncode == -signal.SIGINT
     assert said.rstrip().endswith("KeyboardInterrupt")
