@@ -162,8 +162,11 @@ def test_finish_reasons(choice: dict[str, Any], expected: tuple[str, str | None]
 
 
 def test_concurrency_is_used_and_bounded() -> None:
+    together = threading.Barrier(8, timeout=300)
+
     def answer(received: Received) -> Reply:
-        return Reply(write_completion("x"), delay=0.05)
+        together.wait()
+        return Reply(write_completion("x"))
 
     requests = [make_request(index, "Hi") for index in range(40)]
     results, server = run(answer, *requests, concurrency=8)
