@@ -17,7 +17,7 @@ PROBE = "tests.support.probe"
 
 def probe(*arguments: str, **options: object) -> tuple[int, str, str]:
     process = start_module(PROBE, *arguments, libraries="hub", **options)  # type: ignore[arg-type]
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process.wait(), out, err
 
 
@@ -71,7 +71,7 @@ def test_a_kill_meets_the_command_itself() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.01)
     process.kill()
-    assert process.communicate(timeout=60) == ("", "")
+    assert process.communicate(timeout=300) == ("", "")
     assert process.returncode == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
@@ -83,6 +83,6 @@ def test_ctrl_c_ends_it_as_python_ends() -> None:
     while not Path(f"/proc/{process.pid}/fd/2").stat().st_size:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in err

@@ -110,7 +110,7 @@ class Storm:
             self.frozen[stage] += 1
             return
         worker.kill()
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=300)
         self.killed[stage] += 1
         self.left -= 1
         fewest = min(self.killed[each] for each in STAGES)

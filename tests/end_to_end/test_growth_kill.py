@@ -71,7 +71,7 @@ def start(*arguments: str | Path) -> Forked:
 def call(*arguments: str | Path) -> None:
     """Run the command to its end."""
     process = start(*arguments)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=3000)
     assert process.returncode == 0, f"{out}\n{err}"
 
 
@@ -193,7 +193,7 @@ def kill_while_it_grows(data: DataSet, moments: random.Random, each: int) -> Cou
             if wait_for_work(data, process, stage):
                 time.sleep(moments.random() * moments.choice((0.002, 0.05)))
             process.send_signal(signal.SIGKILL)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
             killed[stage] += process.returncode == -signal.SIGKILL
             assert process.returncode in (0, -signal.SIGKILL), errors
     call(*data.grow(STEPS[-1]))

@@ -31,7 +31,7 @@ def test_killed_runs_end_like_an_undisturbed_one(
             wait_for_work(run, process)
         time.sleep(moments.random() * 0.1)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         if process.returncode == -signal.SIGKILL:
             killed += 1
         else:
@@ -67,7 +67,7 @@ def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
     process = start_dfgen("run", RECIPE, "--out", run, *SMALL, "--set=prompts.count=60")
     wait_until(lambda: list((run / "journal").glob("sample-*")), lambda: process.poll() is None)
     press_ctrl_c(process.pid)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert err.count("Stopping: ") == err.count("Stopped. ") == 1, err
     assert err.index("Stopping: ") < err.index("Stopped. ") and "Traceback" not in err
@@ -82,4 +82,4 @@ def test_second_process_is_refused_with_the_name_of_the_first(tmp_path: Path) ->
     result = run_dfgen("run", RECIPE, "--out", run, *SMALL, code=1)
     assert str(first.pid) in result.stderr
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)

@@ -51,7 +51,7 @@ def kill_while_it_redoes(data: DataSet, wish: str, moments: random.Random) -> Co
         if wait_for_work(data, process, stage):
             time.sleep(moments.random() * moments.choice((0.002, 0.05)))
         process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         killed[stage] += process.returncode == -signal.SIGKILL
         assert process.returncode in (0, -signal.SIGKILL), errors
     call(*command)

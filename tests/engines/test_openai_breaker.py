@@ -15,6 +15,7 @@ from dfgen.engines.openai.engine import OpenAIEngine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
 from tests.support.loopback import (
+    HELD,
     Answer,
     LoopbackServer,
     Received,
@@ -31,7 +32,7 @@ TROUBLES = {
     "400": Reply(write_error("cannot take this"), 400),
     "reset": Reply(drop="before"),
     "not JSON": Reply(b"<html>sorry</html>"),
-    "slow": Reply(write_completion("late"), delay=1.0),
+    "slow": Reply(write_completion("late"), delay=HELD),
 }
 
 
@@ -70,7 +71,7 @@ def test_bad_rows_that_stand_together_are_rejects(trouble: str) -> None:
     def answer(received: Received) -> Reply:
         return TROUBLES[trouble] if received.text in bad else GOOD
 
-    limit = 0.5 if trouble == "slow" else 60.0
+    limit = 1.0 if trouble == "slow" else 60.0
     results, error, server = generate(answer, make_rows(200), concurrency=4, timeout=limit)
     assert error is None
     assert len(results) == 200

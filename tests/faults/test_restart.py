@@ -25,6 +25,7 @@ from tests.support.paid_attempts import iter_attempts
 from tests.support.waiting import wait_until
 
 IN_FLIGHT = 4
+BEFORE = 6
 ROOT = Path(__file__).parents[2]
 
 
@@ -51,15 +52,14 @@ def test_a_server_that_is_gone_for_a_while(
         f"http://127.0.0.1:{port}/v1",
         engine={"max_retries": 8},
     )
-    server = subprocess.Popen(command, cwd=ROOT)
+    server = subprocess.Popen([*command, str(BEFORE)], cwd=ROOT)
     repair = None
     try:
         wait_until(lambda: is_open(port), lambda: server.poll() is None)
         repair = start_dfgen("repair", pipeline, "--out", copied.root)
-        wait_until(lambda: len(read_paid(tmp_path)) >= 5, lambda: repair.poll() is None)
+        wait_until(lambda: len(read_paid(tmp_path)) == BEFORE, lambda: repair.poll() is None)
         server.kill()
         server.wait()
-        before = len(read_paid(tmp_path))
         time.sleep(outage_s)
         assert repair.poll() is None, "it did not wait for the server"
         server = subprocess.Popen(command, cwd=ROOT)
@@ -75,7 +75,7 @@ def test_a_server_that_is_gone_for_a_while(
     assert audit(run) == []
     assert set(count_reject_reasons(run)["repair"]) <= {"truncated"}
     paid, recorded = Counter(read_paid(tmp_path)), list(iter_attempts(run))
-    assert before < len(paid), "it died in the middle"
+    assert len(paid) > BEFORE, "it died in the middle"
     assert all(attempt["accepted"] for attempt in recorded)
     # Only what was leaving the server as it was killed is paid for again.
     assert 0 <= paid.total() - len(recorded) <= IN_FLIGHT

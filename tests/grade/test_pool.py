@@ -168,7 +168,7 @@ def test_a_hanging_worker_ends_by_itself_when_its_pool_is_killed() -> None:
     )
     # From standard input: there is no main module that a worker could run again.
     done = subprocess.run(
-        [sys.executable], input=script, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable], input=script, capture_output=True, text=True, check=True, timeout=300
     )
     pid = int(done.stdout)
     wait_until(lambda: is_dead(pid))

@@ -44,7 +44,7 @@ def read_from_hub(folder: Path, files: dict[str, bytes]) -> object:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads(result.stdout.splitlines()[-1])

@@ -81,5 +81,5 @@ def run_command(
     variables = {name: value for name, value in variables.items() if value != "(unset)"}
     command = ("dfgen", "publish", *arguments, "--json")
     process = start_module(*command, env=variables, libraries="hub")
-    stdout, stderr = process.communicate(timeout=180)
+    stdout, stderr = process.communicate(timeout=300)
     return Outcome(process.wait(), stdout, stderr)

@@ -56,7 +56,7 @@ def test_published_data_loads_with_and_without_dfgen(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr[-2000:]
     found = __import__("json").loads(result.stdout.splitlines()[-1])
@@ -93,7 +93,7 @@ def test_a_killed_publish_resumes_without_sending_again(
             os.kill(started.pid, signal.SIGKILL)
 
         hub.faults.append(Fault(*where[:2], skip=where[2], hook=strike))
-        started.communicate(timeout=120)
+        started.communicate(timeout=300)
         assert started.returncode == -signal.SIGKILL
         # What the dead client had sent whole is still being stored.
         wait_until(lambda: not hub.working)
@@ -224,7 +224,7 @@ def test_many_files_go_to_a_branch_in_several_commits(hub: HubStub, tmp_path: Pa
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr[-2000:]
     repo = hub.state.repos[REPO]

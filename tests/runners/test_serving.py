@@ -49,7 +49,7 @@ class Job:
 
     def end(self) -> bool | Exception | None:
         """Wait for its end; says how it ended."""
-        self._thread.join(60)
+        self._thread.join(300)
         assert not self._thread.is_alive()
         return self.outcome
 
@@ -84,7 +84,7 @@ def test_an_address_that_a_dead_job_has_left_is_not_used(tmp_path: Path) -> None
     )
     looking.start()
     with start(place):
-        looking.join(60)
+        looking.join(300)
         assert found and found[0] == json.loads(place.file.read_text())["url"]
 
 

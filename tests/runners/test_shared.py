@@ -33,13 +33,15 @@ def test_three_workers_make_what_one_makes(runs: SharedRuns) -> None:
     assert not list(runs.files.list("workers"))
 
 
-@pytest.mark.parametrize("stage", ["sample", "repair"])
-def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str) -> None:
+@pytest.mark.parametrize(("stage", "model"), [("sample", "policy"), ("repair", "repairer")])
+def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str, model: str) -> None:
     calm = runs.make_calm()
-    first = runs.start(pause="0.1")
-    wait_until(lambda: runs.has_shard(first, stage), lambda: first.poll() is None)
-    second = runs.start(pause="0.02")
-    kill(first)
+    with runs.hold(model):
+        first = runs.start()
+        wait_until(lambda: runs.has_shard(first, stage), lambda: first.poll() is None)
+        second = runs.start()
+        wait_until(lambda: runs.find_worker(second), lambda: second.poll() is None)
+        kill(first)
     finish(second)
     assert_same(runs.root, calm)
     repeated = runs.list_repeated()
@@ -49,11 +51,10 @@ def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str) -
 def test_one_that_was_frozen_wakes_up_too_late(runs: SharedRuns) -> None:
     runs.lease_s = 4
     calm = runs.make_calm()
-    (runs.folder / "hold").touch()
-    frozen = runs.start()
-    wait_until(runs.count_asked, lambda: frozen.poll() is None)
-    frozen.send_signal(signal.SIGSTOP)
-    (runs.folder / "hold").unlink()
+    with runs.hold():
+        frozen = runs.start()
+        wait_until(runs.count_asked, lambda: frozen.poll() is None)
+        frozen.send_signal(signal.SIGSTOP)
     other = runs.start(pause="0.01")
     finish(other)
     assert_same(runs.root, calm)
@@ -71,9 +72,10 @@ def test_a_stop_drains_and_frees_its_shards_at_once(
 ) -> None:
     runs.lease_s = 600
     calm = runs.make_calm()
-    first = runs.start(pause="0.1")
-    wait_until(lambda: runs.has_shard(first, "sample"), lambda: first.poll() is None)
-    first.send_signal(number)
+    with runs.hold():
+        first = runs.start(pause="0.1")
+        wait_until(runs.count_asked, lambda: first.poll() is None)
+        first.send_signal(number)
     assert "the same command goes on from there" in finish(first, 130)
     assert not runs.list_claims()
     finish(runs.start())
@@ -157,8 +159,12 @@ def test_another_model_of_the_same_name_is_refused(runs: SharedRuns) -> None:
 
 def test_an_end_in_the_middle_is_gone_on_with_by_one_alone(runs: SharedRuns) -> None:
     calm = runs.make_calm()
-    workers = [runs.start(pause="0.1") for _ in range(2)]
-    wait_until(lambda: all(runs.has_shard(each) for each in workers))
+    with runs.hold():
+        workers = [runs.start(pause="0.1") for _ in range(2)]
+        wait_until(
+            lambda: all(runs.has_shard(each) for each in workers),
+            lambda: all(each.poll() is None for each in workers),
+        )
     wait_until(lambda: len(runs.count_asked()) > 20)
     for worker in workers:
         kill(worker)
@@ -173,15 +179,19 @@ def test_limits_are_those_of_the_run(runs: SharedRuns, limit: dict[str, float]) 
     """A request costs 10 cents; there would be some 40 of them."""
     (name, value), *_ = limit.items()
     runs.sections = {**runs.sections, "repair": limit}
-    workers = [runs.start(pause="0.05") for _ in range(3)]
-    wait_until(lambda: runs.has_shard(workers[0], "repair"), lambda: workers[0].poll() is None)
-    kill(workers[0])
+    with runs.hold("repairer"):
+        workers = [runs.start() for _ in range(3)]
+        # Each has one of the four shards, and a request out.
+        wait_until(
+            lambda: runs.count_repairs() == len(workers),
+            lambda: all(each.poll() is None for each in workers),
+        )
+        kill(workers[0])
     for worker in workers[1:]:
         assert f"stopped at its limit (repair.{name}={value}" in finish(worker, 1)
     spent = SpentCount().count(Run.open_or_create(runs.root, None))
     assert spent.requests == 12
     assert spent.cost_usd == pytest.approx(1.2)
-    asked = sum(count for key, count in runs.count_asked().items() if key.startswith("repairer"))
-    assert asked <= 13, "more only by what was in flight when one was killed"
+    assert runs.count_repairs() <= 13, "more only by what was in flight when one was killed"
     said = finish(runs.start(), 1)
     assert "stopped at its limit" in said

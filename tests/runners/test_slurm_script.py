@@ -54,7 +54,7 @@ class Task:
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; returns the exit code and what it said."""
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=300)
         return self.process.returncode, said
 
 

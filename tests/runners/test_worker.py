@@ -65,4 +65,4 @@ def test_a_worker_stops_when_its_standard_input_ends() -> None:
         process.stdin.flush()
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0

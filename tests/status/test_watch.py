@@ -82,7 +82,7 @@ def test_each_worker_of_a_shared_run_is_shown_with_its_shards(half: Run) -> None
 def test_the_dead_do_not_count(half: Run) -> None:
     here = describe_this_process().host
     process = start_module("dfgen", "--version")
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     add_worker(half.root, "dead", [0], host=here, pid=process.pid)
     workers = find_workers(half.root)
     assert [worker.alive for worker in workers] == [False]
@@ -145,7 +145,7 @@ def test_a_run_is_watched_until_it_is_finished(half: Run, tmp_path: Path) -> Non
     with pytest.MonkeyPatch.context() as patch:
         models = Models(answer_by_index(["fine"]), {"poor": ["fine"], "bad": ["fine"]})
         models.run(half.root, half.read_pipeline(), patch, ("repair", "mask"))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     looks = [json.loads(line) for line in out.read_text().splitlines()]
     assert looks[0]["state"] == "unfinished"

@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items()
             if not name.lower().startswith(("proxy-", "connection"))
         }
-        onward = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=30)
+        onward = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=300)
         try:
             onward.request("POST", parts.path, body, headers)
             answer = onward.getresponse()
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._let_in():
             return
         host, _, port = self.path.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as onward:
+        with socket.create_connection((host, int(port)), timeout=300) as onward:
             self.send_response(200)
             self.end_headers()
             pipes = {self.connection: onward, onward: self.connection}

@@ -3,7 +3,8 @@
     python -m tests.support.scripted_worker FOLDER run recipe.yaml --out RUN --shared
 
 Each request adds a line `policy KEY` or `repairer KEY` to FOLDER/asked, before it is answered.
-While there is a file FOLDER/hold, nobody answers. Variables: `DFGEN_TEST_PAUSE`, the seconds that
+While there is a file FOLDER/hold, nobody answers; nor does the repairer while there is
+FOLDER/hold-repairer, and so on. Variables: `DFGEN_TEST_PAUSE`, the seconds that
 an answer takes; `DFGEN_TEST_STEP`, those before each file is put in its place, so that there is
 time for a kill where no model is asked; `DFGEN_TEST_VERSION`, another version of dfgen;
 `DFGEN_TEST_MODEL`, another model of the same name.
@@ -48,7 +49,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self._asked = folder / "asked"
-        self._hold = folder / "hold"
+        self._folder = folder
         self._pause_s = float(os.environ.get("DFGEN_TEST_PAUSE", "0"))
 
     def note(self, who: str, key: str) -> None:
@@ -57,7 +58,8 @@ class Watched:
         os.write(descriptor, f"{who} {key}\n".encode())
         os.close(descriptor)
         time.sleep(self._pause_s)
-        wait_while_there(self._hold)
+        wait_while_there(self._folder / "hold")
+        wait_while_there(self._folder / f"hold-{who}")
 
 
 class Repairer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ class SharedRuns:
             merge=True,
         )
 
+    @contextmanager
+    def hold(self, who: str = "") -> Iterator[None]:
+        """Have no model answer meanwhile, or not this one; requests still come in."""
+        path = self.folder / (f"hold-{who}" if who else "hold")
+        path.touch()
+        yield
+        path.unlink()
+
     def make_calm(self) -> Path:
         """Make the same run by one process alone; what it asks for is what is needed."""
         root = self.folder / "calm"
@@ -93,6 +102,11 @@ class SharedRuns:
     def count_asked(self) -> Counter[str]:
         """How often each model was asked for each thing, the calm run left out."""
         return count_asked(self.folder)
+
+    def count_repairs(self) -> int:
+        """How often the repairer was asked."""
+        asked = self.count_asked().items()
+        return sum(count for key, count in asked if key.startswith("repairer "))
 
     def list_claims(self) -> list[Claim]:
         """List the claims of shards."""

@@ -57,7 +57,7 @@ def kill_at_random(root: Path, stage: str, *options: str, times: int = 3) -> Non
         wait_until(partial(has_got_on, root, stage, before, process))
         time.sleep(moments.random() * 0.05)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         killed += process.returncode == -signal.SIGKILL
         if process.returncode == 0:
             break
@@ -70,7 +70,7 @@ def interrupt(root: Path, stage: str, *options: str) -> None:
     process = start_stage(root, stage, *options)
     wait_until(lambda: any(measure_progress(root, stage)), lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode in (0, 130), err
     if process.returncode == 130:
         assert "the same command goes on" in err

@@ -47,7 +47,7 @@ def make_certificates(folder: Path) -> Certificates | None:
 
 
 def _run(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60)
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=300)
 
 
 class SecureServer(LoopbackServer):

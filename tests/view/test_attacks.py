@@ -31,7 +31,7 @@ ENDS = ("run.json", "masks/part-00000.parquet", "etc/passwd", "secret", "proc/se
 def read_raw(address: str, data: bytes) -> bytes:
     """What comes back for these bytes, to the end."""
     parts = urlsplit(address)
-    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=300) as connection:
         connection.sendall(data)
         found = b""
         while part := connection.recv(65536):

@@ -26,7 +26,7 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Send a request whose headers are exactly these and `Host`."""
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=300)
     given = {"Host": parts.netloc, **(headers or {})}
     target = path if path.startswith("/") else parts.path + path
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)

@@ -65,7 +65,7 @@ def ask_process(tmp_path: Any, code: str, *, own_process: bool) -> dict[str, Any
         env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     lines = [line for line in process.stdout.splitlines() if line.startswith("FOUND ")]

@@ -103,7 +103,7 @@ def test_an_engine_in_a_process_of_its_own_that_is_shot(
     assert children
     for child in children:
         os.kill(child, signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 1, err[-3000:]
     assert "the vLLM engine has stopped working" in err and "goes on from there" in err
     assert "Traceback" not in err.split("Error: the vLLM")[-1]
@@ -124,7 +124,7 @@ def test_an_interrupt_ends_in_order(pipeline: Path, tmp_path: Path, env: dict[st
     wait_until(lambda: count_journal_lines(run) > 3, process)
     # To the whole group, as a terminal does it: the engine's own process gets it too.
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err[-3000:]
     assert "the same command goes on" in err
 

@@ -33,7 +33,7 @@ STOPPING = "Stopping: "
 
 def interrupt(process: object, group: int) -> str:
     os.killpg(group, signal.SIGINT)
-    _, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
+    _, err = process.communicate(timeout=300)  # type: ignore[attr-defined]
     return str(err)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +217,26 @@ def test_what_was_taken_and_not_answered_is_found_again(
         assert len(server.batches) == 1
 
 
+@pytest.mark.parametrize("endpoint", ["POST /files", "POST /batches"])
+def test_what_was_sent_for_longer_than_a_provider_needs_to_list_it_is_found_again(
+    tmp_path: Path, endpoint: str
+) -> None:
+    """It is taken at the end of an upload, whose answer is lost."""
+
+    class Slow(BatchServer):
+        def handle(self, method: str, path: str, *rest: Any) -> Reply:
+            first = f"{method} {path[3:]}" == endpoint and not self.asked[endpoint]
+            if first:
+                time.sleep(0.5)
+            reply = super().handle(method, path, *rest)
+            return FAULTS["dropped"] if first else reply
+
+    with Slow(echo, unlisted_s=0.1) as server:
+        expect_all(Bench(server, tmp_path).run(make_requests(4), settle_s=0.3), 4)
+        assert set(server.submitted.values()) == {1}
+        assert len(server.files) == 2, "the requests and the answers"
+
+
 def test_a_stop_leaves_batches_running_and_the_next_start_finds_them(tmp_path: Path) -> None:
     with BatchServer(echo, lambda number: Fate(hold=number < 3)) as server:
         bench = Bench(server, tmp_path)
@@ -347,7 +368,7 @@ def test_a_batch_that_is_not_listed_yet_is_not_gone(tmp_path: Path) -> None:
 
     with BatchServer(echo, fault=hide) as server:
         bench = Bench(server, tmp_path)
-        expect_all(bench.run(make_requests(3), settle_s=5.0), 3)
+        expect_all(bench.run(make_requests(3), settle_s=600.0), 3)
         assert "gone" not in bench.log.list_events()
 
 

@@ -27,6 +27,7 @@ from dfgen.validate.audit import audit
 from tests.faults.framing import read_student
 from tests.faults.server import Script, list_reversals, make_pipeline, repair_run, sample_run
 from tests.support.loopback import LoopbackServer, Received, Reply, write_completion
+from tests.support.waiting import wait_until
 
 ANSWERS = ("again", "leave", "garbage", "cut", "refuse")
 SETTLED = {
@@ -167,11 +168,12 @@ def test_tests_go_out_together(fresh: Any) -> None:
     root, ideal, reversals = fresh
     script = make_script(ideal, reversals)
 
-    def slow(received: Received) -> Reply:
-        reply = script(received)
-        return Reply(reply.body, reply.status, delay=0.05)
+    def answer(received: Received) -> Reply:
+        if read_student(received) not in ideal:
+            wait_until(lambda: server.peak >= 6)
+        return script(received)
 
-    with LoopbackServer(slow) as server:
+    with LoopbackServer(answer) as server:
         pipeline = make_model(server.url, max_attempts=1, engine={"concurrency": 6})
         run = repair_run(root, pipeline)
         tests = [r for r in server.received if read_student(r) not in ideal]

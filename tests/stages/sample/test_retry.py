@@ -185,7 +185,7 @@ def test_a_failing_grader_is_noticed_at_once(
             for results in super().generate(requests):
                 yield results
                 if len(self.asked) >= 20:
-                    assert failed.wait(60)
+                    assert failed.wait(300)
 
     monkeypatch.setattr(GradePool, "grade_batch", fail)
     engine = Waits(answer, batch=5)
@@ -209,7 +209,7 @@ def test_no_more_waits_for_the_graders_than_is_allowed(
     engine, fed = StubEngine(answer, batch=5), []
 
     def stand_still(pool: GradePool, items: Any) -> Any:
-        assert go_on.wait(60)
+        assert go_on.wait(300)
         return grade(pool, items)
 
     def wait(grading: Grading, backlog: int = 1) -> None:

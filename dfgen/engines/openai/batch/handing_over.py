@@ -50,8 +50,8 @@ class HandingOver:
         self._carrier = carrier
         self._ledger = ledger
         self._clock = clock
-        # When each was last sent, by a clock that nobody sets: one that an earlier process has sent
-        # counts as sent when it is first looked for.
+        # When the sending of each last failed, by a clock that nobody sets: until then it may have
+        # been taken. One that an earlier process has sent counts from its first look on.
         self._sent: dict[str, float] = {}
 
     def hand_over(self, out: OutFile, path: Path) -> None:
@@ -128,8 +128,8 @@ class HandingOver:
     ) -> str:
         carrier, failures, waits = self._carrier, 0, 0
         while True:
-            self._sent[out.key] = self._clock()
             outcome = attempt(send)
+            self._sent[out.key] = self._clock()
             fault = carrier.find_fault(outcome)
             if fault is None:
                 assert isinstance(outcome, Answer)
