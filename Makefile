@@ -108,12 +108,14 @@ vllm-env: $(VLLM_BIN)/dfgen ## The environment of vllm-test (3.5 GB, minutes)
 vllm-test: $(VLLM_BIN)/dfgen ## Tests against the real vLLM: in process, as a server, killed
 	timeout 1500 $(VLLM_BIN)/python -m pytest tests/vllm
 
-# Slurm comes from Debian, as root; Ray, and the S3 server that buckets are tested on, from PyPI.
+# Ray, and the S3 server that buckets are tested on, come from PyPI. Slurm comes from Debian, as
+# root; where it cannot, its tests are left out, and say why.
 SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+SLURM_PROGRAMS := slurmctld slurmd munged sbatch
 .venv-cluster/bin/dfgen: pyproject.toml
 	$(PYTHON) -m venv .venv-cluster
 	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check \
-	    ray==2.60.0 obstore==0.12.1 'moto[server]==5.2.5' pytest hypothesis
+	    ray==2.60.0 obstore==0.12.1 'moto[server]==5.2.5' pytest pytest-xdist hypothesis
 	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
@@ -124,13 +126,15 @@ AZURITE_VERSION := 3.37.0
 	    azurite@$(AZURITE_VERSION) || echo 'Azurite is not here: tests of az:// are left out' >&2
 
 cluster-env: .venv-cluster/node_modules/.bin/azurite-blob ## That of cluster-test, with Debian's Slurm, installed if absent
-	command -v slurmctld >/dev/null || command -v /usr/sbin/slurmctld >/dev/null || { apt-get update -qq \
-	    && apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); }
+	PATH="$$PATH:/usr/sbin:/sbin" which $(SLURM_PROGRAMS) >/dev/null || { timeout 300 apt-get update \
+	    -qq && timeout 600 apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); } \
+	    || echo 'Slurm is not here, and root alone can install it: its tests are left out' >&2
 
-# LONG=1 adds what takes minutes more.
+# Those of Slurm mostly wait for its clock, while the others need a core. LONG=1 adds what takes
+# minutes more.
 cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
-	timeout 1800 .venv-cluster/bin/python -m pytest \
-	    -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
+	timeout --kill-after 60 1800 .venv-cluster/bin/python -m pytest -n 2 --dist loadfile \
+	    --no-loadscope-reorder -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
 # Their pins contradict each other's and dfgen's, so each trainer has its own environment.
 .venv-trl/ready:

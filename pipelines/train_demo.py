@@ -30,8 +30,8 @@ processor = AutoProcessor.from_pretrained(MODEL)
 model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype="float32")
 before = measure(model, processor.tokenizer)
 
-# What a mask does to the gradient is the recipe's business: grpo, df, df+repair, sft, ...
-rows = load_rows(GROUPS, "df+repair", tokenizer=processor)
+# What a mask does to the gradient is the recipe's business: grpo, df, df+whole, sft, ...
+rows = load_rows(GROUPS, "df+whole", tokenizer=processor)
 arguments = GRPOConfig(
     output_dir="runs/demo-trained",
     learning_rate=1e-4,  # EDIT: for a small model and all of its weights; try 1e-6 for 7B

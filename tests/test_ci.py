@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,14 +15,14 @@ ROOT = Path(__file__).parents[1]
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 TARGETS = (
     *("environments", "lint", "types", "test", "slow-test", "demo"),
-    *("vllm-test", "train-demo", "report-test", "trainers-test"),
+    *("vllm-test", "train-demo", "report-test", "cluster-test", "trainers-test"),
 )
 WELL = """
 .venv/bin/dfgen:
 	@mkdir -p .venv/bin
-vllm-env trainers-env lint types demo train-demo:
+vllm-env trainers-env cluster-env lint types demo train-demo:
 	@echo said by $@
-test slow-test report-test vllm-test trainers-test:
+test slow-test report-test vllm-test cluster-test trainers-test:
 	@echo said by $@; echo "12 passed, 3 deselected in 4.51s"
 """
 
@@ -47,7 +48,7 @@ def test_of_what_passes_the_closing_line_is_shown(tmp_path: Path) -> None:
     result = run_ci(tmp_path, WELL)
     assert result.returncode == 0, result.stdout + result.stderr
     assert [name for name in TARGETS if f"== {name}: ok after" not in result.stdout] == []
-    assert result.stdout.count("12 passed, 3 deselected in 4.51s") == 5
+    assert result.stdout.count("12 passed, 3 deselected in 4.51s") == 6
     assert "said by" not in result.stdout
     assert result.stdout.endswith("all targets passed\n")
 
@@ -73,3 +74,27 @@ def test_of_what_fails_all_is_shown_and_the_rest_runs(broken: str, tmp_path: Pat
     # What a target leaves running ends with it.
     state = Path(f"/proc/{left.read_text().strip()}/stat")
     wait_until(lambda: has_ended(state))
+
+
+def test_without_root_the_clusters_environment_is_made_without_slurm(tmp_path: Path) -> None:
+    """Tests of Slurm are then left out; whoever has no root has all others."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text("utf-8"), "utf-8")
+    for made in (".venv-cluster/bin/dfgen", ".venv-cluster/node_modules/.bin/azurite-blob"):
+        (tmp_path / made).parent.mkdir(parents=True)
+        (tmp_path / made).touch()
+    refusing = tmp_path / "apt-get"
+    refusing.write_text("#!/bin/sh\necho 'are you root?' >&2; exit 100\n", "utf-8")
+    refusing.chmod(0o755)
+    result = subprocess.run(
+        ["make", "cluster-env", "SLURM_PROGRAMS=no-such-slurmctld"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "are you root?" in result.stderr
+    assert "its tests are left out" in result.stderr

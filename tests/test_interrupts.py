@@ -48,6 +48,72 @@ def test_the_parent_is_told_meanwhile() -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
+WAITING = """
+import signal, time
+from dfgen.interrupts import shield_children
+
+def end(*_):
+    raise SystemExit(7)
+
+signal.signal(signal.SIGINT, end)
+with shield_children():
+    print("up", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_a_parent_that_waits_meanwhile_is_woken(tmp_path: Path) -> None:
+    """Another thread takes the signal: without help this one would sleep on."""
+    script = tmp_path / "script.py"
+    script.write_text(WAITING)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdout is not None
+        waiting.stdout.readline()
+        waiting.send_signal(signal.SIGINT)
+        try:
+            assert waiting.wait(60) == 7
+        finally:
+            waiting.kill()
+
+
+HALF_STARTED = """
+import multiprocessing, os, signal, time
+from multiprocessing import util
+from dfgen.interrupts import ending_children, shield_children
+
+if __name__ == "__main__":
+    start = util.spawnv_passfds
+
+    def start_and_interrupt(*given):
+        # The moment in which a child runs and was not yet told what it is for.
+        start(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(3600)
+
+    try:
+        with shield_children(), ending_children():
+            util.spawnv_passfds = start_and_interrupt
+            multiprocessing.get_context("spawn").Process(target=print).start()
+    except KeyboardInterrupt:
+        print("ended")
+"""
+
+
+def test_a_child_that_is_half_started_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(HALF_STARTED)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+def test_shielding_leaves_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGURG)
+    with shield_children(), shield_children():
+        pass
+    assert signal.getsignal(signal.SIGURG) == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path

@@ -281,7 +281,7 @@ def price_ways(loads: Sequence[Load], config: EngineConfig | None) -> dict[str, 
         return None
     return {
         "plain": plain,
-        "cache order": config.price.count(read, written, shared) or 0.0,
+        "cache_order": config.price.count(read, written, shared) or 0.0,
         "batch": config.price.in_lane("batch").count(read, written, 0) or 0.0,
     }
 

@@ -21,9 +21,9 @@ SHOWN = 2
 """Requests of each kind that are shown."""
 
 _ADVICE = {
-    "plain": " (--lane online)",
-    "cache order": " (--lane online, which keeps that order)",
-    "batch": " (--lane batch)",
+    "plain": "plain (--lane online)",
+    "cache_order": "cache order (--lane online, which keeps that order)",
+    "batch": "batch (--lane batch)",
 }
 
 _WAYS_OF = {
@@ -168,10 +168,11 @@ def _print_estimate(estimate: Mapping[str, Any]) -> None:
         cells = (cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
         click.echo(f"{line[0]:<{widths[0]}}  " + "  ".join(cells))
     if estimate["ways"]:
-        ways = ", ".join(f"{name} ${usd:,.4f}" for name, usd in estimate["ways"].items())
+        priced = ((name.replace("_", " "), usd) for name, usd in estimate["ways"].items())
+        ways = ", ".join(f"{name} ${usd:,.4f}" for name, usd in priced)
         click.echo(
             f"{_WAYS_OF[estimate['ways_of']]}, by how they travel: {ways}. The cheapest is "
-            f"{estimate['cheapest']}{_ADVICE[estimate['cheapest']]}."
+            f"{_ADVICE[estimate['cheapest']]}."
         )
     click.echo("Tokens are estimated from these rows. Nothing was asked, and nothing written.")
 

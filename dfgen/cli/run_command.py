@@ -79,13 +79,8 @@ def drive(
     from dfgen.store.dropping import complete_dropping
     from dfgen.store.run import Run
 
-    def announce() -> None:
-        click.echo(
-            "\nStopping: what is in flight is finished first. Once more ends at once.", err=True
-        )
-
     if sharing is not None:
-        return share(pipeline, out, stages, sharing, quiet=quiet, announce=announce)
+        return share(pipeline, out, stages, sharing, quiet=quiet)
     run = Run.open_or_create(out, pipeline)
     with (
         run.lock(),
@@ -94,7 +89,7 @@ def drive(
     ):
         for notice in run.notices:
             progress.tell(notice)
-        session = Session(run, pipeline, progress, StopSignal(announce))
+        session = Session(run, pipeline, progress, StopSignal(announce_stop))
         if redo is not None:
             set_aside(session, redo, stages)
         if before is not None:
@@ -118,14 +113,12 @@ def share(
     sharing: Sharing,
     *,
     quiet: bool,
-    announce: Callable[[], None],
 ) -> Run:
     """Run stages together with other processes; leaves by SystemExit when a stop was asked for.
 
     Args:
         pipeline, out, stages, quiet: see `drive`.
         sharing: how.
-        announce: called when a stop is asked for.
     """
     from dfgen.runners.shared import run_together
     from dfgen.stages.progress import NotedProgress
@@ -140,11 +133,21 @@ def share(
         make_progress(quiet) as drawn,
         NotedProgress(drawn, NotedActivity(run.membership), shared=True) as progress,
     ):
-        session = Session(run, pipeline, progress, StopSignal(announce))
+        session = Session(run, pipeline, progress, StopSignal(announce_stop))
         complete = run_together(session, stages, sharing.part)
     if not complete:
         stop(f"Everything finished is in {out}; the same command goes on from there.")
     return run
+
+
+def announce_stop(loading: bool) -> None:
+    """Say that a stop was heard, and what is still done.
+
+    Args:
+        loading: nothing is, because a model is only being loaded.
+    """
+    rest = "loading the model is given up." if loading else "what is in flight is finished first."
+    click.echo(f"\nStopping: {rest} Once more ends at once.", err=True)
 
 
 def stop(advice: str) -> NoReturn:

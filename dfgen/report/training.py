@@ -9,7 +9,7 @@ from dfgen.trainers.trl import DiffGRPOTrainer, load_rows
 
 processor = AutoProcessor.from_pretrained("YOUR-POLICY")
 model = AutoModelForImageTextToText.from_pretrained("YOUR-POLICY")
-rows = load_rows("{data}", "df+repair", tokenizer=processor)
+rows = load_rows("{data}", "df+whole", tokenizer=processor)
 trainer = DiffGRPOTrainer(
     model, args=GRPOConfig(learning_rate=1e-6), train_dataset=rows, processing_class=processor
 )
@@ -24,7 +24,7 @@ DFGEN_DATA={data} swift rlhf --rlhf_type grpo --model YOUR-POLICY --dataset dfge
 
 EXAMPLES = """\
 from dfgen.trainers.examples import make_examples
-for example in make_examples("{data}", "df+repair"):
+for example in make_examples("{data}", "df+whole"):
     example.ids, example.advantages, example.loss_mask, example.old_logprobs    # numpy, one length
 """
 
@@ -34,7 +34,7 @@ def write_training(repo_id: str) -> str:
     return f"""A stock trainer loads the table `groups`, asks its questions anew and leaves the \
 masks aside. \
 With dfgen beside it (`pip install --no-deps`, so no pin of the trainer moves) it trains on these \
-answers, gated by the masks, with the new tokens of the repairs as positives. TRL:
+answers, gated by the masks, with the repairs as positives. TRL:
 
 ```python
 {TRL.format(data=repo_id)}```
@@ -51,7 +51,8 @@ Any other loss, in numpy:
 
 `python -m dfgen.trainers` lists the adapters (verl, OpenRLHF, slime, Tinker, prime-rl, ...). The \
 second argument is a recipe: `grpo` (every token of every answer), `df` (failed answers gated by \
-their masks), `df+repair` (the repairs' new tokens as well), `sft` (right and repaired answers \
-imitated: the control to compare with). A recipe's `mask_mode` says what a mask does to the \
-normaliser: `advantage` keeps the full length as the divisor, `loss` counts marked tokens alone, \
-so that three of them carry the gradient of a whole answer under per-sequence losses."""
+their masks), `df+repair` (the repairs' new tokens as well), `df+whole` (all of the repairs as \
+well), `sft` (right and repaired answers imitated: the control to compare with). A recipe's \
+`mask_mode` says what a mask does to the normaliser: `advantage` keeps the full length as the \
+divisor, `loss` counts marked tokens alone, so that three of them carry the gradient of a whole \
+answer under per-sequence losses."""

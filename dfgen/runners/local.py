@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from dfgen.stages.growth import has_read
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import describe_rejects, refuse_excess, refuse_failed_grading
 from dfgen.stages.repair.rejudge import complete_rejudge
 from dfgen.stages.session import Session
+from dfgen.stages.stopping import LoadingStopped
 from dfgen.stages.work import StageWork, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
@@ -36,7 +37,7 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
         DfgenError: the environment is at fault, or a stage has refused too many rows; everything
             finished is on disk.
     """
-    with session.stop, closing(session):
+    with suppress(LoadingStopped), session.stop, closing(session):
         # What a process that was killed has left of them:
         for line in complete_dropping(session.run):
             session.progress.tell(line)
@@ -56,7 +57,8 @@ def run_stages(session: Session, stages: tuple[Stage, ...] = STAGES) -> bool:
                 session.run.set_stage(stage, state="done", counts=counts)
             finish_stage(session, stage, worked=worked)
         end_redo(session.run, list_made(session.run, stages))
-    return True
+        return True
+    return False
 
 
 def list_made(run: Run, stages: Sequence[Stage]) -> set[Stage]:

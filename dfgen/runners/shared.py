@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from dfgen.runners.local import finish_stage, is_source_read, list_made, read_source
 from dfgen.stages.registry import find_work
 from dfgen.stages.rejected import refuse_excess, refuse_failed_grading
 from dfgen.stages.repair.rejudge import complete_rejudge
+from dfgen.stages.stopping import LoadingStopped
 from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
@@ -56,7 +57,7 @@ def run_together(
     """
     run = session.run
     assert isinstance(run, SharedRun)
-    with session.stop, closing(session):
+    with suppress(LoadingStopped), session.stop, closing(session):
         if not prepare(session, run, stages):
             return False
         wanted = [each for each in stages if each != "prompts"]
@@ -65,6 +66,7 @@ def run_together(
             return worker.execute()
         finally:
             run.claims.let_go_all()
+    return False
 
 
 def prepare(session: Session, run: SharedRun, stages: tuple[Stage, ...]) -> bool:

@@ -54,7 +54,7 @@ def open_lane(
     log_name = name_record(stage, number)
     refuse_other_lanes(run, log_name, lane)
     if lane == "online":
-        with open_engine(config) as engine:
+        with open_engine(config, session.stop) as engine:
             share_rates(run, config, engine)
             yield engine
         return
@@ -66,7 +66,7 @@ def open_lane(
     try:
         folder, tell = run.root / BATCHES / log_name, session.progress.tell
         keeping = Keeping(folder, log, find_answered, exchange, tell)
-        with open_engine(config, keeping) as engine:
+        with open_engine(config, session.stop, keeping) as engine:
             yield engine
             if not session.stop.requested and not session.paused:
                 settle(session, engine)

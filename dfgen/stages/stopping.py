@@ -1,4 +1,7 @@
-"""Stops in order: the first signal lets what is in flight finish, the second ends at once."""
+"""Stops in order: the first signal lets what is in flight finish, the second ends at once.
+
+While a model is being loaded nothing is in flight: then the first one ends at once, too.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,22 @@ from types import FrameType, TracebackType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
+class LoadingStopped(KeyboardInterrupt):
+    """A stop was asked for while a model was being loaded."""
+
+
 class StopSignal:
     """While entered, turns signals into a request to stop.
 
     Args:
-        announce: called once, from the signal handler, when a stop is first asked for.
+        announce: called once, from the signal handler, when a stop is first asked for, with whether
+            a model is being loaded, which is then given up.
     """
 
-    def __init__(self, announce: Callable[[], None] | None = None) -> None:
+    def __init__(self, announce: Callable[[bool], None] | None = None) -> None:
         self.requested = False
         self._announce = announce
+        self._loading = False
         self._calls: list[Callable[[], None]] = []
         self._previous: dict[signal.Signals, object] = {}
 
@@ -52,11 +61,32 @@ class StopSignal:
         finally:
             self._calls.remove(call)
 
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Meanwhile, a stop ends what is being done at once: nothing of it is worth keeping.
+
+        Raises:
+            LoadingStopped: a stop is asked for, or has been.
+        """
+        if self.requested:
+            raise LoadingStopped
+        self._loading = True
+        try:
+            yield
+        except Exception:
+            if self.requested:  # a library has made an error of its own of the interrupt
+                raise LoadingStopped from None
+            raise
+        finally:
+            self._loading = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         if self._announce is not None:
-            self._announce()
+            self._announce(self._loading)
         for call in tuple(self._calls):
             call()
+        if self._loading:
+            raise LoadingStopped

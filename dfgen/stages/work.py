@@ -119,17 +119,23 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
 
 
 @contextmanager
-def open_engine(config: EngineConfig, keeping: Keeping | None = None) -> Iterator[Engine]:
+def open_engine(
+    config: EngineConfig, stop: StopSignal, keeping: Keeping | None = None
+) -> Iterator[Engine]:
     """Load an engine and close it again.
 
     Args:
+        stop: gives the loading up.
         keeping: where requests that are out are kept (`dfgen.stages.lanes`).
+
+    Raises:
+        LoadingStopped: a stop was asked for before it was loaded.
     """
     from dfgen.engines.loading import load_engine
-    from dfgen.interrupts import shield_children
+    from dfgen.interrupts import ending_children, shield_children
 
     # Engines have processes of their own, which end when what they compute is journalled.
-    with shield_children():
+    with shield_children(), ending_children(), stop.giving_up():
         loaded = load_engine(config, keeping)
     with closing(loaded) as engine:
         yield engine

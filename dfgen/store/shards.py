@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.records import Record
-from dfgen.regular_files import check_regular, open_for_arrow
+from dfgen.regular_files import open_for_arrow
 from dfgen.store.atomic_files import remove_files, replace_file
 from dfgen.store.columns import fill_in, find_mismatch
 from dfgen.store.entries import HashingFile
@@ -151,11 +151,13 @@ class ShardTable:
         """
         if columns is None:
             self.fetch(shard)
+        away = self.is_away(shard)
         with self._open(shard) as file:
             import pyarrow as pa
 
             schema = self._choose_schema(columns)
-            table = file.read(columns=_list_present(file, schema))
+            names = _list_present(file, schema)
+            table = file.read(columns=names, use_threads=not away)
             _check_count(table.num_rows, file.metadata)
             batches = [fill_in(batch, schema) for batch in table.to_batches()]
             return pa.Table.from_batches(batches, schema)
@@ -237,8 +239,8 @@ class ShardTable:
         """
         return fetch(self.path(shard))
 
-    def open_parts(self, shard: int) -> IO[bytes]:
-        """Open the file of a shard to read some columns of it, wherever it is.
+    def open_parts(self, shard: int) -> Any:
+        """Open the file of a shard for Arrow to read some columns of it, wherever it is.
 
         Raises:
             OSError: it cannot be opened.
@@ -249,8 +251,7 @@ class ShardTable:
             found = self._mount.open(path)
             if found is not None:
                 return found
-        check_regular(path)
-        return path.open("rb")
+        return open_for_arrow(path)
 
     def _write_rows(
         self, target: Path, rows: Iterable[Mapping[str, Any] | Record]
@@ -292,7 +293,9 @@ class ShardTable:
             )
         with explain_os_errors(path, "read"), self.open_parts(shard) as source:
             try:
-                file = pq.ParquetFile(source, page_checksum_verification=True)
+                # A file in a bucket is a Python object, which no thread of Arrow's may touch: one
+                # that lets go of it while the interpreter ends aborts the process.
+                file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
                 self._check_schema(file.schema_arrow, path)
                 yield file
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -68,7 +68,7 @@ class Recipe:
     unrepaired: Right = "full"
     right: Right = "full"
     right_loss: Loss = "ratio"
-    positives: Positives = "new"
+    positives: Positives = "all"
     positive_loss: Loss = "likelihood"
     factor: Factor = "advantage"
     scale_rewards: Literal["group", "none"] = "group"
@@ -140,6 +140,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("grpo", failed="full", positives="none"),
         Recipe("df", failed="mask", positives="none"),
         Recipe("df+repair", failed="mask", positives="new"),
+        Recipe("df+whole", failed="mask", positives="all"),
         Recipe("grpo+repair", failed="full", positives="all", positive_loss="ratio"),
         Recipe("right-only", failed="drop", unrepaired="drop", positives="none"),
         Recipe(
@@ -153,18 +154,19 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 """By name. `grpo`: every token of every answer. `df`: failed answers are gated by their masks.
-`df+repair`: the repair's new tokens are positives as well (the default). `grpo+repair`: whole
-repairs join the group's right answers. `right-only`: failed answers stay in the baseline and are
+`df+repair`: the repair's new tokens are positives as well. `df+whole`: all tokens of the repair are
+(the default, because it did best in the study of `make study`). `grpo+repair`: whole repairs join
+the group's right answers. `right-only`: failed answers stay in the baseline and are
 otherwise left out. `sft`: likelihood of right and repaired answers, each counted once."""
 
-DEFAULT_RECIPE = "df+repair"
+DEFAULT_RECIPE = "df+whole"
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
     """Return a recipe by its name, changed by what follows; a recipe is returned as it is.
 
     Args:
-        recipe: such as `df`, or `df+repair mask_mode=loss positive_loss=ratio`.
+        recipe: such as `df`, or `df+whole mask_mode=loss positive_loss=ratio`.
 
     Raises:
         ConfigError: there is no such recipe, field or value.

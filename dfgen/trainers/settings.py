@@ -1,7 +1,7 @@
 """Reads what a trainer's plugin is told by environment variables, where no argument reaches it.
 
 DFGEN_DATA         groups: a folder, a file, or the id of a data set on the Hub
-DFGEN_RECIPE       what is trained on: a name and changes, `df+repair mask_mode=loss`
+DFGEN_RECIPE       what is trained on: a name and changes, `df+whole mask_mode=loss`
 DFGEN_PRIVILEGED   ms-swift: folder or file of `dfgen export --to privileged`
 DFGEN_TEMPERATURE  at which the trainer divides logits; 1 if unset
 """

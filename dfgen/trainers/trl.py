@@ -1,6 +1,6 @@
 """Trains on stored answers with TRL: a GRPOTrainer that replays them, gated by their masks.
 
-    rows = load_rows("runs/groups", "df+repair", tokenizer=processor)
+    rows = load_rows("runs/groups", "df+whole", tokenizer=processor)
     trainer = DiffGRPOTrainer(model, args=GRPOConfig(...), train_dataset=rows,
                               processing_class=processor)
     trainer.train()

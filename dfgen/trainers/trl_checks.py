@@ -44,7 +44,7 @@ def read_note(rows: Any) -> dict[str, Any]:
     raise ConfigError(
         "train_dataset is not what load_rows returned.",
         where="DiffGRPOTrainer",
-        hint='rows = load_rows("DIR", "df+repair", tokenizer=processor)',
+        hint='rows = load_rows("DIR", "df+whole", tokenizer=processor)',
     )
 
 
@@ -164,7 +164,7 @@ def check_arguments(args: Any, note: dict[str, Any], others: dict[str, Any]) -> 
         raise _refuse(
             "a ratio of whole sequences leaks gradient into tokens outside of the mask in the mask "
             "mode 'advantage'",
-            'recipe=find_recipe("df+repair").change(mask_mode="loss"), or '
+            'recipe=find_recipe("df+whole").change(mask_mode="loss"), or '
             'importance_sampling_level="token".',
         )
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,17 @@ class ViewedRun:
         self._reading = threading.Lock()
         self._counting = threading.Lock()
         self._numbers: _Numbers | None = None
+
+    def prepare(self) -> None:
+        """Read what a page asks for first, while its browser is still on the way.
+
+        What cannot be read is told when it is asked for.
+        """
+        with suppress(DfgenError):
+            for shard in self._finished.run.table("masks").shards()[:1]:
+                first = json.loads(self.read_part(shard))["rows"].get("id", ())[:1]
+                for trajectory_id in first:
+                    self.read_row(shard, trajectory_id)
 
     @property
     def finished(self) -> FinishedRun:

@@ -1,7 +1,7 @@
 """Commands that need no model start without torch, without models of transformers, without more.
 
 Which modules a command has imported is asked when its process ends: what a command does, not only
-its `--help`, counts.
+its `--help`, counts. So are the threads that it has left running.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ import yaml
 from tests.support.sample_run import make_pipeline, make_run
 
 TELL = """
-import atexit, json, sys
+import atexit, json, sys, threading
 out = sys.argv.pop(1)
-atexit.register(lambda: open(out, "w").write(json.dumps(sorted(sys.modules))))
+
+def tell():
+    threads = [thread.name for thread in threading.enumerate()]
+    open(out, "w").write(json.dumps([sorted(sys.modules), threads]))
+
+atexit.register(tell)
 from dfgen.cli.main import main
 main()
 """
@@ -84,6 +89,8 @@ def test_what_a_command_imports(name: str, places: dict[str, Path], tmp_path: Pa
     command = [sys.executable, "-c", TELL, str(listed), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    loaded = json.loads(listed.read_text())
+    loaded, threads = json.loads(listed.read_text())
     assert sorted(unwanted & set(loaded)) == []
     assert not [module for module in loaded if ".modeling_" in module]
+    # A thread that runs on while the interpreter ends may abort the process.
+    assert threads == ["MainThread"]

@@ -12,8 +12,15 @@ import yaml
 from click.testing import CliRunner, Result
 
 from dfgen.cli.main import cli
+from dfgen.cli.run_command import ALL_STAGES
 from dfgen.demo.scenes import iter_scenes
+from dfgen.errors import UnusableRowsError
 from dfgen.reasons.tally import ReasonTally
+from dfgen.runners.local import finish_stage
+from dfgen.stages.session import Session
+from dfgen.store.layout import Stage
+from dfgen.store.run import Run
+from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 
 GRADER = """
 from dfgen.grade import Verdict
@@ -90,6 +97,42 @@ def test_the_sample_stage_refuses_too(tmp_path: Path) -> None:
     assert result.exit_code == 3, result.output
     said = "the sample stage rejected 6 of 9 rows, more than the 50% that max_reject_ratio allows"
     assert f"{said}: 6 control_token (of 2 prompts)." in result.stderr
+
+
+def test_the_stages_of_the_repairer_refuse_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No repair is small enough: what is refused by one stage is no row of the next."""
+    models = Models(
+        answer_by_index(["fine", "fair", "poor", "bad"]), {"poor": ["bad"], "bad": ["fair"]}
+    )
+    pipeline = make_pipeline(tmp_path, repair={"max_attempts": 1})
+    models.replace_engines(monkeypatch)
+    (tmp_path / "pipeline.json").write_text(pipeline.model_dump_json())
+    command = ["run", tmp_path / "pipeline.json", "--out", tmp_path / "run", "--no-check"]
+    result = invoke(
+        *command, "--set", "repair.max_edit_ratio=0.01", "--set", "max_reject_ratio=0.5"
+    )
+    assert result.exit_code == 3, result.output
+    assert "the repair stage rejected 14 of 14 rows" in result.stderr
+    assert not (tmp_path / "run" / "masks").exists()
+
+
+@pytest.mark.parametrize("stage", ALL_STAGES)
+def test_no_stage_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    """Whatever a stage has refused, it is counted when the stage ends."""
+    counts = {"input": 3, "output": 1, "rejects": 2, "pending": 0}
+    monkeypatch.setattr("dfgen.stages.rejected.count_stage", lambda run, which: counts)
+    tally = ReasonTally()
+    for number in range(2):
+        tally.add("some_reason", f"row {number}", "detail", "p")
+    monkeypatch.setattr("dfgen.stages.rejected.tally_rejects", lambda run, which: tally)
+    pipeline = make_pipeline(tmp_path).model_copy(update={"max_reject_ratio": 0.5})
+    session = Session(Run.open_or_create(tmp_path / "run", pipeline), pipeline)
+    with pytest.raises(UnusableRowsError, match=f"the {stage} stage rejected 2 of 3 rows"):
+        finish_stage(session, stage, worked=False)
 
 
 def test_pairs_and_imports_refuse_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,19 @@ from tests.cluster.bucket_jobs import BucketJob, make_bucket_job
 from tests.cluster.runs import Job, make_job
 
 PROMPTS = 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slurm's first: they take longest, and wait while others work."""
+    items.sort(key=lambda item: item.path.name != "test_slurm.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_the_end() -> Iterator[None]:
+    """Who ends the tests by SIGTERM ends the daemons and jobs that they have started, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

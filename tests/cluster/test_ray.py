@@ -6,13 +6,18 @@ import gc
 import os
 import signal
 import subprocess
+import tempfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dfgen.store.layout import TABLES
 from tests.cluster.runs import COMMAND, ROOT, Hold, Job, check_run, list_owners
+from tests.support.bucket_runs import hash_objects, open_bucket
+from tests.support.scripted_runs import hash_tables
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
@@ -24,6 +29,8 @@ PATIENCE = {
     "RAY_agent_register_timeout_ms": "300000",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_gcs_server_port_wait_time_s": "300",
+    "RAY_health_check_timeout_ms": "300000",  # a killed node's connection breaks at once
+    "RAY_memory_monitor_refresh_ms": "0",  # it kills workers where neighbours fill the memory
 }
 """So that on a busy machine Ray does not take for dead what has not had its turn yet."""
 TRIES = 5
@@ -35,36 +42,64 @@ def cluster() -> Iterator[Any]:
     """A head node without cores for workers."""
     from ray.cluster_utils import Cluster
 
-    with pytest.MonkeyPatch.context() as patch:
+    # Not where other clusters of this machine have theirs, and short: Ray's sockets lie there.
+    folder = tempfile.TemporaryDirectory(prefix="dfgen-ray-", ignore_cleanup_errors=True)
+    with folder, pytest.MonkeyPatch.context() as patch:
         for name, value in PATIENCE.items():
             patch.setenv(name, value)
         cluster = Cluster()
-        start_node(cluster, num_cpus=0, include_dashboard=False)
-        yield cluster
-        cluster.shutdown()
+        try:
+            # Its agent's port is a fixed one unless another is asked for.
+            own = {"temp_dir": folder.name, "dashboard_agent_listen_port": 0}
+            start_node(cluster, num_cpus=0, include_dashboard=False, **own)
+            yield cluster
+        finally:
+            cluster.shutdown()
     # What Ray left of starts that failed warns as it goes: here, not in a neighbour's test.
     gc.collect()
 
 
 def start_node(cluster: Any, **settings: Any) -> Any:
     """Add a node to the cluster: the first is its head."""
-    for tries_left in reversed(range(TRIES)):
-        try:
-            return cluster.add_node(wait=False, **settings, **NODE)
-        except Exception as error:  # "The current node timed out during startup" is no other
-            if not tries_left or "timed out" not in str(error):
-                raise
+    hear = signal.getsignal(signal.SIGTERM)
+    try:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return cluster.add_node(wait=False, **settings, **NODE)
+            except Exception as error:  # "The current node timed out during startup" is no other
+                if not tries_left or "timed out" not in str(error):
+                    raise
+                end_late_node(error)
+    finally:
+        signal.signal(signal.SIGTERM, hear)  # Ray's own handler would only fail the test
     raise AssertionError
 
 
-class Launched:
-    """`dfgen launch ray`, as a user starts it."""
+def end_late_node(error: Exception) -> None:
+    """End the processes of a node that Ray gave up: they would join the cluster after all."""
+    from ray._private.node import Node
 
-    def __init__(self, cluster: Any, job: Job, root: Path, hold: Hold) -> None:
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+            return
+
+
+class Launched:
+    """`dfgen launch ray`, as a user starts it.
+
+    Args:
+        address: of a run in a bucket; None: it is the one at `root`.
+    """
+
+    def __init__(
+        self, cluster: Any, job: Job, root: Path, hold: Hold, address: str | None = None
+    ) -> None:
         self.root = root
         variables = {"QUICK_HOLD": str(hold.folder)}
-        words = ["launch", "ray", str(job.pipeline), "--out", str(root), "--workers", "2"]
-        words += ["--cpus-per-worker", "1", "--gpus-per-worker", "0"]
+        words = ["launch", "ray", str(job.pipeline), "--out", address or str(root)]
+        words += ["--workers", "2", "--cpus-per-worker", "1", "--gpus-per-worker", "0"]
         words += ["--address", cluster.address, "--dfgen", " ".join(COMMAND), "--no-check"]
         names = [word for name in variables for word in ("--env", name)]
         self.log = root.with_name("ray.log")
@@ -99,7 +134,7 @@ class Launched:
         return self.process.returncode, self.log.read_text("utf-8")
 
 
-def list_workers(root: Path) -> dict[int, int]:
+def list_workers(root: Path | str) -> dict[int, int]:
     """The worker processes of a run with the actors that started them."""
     found = {}
     for folder in Path("/proc").iterdir():
@@ -169,3 +204,33 @@ def test_a_stop_is_handed_on_and_the_same_command_goes_on(
         for node in nodes:
             cluster.remove_node(node)
     check_run(tmp_path / "run", local_job)
+
+
+def test_a_run_in_a_bucket(cluster: Any, bucket: str, local_job: Job, tmp_path: Path) -> None:
+    """An actor is killed; the launcher sees in the bucket alone what the workers have done."""
+    address = f"{bucket}/run"
+    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
+    hold = Hold(tmp_path / "hold")
+    launched = Launched(cluster, local_job, tmp_path / "none", hold, address)
+    claims = open_bucket(address)
+    try:
+        wait_until(lambda: list(claims.list("trajectories/")), launched.is_running)
+        wait_until(lambda: len(list_workers(address)) == 2, launched.is_running)
+        worker, actor = next(iter(list_workers(address).items()))
+        os.kill(actor, signal.SIGKILL)
+        hold.release()
+        wait_until(lambda: worker not in list_workers(address))
+        code, said = launched.end()
+    finally:
+        launched.process.kill()
+        launched.process.wait()
+        print(launched.log.read_text("utf-8"))
+        for node in nodes:
+            cluster.remove_node(node)
+    assert code == 0, said
+    assert "a worker is gone" in said
+    assert str(tmp_path / "here") not in said
+    tables = [*TABLES, "rejects"]
+    calm = hash_tables(local_job.pipeline.parent / "calm", tables)
+    assert hash_objects(address, tables) == calm
+    assert list_workers(address) == {}

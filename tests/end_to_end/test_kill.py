@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import RECIPE, SMALL, read_files, run_dfgen, start_dfgen
 from tests.support.forking import Forked
+from tests.support.killing import press_ctrl_c
 from tests.support.waiting import wait_until
 
 
@@ -61,12 +62,15 @@ def snapshot(run: Path) -> dict[str, int]:
 
 
 def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """Also those that grade get a Ctrl-C of the terminal, while they start or work."""
     run = tmp_path / "interrupted"
     process = start_dfgen("run", RECIPE, "--out", run, *SMALL, "--set=prompts.count=60")
     wait_until(lambda: list((run / "journal").glob("sample-*")), lambda: process.poll() is None)
-    process.send_signal(signal.SIGINT)
+    press_ctrl_c(process.pid)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
+    assert err.count("Stopping: ") == err.count("Stopped. ") == 1, err
+    assert err.index("Stopping: ") < err.index("Stopped. ") and "Traceback" not in err
     assert "the same command goes on" in err
     assert not (run / "run.lock").exists()
 

@@ -97,7 +97,7 @@ def test_slime_rows_carry_examples_and_pictures(
     finished: FinishedRun, groups: Path, tmp_path: Path
 ) -> None:
     rows = write(finished, "slime", tmp_path)
-    examples = list(make_examples(groups, "df+repair mask_mode=loss", say=None))
+    examples = list(make_examples(groups, "df+whole mask_mode=loss", say=None))
     sha256 = read_dataset_manifest(tmp_path / "dfgen.json").tokenizer["sha256"]
     for row, example in zip(rows, examples, strict=True):
         compare_numbers(row["metadata"], example)
@@ -117,7 +117,7 @@ def test_openrlhf_rows_keep_advantages_and_have_mean_zero(
     finished: FinishedRun, groups: Path, tmp_path: Path, group_size: int
 ) -> None:
     rows = write(finished, "openrlhf", tmp_path, group_size=group_size)
-    recipe = RECIPES["df+repair"].change(mask_mode="loss", positive_loss="ratio")
+    recipe = RECIPES["df+whole"].change(mask_mode="loss", positive_loss="ratio")
     examples = list(make_examples(groups, recipe, say=None))
     seen = 0
     for row in rows:

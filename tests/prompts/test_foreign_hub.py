@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from dfgen.config.prompts import PromptsConfig
+from dfgen.prompts.hub_files import fetch_pictures
 from tests.hostile.addresses import listen
 from tests.support import pictures
 from tests.support.hub import HubStub
@@ -55,6 +58,17 @@ def test_pictures_of_the_data_set_itself_are_fetched(tmp_path: Path) -> None:
     rows = write_lines({"file_name": "a.png", "question": "q", "answer": "1"})
     files = {"train/metadata.jsonl": rows, "train/a.png": pictures.make_png()}
     assert read_from_hub(tmp_path, files) == ["prompt"]
+
+
+def test_no_more_is_fetched_than_a_picture_may_have(tmp_path: Path) -> None:
+    """The size of a member of an archive is what the archive says; what comes may be more."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", bytes(5000))
+    config = PromptsConfig.model_validate(
+        {"source": "datasets", "path": str(tmp_path), "images": {"max_bytes": 1000}}
+    )
+    cell = {"bytes": None, "path": f"zip://a.png::{tmp_path}/a.zip"}
+    assert len(fetch_pictures(cell, config, tmp_path)["bytes"]) == 1001
 
 
 def test_paths_of_this_machine_and_of_others_are_refused(tmp_path: Path) -> None:

@@ -61,10 +61,10 @@ def test_how_to_load_train_and_cite(card: str) -> None:
     for text in (
         'load_dataset("alice/my-masks", "groups", split="train")',
         'dfgen.load_groups("alice/my-masks"',  # there is no table that load_masks reads
-        'load_rows("alice/my-masks", "df+repair", tokenizer=processor)',
+        'load_rows("alice/my-masks", "df+whole", tokenizer=processor)',
         "DiffGRPOTrainer(",
         "DFGEN_DATA=alice/my-masks swift rlhf",
-        'make_examples("alice/my-masks", "df+repair")',
+        'make_examples("alice/my-masks", "df+whole")',
         "## Limits",
         "arXiv:2603.27482",
     ):

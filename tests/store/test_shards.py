@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import PIL.Image
@@ -52,6 +53,36 @@ def test_every_record_comes_back(
     assert [model.model_validate(row) for row in table.iter_rows(7)] == rows
     assert table.read(7).num_rows == len(rows)
     assert [path.name for path in (tmp_path / "t").iterdir()] == ["part-00007.parquet"]
+
+
+class WatchedFile(io.BytesIO):
+    """Notes which threads read it."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.threads.add(threading.get_ident())
+        return super().read(size)
+
+
+def test_no_thread_of_arrow_holds_a_python_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lets go of it while the interpreter ends aborts the process."""
+    table = ShardTable(tmp_path, Trajectory)
+    table.write(0, [make_trajectory("a", n) for n in range(3)])
+    with table.open_parts(0) as source:
+        assert isinstance(source, pa.OSFile)
+    content = table.path(0).read_bytes()
+    monkeypatch.setattr(ShardTable, "open_parts", lambda *_: WatchedFile(content))
+    monkeypatch.setattr(ShardTable, "is_away", lambda *_: True)
+    monkeypatch.setattr(ShardTable, "fetch", lambda *_: None)
+    for _ in range(3):
+        assert len(list(table.iter_rows(0, ["trajectory_id", "reward"]))) == 3
+        assert table.read(0, ["trajectory_id", "verdict"]).num_rows == 3
+        assert table.num_rows(0) == 3
+        list(table.iter_leaves(0, "cost_usd"))
+    assert WatchedFile.threads == {threading.get_ident()}
 
 
 @given(

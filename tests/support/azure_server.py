@@ -24,6 +24,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from dfgen.store.shared.files import SharedFiles
+from tests.support.loopback import find_closed_port
 from tests.support.waiting import wait_until
 
 ACCOUNT = "devstoreaccount1"
@@ -50,9 +51,7 @@ class AzureServer:
     def __init__(self, folder: Path) -> None:
         command = find_azurite()
         assert command is not None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = find_closed_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = {
             "AZURE_STORAGE_USE_EMULATOR": "true",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,23 @@ from dfgen.store.shards import ShardTable
 
 class Killed(BaseException):
     """The end of a process: nothing of the package catches it."""
+
+
+def list_below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    tasks = Path("/proc", str(pid), "task").glob("*/children")
+    try:
+        own = [int(child) for task in tasks for child in task.read_text().split()]
+    except OSError:  # it has just ended
+        return []
+    return own + [below for child in own for below in list_below(child)]
+
+
+def press_ctrl_c(pid: int) -> None:
+    """Interrupt a command and all that it has started, as a terminal does."""
+    for each in (pid, *list_below(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGINT)
 
 
 @contextmanager

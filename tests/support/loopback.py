@@ -124,6 +124,7 @@ class LoopbackServer:
         answer: called for every request, in that request's thread.
         port: 0 for any that is free.
         models: answers GET requests by path and headers; None: nothing is found.
+        host: the address that it listens on, of this machine.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class LoopbackServer:
         answer: Answer,
         port: int = 0,
         models: Callable[[str, Mapping[str, str]], Reply] | None = None,
+        host: str = "127.0.0.1",
     ):
         self.answer = answer
         self.list_models = models or (lambda path, headers: Reply(write_error("none"), 404))
@@ -138,7 +140,7 @@ class LoopbackServer:
         self.peak = 0
         self.in_flight = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name="loopback"
@@ -147,7 +149,7 @@ class LoopbackServer:
     @property
     def url(self) -> str:
         """The base URL for a client."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return "http://{}:{}/v1".format(*self._server.server_address)
 
     @property
     def count(self) -> int:

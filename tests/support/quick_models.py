@@ -8,7 +8,7 @@ is asked with it, so equal runs have equal bytes: differences are dfgen's doing.
 for every few requests, and can be killed in between; QUICK_SECONDS says how long a moment is.
 QUICK_HOLD names a folder: while there is a file `sample`, `repair` or `score` in it, nobody goes on
 with that after the first few answers, so that a test finds all workers at work, however slowly they
-have started.
+have started. While there is a file `load`, models are being loaded, by one long system call each.
 """
 
 from __future__ import annotations
@@ -142,6 +142,10 @@ def load_quick_engine(config: EngineConfig, keeping: Any = None) -> Any:
     if isinstance(config, OpenAIConfig):
         return LOAD_ENGINE(config, keeping)
     assert config.model == MODEL
+    held = Path(os.environ.get("QUICK_HOLD", os.devnull)) / "load"
+    while held.exists():
+        held.with_name("loading").touch()
+        time.sleep(3600)
     return QuickEngine()
 
 

@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 from dfgen.store.shared.files import SharedFiles
+from tests.support.loopback import find_closed_port
 from tests.support.waiting import wait_until
 
 _NUMBERS = itertools.count()
@@ -35,9 +36,7 @@ class S3Server:
     """
 
     def __init__(self, log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = find_closed_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = make_environment(self.endpoint)
         code = "import sys; from moto.server import main; main(sys.argv[1:])"

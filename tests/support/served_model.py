@@ -1,15 +1,17 @@
-"""The repairer of `quick_models` behind a server, as `vllm serve` would start it, on 127.0.0.1.
+"""The repairer of `quick_models` behind a server, as `vllm serve` would start it.
 
     VLLM_API_KEY=... python -m tests.support.served_model --host 0.0.0.0 --port 8000
 
 What it says depends on a request and its seed alone, so runs that ask it have equal bytes. The host
-that it is given is left alone: nobody else has business with it.
+that it is given is left alone: it listens where the name of this machine leads, by which workers
+are told of it, and that is mostly 127.0.0.1.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -58,5 +60,7 @@ def list_models(path: str, headers: Mapping[str, str]) -> Reply:
 
 
 if __name__ == "__main__":
-    with LoopbackServer(answer, int(sys.argv[sys.argv.index("--port") + 1]), list_models):
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    host = socket.gethostbyname(socket.gethostname())
+    with LoopbackServer(answer, port, list_models, host):
         threading.Event().wait()

@@ -20,28 +20,33 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.loopback import find_closed_port
 from tests.support.waiting import wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "squeue", "sinfo")
 NODES = ("a", "b")
+LOOK_S = 0.25
+"""Between two looks at what only a client of Slurm can tell."""
 
-# cred_expire is also how long a job that is put back into the queue waits for its next start.
+# cred_expire is how soon a node must begin a job that it is given, and how long a job that is put
+# back into the queue waits for its next start. What has ended is asked about until the tests end.
 _CONFIGURATION = """
 ClusterName=dfgen
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=8
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
 CryptoType=crypto/munge
 SlurmUser={user}
 SlurmdUser={user}
+SlurmctldLogFile={folder}/controller.log
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool.%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -54,9 +59,10 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0
-SlurmdTimeout=20
-SlurmctldTimeout=20
+SlurmdTimeout=30
+SlurmctldTimeout=30
 KillWait=5
+MinJobAge=86400
 MessageTimeout=60
 ReturnToService=2
 JobRequeue=1
@@ -108,9 +114,11 @@ class LocalSlurm:
             for name in NODES:
                 self.start_node(name)
             for name in NODES:
-                wait_until(partial(self._is_idle, name), self._alive(name))
+                wait_until(partial(self._is_idle, name), self._alive(name), LOOK_S)
         except BaseException:
             self._end()
+            for log in sorted(self.folder.glob("*.log")):
+                print(f"== {log.name}\n{log.read_text('utf-8', 'replace')}")
             raise
         return self
 
@@ -155,6 +163,15 @@ class LocalSlurm:
         """Start a node that is not there, or is there no more."""
         self._start(name, "-D", "-N", name, program="slurmd")
 
+    def read_log(self) -> str:
+        """What the controller has done, and when."""
+        return (self.folder / "controller.log").read_text("utf-8", "replace")
+
+    def cancel_all(self) -> None:
+        """Have no job left, in whatever state they are."""
+        self.call("scancel", "--user", getpass.getuser())
+        wait_until(lambda: not self.list_jobs(), look_s=LOOK_S)
+
     def kill_daemon(self, node: str) -> None:
         """Kill a node's slurmd alone: the controller loses the node, and its jobs go on there."""
         daemon = self._daemons.pop(node)
@@ -186,7 +203,7 @@ class LocalSlurm:
         return int(self._read_job(task, "Restarts"))
 
     def read_job_state(self, task: str) -> str:
-        """RUNNING, COMPLETED, FAILED, ..., minutes after its end, too."""
+        """RUNNING, COMPLETED, FAILED, ..., after its end, too."""
         return self._read_job(task, "JobState")
 
     def _read_job(self, task: str, name: str) -> str:
@@ -238,7 +255,7 @@ class LocalSlurm:
                 os.kill(pid, signal.SIGKILL)
 
     def _write_configuration(self) -> None:
-        ports = _find_ports(1 + len(NODES))
+        ports = [find_closed_port() for _ in range(1 + len(NODES))]
         host = socket.gethostname()
         nodes = "\n".join(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} "
@@ -269,16 +286,6 @@ def _search_path() -> str:
 
 def _is_of_slurm(name: str) -> bool:
     return name.startswith(("SLURM", "SBATCH", "SALLOC", "SRUN", "SQUEUE", "SINFO"))
-
-
-def _find_ports(count: int) -> Sequence[int]:
-    """Ports that nobody listens on at this moment."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def _find_parent(pid: int) -> int:

@@ -201,7 +201,7 @@ def test_a_mask_never_pushes_up_what_a_repair_changed(tmp_path: Path) -> None:
 
 def test_a_mask_that_is_empty_carries_nothing(tmp_path: Path) -> None:
     empty = {**REPAIRED, "loss_mask": [False] * 4, "repair_mask": [False] * 3}
-    examples = make_examples(write_groups(tmp_path / "g", [[RIGHT, empty]]), say=None)
+    examples = make_examples(write_groups(tmp_path / "g", [[RIGHT, empty]]), "df+repair", say=None)
     assert [e.kind for e in examples] == ["right"]
     assert examples.summary.left_out == {
         "answers: their mask is empty": 1,

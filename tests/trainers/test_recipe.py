@@ -15,7 +15,8 @@ from dfgen.trainers.recipe import DEFAULT_RECIPE, RECIPES, Recipe, find_recipe
 
 def test_named_recipes_are_known_by_their_names() -> None:
     assert {name: recipe.name for name, recipe in RECIPES.items()} == {n: n for n in RECIPES}
-    assert find_recipe(DEFAULT_RECIPE) is RECIPES["df+repair"]
+    assert find_recipe(DEFAULT_RECIPE) is RECIPES["df+whole"]
+    assert Recipe(name=DEFAULT_RECIPE) == RECIPES[DEFAULT_RECIPE]
     own = Recipe("own", failed="drop")
     assert find_recipe(own) is own
 

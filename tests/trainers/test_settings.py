@@ -44,7 +44,7 @@ def test_what_is_no_recipe_is_refused(text: str, said: str) -> None:
 
 def test_settings_come_from_the_environment() -> None:
     settings = read_settings({"DFGEN_DATA": "x", "DFGEN_RECIPE": "", "DFGEN_TEMPERATURE": "0.7"})
-    assert (settings.data, settings.recipe.name) == ("x", "df+repair")
+    assert (settings.data, settings.recipe.name) == ("x", "df+whole")
     assert (settings.privileged, settings.temperature) == (None, 0.7)
     for environment in ({}, {"DFGEN_DATA": ""}, {"DFGEN_DATA": "x", "DFGEN_TEMPERATURE": "warm"}):
         with pytest.raises(ConfigError, match="DFGEN_"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ import pytest
 
 from dfgen.store.finished import open_finished
 from dfgen.view.index import index_shard
+from dfgen.view.viewed_run import ViewedRun
 
 
 def ask(
@@ -237,3 +239,17 @@ def test_tokens_are_long_and_never_the_same(viewed_root: Path, tmp_path: Path) -
             tokens.add(urlsplit(address).path.split("/")[1])
     assert len(tokens) == 3
     assert all(len(token) >= 32 for token in tokens)
+
+
+def test_what_a_page_asks_for_first_is_there_by_then(
+    viewed_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(viewed_root, tmp_path / "run"))
+    viewed = ViewedRun(root)
+    viewed.prepare()
+    with monkeypatch.context() as patch:
+        patch.setattr("dfgen.view.viewed_run.index_shard", None)
+        first = json.loads(viewed.read_part(0))["rows"]["id"]
+    assert first == list_rows(root)[: len(first)] and first
+    (root / "masks" / "part-00000.parquet").write_bytes(b"PAR1 no more")
+    ViewedRun(root).prepare()  # what is damaged is told when it is asked for

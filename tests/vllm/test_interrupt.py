@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
+from tests.support.killing import list_below
 from tests.vllm.running import (
     count_journal_lines,
     read_trajectories,
@@ -40,6 +42,33 @@ def check(code: int | None, err: str) -> None:
     assert err.count(STOPPING) == 1 and err.count("Stopped. ") == 1, err[-3000:]
     assert "Traceback" not in err and "fatal error" not in err, err[-6000:]
     assert err.index(STOPPING) < err.index("Stopped. ")
+
+
+def read_command(pid: int) -> str:
+    """The command line of a process that runs; empty if it has ended."""
+    try:
+        return Path("/proc", str(pid), "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("later_s", [0, 1, 3])
+def test_while_loading(tmp_path: Path, later_s: float) -> None:
+    """The engine's process has been started: it ends with the command, at once."""
+    pipeline = write_pipeline(tmp_path / "policy.yaml")
+    command = ("sample", pipeline, "--out", tmp_path / "run")
+    process = start_dfgen(*command, start_new_session=True, **OWN_PROCESS)
+    wait_until(
+        lambda: any("spawn_main" in read_command(each) for each in list_below(process.pid)),
+        process,
+    )
+    started = list_below(process.pid)
+    time.sleep(later_s)
+    started += list_below(process.pid)
+    err = interrupt(process, process.pid)
+    check(process.returncode, err)
+    assert later_s or "loading the model is given up" in err
+    assert not any(map(read_command, started))
 
 
 def test_while_sampling(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ _WHOLE = "whole"
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="What is trained on: grpo, df, df+repair, ... (tables of examples).",
+    help="What is trained on: grpo, df, df+whole, ... (tables of examples).",
 )
 @click.option(
     "--choice",

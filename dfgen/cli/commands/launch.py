@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
     from dfgen.runners.launching import Resources
     from dfgen.runners.slurm import Servers, SlurmOptions
+    from dfgen.store.layout import Stage
 
 
 @click.group(
@@ -223,6 +224,7 @@ def ray(
     from dfgen.runners.launching import list_key_variables, plan_stages
     from dfgen.runners.ray import RayOptions, collect_variables, connect, disconnect, run_on_ray
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.mounts import look_again
     from dfgen.store.run import Run
 
     options = RayOptions(
@@ -238,12 +240,16 @@ def ray(
     try:
         begin_run(root, pipeline, served=False)
         run = Run.open_or_create(root, None)
+
+        def count_finished(stage: Stage) -> int:
+            look_again(root)
+            return len(run.output(stage).shards())
+
         with StopSignal(announce_stop) as stop:
-            complete = run_on_ray(
-                tasks, options, lambda stage: len(run.output(stage).shards()), say, stop
-            )
+            complete = run_on_ray(tasks, options, count_finished, say, stop)
     finally:
         disconnect()
+    look_again(root)
     if not complete:
         say(f"Stopped. Everything finished is in {root}; the same command goes on from there.")
         raise SystemExit(INTERRUPTED)
@@ -257,7 +263,7 @@ def say(sentence: str) -> None:
     click.echo(show_text(sentence), err=True)
 
 
-def announce_stop() -> None:
+def announce_stop(loading: bool) -> None:  # noqa: ARG001 - models are loaded by the workers
     """Say that a stop was heard."""
     say("\nStopping: the workers finish what is in flight. Once more ends at once.")
 

@@ -68,9 +68,11 @@ def command(
         click.echo("Ctrl-C ends it. Keep the address to yourself.", err=True)
         if opens:
             webbrowser.open(address)
+        preparing = asyncio.create_task(asyncio.to_thread(viewer.runs[0].prepare))
         try:
             await asyncio.Event().wait()
         finally:
+            await preparing
             await runner.cleanup()
 
     try:

@@ -25,12 +25,18 @@ class DeathWatch:
         self._resources = getattr(core, "resources", None)
         self._queue = getattr(core, "outputs_queue", None)
         self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
         if hasattr(self._resources, "engine_dead") and hasattr(self._queue, "put_nowait"):
-            threading.Thread(target=self._watch, name="dfgen-vllm-watch", daemon=True).start()
+            self._thread = threading.Thread(
+                target=self._watch, name="dfgen-vllm-watch", daemon=True
+            )
+            self._thread.start()
 
     def end(self) -> None:
         """Stop watching: the engine is about to be ended on purpose."""
         self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _watch(self) -> None:
         assert self._resources is not None and self._queue is not None

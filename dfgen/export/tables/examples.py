@@ -91,7 +91,7 @@ TABLE = ExportTable(
     make_columns=make_examples,
     mask_column="loss_mask",
     made_of="examples",
-    recipe="df+repair",
+    recipe="df+whole",
     takes=("recipe", "temperature"),
     on_hub=False,
 )

@@ -56,7 +56,7 @@ TABLE = ExportTable(
     make_columns=make_verifiers,
     mask_column=None,
     made_of="examples",
-    recipe="df+repair",
+    recipe="df+whole",
     takes=("recipe", "temperature"),
     on_hub=False,
 )

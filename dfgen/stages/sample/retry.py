@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -31,6 +31,7 @@ from dfgen.stages.sample.grading import Grading
 from dfgen.stages.sample.shard import OpenShard, read_written
 from dfgen.stages.sample.stage import choose_agreement, choose_retokenizer
 from dfgen.stages.session import Session, list_engine_facts
+from dfgen.stages.stopping import LoadingStopped
 from dfgen.stages.work import cutting_waits, open_engine, open_graders
 from dfgen.store.finishing import finish_shard, take_back
 
@@ -77,7 +78,12 @@ def retry_truncated(session: Session, limit: int) -> bool:
         return True
     require_online(config, "policy", "drawing truncated answers again")
     session.tell_loading(config)
-    with session.stop, closing(session), open_engine(config) as engine:
+    with (
+        suppress(LoadingStopped),
+        session.stop,
+        closing(session),
+        open_engine(config, session.stop) as engine,
+    ):
         session.run.check_stage("sample", session.pipeline, list_engine_facts(engine))
         with (
             cutting_waits(engine, session.stop),

@@ -71,7 +71,7 @@ class ScoreStage:
             raise ConfigError("the pipeline names no policy.", where="score.engine")
         sampling = find_sampling(session.pipeline.policy, session.pipeline.sample)
         session.tell_loading(config)
-        with open_engine(config) as engine:
+        with open_engine(config, session.stop) as engine:
             check_policy(session.run, require_scoring(engine).info, session.tokenizer)
             yield Tools(
                 session.pipeline,

@@ -83,7 +83,10 @@ class ValueStage:
         section = "value.engine" if session.pipeline.value.engine else "policy"
         require_online(config, section, "drawing on from prefixes")
         session.tell_loading(config)
-        with open_engine(config) as engine, open_graders(session.pipeline.grade) as graders:
+        with (
+            open_engine(config, session.stop) as engine,
+            open_graders(session.pipeline.grade) as graders,
+        ):
             share_rates(session.run, config, engine)
             check_policy(
                 session.run, require_continuing(engine).info, session.tokenizer, section=STAGE

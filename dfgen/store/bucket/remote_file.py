@@ -6,8 +6,9 @@ import io
 import os
 from collections.abc import Callable
 
-_TAIL_BYTES = 64 * 1024
-"""Read at once from the end: what a Parquet footer of a shard takes."""
+_LEAST_BYTES = 64 * 1024
+"""Read at once: what a Parquet footer of a shard takes, and what a store sends while it answers. The
+columns of a table lie side by side, and who reads several asks for one after the other."""
 
 
 class RemoteFile(io.RawIOBase):
@@ -23,6 +24,7 @@ class RemoteFile(io.RawIOBase):
         self._read_range = read_range
         self._position = 0
         self._tail: bytes | None = None
+        self._ahead, self._ahead_start = b"", 0
 
     def read(self, size: int = -1) -> bytes:
         """Read up to so many bytes; all that are left if negative.
@@ -36,12 +38,17 @@ class RemoteFile(io.RawIOBase):
         if start >= end:
             return b""
         self._position = end
-        begin = max(0, self._size - _TAIL_BYTES)
-        if start < begin:
-            return self._read_range(start, end)
-        if self._tail is None:
-            self._tail = self._read_range(begin, self._size)
-        return self._tail[start - begin : end - begin]
+        begin = max(0, self._size - _LEAST_BYTES)
+        if start >= begin:
+            if self._tail is None:
+                self._tail = self._read_range(begin, self._size)
+            return self._tail[start - begin : end - begin]
+        if not self._ahead_start <= start < end <= self._ahead_start + len(self._ahead):
+            if end - start >= _LEAST_BYTES:
+                return self._read_range(start, end)
+            self._ahead = self._read_range(start, min(self._size, start + _LEAST_BYTES))
+            self._ahead_start = start
+        return self._ahead[start - self._ahead_start : end - self._ahead_start]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to another place; returns it."""

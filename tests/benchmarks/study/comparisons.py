@@ -1,4 +1,4 @@
-"""Finds what is compared with what: the claim's arm with its rivals, over all tables at once."""
+"""Finds what is compared with what: the arms of the claims with their rivals, over all tables."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from tests.benchmarks.study.settings import REGIMES
 Row = dict[str, Any]
 Cell = tuple[str, str, str, bool]
 
-#: What the study's claim is compared with, and by which measures.
-CLAIM, RIVALS = "df+new", ("grpo", "right-only", "sft", "df", "df+new, no all-wrong")
+#: The default recipe, and what it was when the study began.
+CLAIMS = ("df+whole", "df+new")
+#: What they are compared with, and by which measures.
+RIVALS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new")
 PRIMARY = "greedy_accuracy"
 MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The claim's arm minus a rival in one cell at one start.
+    """The arm of a claim minus a rival in one cell at one start.
 
     Attributes:
+        claim: the arm.
         rival: its name, and how many questions it had if not as many as all have.
         gaps: by each of `MEASURES`.
         p: of the first, corrected for the number of all comparisons; None with one seed.
     """
 
+    claim: str
     cell: Cell
     start: str
     rival: str
@@ -70,8 +74,8 @@ def name_table(cell: Cell) -> str:
 
 
 def compare_all(rows: list[Row]) -> list[Comparison]:
-    """Compare the claim's arm with its rivals in every cell; p is corrected for all of them."""
-    found = find_comparisons(rows)
+    """Compare the arms of the claims with their rivals; p is corrected for all of it."""
+    found = [each for claim in CLAIMS for each in find_comparisons(rows, claim)]
     # One seed has no p-value, and is no comparison that could be wrong.
     tested = [place for place, each in enumerate(found) if each.gaps[0].seeds > 1]
     for place, p in zip(tested, correct_holm([found[i].gaps[0].p for i in tested]), strict=True):
@@ -79,8 +83,8 @@ def compare_all(rows: list[Row]) -> list[Comparison]:
     return found
 
 
-def find_comparisons(rows: list[Row]) -> list[Comparison]:
-    """Compare the claim's arm with its rivals in every cell.
+def find_comparisons(rows: list[Row], arm: str) -> list[Comparison]:
+    """Compare an arm with its rivals in every cell.
 
     Arms without repairs are the same whoever repairs, so every repairer's cell has them as rivals.
     They are also there with more questions a round, which is what repairs would have cost.
@@ -90,16 +94,16 @@ def find_comparisons(rows: list[Row]) -> list[Comparison]:
         own = [row for row in rows if name_cell(row) == cell]
         shared = [row for row in rows if shares_cell(row, cell)]
         for start in sorted({row["start"] for row in own}, key=int):
-            claim = [r for r in own if r["start"] == start and r["arm"] == CLAIM and is_plain(r)]
-            for arm in RIVALS:
-                pool = shared if arm in WITHOUT_REPAIRS else own
-                rival = [row for row in pool if row["start"] == start and row["arm"] == arm]
+            claim = [r for r in own if r["start"] == start and r["arm"] == arm and is_plain(r)]
+            for name in (name for name in RIVALS if name != arm):
+                pool = shared if name in WITHOUT_REPAIRS else own
+                rival = [row for row in pool if row["start"] == start and row["arm"] == name]
                 for questions in sorted({row["questions"] for row in rival}):
                     same = [row for row in rival if row["questions"] == questions]
                     gaps = [compare(by_seed(claim, key), by_seed(same, key)) for key, _ in MEASURES]
                     if gaps[0] is not None:
-                        name = arm + name_questions(same[0])
-                        found.append(Comparison(cell, start, name, [g for g in gaps if g]))
+                        other = name + name_questions(same[0])
+                        found.append(Comparison(arm, cell, start, other, [g for g in gaps if g]))
     return found
 
 

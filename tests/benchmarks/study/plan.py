@@ -133,6 +133,9 @@ def list_first() -> Iterator[Job]:
     for task in TASKS:
         for start in LOWER_STARTS:
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS[:3])
+    for repairer, verified in (("rewriter", True), ("fallible", False)):
+        yield from list_repairer("chains", "10", repairer, verified)
+    yield from list_more_questions(10, LOWER_STARTS[:1], SEEDS[:2])
 
 
 def list_repairer(task: str, start: str, repairer: str, verified: bool = True) -> Iterator[Job]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
 from tests.benchmarks.study.comparisons import (
-    CLAIM,
+    CLAIMS,
     Comparison,
     Row,
     choose_rows,
@@ -42,14 +42,15 @@ def update_readme(rows: list[Row], rates: dict[str, float], path: Path = README)
 
 
 def write_summary(rows: list[Row], rates: dict[str, float]) -> str:
-    """Write a table for each cell and start: the main arms, and what the claim's gains on them."""
+    """Write a table for each cell and start: the main arms, and what the default gains on them."""
     trained, starts = choose_rows(rows, rates)
     found = compare_all(trained)
     tested = sum(each.p is not None for each in found)
     lines = [
         "",
-        f"`{CLAIM}` minus the arm of the line, in points, paired by seed. p is of the greedy "
-        f"difference, corrected (Holm) for all {tested} comparisons of these tables.",
+        f"`{CLAIMS[0]}`, where it was run, minus the arm of the line, in points, paired by seed. p "
+        f"is of the greedy difference, corrected (Holm) for all {tested} comparisons, those of "
+        f"`{CLAIMS[1]}` among them, which `tables` prints.",
     ]
     for cell in list_cells(trained):
         own = [row for row in trained if shares_cell(row, cell)]
@@ -87,7 +88,7 @@ def write_table(rows: list[Row], found: list[Comparison], start: Row | None) -> 
     if start:
         shown = [form.format(start[key]) for _, key, form in COLUMNS[:-1]]
         yield f"| start | | {' | '.join(shown)} | | | | |"
-    by_rival = {each.rival: each for each in found}
+    by_rival = {each.rival: each for each in found if each.claim == CLAIMS[0]}
     for arm in (name for name in ARMS if name in MAIN_ARMS):
         own = [row for row in rows if row["arm"] == arm]
         for questions in sorted({row["questions"] for row in own}):
@@ -98,7 +99,7 @@ def write_table(rows: list[Row], found: list[Comparison], start: Row | None) -> 
 
 
 def show_comparison(each: Comparison | None) -> tuple[str, ...]:
-    """Format what is compared; empty for the claim's own arm."""
+    """Format what is compared; empty for the default's own line."""
     if each is None:
         return ("",) * len(COMPARED)
     p = "" if each.p is None else "< .001" if each.p < 0.0005 else f"{each.p:.3f}"

@@ -7,7 +7,7 @@ import numpy as np
 from tests.benchmarks.study.arms import ARMS, EXPLORED_ARMS
 from tests.benchmarks.study.compare import compare
 from tests.benchmarks.study.comparisons import (
-    CLAIM,
+    CLAIMS,
     MEASURES,
     Comparison,
     Row,
@@ -62,7 +62,8 @@ def print_tables(rows: list[Row], rates: dict[str, float]) -> None:
             print(f"\n### from about {start} % right\n")
             part = [row for row in chosen if row["start"] == start]
             print_arms(part, starts.get((cell[0], start)))
-        print_differences([each for each in found if each.cell == cell])
+        for claim in CLAIMS:
+            print_differences([each for each in found if each.cell == cell], claim)
     print_explored(explored)
 
 
@@ -78,7 +79,7 @@ def print_explored(rows: list[Row]) -> None:
             own = [row for row in part if row["arm"] == arm]
             gaps = [
                 compare(by_seed(own, key), by_seed([r for r in part if r["arm"] == rival], key))
-                for rival in ("sft", CLAIM)
+                for rival in ("sft", "df+new")
                 for key, _ in MEASURES[:2]
             ]
             if all(gaps):
@@ -134,11 +135,12 @@ def show(row: Row, key: str, form: str) -> str:
     return "" if row.get(key) is None else form.format(row[key])
 
 
-def print_differences(found: list[Comparison]) -> None:
-    """Print how the claim's arm differs from its rivals in one cell."""
+def print_differences(found: list[Comparison], claim: str) -> None:
+    """Print how the arm of a claim differs from its rivals in one cell."""
+    found = [each for each in found if each.claim == claim]
     if not found:
         return
-    print(f"\n### {CLAIM} minus its rivals, points [95 % interval, paired by seed]\n")
+    print(f"\n### {claim} minus its rivals, points [95 % interval, paired by seed]\n")
     names = " | ".join(name for _, name in MEASURES)
     print(f"| from | rival (seeds) | {names} | p, greedy | p, corrected |")
     print("|---" * (len(MEASURES) + 4) + "|")

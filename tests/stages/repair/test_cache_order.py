@@ -117,7 +117,7 @@ def test_three_ways_are_priced() -> None:
     found.next_repairs.shared_tokens = 3 * 2000
     price = Price(prompt=1e6, completion=5e6, cached=0.1e6)
     ways = price_ways((found.next_repairs, found.next_tests), OpenAIConfig(model="m", price=price))
-    assert ways == pytest.approx({"plain": 4 * 3250, "cache order": 4 * 1900, "batch": 4 * 1625})
+    assert ways == pytest.approx({"plain": 4 * 3250, "cache_order": 4 * 1900, "batch": 4 * 1625})
     assert price_ways((found.next_repairs, found.next_tests), OpenAIConfig(model="m")) is None
     assert price_ways((found.next_repairs, found.next_tests), TransformersConfig(model="m")) is None
     assert price_ways((Load(),), OpenAIConfig(model="m", price=price)) is None
@@ -127,7 +127,7 @@ def test_three_ways_are_priced() -> None:
     ("price", "cheapest"),
     [
         ({"batch_factor": 0.5, "cached": 0.1}, "batch"),
-        ({"batch_factor": 1.0, "cached": 0.1, "cached_from": 0}, "cache order"),
+        ({"batch_factor": 1.0, "cached": 0.1, "cached_from": 0}, "cache_order"),
         ({"batch_factor": 1.0, "cached": 0.1, "cached_from": 10**6}, "plain"),
     ],
 )
@@ -146,4 +146,4 @@ def test_a_dry_run_names_the_cheapest(
         estimate["ways"]["plain"] * price["batch_factor"], abs=2e-6
     )
     shown = CliRunner().invoke(cli, arguments).output
-    assert f"The cheapest is {cheapest} (--lane" in shown
+    assert f"The cheapest is {cheapest.replace('_', ' ')} (--lane" in shown

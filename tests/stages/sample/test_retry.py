@@ -42,7 +42,7 @@ def retry(
     monkeypatch: pytest.MonkeyPatch, root: Path, pipeline: Pipeline, engine: Any, limit: int = 200
 ) -> Run:
     @contextmanager
-    def open_stub(config: object) -> Iterator[Any]:
+    def open_stub(*settings: object) -> Iterator[Any]:
         yield engine
 
     monkeypatch.setattr(retrying, "open_engine", open_stub)

@@ -13,7 +13,7 @@ ARMS: dict[str, Arm] = {arm.name: arm for arm in (*CONTROLS, *MASKS, *REPAIRS, *
 EXPLORED_ARMS = (*(arm.name for arm in EXPLORED), "df+whole")
 """What was looked at after results had been seen."""
 
-MAIN_ARMS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new")
+MAIN_ARMS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new", "df+whole")
 """What the study's first question is about; all others explain."""
 
 __all__ = ["ARMS", "EXPLORED_ARMS", "MAIN_ARMS", "Arm"]
