@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 MANIFEST = "dfgen.json"
 MOST_BYTES = 1 << 28
 """Of the manifest; a hundred thousand files take a tenth of it."""
@@ -20,3 +22,9 @@ TOKENIZER_KEY = b"dfgen.tokenizer"
 def name_shard(shard: int, shards: int) -> str:
     """Return the file name that `datasets` knows as part of the split `train`."""
     return f"{SPLIT}-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def leaves_folder(name: str) -> bool:
+    """Say whether the path of a file in a data set, as its manifest has it, leads elsewhere."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name

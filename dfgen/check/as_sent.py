@@ -109,7 +109,8 @@ def _list_wrong(scope: Scope, count: int) -> list[tuple[Prompt, str]]:
         from dfgen.stages.repair.remaining import iter_undecided
         from dfgen.stages.session import Session
 
-        rows = iter_undecided(Session(run, pipeline), pipeline.repair)
+        session = Session(run, pipeline)
+        rows = iter_undecided(session, pipeline.repair, resubmit=scope.resubmit)
         left = islice((row for row in rows if row.unasked), count)
         there = [(row.prompt, row.trajectory.completion) for row in left]
         if there or not scope.rows.new:

@@ -15,9 +15,10 @@ from dfgen.check.amounts import Amount, Work, add_up
 from dfgen.check.as_sent import find_files
 from dfgen.check.scope import Scope
 from dfgen.config.batch import Lane
-from dfgen.config.engine import EngineConfig, OpenAIConfig, find_price
+from dfgen.config.engine import EngineConfig, OpenAIConfig, find_lane, find_price
 from dfgen.config.repair import RepairConfig
 from dfgen.engines.base import Message
+from dfgen.engines.openai.batch.ledger import OutFile
 from dfgen.engines.processor.model_files import ModelFiles
 from dfgen.errors import DfgenError
 from dfgen.prompts.counting import RowCount, count_source_rows
@@ -155,10 +156,18 @@ def _leave_out(cells: Amount, asked: int) -> Amount:
 def _describe_out(scope: Scope, waiting: Mapping[Stage, int]) -> dict[str, OutRequests]:
     found = {}
     for stage, requests in waiting.items():
-        files = read_out(scope.run, stage) if scope.run is not None and requests else ()
+        files = _read_waiting(scope, stage) if requests else ()
         if files:
             found[stage] = OutRequests(files[0].lane, len(files), requests, files[0].since)
     return found
+
+
+def _read_waiting(scope: Scope, stage: Stage) -> list[OutFile]:
+    """Files that are out and whose answers would be waited for."""
+    if scope.run is None:
+        return []
+    agreed = [find_lane(each) for each in scope.pipeline.repair.repairers]
+    return read_out(scope.run, stage, agreed if stage == "repair" and scope.resubmit else None)
 
 
 def _count_prompts(scope: Scope) -> tuple[RowCount | None, int | None]:
@@ -338,7 +347,8 @@ def _estimate_there(scope: Scope) -> Estimate:
         return Estimate()
     session = Session(run, scope.pipeline)
     kept = _find_cached_from(config)
-    return estimate_repairs(iter_undecided(session, config), config, session.tokenizer, kept)
+    rows = iter_undecided(session, config, resubmit=scope.resubmit)
+    return estimate_repairs(rows, config, session.tokenizer, kept)
 
 
 def _forecast_side(scope: Scope, stage: Stage, cells: Amount) -> Work:

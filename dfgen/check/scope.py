@@ -70,10 +70,12 @@ class Scope:
         redone: Collection[Stage] = (),
         new_rows: Literal["none", "first", "all"] = "none",
         unasked: Collection[Stage] = (),
+        resubmit: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.out = out
         self.network = network
+        self.resubmit = resubmit
         self.stages = tuple(_list_open(pipeline, stages, self.run, redone))
         self._first_rows = first_rows
         self._new_rows = new_rows

@@ -45,7 +45,12 @@ _COLUMNS = {
 
 
 def rehearse(
-    pipeline: Pipeline, stages: Sequence[Stage], *, as_json: bool, run: Path | None = None
+    pipeline: Pipeline,
+    stages: Sequence[Stage],
+    *,
+    as_json: bool,
+    run: Path | None = None,
+    resubmit: bool = False,
 ) -> None:
     """Print the first requests, the forecast and the findings; no model or server is called.
 
@@ -56,6 +61,7 @@ def rehearse(
         stages: that would run.
         as_json: print JSON on stdout.
         run: a run directory; what is there is not done again.
+        resubmit: whether requests that are out and that nobody will hear of are asked again.
 
     Raises:
         DfgenError: the source cannot be read, or none of its first rows became a prompt.
@@ -68,7 +74,15 @@ def rehearse(
     from dfgen.errors import InputError
     from dfgen.store.run import Run
 
-    scope = Scope(pipeline, stages, run, network=False, first_rows=FIRST_ROWS, new_rows="all")
+    scope = Scope(
+        pipeline,
+        stages,
+        run,
+        network=False,
+        first_rows=FIRST_ROWS,
+        new_rows="all",
+        resubmit=resubmit,
+    )
     if scope.run is not None:
         Run.open_or_create(scope.run.root, pipeline)  # says so if it is of another kind
     rows = scope.rows

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dfgen.config.bucket import BucketConfig
-from dfgen.config.engine import EngineConfig
+from dfgen.config.engine import EngineConfig, find_lane
 from dfgen.config.grade import GradeConfig
 from dfgen.config.imports import ImportConfig
 from dfgen.config.mask import MaskConfig
@@ -111,8 +111,10 @@ class Pipeline(Section):
         if scorer is None:
             raise ValueError("score.engine is needed: imported answers name no policy to ask")
         if scorer.engine == "openai":
+            section, lane = "score.engine" if self.score.engine else "policy", find_lane(scorer)
             raise ValueError(
-                "the engine 'openai' cannot score given completions; name the same model in "
+                f"the engine 'openai' cannot score given completions, and {section} is behind a "
+                f"server{'' if lane == 'online' else f' (lane {lane})'}; name the same model in "
                 "score.engine, as `engine: transformers` or `engine: vllm`"
             )
         tempered = find_sampling(self.policy, self.sample).trainers_temperature

@@ -72,11 +72,11 @@ class RunGroups:
 
     def read_batches(
         self, columns: Sequence[str], nested: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Yield all groups, a batch per shard; what is not asked for is there as well."""
         del columns, nested
         for table in self.tables():
-            yield from table.combine_chunks().to_batches()
+            yield from ((self.name, batch) for batch in table.combine_chunks().to_batches())
 
     def find_nested(self) -> set[str]:
         """Find the columns of masks that hold any value at all, by the files' footers."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
+from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY, leaves_folder
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.export.columns import RENAMED, merge_chunks
 from dfgen.export.manifest import read_dataset_manifest
@@ -74,6 +74,11 @@ def open_folder(folder: Path, table: ExportTable) -> Source:
         )
     files: list[Callable[[], Path]] = []
     for entry in listed.files:
+        if leaves_folder(entry.path):
+            raise DamagedFileError(
+                f"it lists a file outside of the data set: {entry.path!r}.",
+                where=str(folder / MANIFEST),
+            )
         path = folder / entry.path
         if not path.is_file():
             raise DamagedFileError(

@@ -176,16 +176,23 @@ def list_out(engine: Engine) -> Collection[str]:
     return engine.list_out() if isinstance(engine, KeepingEngine) else ()
 
 
-def read_out(run: Run, stage: Stage) -> list[OutFile]:
+def read_out(run: Run, stage: Stage, agreed: Sequence[Lane] | None = None) -> list[OutFile]:
     """Read which files of a stage are out, in the order in which each engine handed them over.
+
+    Args:
+        agreed: lanes of the engines of the stage, where the user has agreed that what nobody will
+            hear of is asked again: what `give_up` would forget is left out.
 
     Raises:
         StorageError: the record cannot be read.
     """
-    out: dict[str, OutFile] = {}
-    for record in iter_records(run, stage):
-        apply_record(out, record)
-    return list(out.values())
+    found: list[OutFile] = []
+    for number, name in list_records(run.outgoing, stage):
+        out: dict[str, OutFile] = {}
+        for record in run.outgoing(name).replay():
+            apply_record(out, record)
+        found += [e for e in out.values() if agreed is None or not _is_lost(number, e, agreed)]
+    return found
 
 
 def iter_strays(run: Run, stage: Stage) -> Iterator[dict[str, Any]]:
@@ -233,14 +240,13 @@ def give_up(run: Run, stage: Stage, lanes: Sequence[Lane]) -> int:
     Returns:
         How many requests these are.
     """
+    return _forget(run, stage, lambda number, out: _is_lost(number, out, lanes))
 
-    def is_lost(number: int, out: OutFile) -> bool:
-        lane = lanes[number] if number < len(lanes) else None
-        return out.lane != lane or (
-            lane == "batch" and (out.batch_id is None or out.gone or out.mute)
-        )
 
-    return _forget(run, stage, is_lost)
+def _is_lost(number: int, out: OutFile, lanes: Sequence[Lane]) -> bool:
+    """Say whether nobody will hear of a file of the engine of this number."""
+    lane = lanes[number] if number < len(lanes) else None
+    return out.lane != lane or (lane == "batch" and (out.batch_id is None or out.gone or out.mute))
 
 
 def give_up_all(run: Run, stage: Stage) -> int:

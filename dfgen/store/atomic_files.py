@@ -101,6 +101,17 @@ def describe_takeover(desk: Path) -> RunLockedError:
     )
 
 
+def describe_missing_desk(desk: Path) -> RunLockedError:
+    """Return the error of a process whose desk is gone, as far as anybody knows with its run."""
+    return RunLockedError(
+        "this process's folder in the run is gone: the run was deleted, renamed or replaced while "
+        "it was worked on, or others have taken over its shards.",
+        where=str(desk),
+        hint="It stops here. Give the same command again for the place where the run is now; what "
+        "was finished there stays.",
+    )
+
+
 def create_file(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Create a file with its content in one step, or raise `FileExistsError`.
 

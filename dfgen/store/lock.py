@@ -49,6 +49,7 @@ class FileLock:
         self.path = path
         self._heartbeat_s = heartbeat_s
         self._holder: Holder | None = None
+        self._made: tuple[int, int] | None = None
         self._lost = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -71,7 +72,9 @@ class FileLock:
                 if read_token(self.path) == mine.token:
                     break  # NFS repeats a call whose answer was lost, and then says "exists"
                 self._make_way(deadline)
+            named = self.path.stat()
         self._holder, self._lost = mine, False
+        self._made = (named.st_dev, named.st_ino)
         self._stop.clear()
         self._thread = threading.Thread(
             target=self._renew, args=(mine,), name="dfgen-lock", daemon=True
@@ -102,10 +105,25 @@ class FileLock:
                 self.path.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Raise `RunLockedError` if the lock was broken by somebody while it was held here."""
+        """Raise `RunLockedError` if the lock was broken by somebody while it was held here.
+
+        What is asked is the disk, not what the last renewal has found: a run that was put in the
+        place of this one a moment ago must not get its files.
+        """
+        if self._holder is not None and not self._lost:
+            self._lost = not self._is_mine(self._holder)
         if self._lost:
+            if not self.path.parent.exists():
+                raise RunLockedError(
+                    "the run directory is gone: it was deleted or renamed while this process "
+                    "worked on it.",
+                    where=str(self.path.parent),
+                    hint="It stops here. Give the same command again for the place where the run "
+                    "is now; what was finished there stays.",
+                )
             raise RunLockedError(
-                "this process held the lock of the run, and somebody removed it.",
+                "this process held the lock of the run, and somebody removed it or put another run "
+                "in the place of this one.",
                 where=str(self.path),
                 hint="It stops here, so that two processes do not write into one run. When no "
                 "other process works on the run, give the same command again.",
@@ -158,6 +176,18 @@ class FileLock:
         finally:
             probe.unlink(missing_ok=True)
         return max(0.0, now - modified)
+
+    def _is_mine(self, mine: Holder) -> bool:
+        """Whether the lock file under this name is the one that was made here."""
+        with suppress(OSError):
+            named = self.path.stat()
+            if (named.st_dev, named.st_ino) == self._made:
+                return True
+        # NFS may give a file another number; a disk that does not answer breaks no lock.
+        try:
+            return read_token(self.path) == mine.token
+        except OSError:
+            return True
 
     def _renew(self, mine: Holder) -> None:
         while not self._stop.wait(self._heartbeat_s):

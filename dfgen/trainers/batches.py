@@ -15,7 +15,7 @@ import numpy as np
 
 from dfgen.errors import DamagedFileError
 from dfgen.trainers.advantages import Answers, number_texts
-from dfgen.trainers.reading import NESTED
+from dfgen.trainers.column_types import NESTED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 DECISIVE = ("reward", "undecided", "mask_source", "finish_reason", "loss_mask", "repair_mask")
 """Columns of trajectories that decide what is trained on."""
+
+LOWEST_LOGPROB = -1e4
+"""Below it a log-prob is not known: no answer is sampled so, and a ratio to it has no bounds."""
+
+_HINT = "Export the run again; `dfgen validate RUN` says what is wrong with it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Ragged:
             total[filled] = np.add.reduceat(values, starts, dtype=np.float64)
         return total
 
+    def cast(self, dtype: Any) -> Ragged:
+        """Return the same with values of another type; shared where it is theirs already."""
+        return Ragged(self.values.astype(dtype, copy=False), self.edges, self.valid)
+
     def slice(self) -> list[NDArray[Any]]:
         """Return the values of each list, sharing memory."""
         values = self.values
@@ -67,7 +76,7 @@ class Batch:
     Attributes:
         edges: int64[G+1]: where the answers of each group begin and end.
         rows: N trajectories as an Arrow struct array.
-        source: of the data, for messages.
+        source: where the data are from, for messages.
     """
 
     edges: NDArray[np.int64]
@@ -97,25 +106,37 @@ class Batch:
         if not self.has(name):
             return Ragged(np.zeros(0), np.zeros(count + 1, np.int64), np.zeros(count, bool))
         column = self.rows.field(name)
+        if pa.types.is_null(column.type):
+            return Ragged(np.zeros(0), np.zeros(count + 1, np.int64), np.zeros(count, bool))
         flat = column.flatten()
-        if flat.null_count and not pa.types.is_floating(flat.type):
-            raise DamagedFileError(f"a list in {name} holds a null.", where=self.source)
-        values = flat.to_numpy(zero_copy_only=False, writable=True)
         lengths = np.asarray(column.value_lengths().fill_null(0), dtype=np.int64)
         edges = np.concatenate(([0], np.cumsum(lengths)))
+        if flat.null_count and not pa.types.is_floating(flat.type):
+            at = int(np.flatnonzero(np.asarray(flat.is_null()))[0])
+            row = int(np.searchsorted(edges, at, side="right")) - 1
+            raise DamagedFileError(
+                f"a list in {name} holds a null ({self.name_row(row)}).",
+                where=self.source,
+                hint=_HINT,
+            )
+        values = flat.to_numpy(zero_copy_only=False, writable=True)
         return Ragged(values, edges, np.asarray(column.is_valid()))
+
+    def name_row(self, row: int) -> str:
+        """Return the trajectory's id, for messages, or where it stands if it is not known."""
+        names = self.read_values("trajectory_id")
+        return names[row] or f"answer {row} of a batch"
 
     def check_lengths(self, name: str, column: Ragged, wanted: NDArray[np.int64]) -> None:
         """Raise `DamagedFileError` where a list that is there has another length than it must."""
         wrong = np.flatnonzero(column.valid & (column.lengths != wanted))
         if len(wrong):
             row = int(wrong[0])
-            names = self.read_values("trajectory_id")
             raise DamagedFileError(
-                f"{name} of {names[row] or f'answer {row} of a batch'} has {column.lengths[row]} "
+                f"{name} of {self.name_row(row)} has {column.lengths[row]} "
                 f"entries where there are {wanted[row]} tokens.",
                 where=self.source,
-                hint="Export the run again; `dfgen validate RUN` says what is wrong with it.",
+                hint=_HINT,
             )
 
 
@@ -149,11 +170,11 @@ def summarize_answers(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DamagedFileError(
-            f"answer {row} of a batch has reward {rewards[row]}, "
+            f"{batch.name_row(row)} has reward {rewards[row]}, "
             f"{'a' if mask.valid[row] else 'no'} mask and "
             f"{'a' if new.valid[row] else 'no'} mask of its repair.",
             where=batch.source,
-            hint="`dfgen validate RUN` says what is wrong with the run it was exported from.",
+            hint=_HINT,
         )
     masked = mask.add_up(weigh_mask(batch, mask)) if weigh else mask.add_up()
     texts = np.full(len(rewards), -1, np.int64)
@@ -204,11 +225,11 @@ def weigh_mask(batch: Batch, mask: Ragged) -> NDArray[np.float32]:
 
 
 def find_complete(column: Ragged) -> NDArray[np.bool_]:
-    """Return bool[N]: the list is there and every number in it is finite."""
-    if not len(column.values) or np.isfinite(column.values.sum(dtype=np.float64)):
+    """Return bool[N]: the list is there and says a log-prob of every token."""
+    known = np.isfinite(column.values) & (column.values >= LOWEST_LOGPROB)
+    if known.all():
         return column.valid
-    bad = column.add_up(~np.isfinite(column.values))
-    complete: NDArray[np.bool_] = column.valid & (bad == 0)
+    complete: NDArray[np.bool_] = column.valid & (column.add_up(~known) == 0)
     return complete
 
 

@@ -30,6 +30,7 @@ from dfgen.trainers.checks import (
 from dfgen.trainers.example import Example
 from dfgen.trainers.reading import Source
 from dfgen.trainers.recipe import Recipe
+from dfgen.trainers.soundness import check_rows
 from dfgen.trainers.summary import Summary
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ class Reader:
         if self.recipe.weights:
             nested.append("weights")
         for source, age in self.parts:
-            for batch in source.read_batches(columns, nested):
-                yield from self._build(open_batch(batch, source.name), scale, age)
+            for batch in _read_sound(source, columns, nested):
+                yield from self._build(batch, scale, age)
 
     def _summarize(self) -> Summary:
         summary = Summary()
@@ -140,8 +141,7 @@ class Reader:
         if self.recipe.weights:
             nested.append("weights")
         for source, _ in self.parts:
-            for part in source.read_batches((), nested):
-                batch = open_batch(part, source.name)
+            for batch in _read_sound(source, ("prompt_id",), nested):
                 answers = self._summarize_batch(batch)
                 plan = plan_answers(answers, self.recipe)
                 unknown = self._find_unknown(batch, answers, plan)
@@ -180,12 +180,12 @@ class Reader:
         # repairs, and the gradient of hard prompts would be a multiple of that of easy ones.
         counted = changed if recipe.imitates else np.zeros_like(changed)
 
-        ids = batch.read_lists("completion_ids")
+        ids = batch.read_lists("completion_ids").cast(np.int32)
         mask = batch.read_lists("loss_mask")
         batch.check_lengths("loss_mask", mask, ids.lengths)
         sampled = _spread(plan, factors, mask, batch, recipe)
         old = _read_logprobs(batch, ids.lengths, self.logprobs[0])
-        repair_ids = batch.read_lists("repair_ids")
+        repair_ids = batch.read_lists("repair_ids").cast(np.int32)
         new = batch.read_lists("repair_mask")
         batch.check_lengths("repair_mask", new, repair_ids.lengths)
         positives = _spread_repairs(plan, new, repair_ids)
@@ -267,13 +267,22 @@ class Reader:
         return zip(*columns, strict=True)
 
 
+def _read_sound(source: Source, columns: Sequence[str], nested: Sequence[str]) -> Iterator[Batch]:
+    """Read batches that can be trained on. Raises `DamagedFileError`."""
+    seen: set[str] = set()
+    for where, part in source.read_batches(columns, nested):
+        batch = open_batch(part, where)
+        check_rows(batch, seen)
+        yield batch
+
+
 def _read_logprobs(
     batch: Batch, lengths: NDArray[np.int64], names: Sequence[str]
 ) -> list[NDArray[np.float32] | None]:
     """Log-probs of each row from the first column that knows them all."""
     found: list[NDArray[np.float32] | None] = [None] * len(lengths)
     for added, column in _iter_known(batch, lengths, names):
-        lists = column.slice()
+        lists = column.cast(np.float32).slice()
         for row in np.flatnonzero(added).tolist():
             found[row] = lists[row]
     return found

@@ -58,7 +58,7 @@ class Examples:
     def iter_prompts(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield columns of each group, such as `answer`, for reward functions; no trajectories."""
         for source, _ in self._reader.parts:
-            for batch in source.read_batches(columns, ()):
+            for _, batch in source.read_batches(columns, ()):
                 found = [name for name in columns if name in batch.schema.names]
                 yield from batch.select(found).to_pylist()
 

@@ -1,8 +1,9 @@
-"""Tells the format of a picture by its first bytes, and writes it as a data URI."""
+"""Tells the format of a picture by its first bytes, decodes it, and writes it as a data URI."""
 
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,3 +41,26 @@ def write_data_uri(image: Mapping[str, Any]) -> str:
     """Write a picture `{"bytes", "path"}` as `data:image/png;base64,...`. Raises `InputError`."""
     data = image["bytes"]
     return f"data:image/{find_format(data)};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def open_picture(image: Mapping[str, Any]) -> Any:
+    """Decode `{"bytes", "path"}` to an RGB picture of Pillow.
+
+    Raises:
+        InputError: it cannot be decoded, or has so many pixels that Pillow takes it for an attack.
+    """
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(image["bytes"])) as opened:
+            return opened.convert("RGB")
+    # A broken PNG is a SyntaxError of Pillow's, a broken TIFF nearly anything.
+    except (
+        *(OSError, TypeError, ValueError, SyntaxError, ArithmeticError, LookupError),
+        PIL.Image.DecompressionBombError,
+    ) as error:
+        raise InputError(
+            f"a picture cannot be decoded: {error}",
+            where=image.get("path"),
+            hint="Export or fetch the data set again; `dfgen validate RUN` finds damage.",
+        ) from error

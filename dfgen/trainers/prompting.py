@@ -12,6 +12,7 @@ from typing import Any
 
 from dfgen.errors import InputError
 from dfgen.trainers.checks import hash_tokenizer
+from dfgen.trainers.pictures import open_picture
 
 PLACEHOLDER = "<image>"
 
@@ -43,15 +44,10 @@ def encode_prompt(
     Returns:
         ids, length P; and tensors by name (`pixel_values`, `image_grid_thw`, ...).
     """
-    import io
-
     text = processor.apply_chat_template(list(prompt), add_generation_prompt=True, tokenize=False)
     pictures: dict[str, Any] = {}
     if images:
-        import PIL.Image
-
-        opened = [PIL.Image.open(io.BytesIO(image["bytes"])).convert("RGB") for image in images]
-        pictures = {"images": opened}
+        pictures = {"images": list(map(open_picture, images))}
     # A chat template writes all special tokens there are to be.
     inputs = dict(processor(text=[text], return_tensors="pt", add_special_tokens=False, **pictures))
     ids = inputs.pop("input_ids")[0].tolist()

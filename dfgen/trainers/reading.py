@@ -7,9 +7,8 @@ environment may have only numpy and pyarrow.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,22 +16,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
 from dfgen.regular_files import open_for_arrow
-from dfgen.sealed_json import SEAL, is_whole
+from dfgen.trainers.column_types import NEEDED_ANSWER, NESTED, check_columns
+from dfgen.trainers.manifest import Manifest, read_manifest
 from dfgen.version import UPDATE_HINT, VERSION
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "dfgen.dataset/1"
-"""Of dfgen.json, as `dfgen.export.manifest` writes it (a test compares both)."""
-
 TABLE, TABLE_VERSION = "groups", 1
 BATCH_BYTES = 8 * 1024 * 1024
 """Uncompressed bytes of the columns that are read, in one batch; at least one group."""
 
-NESTED = "trajectories"
 _EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
 _AGAIN_HINT = "Export or fetch the data set again."
+_DEPTH = 3
+"""Where the name of a nested column stands in its path: trajectories.list.element.NAME..."""
+
+_SHOWN = 12
+"""Digits of a hash, in messages."""
+
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -78,8 +80,11 @@ class Source(Protocol):
 
     def read_batches(
         self, columns: Sequence[str], nested: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
-        """Read all groups anew: these columns of them and of their trajectories, or more."""
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Read all groups anew: these columns of them and of their trajectories, or more.
+
+        Each batch comes with a name of where it is from, for messages.
+        """
 
     def find_nested(self) -> set[str]:
         """Find the columns of trajectories that hold any value at all."""
@@ -106,8 +111,8 @@ class GroupSource:
 
     def read_batches(
         self, columns: Sequence[str], nested: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
-        """Read all groups, a few megabytes at a time.
+    ) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Read all groups, a few megabytes at a time, each with its file's path.
 
         Args:
             columns: of the group.
@@ -121,7 +126,8 @@ class GroupSource:
             if each.path not in self._proved:
                 prove_content(path, each)
                 self._proved.add(each.path)
-            yield from _read_file(path, columns, nested)
+            for batch in _read_file(path, columns, nested, self.tokenizer_sha256):
+                yield str(path), batch
 
     def find_nested(self) -> set[str]:
         """Find the columns of trajectories that hold any value at all, by the files' footers."""
@@ -166,69 +172,6 @@ def open_groups(data: str | Path) -> GroupSource:
         where=str(data),
         hint=_EXPORT_HINT,
     )
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read dfgen.json.
-
-    Raises:
-        DamagedFileError: it is not what dfgen wrote. One without a checksum is of an earlier dfgen.
-        InputError: a newer dfgen wrote it, or it has no groups.
-    """
-    try:
-        data = json.loads(path.read_bytes())
-        written = str(data["format"])
-        whole = is_whole(data)
-    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
-        raise DamagedFileError(
-            "this is not the manifest of a data set.", where=str(path)
-        ) from error
-    if written.startswith("dfgen.dataset/") and written != FORMAT:
-        raise InputError(
-            f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
-            where=str(path),
-            hint=UPDATE_HINT,
-        )
-    if whole is False:
-        raise DamagedFileError(
-            "the manifest of this data set is not what dfgen wrote (its checksum differs).",
-            where=str(path),
-            hint="Fetch or export it again; if you changed it yourself and mean it, take its key "
-            f"{SEAL} out.",
-        )
-    try:
-        tables = data["tables"]
-        listed = [
-            (str(e["path"]), int(e["size"]), str(e["sha256"]))
-            for e in tables.get(TABLE, {"files": []})["files"]
-        ]
-        made = _read_origin(data.get("origin") or {}), str(data["run_created"])
-        known = data["tokenizer"]["sha256"]
-        sha256 = None if known is None else str(known)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise DamagedFileError(
-            "the manifest of this data set is damaged.", where=str(path)
-        ) from error
-    if TABLE not in tables:
-        raise InputError(
-            f"there is no table {TABLE}; it holds {', '.join(tables)}.",
-            where=str(path.parent),
-            hint=_EXPORT_HINT,
-        )
-    return {"files": listed, "origin": made[0], "created": made[1], "tokenizer": sha256}
-
-
-def _read_origin(origin: Any) -> dict[str, Any]:
-    """Read how data were made; what is read of it later is what it should be.
-
-    Raises:
-        TypeError, ValueError, AttributeError: it is not.
-    """
-    for name in ("sampling", "scores"):
-        temperature = (origin.get(name) or {}).get("temperature")
-        if temperature is not None:
-            float(temperature)
-    return dict(origin)
 
 
 def prove_size(path: Path, file: GroupFile) -> None:
@@ -283,9 +226,9 @@ def fetch_file(repo: str, name: str, revision: str | None) -> Path:
 
 
 def _open_listed(folder: Path) -> GroupSource:
-    manifest = read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST, TABLE)
     files = []
-    for name, size, sha256 in manifest["files"]:
+    for name, size, sha256 in manifest.files:
         path = folder / name
         if not path.is_file():
             raise DamagedFileError(
@@ -294,28 +237,37 @@ def _open_listed(folder: Path) -> GroupSource:
                 hint=_AGAIN_HINT,
             )
         files.append(GroupFile(str(path), size=size, sha256=sha256))
+    return _make_source(str(folder), _prove_files(files, manifest), manifest)
+
+
+def _prove_files(files: Sequence[GroupFile], manifest: Manifest) -> Sequence[GroupFile]:
+    """Compare what can be seen of files at once with dfgen.json. Raises `DamagedFileError`."""
     for each in files:
         prove_size(Path(each.path), each)
-        _read_tokenizer(Path(each.path))
-    return _make_source(str(folder), files, manifest)
+        check_label(
+            read_schema(Path(each.path)).metadata or {}, Path(each.path), manifest.tokenizer
+        )
+    return files
 
 
 def _open_files(paths: Sequence[Path]) -> GroupSource:
-    """Open files, by the dfgen.json beside or above them if it lists them."""
+    """Open files, by the dfgen.json beside or above them if it is theirs."""
     for folder in (paths[0].parent, paths[0].parent.parent):
         if (folder / MANIFEST).is_file():
-            manifest = read_manifest(folder / MANIFEST)
-            listed = {folder / name: (size, sha256) for name, size, sha256 in manifest["files"]}
-            if all(path in listed for path in paths):
+            manifest = read_manifest(folder / MANIFEST, TABLE)
+            listed = {folder / name: (size, sha256) for name, size, sha256 in manifest.files}
+            if folder == paths[0].parent or any(path in listed for path in paths):
+                _refuse_strangers(paths, listed, folder)
                 files = [
                     GroupFile(str(path), size=listed[path][0], sha256=listed[path][1])
                     for path in paths
                 ]
-                for each in files:
-                    prove_size(Path(each.path), each)
-                    _read_tokenizer(Path(each.path))
-                return _make_source(str(paths[0]), files, manifest)
-    hashes = {_read_tokenizer(path) for path in paths}
+                return _make_source(str(paths[0]), _prove_files(files, manifest), manifest)
+    hashes = set()
+    for path in paths:
+        metadata = read_schema(path).metadata or {}
+        check_label(metadata, path)
+        hashes.add(_read_tokenizer(metadata))
     if len(hashes) > 1:
         raise InputError(
             "these files hold ids of different tokenizers.", where=str(paths[0].parent)
@@ -324,38 +276,57 @@ def _open_files(paths: Sequence[Path]) -> GroupSource:
     return GroupSource(str(paths[0]), tuple(files), hashes.pop(), {})
 
 
+def _refuse_strangers(paths: Sequence[Path], listed: Collection[Path], folder: Path) -> None:
+    """Refuse files that were put beside those of a data set: nothing would say what they hold."""
+    strange = [path for path in paths if path not in listed]
+    if strange:
+        raise DamagedFileError(
+            f"{folder / MANIFEST} does not list this file.",
+            where=str(strange[0]),
+            hint="Move it out of that folder: a data set of its own is given by its own path.",
+        )
+
+
 def _open_repo(repo: str) -> GroupSource:
     path = fetch_file(repo, MANIFEST, None)
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, TABLE)
     # The cache keeps files under snapshots/<commit>/, so all files are of one commit.
     commit = path.parent.name
-    files = [
-        GroupFile(name, repo, commit, size, sha256) for name, size, sha256 in manifest["files"]
-    ]
+    files = [GroupFile(name, repo, commit, size, sha256) for name, size, sha256 in manifest.files]
     return _make_source(repo, files, manifest)
 
 
-def _make_source(name: str, files: Sequence[GroupFile], manifest: dict[str, Any]) -> GroupSource:
-    return GroupSource(
-        name, tuple(files), manifest["tokenizer"], manifest["origin"], manifest["created"]
-    )
+def _make_source(name: str, files: Sequence[GroupFile], manifest: Manifest) -> GroupSource:
+    return GroupSource(name, tuple(files), manifest.tokenizer, manifest.origin, manifest.created)
 
 
-def _read_tokenizer(path: Path) -> str | None:
-    """Read the tokenizer's hash from a file's schema, and check that the file holds groups."""
+def read_schema(path: Path) -> pa.Schema:
+    """Read the schema of a Parquet file. Raises `DamagedFileError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(open_for_arrow(path)).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"cannot be read as Parquet: {error}.", where=str(path)) from None
-    _check_label(metadata, path)
-    return metadata.get(TOKENIZER_KEY, b"").decode() or None
+        return pq.read_schema(open_for_arrow(path))
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DamagedFileError(
+            f"cannot be read as Parquet: {error}.", where=str(path), hint=_AGAIN_HINT
+        ) from None
 
 
-def _check_label(metadata: dict[bytes, bytes], path: Path) -> None:
-    label = (metadata.get(TABLE_KEY) or metadata.get(b"dfgen.schema") or b"something else").decode()
+def _read_tokenizer(metadata: dict[bytes, bytes]) -> str | None:
+    return metadata.get(TOKENIZER_KEY, b"").decode(errors="replace") or None
+
+
+def check_label(metadata: dict[bytes, bytes], path: Path, tokenizer: str | None = None) -> None:
+    """Check that a file holds groups of this version, and ids of the tokenizer of its data set.
+
+    Raises:
+        InputError: it is another table, or a newer one.
+        DamagedFileError: it names another tokenizer than dfgen.json does.
+    """
+    label = (metadata.get(TABLE_KEY) or metadata.get(b"dfgen.schema") or b"something else").decode(
+        errors="replace"
+    )
     name, _, version = label.partition("/")
     if name != TABLE:
         raise InputError(
@@ -369,10 +340,18 @@ def _check_label(metadata: dict[bytes, bytes], path: Path) -> None:
             where=str(path),
             hint=UPDATE_HINT,
         )
+    own = _read_tokenizer(metadata)
+    if tokenizer and own and own != tokenizer:
+        raise DamagedFileError(
+            f"its ids are of another tokenizer (sha256 {own[:_SHOWN]}) than {MANIFEST} says "
+            f"({tokenizer[:_SHOWN]}).",
+            where=str(path),
+            hint=_AGAIN_HINT,
+        )
 
 
 def _read_file(
-    path: Path, columns: Sequence[str], nested: Sequence[str]
+    path: Path, columns: Sequence[str], nested: Sequence[str], tokenizer: str | None
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -380,20 +359,27 @@ def _read_file(
     count = 0
     try:
         with pq.ParquetFile(open_for_arrow(path), page_checksum_verification=True) as file:
-            _check_label(file.schema_arrow.metadata or {}, path)
+            check_label(file.schema_arrow.metadata or {}, path, tokenizer)
+            check_columns(file.schema_arrow, columns, nested, str(path))
             leaves = _choose_leaves(file, columns, nested)
             size = _choose_batch_size(file.metadata, leaves)
             names = [name for _, name in leaves]
             # One row group at a time: pyarrow keeps what it read of a file until the iterator ends.
             for number in range(file.num_row_groups):
                 for batch in file.iter_batches(size, row_groups=[number], columns=names):
+                    # Text that is no UTF-8, and offsets that lead elsewhere.
+                    batch.validate(full=True)
                     count += batch.num_rows
                     yield batch
             rows = file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DamagedFileError(
+            f"cannot be read: {error}.", where=str(path), hint=_AGAIN_HINT
+        ) from error
     if count != rows:
-        raise DamagedFileError(f"only {count} of its {rows} rows can be read.", where=str(path))
+        raise DamagedFileError(
+            f"only {count} of its {rows} rows can be read.", where=str(path), hint=_AGAIN_HINT
+        )
 
 
 def _choose_leaves(
@@ -405,8 +391,7 @@ def _choose_leaves(
     for index in range(len(schema)):
         name = schema.column(index).path
         parts = name.split(".")
-        # trajectories.list.element.NAME...
-        wanted = parts[3] in nested if parts[0] == NESTED else parts[0] in columns
+        wanted = parts[_DEPTH] in nested if parts[0] == NESTED else parts[0] in columns
         if wanted:
             found.append((index, name))
     return found
@@ -423,7 +408,8 @@ def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
 
 
 def _list_filled(path: Path) -> set[str]:
-    """Columns of trajectories with a value that is not null."""
+    """Columns of trajectories with a value that is not null. Raises `DamagedFileError`."""
+    check_columns(read_schema(path), (), NEEDED_ANSWER, str(path))
     return {name for name, nulls, values in _count_nulls(path) if nulls < values}
 
 
@@ -434,13 +420,19 @@ def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:
     """
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(open_for_arrow(path))
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for index in range(group.num_columns):
-            column = group.column(index)
-            parts = column.path_in_schema.split(".")
-            if parts[0] == NESTED:
-                counted = column.statistics
-                known = counted is not None and counted.has_null_count
-                yield parts[3], counted.null_count if known else 0, column.num_values
+    try:
+        metadata = pq.read_metadata(open_for_arrow(path))
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for index in range(group.num_columns):
+                column = group.column(index)
+                parts = column.path_in_schema.split(".")
+                if parts[0] == NESTED and len(parts) > _DEPTH:
+                    counted = column.statistics
+                    known = counted is not None and counted.has_null_count
+                    yield parts[_DEPTH], counted.null_count if known else 0, column.num_values
+    # A name that is no UTF-8 is a ValueError, as what Arrow raises is.
+    except (ValueError, OSError) as error:
+        raise DamagedFileError(
+            f"cannot be read as Parquet: {error}.", where=str(path), hint=_AGAIN_HINT
+        ) from None

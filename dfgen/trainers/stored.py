@@ -8,7 +8,6 @@ and are gone when the process ends. Needs the package datasets, which trainers b
 from __future__ import annotations
 
 import atexit
-import io
 import json
 import os
 import shutil
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dfgen.errors import InputError
 from dfgen.trainers.carrying import carry_divisors
+from dfgen.trainers.pictures import open_picture
 
 if TYPE_CHECKING:
     import datasets
@@ -104,21 +103,6 @@ def _make_stored(batch: dict[str, list[Any]]) -> Iterator[StoredRow]:
             reward=batch["reward"][index],
             kind=batch["kind"][index],
         )
-
-
-def open_picture(picture: dict[str, Any]) -> Any:
-    """Decode `{"bytes", "path"}` to an RGB picture of Pillow.
-
-    Raises:
-        InputError: it cannot be decoded.
-    """
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(io.BytesIO(picture["bytes"])) as image:
-            return image.convert("RGB")
-    except (OSError, TypeError) as error:
-        raise InputError(f"a picture cannot be decoded: {error}", where=picture["path"]) from error
 
 
 def store_examples(examples: Examples, extras: dict[str, dict[str, Any]]) -> datasets.Dataset:

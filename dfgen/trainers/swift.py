@@ -35,7 +35,7 @@ from dfgen.errors import ConfigError, InputError
 from dfgen.trainers.carrying import carry_divisors, choose_divisor
 from dfgen.trainers.checks import find_picture_ids
 from dfgen.trainers.examples import make_examples
-from dfgen.trainers.privileged import read_contexts
+from dfgen.trainers.privileged import check_joined, read_contexts
 from dfgen.trainers.recipe import Recipe
 from dfgen.trainers.settings import Settings, read_settings
 
@@ -122,6 +122,9 @@ class StoredRows(DatasetLoader):  # type: ignore[misc]
         made_of = {"settings": settings, "made": repr((examples.origin, list_files(settings)))}
         rows = Dataset.from_generator(make_rows, features=_FEATURES, gen_kwargs=made_of)
         check_logprobs(rows)
+        if settings.privileged:
+            contexts = read_contexts(settings.privileged)
+            check_joined(contexts, rows["trajectory_id"], settings.privileged)
         return rows
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dfgen.errors import ConfigError, InputError
-from dfgen.trainers.pictures import find_format
+from dfgen.trainers.pictures import find_format, open_picture
 
 if TYPE_CHECKING:
     from dfgen.trainers.example import Example
@@ -174,11 +174,8 @@ def prepare_picture(data: bytes) -> tuple[bytes, str]:
     name = find_format(data)
     if name in _FORMATS:
         return data, name
-    import PIL.Image
-
     sink = io.BytesIO()
-    with PIL.Image.open(io.BytesIO(data)) as picture:
-        picture.convert("RGB").save(sink, "PNG")
+    open_picture({"bytes": data}).save(sink, "PNG")
     return sink.getvalue(), "png"
 
 
@@ -204,14 +201,10 @@ class PromptBuilder:
 
     def encode(self, example: Example) -> list[int]:
         """Return the ids of the prompt, placeholders of pictures included."""
-        import PIL.Image
-
         text = self._processor.apply_chat_template(
             example.prompt, tokenize=False, add_generation_prompt=True
         )
-        pictures = [
-            PIL.Image.open(io.BytesIO(image["bytes"])).convert("RGB") for image in example.images
-        ]
+        pictures = list(map(open_picture, example.images))
         encoded = self._processor(text=text, images=pictures or None, add_special_tokens=False)
         ids = encoded["input_ids"]
         return list(ids[0] if len(ids) and not isinstance(ids[0], int) else ids)

@@ -60,12 +60,17 @@ def write_groups(
     created: str = "2026-01-01T00:00:00Z",
     row_group: int = 1_000,
     manifest: bool = True,
+    first: int = 0,
 ) -> Path:
-    """Write one row per group into a folder with its dfgen.json; returns the folder."""
+    """Write one row per group into a folder with its dfgen.json; returns the folder.
+
+    Args:
+        first: number of the first prompt.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "train-00000-of-00001.parquet"
     schema = make_schema(tokenizer)
-    rows = [make_group(number, answers) for number, answers in enumerate(groups)]
+    rows = [make_group(number, answers) for number, answers in enumerate(groups, first)]
     table = pa.Table.from_pylist(rows, schema)
     with pq.ParquetWriter(path, schema, **list_writer_options(schema)) as writer:
         writer.write_table(table, row_group_size=row_group)

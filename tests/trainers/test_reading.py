@@ -25,10 +25,12 @@ from dfgen.export.load import load_groups
 from dfgen.export.tables import GROUPS
 from dfgen.sealed_json import seal
 from dfgen.store.finished import open_finished
+from dfgen.trainers import manifest as trainers_manifest
 from dfgen.trainers import reading
 from dfgen.trainers.advantages import RIGHT_REWARD
 from dfgen.trainers.checks import find_picture_ids, hash_tokenizer
 from dfgen.trainers.examples import make_examples
+from dfgen.trainers.manifest import read_manifest
 from dfgen.trainers.recipe import RECIPES
 from tests.support.group_files import TOKENIZER, make_answer, write_groups, write_manifest
 from tests.support.sample_run import make_run
@@ -64,14 +66,14 @@ def test_a_description_that_was_altered_is_named(exported: Path, tmp_path: Path)
         open_examples(folder)
     assert "content_sha256" in str(caught.value)
     note.write_text(json.dumps({k: v for k, v in data.items() if k != "content_sha256"}, indent=3))
-    reading.read_manifest(note)  # agreed to, or of an earlier dfgen
+    read_manifest(note, reading.TABLE)  # agreed to, or of an earlier dfgen
 
 
 def test_names_are_those_of_the_export() -> None:
     """Copied, since the originals stand beside pydantic."""
     from dfgen.records import RIGHT_REWARD as ORIGINAL
 
-    assert manifest.FORMAT == reading.FORMAT
+    assert manifest.FORMAT == trainers_manifest.FORMAT
     assert GROUPS.label == f"{reading.TABLE}/{reading.TABLE_VERSION}"
     assert GROUPS.nested_in == reading.NESTED
     assert RIGHT_REWARD == ORIGINAL
@@ -351,7 +353,7 @@ def test_files_of_several_tokenizers_are_refused(tmp_path: Path) -> None:
 
 def test_several_files_are_read_in_order(tmp_path: Path) -> None:
     folder = write_groups(tmp_path / "g", [[RIGHT, WRONG]])
-    more = write_groups(tmp_path / "h", [[RIGHT, REPAIRED]])
+    more = write_groups(tmp_path / "h", [[RIGHT, REPAIRED]], first=1)
     second = folder / "train-00001-of-00002.parquet"
     (more / FILE).rename(second)
     write_manifest(folder, [folder / FILE, second], 2)
@@ -377,6 +379,7 @@ class Wall:
 sys.meta_path.insert(0, Wall())
 import dfgen.trainers.checks, dfgen.trainers.rounds, dfgen.trainers.denominators
 from dfgen.trainers.examples import make_examples
+from dfgen.trainers.manifest import read_manifest
 print(len(list(make_examples({str(exported)!r}, "df+repair", say=None))))
 """
     result = subprocess.run(

@@ -18,7 +18,8 @@ from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
 from dfgen.trainers.carrying import carry_divisors
 from dfgen.trainers.examples import Example, make_examples
-from dfgen.trainers.stored import EXTRAS, StoredRow, open_picture, store_examples
+from dfgen.trainers.pictures import open_picture
+from dfgen.trainers.stored import EXTRAS, StoredRow, store_examples
 from tests.support.group_files import make_answer, write_groups
 from tests.support.sample_run import make_run
 
@@ -87,7 +88,10 @@ def test_a_question_without_a_picture_has_plain_text(tmp_path: Path) -> None:
     (file,) = write_groups(tmp_path, [answers], manifest=False).glob("*.parquet")
     table = pq.read_table(file)
     plain = [{"role": "user", "content": "Question?"}]
-    changed = [{**row, "images": [], "messages": plain} for row in table.to_pylist()]
+    block = {"type": "text", "text": "Question?"}
+    prompt = [{"role": "user", "content": [block]}]
+    rows = table.to_pylist()
+    changed = [{**row, "images": [], "messages": plain, "prompt": prompt} for row in rows]
     pq.write_table(pa.Table.from_pylist(changed, schema=table.schema), file)
     rows = store_examples(make_examples(tmp_path, say=None), {})
     assert "images" not in rows[0]

@@ -7,15 +7,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("vllm", reason="needs the environment of `make vllm-test`")
 
-from dfgen.errors import ConfigError
+from dfgen.config.pipeline import Pipeline
+from dfgen.engines.base import ScoreRequest
+from dfgen.engines.vllm.binding import make_scoring_params
+from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.work import open_engine
 from tests.vllm.asking import ask, collect, list_scenes
 from tests.vllm.conftest import make_config
+from tests.vllm.effective import list_effective
 
 # Unset: what vLLM chooses is the subject.
 SETTINGS: dict[str, Any] = {"max_num_seqs": None}
@@ -29,20 +35,17 @@ if __name__ == "__main__":
     engine.close()
 """
 THEIRS = """
-from dfgen.engines.vllm.environment import prepare_environment
-prepare_environment()
-from vllm import LLM
-from tests.vllm.conftest import make_config
+from tests.vllm.effective import main
 if __name__ == "__main__":
-    config = make_config(max_num_seqs=None)
-    names = ("model", "dtype", "enforce_eager", "max_model_len", "kv_cache_memory_bytes")
-    given = {name: getattr(config, name) for name in names}
-    llm = LLM(**given, limit_mm_per_prompt={"image": 2}, **config.engine_args)
-    found = llm.llm_engine.vllm_config.scheduler_config
-    names = ("max_num_batched_tokens", "max_num_seqs")
-    print("FOUND", json.dumps({name: getattr(found, name) for name in names}))
-    llm.llm_engine.engine_core.shutdown()
+    main()
 """
+DIFFERENT = {
+    # A CPU cannot rewind a seeded generator, so dfgen reads no prompt there in parts.
+    "scheduler_config.enable_chunked_prefill",
+    # Room for videos, which dfgen never sends, is not set aside.
+    "multimodal_config.limit_per_prompt",
+}
+"""Settings in which dfgen differs from a bare call, on purpose."""
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +77,57 @@ def ask_process(tmp_path: Any, code: str, *, own_process: bool) -> dict[str, Any
     return found
 
 
-def test_the_budget_is_that_of_llm(wide_engine: Any, tmp_path: Any) -> None:
-    ours = wide_engine.info.settings
+def test_the_engine_is_that_of_llm(wide_engine: Any, tmp_path: Path) -> None:
+    """Scoring and valuing open it by the same call as sampling, and change nothing in it."""
+    ours = list_effective(wide_engine.binding.config)
     theirs = ask_process(tmp_path, THEIRS, own_process=False)
-    assert {name: ours[name] for name in theirs} == theirs
-    assert theirs == {"max_num_batched_tokens": 4096, "max_num_seqs": 256}
+    assert theirs["scheduler_config.max_num_batched_tokens"] == "4096"
+    assert theirs["scheduler_config.max_num_seqs"] == "256"
+    assert len(theirs) > 25 and ours.keys() == theirs.keys()
+    assert {name for name in ours if ours[name] != theirs[name]} == DIFFERENT, (ours, theirs)
+
+
+def test_what_stages_open_is_their_section_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Sampling, scoring and valuing with one section start the engine with equal arguments."""
+    started: list[dict[str, Any]] = []
+
+    def note(arguments: dict[str, Any], adapter: Any) -> None:
+        started.append(arguments)
+        raise EngineError("not today.")
+
+    monkeypatch.setattr("dfgen.engines.vllm.engine.Binding", note)
+    section = make_config(**SETTINGS).model_dump()
+    tree = {
+        "prompts": {"source": "demo", "count": 2},
+        "policy": section,
+        "sample": {"num_samples": 1},
+        "score": {"enabled": True, "engine": section},
+        "value": {"enabled": True, "engine": section},
+    }
+    pipeline = Pipeline.model_validate(tree)
+    for engine in (pipeline.policy, pipeline.scorer, pipeline.continuer):
+        with pytest.raises(EngineError), open_engine(engine):
+            pass
+    assert len(started) == 3
+    assert started[0] == started[1] == started[2]
+
+
+def test_a_text_is_scored_with_what_a_bare_call_would_ask_for() -> None:
+    """Its own logprobs and no others, one token drawn; the rest is as vLLM has it by itself."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    request = ScoreRequest("a", (), (5, 6, 7))
+    bare = SamplingParams(
+        temperature=0.0, max_tokens=1, prompt_logprobs=0, logprobs=0, allowed_token_ids=[7]
+    )
+    ours = make_scoring_params(request)
+    other = {n for n in dir(bare) if not n.startswith("_") and not callable(getattr(bare, n))}
+    differs = {name for name in other if getattr(ours, name) != getattr(bare, name)}
+    assert differs == {"detokenize", "output_kind", "skip_clone"}
+    assert ours.output_kind is RequestOutputKind.FINAL_ONLY
 
 
 def test_the_budget_is_known_of_an_engine_in_its_own_process(

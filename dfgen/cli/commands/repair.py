@@ -72,7 +72,8 @@ def command(
         return
     if dry_run:
         # A run whose answers are not all there yet says what they cost, too.
-        rehearse(pipeline, ("prompts", "sample", "repair"), as_json=as_json, run=out)
+        stages = ("prompts", "sample", "repair")
+        rehearse(pipeline, stages, as_json=as_json, run=out, resubmit=resubmit)
         return
 
     def judge_anew(session: Session) -> None:

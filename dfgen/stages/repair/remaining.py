@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dfgen.config.batch import Lane
+from dfgen.config.engine import find_lane
 from dfgen.config.repair import RepairConfig
 from dfgen.records import Trajectory
 from dfgen.stages.ingest import read_shard
@@ -27,10 +29,17 @@ from dfgen.stages.repair.select import is_control, select_wrong
 from dfgen.stages.session import Session
 
 
-def iter_undecided(session: Session, config: RepairConfig) -> Iterator[Undecided]:
+def iter_undecided(
+    session: Session, config: RepairConfig, *, resubmit: bool = False
+) -> Iterator[Undecided]:
     """Yield what a start of the stage would still send or wait for, controls included; nothing is
-    written."""
-    out = _list_out(session)
+    written.
+
+    Args:
+        resubmit: whether it would ask again what is out and nobody will hear of.
+    """
+    agreed = [find_lane(each) for each in config.repairers] if resubmit else None
+    out = _list_out(session, agreed)
     for shard in session.run.table("trajectories").shards():
         plans = _leave_answered_out(
             plan_shard(session, config, shard), read_unjudged(session, shard)
@@ -67,8 +76,8 @@ def plan_shard(session: Session, config: RepairConfig, shard: int) -> dict[str, 
     return plans
 
 
-def _list_out(session: Session) -> set[Place]:
-    names = (name for file in read_out(session.run, "repair") for name in file.cells)
+def _list_out(session: Session, agreed: Sequence[Lane] | None) -> set[Place]:
+    names = (name for file in read_out(session.run, "repair", agreed) for name in file.cells)
     return {place for place in map(find_place, names) if place is not None}
 
 

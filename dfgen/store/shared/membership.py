@@ -11,7 +11,7 @@ from typing import Any
 
 from dfgen.errors import StorageError
 from dfgen.store.activity import Activity, ActivityFile
-from dfgen.store.atomic_files import describe_takeover, make_directory
+from dfgen.store.atomic_files import describe_missing_desk, describe_takeover, make_directory
 from dfgen.store.lock import describe_this_process
 from dfgen.store.os_errors import explain_os_errors
 from dfgen.store.shared.crew import Crew, Member, encode_member, find_desk, name_record
@@ -90,6 +90,8 @@ class Membership:
                 self._write()
         if self._lost:
             raise describe_takeover(self.desk)
+        if not self.desk.is_dir():
+            raise describe_missing_desk(self.desk)
 
     def change(self, **fields: Any) -> None:
         """Change fields of the record and write it at once.

@@ -232,6 +232,12 @@ def test_other_lanes_do_not_ask_what_is_out(sampled: Sampled, root: Path) -> Non
         count = len(server.submitted)
         assert f"out: {count:,} requests of repair" in said
         said = call("repair", root, "--lane", "batch", "--dry-run")
+    forecast = rehearse(root, "--lane", "online", "--resubmit")
+    assert forecast["out"] == {}
+    assert forecast["stages"]["repair"]["requests"]["least"] == count
+    kept = rehearse(root, "--lane", "batch", "--resubmit")  # the provider knows them
+    assert kept["out"]["repair"]["requests"] == count
+    assert kept["stages"]["repair"]["requests"]["least"] == 0
     with LoopbackServer(Script(sampled.ideal)) as server:
         address = f"repair.engine.base_url={server.url}"
         said = call(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from dfgen.config.load import check_pipeline
 from dfgen.errors import ConfigError
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
-from tests.stages.score.running import call, make_pipeline, read
+from tests.stages.score.running import RECIPE, call, make_pipeline, read
 
 
 @pytest.fixture
@@ -31,6 +33,19 @@ def test_a_server_cannot_score(root: Path) -> None:
     assert "the engine 'openai' cannot score given completions" in result.output
     assert "engine: transformers" in result.output
     assert not (root / "scores").exists()
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+@pytest.mark.parametrize("lane", ["batch", "files"])
+def test_a_policy_whose_answers_came_in_batches_is_named_and_the_way_out(
+    lane: str,
+) -> None:
+    server = {"engine": "openai", "model": "m", "base_url": "http://127.0.0.1:1/v1", "lane": lane}
+    tree = yaml.safe_load(RECIPE.read_text("utf-8"))
+    with pytest.raises(ConfigError) as caught:
+        check_pipeline({**tree, "policy": server, "score": {"enabled": True}}, "test")
+    assert f"policy is behind a server (lane {lane})" in str(caught.value)
+    assert "score.engine" in str(caught.value) and "engine: vllm" in str(caught.value)
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")
