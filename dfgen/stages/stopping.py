@@ -5,6 +5,7 @@ While a model is being loaded nothing is in flight: then the first one ends at o
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from types import FrameType, TracebackType
 
 # SIGUSR1 is what Slurm is usually told to send before it takes a node away.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+AGAIN_S = 10.0
+"""A library that is interrupted while it loads a model ends its own processes first."""
 
 
 class LoadingStopped(KeyboardInterrupt):
@@ -31,6 +35,7 @@ class StopSignal:
         self.requested = False
         self._announce = announce
         self._loading = False
+        self._repeating = False
         self._calls: list[Callable[[], None]] = []
         self._previous: dict[signal.Signals, object] = {}
 
@@ -81,12 +86,30 @@ class StopSignal:
             self._loading = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._repeating:  # nobody else has asked
+            self._repeating = False
+            if not self._loading:
+                return
         if self.requested:
-            raise KeyboardInterrupt
+            raise LoadingStopped if self._loading else KeyboardInterrupt
         self.requested = True
         if self._announce is not None:
             self._announce(self._loading)
         for call in tuple(self._calls):
             call()
         if self._loading:
+            self._ask_again(number)
             raise LoadingStopped
+
+    def _ask_again(self, number: int) -> None:
+        """Interrupt what is being loaded once more, should a library have swallowed it and wait."""
+
+        def interrupt() -> None:
+            if self._loading:
+                self._repeating = True
+                os.kill(os.getpid(), number)
+                self._ask_again(number)
+
+        timer = threading.Timer(AGAIN_S, interrupt)
+        timer.daemon = True
+        timer.start()
