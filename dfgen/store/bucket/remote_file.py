@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 _LEAST_BYTES = 64 * 1024
-"""Read at once: what a Parquet footer of a shard takes, and what a store sends while it answers. The
-columns of a table lie side by side, and who reads several asks for one after the other."""
+"""Read at once: what a Parquet footer of a shard takes, and what a store sends while it answers.
+The columns of a table lie side by side, and who reads several asks for one after the other."""
 
 
 class RemoteFile(io.RawIOBase):
