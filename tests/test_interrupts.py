@@ -104,7 +104,7 @@ if __name__ == "__main__":
 
 def test_an_interrupt_that_a_library_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "AGAIN_S", 0.05)
-    told: list[bool] = []
+    told: list[str] = []
     with (
         stopping.StopSignal(told.append) as stop,
         pytest.raises(stopping.LoadingStopped),
@@ -115,7 +115,7 @@ def test_an_interrupt_that_a_library_swallows_comes_again(monkeypatch: pytest.Mo
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(60)
         time.sleep(60)
-    assert told == [True]
+    assert told == ["given up"]
 
 
 def test_a_child_that_is_half_started_ends_without_a_word(tmp_path: Path) -> None:

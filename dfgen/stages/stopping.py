@@ -1,6 +1,7 @@
 """Stops in order: the first signal lets what is in flight finish, the second ends at once.
 
-While a model is being loaded nothing is in flight: then the first one ends at once, too.
+While a model is being loaded nothing is in flight: then the first one ends at once, too, unless
+the library that loads it cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ class StopSignal:
     """While entered, turns signals into a request to stop.
 
     Args:
-        announce: called once, from the signal handler, when a stop is first asked for, with whether
-            a model is being loaded, which is then given up.
+        announce: called once, from the signal handler, when a stop is first asked for, with what
+            becomes of the model that is being loaded; empty: none is.
     """
 
-    def __init__(self, announce: Callable[[bool], None] | None = None) -> None:
+    def __init__(self, announce: Callable[[str], None] | None = None) -> None:
         self.requested = False
         self._announce = announce
         self._loading = False
+        self._awaited = False
         self._repeating = False
         self._calls: list[Callable[[], None]] = []
         self._previous: dict[signal.Signals, object] = {}
@@ -67,6 +69,15 @@ class StopSignal:
             self._calls.remove(call)
 
     @contextmanager
+    def finishing_load(self) -> Iterator[None]:
+        """Meanwhile, a stop says that a model is loaded to the end first."""
+        self._awaited = True
+        try:
+            yield
+        finally:
+            self._awaited = False
+
+    @contextmanager
     def giving_up(self) -> Iterator[None]:
         """Meanwhile, a stop ends what is being done at once: nothing of it is worth keeping.
 
@@ -94,7 +105,8 @@ class StopSignal:
             raise LoadingStopped if self._loading else KeyboardInterrupt
         self.requested = True
         if self._announce is not None:
-            self._announce(self._loading)
+            awaited = "finished first" if self._awaited else ""
+            self._announce("given up" if self._loading else awaited)
         for call in tuple(self._calls):
             call()
         if self._loading:
