@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from dfgen.interrupts import shield_children
+from dfgen.stages import stopping
 from tests.support.waiting import wait_until
 
 CHILD = "import sys, time; print('up', flush=True); time.sleep(float(sys.argv[1])); print('whole')"
@@ -97,6 +100,22 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         print("ended")
 """
+
+
+def test_an_interrupt_that_a_library_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "AGAIN_S", 0.05)
+    told: list[str] = []
+    with (
+        stopping.StopSignal(told.append) as stop,
+        pytest.raises(stopping.LoadingStopped),
+        shield_children(),
+        stop.giving_up(),
+    ):
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        time.sleep(60)
+    assert told == ["given up"]
 
 
 def test_a_child_that_is_half_started_ends_without_a_word(tmp_path: Path) -> None:

@@ -140,14 +140,14 @@ def share(
     return run
 
 
-def announce_stop(loading: bool) -> None:
+def announce_stop(loading: str) -> None:
     """Say that a stop was heard, and what is still done.
 
     Args:
-        loading: nothing is, because a model is only being loaded.
+        loading: what becomes of the model that is being loaded; empty: none is.
     """
-    rest = "loading the model is given up." if loading else "what is in flight is finished first."
-    click.echo(f"\nStopping: {rest} Once more ends at once.", err=True)
+    rest = f"loading the model is {loading}" if loading else "what is in flight is finished first"
+    click.echo(f"\nStopping: {rest}. Once more ends at once.", err=True)
 
 
 def stop(advice: str) -> NoReturn:

@@ -1,10 +1,12 @@
 """Stops in order: the first signal lets what is in flight finish, the second ends at once.
 
-While a model is being loaded nothing is in flight: then the first one ends at once, too.
+While a model is being loaded nothing is in flight: then the first one ends at once, too, unless
+the library that loads it cannot be interrupted.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +15,9 @@ from types import FrameType, TracebackType
 
 # SIGUSR1 is what Slurm is usually told to send before it takes a node away.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+AGAIN_S = 10.0
+"""A library that is interrupted while it loads a model ends its own processes first."""
 
 
 class LoadingStopped(KeyboardInterrupt):
@@ -23,14 +28,16 @@ class StopSignal:
     """While entered, turns signals into a request to stop.
 
     Args:
-        announce: called once, from the signal handler, when a stop is first asked for, with whether
-            a model is being loaded, which is then given up.
+        announce: called once, from the signal handler, when a stop is first asked for, with what
+            becomes of the model that is being loaded; empty: none is.
     """
 
-    def __init__(self, announce: Callable[[bool], None] | None = None) -> None:
+    def __init__(self, announce: Callable[[str], None] | None = None) -> None:
         self.requested = False
         self._announce = announce
         self._loading = False
+        self._awaited = False
+        self._repeating = False
         self._calls: list[Callable[[], None]] = []
         self._previous: dict[signal.Signals, object] = {}
 
@@ -62,6 +69,15 @@ class StopSignal:
             self._calls.remove(call)
 
     @contextmanager
+    def finishing_load(self) -> Iterator[None]:
+        """Meanwhile, a stop says that a model is loaded to the end first."""
+        self._awaited = True
+        try:
+            yield
+        finally:
+            self._awaited = False
+
+    @contextmanager
     def giving_up(self) -> Iterator[None]:
         """Meanwhile, a stop ends what is being done at once: nothing of it is worth keeping.
 
@@ -81,12 +97,31 @@ class StopSignal:
             self._loading = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._repeating:  # nobody else has asked
+            self._repeating = False
+            if not self._loading:
+                return
         if self.requested:
-            raise KeyboardInterrupt
+            raise LoadingStopped if self._loading else KeyboardInterrupt
         self.requested = True
         if self._announce is not None:
-            self._announce(self._loading)
+            awaited = "finished first" if self._awaited else ""
+            self._announce("given up" if self._loading else awaited)
         for call in tuple(self._calls):
             call()
         if self._loading:
+            self._ask_again(number)
             raise LoadingStopped
+
+    def _ask_again(self, number: int) -> None:
+        """Interrupt what is being loaded once more, should a library have swallowed it and wait."""
+
+        def interrupt() -> None:
+            if self._loading:
+                self._repeating = True
+                os.kill(os.getpid(), number)
+                self._ask_again(number)
+
+        timer = threading.Timer(AGAIN_S, interrupt)
+        timer.daemon = True
+        timer.start()

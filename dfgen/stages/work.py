@@ -135,7 +135,10 @@ def open_engine(
     from dfgen.interrupts import ending_children, shield_children
 
     # Engines have processes of their own, which end when what they compute is journalled.
-    with shield_children(), ending_children(), stop.giving_up():
+    # vLLM, broken off while it starts its processes, may wait for ever as this one ends.
+    patient = config.engine == "vllm"
+    loading = stop.finishing_load() if patient else stop.giving_up()
+    with shield_children(), ending_children(), loading:
         loaded = load_engine(config, keeping)
     with closing(loaded) as engine:
         yield engine

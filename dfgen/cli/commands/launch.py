@@ -263,7 +263,7 @@ def say(sentence: str) -> None:
     click.echo(show_text(sentence), err=True)
 
 
-def announce_stop(loading: bool) -> None:  # noqa: ARG001 - models are loaded by the workers
+def announce_stop(loading: str) -> None:  # noqa: ARG001 - models are loaded by the workers
     """Say that a stop was heard."""
     say("\nStopping: the workers finish what is in flight. Once more ends at once.")
 
