@@ -170,7 +170,9 @@ class PosixFiles:
                 return None
         versions = self._list_versions(name)
         if versions and versions[-1] - number >= _KEPT:
-            # It may have been there before, and been cleared away with those that are too old.
+            # It may have been there before, and been cleared away with those that are too old. Who
+            # was in time and looked that late is told so as well, and tries again, which takes
+            # somebody's share of a budget twice at worst and lets nobody have what another has.
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             return None
