@@ -30,6 +30,7 @@ from dfgen.report.stats import measure_repairs
 from dfgen.stages.repair.compare import Accepted
 from dfgen.stages.repair.necessity import is_changed_at, take_back
 from dfgen.stages.repair.requests import Repairer, Task, make_test
+from dfgen.stages.stopping import StopSignal
 from dfgen.stages.work import open_engine, open_graders
 from dfgen.store.finished import FinishedRun, open_finished
 
@@ -100,7 +101,10 @@ def measure_rewordings(root: Path, count: int) -> None:
     finished = open_finished(root)
     config = finished.pipeline.repair
     assert config.engine is not None
-    with open_engine(config.engine) as engine, open_graders(finished.pipeline.grade) as pool:
+    with (
+        open_engine(config.engine, StopSignal()) as engine,
+        open_graders(finished.pipeline.grade) as pool,
+    ):
         repairer = Repairer(
             config, engine, finished.tokenizer, pool, finished.pipeline.mask, 0, Price()
         )

@@ -18,6 +18,7 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.engines.base import ScoreRequest
 from dfgen.engines.vllm.binding import make_scoring_params
 from dfgen.errors import ConfigError, EngineError
+from dfgen.stages.stopping import StopSignal
 from dfgen.stages.work import open_engine
 from tests.vllm.asking import ask, collect, list_scenes
 from tests.vllm.conftest import make_config
@@ -108,7 +109,7 @@ def test_what_stages_open_is_their_section_and_nothing_else(
     }
     pipeline = Pipeline.model_validate(tree)
     for engine in (pipeline.policy, pipeline.scorer, pipeline.continuer):
-        with pytest.raises(EngineError), open_engine(engine):
+        with pytest.raises(EngineError), open_engine(engine, StopSignal()):
             pass
     assert len(started) == 3
     assert started[0] == started[1] == started[2]
