@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dfgen.errors import DamagedFileError
-from dfgen.trainers.advantages import RIGHT_REWARD
 from dfgen.trainers.prompting import PLACEHOLDER
 
 if TYPE_CHECKING:
@@ -115,20 +114,12 @@ def find_row(column: Ragged, at: int) -> int:
 
 
 def _check_sources(batch: Batch) -> None:
-    """What was known when the mask was made, and the reward that is there now, must agree."""
-    if not (batch.has("mask_source") and batch.has("reward")):
+    """A source of a mask is one of those there are. Rewards may be the user's own by now."""
+    if not batch.has("mask_source"):
         return
     sources = np.asarray(batch.read_values("mask_source"), dtype=object)
-    rewards = np.asarray(batch.rows.field("reward"), dtype=np.float64)
-    known = np.asarray([value is not True for value in batch.read_values("undecided")], bool)
     strange = ~np.isin(sources, SOURCES)
     _refuse_first(batch, strange, lambda row: f"mask_source is {sources[row]!r}, none of {SOURCES}")
-    correct, right = sources == "correct", rewards >= RIGHT_REWARD
-    _refuse_first(
-        batch,
-        known & np.isfinite(rewards) & (correct != right),
-        lambda row: f"mask_source is {sources[row]}, and the reward {rewards[row]:g}",
-    )
 
 
 def _refuse_first(batch: Batch, bad: NDArray[np.bool_], describe: Any) -> None:

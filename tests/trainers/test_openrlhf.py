@@ -20,7 +20,7 @@ from tests.support.sample_run import make_run
 from tests.support.trainer_envs import ROOT, run_in
 
 POLICY = ROOT / "dfgen/demo/models/policy"
-RECIPE = find_recipe("df+repair").change(mask_mode="loss", positive_loss="ratio")
+RECIPE = find_recipe("df+whole").change(mask_mode="loss", positive_loss="ratio")
 
 pytestmark = pytest.mark.trainers
 

@@ -118,8 +118,6 @@ def test_what_the_cases_start_from_is_trained_on(tmp_path: Path) -> None:
         ({"weights": [0, 0, 0, math.inf]}, "weights holds inf"),
         ({"mask_source": "given"}, "mask_source is 'given', none of"),
         ({"mask_source": None}, "mask_source is None, none of"),
-        ({"mask_source": "correct"}, "mask_source is correct, and the reward 0"),
-        ({"reward": 1.0}, "mask_source is repair, and the reward 1"),
         ({"reward": math.inf}, "p0000-1 has reward inf"),
         ({"completion_ids": [1, None, 2, 3]}, r"completion_ids holds a null \(p0000-1\)"),
         ({"trajectory_id": "p0000-0"}, "the answer p0000-0 stands there twice"),

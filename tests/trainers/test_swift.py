@@ -91,11 +91,13 @@ def seen(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         name: {"environment": {"DFGEN_RECIPE": recipe}, "arguments": arguments}
         for name, (recipe, arguments) in TRAINED.items()
     }
-    teacher = {"DFGEN_PRIVILEGED": str(folder / "privileged")}
+    # Compared with the run called dapo.
+    plain = {"DFGEN_RECIPE": TRAINED["dapo"][0]}
+    teacher = {**plain, "DFGEN_PRIVILEGED": str(folder / "privileged")}
     rlsd = ["--advantage_reweight", "rlsd", "--rlsd_lambda", "1"]
     runs["rlsd"] = {"environment": teacher, "arguments": rlsd}
     runs["opd"] = {"environment": teacher, "arguments": []}
-    runs["chord"] = {"environment": {}, "arguments": list_chord_arguments(folder)}
+    runs["chord"] = {"environment": plain, "arguments": list_chord_arguments(folder)}
     fresh = str(next((folder / "groups").glob("*.parquet")))
     runs["evaluated"] = {
         "environment": {},
