@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import Literal
 
 MANIFEST = "dfgen.json"
+FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
+"""Of the manifest."""
 MOST_BYTES = 1 << 28
 """Of the manifest; a hundred thousand files take a tenth of it."""
 SPLIT = "train"

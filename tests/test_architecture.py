@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dfgen"
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
 GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
-GROUND |= {"terminal_text"}
+GROUND |= {"terminal_text", "dataset_file"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -29,6 +29,7 @@ ARROWS = {
     "bounded_reads": {"errors"},
     "sealed_json": set(),
     "version": set(),
+    "dataset_file": {"dataset_names", "errors", "regular_files", "sealed_json", "version"},
     "arrow_types": set(),
     "records": {"arrow_types", "errors"},
     "config": {"records", "errors", "reasons", "version", "terminal_text"},
@@ -49,7 +50,7 @@ ARROWS = {
     "view": GROUND | {"report", "store", "pictures"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "dataset_names", "regular_files", "sealed_json", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "dataset_file", "regular_files", "tokens"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

@@ -20,13 +20,11 @@ from pydantic import (
     model_serializer,
 )
 
-from dfgen.dataset_names import MOST_BYTES
-from dfgen.errors import DamagedFileError, InputError
-from dfgen.regular_files import read_json
-from dfgen.sealed_json import SEAL, is_whole, seal
-from dfgen.version import UPDATE_HINT, VERSION
-
-FORMAT: Literal["dfgen.dataset/1"] = "dfgen.dataset/1"
+from dfgen.dataset_file import read_dataset_file
+from dfgen.dataset_names import FORMAT
+from dfgen.errors import DamagedFileError
+from dfgen.sealed_json import SEAL, seal
+from dfgen.version import VERSION
 
 
 class FileEntry(BaseModel):
@@ -103,27 +101,7 @@ def read_dataset_manifest(path: Path) -> DatasetManifest:
         DamagedFileError: it is not what dfgen wrote. One without a checksum is of an earlier dfgen.
         InputError: a newer dfgen wrote it.
     """
-    try:
-        data = read_json(path, MOST_BYTES)
-        written = str(data["format"])
-        whole = is_whole(data)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise DamagedFileError(
-            "this is not the manifest of a data set.", where=str(path)
-        ) from error
-    if written.startswith("dfgen.dataset/") and written != FORMAT:
-        raise InputError(
-            f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
-            where=str(path),
-            hint=UPDATE_HINT,
-        )
-    if whole is False:
-        raise DamagedFileError(
-            "the manifest of this data set is not what dfgen wrote (its checksum differs).",
-            where=str(path),
-            hint="Fetch or export it again; if you changed it yourself and mean it, take its key "
-            f"{SEAL} out.",
-        )
+    data = read_dataset_file(path)
     try:
         return DatasetManifest.model_validate(
             {key: value for key, value in data.items() if key != SEAL}

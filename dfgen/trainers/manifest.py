@@ -1,7 +1,7 @@
 """Reads dfgen.json, which says what a data set holds and how it was made.
 
-It shares the names of `dfgen.export` and none of its code, which needs pydantic: a trainer's
-environment may have only numpy and pyarrow.
+It has none of the code of `dfgen.export`, which needs pydantic: a trainer's environment may have
+only numpy and pyarrow.
 """
 
 from __future__ import annotations
@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfgen.dataset_names import MOST_BYTES, leaves_folder
+from dfgen.dataset_file import read_dataset_file
+from dfgen.dataset_names import leaves_folder
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.regular_files import read_json
-from dfgen.sealed_json import SEAL, is_whole
-from dfgen.version import UPDATE_HINT, VERSION
-
-FORMAT = "dfgen.dataset/1"
-"""Of dfgen.json, as `dfgen.export.manifest` writes it (a test compares both)."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +39,7 @@ def read_manifest(path: Path, table: str) -> Manifest:
         DamagedFileError: it is not what dfgen wrote. One without a checksum is of an earlier dfgen.
         InputError: a newer dfgen wrote it, or it does not have that table.
     """
-    try:
-        data = read_json(path, MOST_BYTES)
-        written = str(data["format"])
-        whole = is_whole(data)
-    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
-        raise DamagedFileError(
-            "this is not the manifest of a data set.", where=str(path)
-        ) from error
-    if written.startswith("dfgen.dataset/") and written != FORMAT:
-        raise InputError(
-            f"its format is {written}; this dfgen ({VERSION}) reads {FORMAT}.",
-            where=str(path),
-            hint=UPDATE_HINT,
-        )
-    if whole is False:
-        raise DamagedFileError(
-            "the manifest of this data set is not what dfgen wrote (its checksum differs).",
-            where=str(path),
-            hint="Fetch or export it again; if you changed it yourself and mean it, take its key "
-            f"{SEAL} out.",
-        )
+    data = read_dataset_file(path)
     try:
         tables = data["tables"]
         listed = tuple(

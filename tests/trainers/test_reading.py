@@ -19,13 +19,12 @@ from transformers import AutoTokenizer
 
 from dfgen.demo import resolve_model
 from dfgen.errors import DamagedFileError, DfgenError, InputError
-from dfgen.export import manifest
 from dfgen.export.exporting import export_tables
 from dfgen.export.load import load_groups
+from dfgen.export.manifest import read_dataset_manifest
 from dfgen.export.tables import GROUPS
 from dfgen.sealed_json import seal
 from dfgen.store.finished import open_finished
-from dfgen.trainers import manifest as trainers_manifest
 from dfgen.trainers import reading
 from dfgen.trainers.advantages import RIGHT_REWARD
 from dfgen.trainers.checks import find_picture_ids, hash_tokenizer
@@ -73,10 +72,25 @@ def test_names_are_those_of_the_export() -> None:
     """Copied, since the originals stand beside pydantic."""
     from dfgen.records import RIGHT_REWARD as ORIGINAL
 
-    assert manifest.FORMAT == trainers_manifest.FORMAT
     assert GROUPS.label == f"{reading.TABLE}/{reading.TABLE_VERSION}"
     assert GROUPS.nested_in == reading.NESTED
     assert RIGHT_REWARD == ORIGINAL
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "\0", '{"format": "dfgen.dataset/9"}', "[" * 100_000, '{"format": 1}']
+)
+def test_both_readers_of_the_manifest_refuse_the_same(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "dfgen.json"
+    path.write_text(text)
+    with pytest.raises(DfgenError) as exported:
+        read_dataset_manifest(path)
+    with pytest.raises(type(exported.value)) as trained:
+        read_manifest(path, reading.TABLE)
+    said = [str(error.value) for error in (exported, trained)]
+    assert said[0].startswith(str(path)) and said[1].startswith(str(path))
+    if text != '{"format": 1}':  # what it lacks, each says for itself
+        assert said[0] == said[1]
 
 
 def test_an_export_is_read_as_a_folder_a_table_or_a_file(exported: Path) -> None:

@@ -19,8 +19,8 @@ from dfgen.store.bucket.objects import open_objects
 def test_a_counter_loses_no_step_though_the_same_bytes_are_written(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto")
+    pytest.importorskip("obstore", reason="make cluster-env installs it")
+    pytest.importorskip("moto", reason="make cluster-env installs it")
     from tests.support.s3_server import open_in_bucket
 
     files = open_in_bucket(tmp_path)
@@ -46,8 +46,8 @@ def test_what_one_has_for_itself_for_a_while_takes_three_requests(
 ) -> None:
     """One look and two writes, also where somebody had it before: each shard and each change of
     run.json costs that."""
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto")
+    pytest.importorskip("obstore", reason="make cluster-env installs it")
+    pytest.importorskip("moto", reason="make cluster-env installs it")
     from dfgen.store.bucket.objects import ObstoreObjects
     from tests.support.s3_server import open_in_bucket
 
