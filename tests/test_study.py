@@ -199,9 +199,10 @@ def test_the_plan_asks_the_main_question_first() -> None:
         )
 
 
-def test_a_rate_at_the_upper_edge_is_tried_higher() -> None:
-    jobs = list(list_wider_tuning("chains", {"chains/sft": 3e-4, "chains/grpo": 3e-5}))
-    assert [(s.arm, s.rate, seed) for s, seed in jobs] == [("sft", 1e-3, 101), ("sft", 1e-3, 102)]
+def test_a_rate_at_an_edge_of_the_grid_is_tried_beyond_it() -> None:
+    chosen = {"chains/sft": 3e-4, "chains/grpo": 3e-5, "chains/df": 1e-4}
+    jobs = {(s.arm, s.rate, seed) for s, seed in list_wider_tuning("chains", chosen)}
+    assert jobs == {(a, r, n) for a, r in (("sft", 1e-3), ("grpo", 1e-5)) for n in (101, 102)}
 
 
 def test_hard_questions_are_answered_as_often_by_each_number() -> None:

@@ -96,7 +96,7 @@ def tune(results: Results, until: float) -> None:
     """Do the tuning runs and write the rates."""
     rates = json.loads(RATES.read_text("utf-8")) if RATES.exists() else {}
     for task in ("chains", "steps"):
-        if find_starts(task) and not any(name.startswith(f"{task}/") for name in rates):
+        if find_starts(task):
             do_jobs(list_tuning(task), results, until)
             do_jobs(list_wider_tuning(task, choose_rates(results, task)), results, until)
             rates |= choose_rates(results, task)

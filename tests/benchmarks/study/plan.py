@@ -21,8 +21,8 @@ EXPLORE_SEEDS = (6, 7, 8)
 EXPLORE_QUESTIONS = 600
 #: The first rate is tried for every arm, then the next one.
 TUNE_GRID = (1e-4, 3e-5, 3e-4)
-#: Tried with every seed for an arm whose best rate of the grid is its highest.
-WIDER_RATE = 1e-3
+#: Tried with every seed for an arm whose best rate of the grid is at that edge of it.
+WIDER_RATES = {max(TUNE_GRID): 1e-3, min(TUNE_GRID): 1e-5}
 TUNE_START = "30"
 TUNE_QUESTIONS = 300
 STARTS = ("10", "30", "55")
@@ -66,11 +66,11 @@ def list_tuning(task: str) -> Iterator[Job]:
 
 
 def list_wider_tuning(task: str, chosen: dict[str, float]) -> Iterator[Job]:
-    """Yield runs at a higher rate for the arms whose chosen rate is the highest of the grid."""
-    edge = [arm for arm in TUNED_ARMS if chosen.get(f"{task}/{arm}") == max(TUNE_GRID)]
+    """Yield runs beyond the grid for the arms whose chosen rate is at an edge of it."""
     for settings, seed in list_tuning(task):
-        if settings.arm in edge and settings.rate == max(TUNE_GRID):
-            yield settings.change(rate=WIDER_RATE), seed
+        rate = settings.rate
+        if rate in WIDER_RATES and chosen.get(f"{task}/{settings.arm}") == rate:
+            yield settings.change(rate=WIDER_RATES[rate]), seed
 
 
 def is_current(row: dict[str, Any], rates: dict[str, float]) -> bool:
@@ -100,8 +100,6 @@ def list_cell(
 def list_study() -> Iterator[Job]:
     """Yield every run that is planned, most wanted first; a run may be listed twice."""
     yield from list_first()
-    later = tuple(arm.name for arm in EXPLORED)
-    others = tuple(name for name in ARMS if name not in (*MAIN_ARMS, *later, "start"))
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
@@ -113,7 +111,7 @@ def list_study() -> Iterator[Job]:
     yield from list_compute()
     for task in TASKS:
         for start in find_starts(task):
-            yield from list_cell(task, start, "rounds", others, SEEDS[:3])
+            yield from list_cell(task, start, "rounds", list_other_arms(), SEEDS[:3])
 
 
 def list_first() -> Iterator[Job]:
@@ -132,10 +130,17 @@ def list_first() -> Iterator[Job]:
     yield from list_more_questions(2, LOWER_STARTS, SEEDS[:3])
     for task in TASKS:
         for start in LOWER_STARTS:
-            yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS[:3])
+            yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
     for repairer, verified in (("rewriter", True), ("fallible", False)):
         yield from list_repairer("chains", "10", repairer, verified)
     yield from list_more_questions(10, LOWER_STARTS[:1], SEEDS[:2])
+    yield from list_cell("chains", "10", "rounds", list_other_arms(), SEEDS[:3])
+
+
+def list_other_arms() -> tuple[str, ...]:
+    """List the arms of the plan that are none of the main ones."""
+    later = [arm.name for arm in EXPLORED]
+    return tuple(name for name in ARMS if name not in (*MAIN_ARMS, *later, "start"))
 
 
 def list_repairer(task: str, start: str, repairer: str, verified: bool = True) -> Iterator[Job]:
