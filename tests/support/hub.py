@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.hub_api import ROUTES, TOKEN, Failure, HubApi
+from tests.support.hub_api import ROUTES, TOKEN, Failure
+from tests.support.hub_buckets import BUCKET_ROUTES, HubBuckets
 from tests.support.hub_store import HubState
 
 
@@ -142,7 +143,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: clients that hang up are part of the tests."""
 
 
-class _Handler(HubApi, BaseHTTPRequestHandler):
+class _Handler(HubBuckets, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
@@ -217,7 +218,7 @@ class _Handler(HubApi, BaseHTTPRequestHandler):
     def _route(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Any:
         if self.server is self.server.hub.blobs:
             return self._serve_blob(method, path, body)
-        for verb, pattern, name in ROUTES:
+        for verb, pattern, name in (*ROUTES, *BUCKET_ROUTES):
             match = re.fullmatch(pattern, path)
             if match and method in verb.split("|"):
                 parts = {key: unquote(value) for key, value in match.groupdict("").items()}

@@ -194,7 +194,7 @@ class Mirror:
             return
         known = self._log.known.get(key) if key == MANIFEST else self._find_version(key)
         version: str | None
-        if not self._objects.conditional or path.stat().st_size > _LARGE_BYTES:
+        if path.stat().st_size > _LARGE_BYTES:
             version = self._objects.put(key, path)
         elif known is None:
             version = self._objects.create(key, path.read_bytes())

@@ -50,7 +50,7 @@ def mount(text: str) -> Mirror:
 
     Raises:
         InputError: it is no address.
-        MissingExtraError: obstore is not installed.
+        MissingExtraError: the store's package is not installed.
         StorageError: the bucket or the staging directory refuses.
     """
     address = parse_address(text)
@@ -126,7 +126,7 @@ def _register(mirror: Mirror) -> None:
 
 def _take_base(address: Address) -> Path:
     """Take a staging directory that no living process uses; one with things to send first."""
-    place = f"{address.bucket}+{address.folder.replace('/', '+')}"[-100:]
+    place = f"{address.bucket}/{address.folder}".replace("/", "+")[-100:]
     folder = find_staging() / f"{address.scheme}+{place}-{hash_key(str(address))}"
     with explain_os_errors(folder, "write"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Reads and writes the objects of one run in a store; every other file asks this one.
 
 obstore does the work (S3, Google Cloud Storage, Azure). It retries what may be retried: 5xx, 429,
-broken connections, with growing waits, no longer than `RETRY_S`.
+broken connections, with growing waits, no longer than `RETRY_S`. Buckets of the Hub are in
+dfgen.store.bucket.hub_objects.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from dfgen.errors import MissingExtraError
-from dfgen.store.bucket.address import Address
+from dfgen.store.bucket.address import HUB, Address
 from dfgen.store.bucket.errors import explain_store_errors, is_answer
 from dfgen.store.bucket.remote_file import RemoteFile
 
@@ -51,7 +52,8 @@ class Objects(Protocol):
 
     address: Address
     conditional: bool
-    """Whether `create` and `replace` are decided by the store, whoever races."""
+    """Whether `create` and `replace` are decided by the store, whoever races. Where they are not,
+    they look before and after, and of two that race within a moment both may believe they won."""
 
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object, whatever was there; return its version."""
@@ -98,9 +100,13 @@ def open_objects(address: Address) -> Objects:
     """Open the store of an address; nothing is asked of it yet.
 
     Raises:
-        MissingExtraError: obstore is not installed.
+        MissingExtraError: the store's package is not installed.
         StorageError: the environment has no credentials.
     """
+    if address.scheme == HUB:
+        from dfgen.store.bucket.hub_objects import HubObjects
+
+        return HubObjects(address)
     return ObstoreObjects(address)
 
 
