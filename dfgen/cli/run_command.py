@@ -124,8 +124,8 @@ def share(
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
-    from dfgen.store.shared.membership import NotedActivity
     from dfgen.store.shared.folder import refuse_sharing
+    from dfgen.store.shared.membership import NotedActivity
     from dfgen.store.shared.run import SharedRun
 
     refuse_sharing(out)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from dfgen.cli.main import main
+from dfgen.store.bucket.hub_objects import HubObjects
 from dfgen.store.bucket.objects import ObstoreObjects
 from tests.support.scripted_models import Models, answer_by_index
 from tests.support.waiting import wait_while_there
@@ -27,7 +28,7 @@ WORDS = ["fine", "poor", "bad", "worse"]
 REPAIRS = {"poor": ["fine"], "bad": ["worse"], "worse": ["fine"]}
 """What is asked again gets the same answer, so that a resumed run is the calm one."""
 
-_CHANGES = ("put", "create", "replace", "delete", "copy")
+_CHANGES = ("put", "delete", "copy")
 
 
 class PaidModels(Models):
@@ -51,7 +52,7 @@ def die_before(number: int) -> None:
     left = [number]
 
     def count_down(real: Callable[..., Any]) -> Callable[..., Any]:
-        def change(self: ObstoreObjects, *args: Any) -> Any:
+        def change(self: Any, *args: Any) -> Any:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -59,8 +60,10 @@ def die_before(number: int) -> None:
 
         return change
 
-    for name in _CHANGES:
-        setattr(ObstoreObjects, name, count_down(getattr(ObstoreObjects, name)))
+    # On the Hub what is created or replaced is put.
+    for kind, names in ((ObstoreObjects, (*_CHANGES, "create", "replace")), (HubObjects, _CHANGES)):
+        for name in names:
+            setattr(kind, name, count_down(getattr(kind, name)))
 
 
 def work(arguments: list[str]) -> None:

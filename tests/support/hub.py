@@ -38,6 +38,7 @@ class Fault:
         skip: matching requests that go well before.
         drop: the connection is closed without an answer.
         hook: called instead of failing (to change the repository meanwhile).
+        holds: what the body of the request has to hold.
     """
 
     method: str
@@ -49,9 +50,12 @@ class Fault:
     drop: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     hook: Callable[[], None] | None = None
+    holds: bytes = b""
 
-    def hits(self, method: str, path: str) -> bool:
+    def hits(self, method: str, path: str, body: bytes) -> bool:
         if method != self.method or not re.search(self.path, path) or not self.times:
+            return False
+        if self.holds not in body:
             return False
         if self.skip:
             self.skip -= 1
@@ -179,7 +183,7 @@ class _Handler(HubBuckets, BaseHTTPRequestHandler):
             return None
         split = urlsplit(self.path)
         hub.log.append((method, split.path, len(body)))
-        fault = next((f for f in hub.faults if f.hits(method, split.path)), None)
+        fault = next((f for f in hub.faults if f.hits(method, split.path, body)), None)
         if fault and fault.hook:
             fault.hook()
             fault = None

@@ -21,6 +21,7 @@ _HUB_BUCKETS = "buckets"
 
 _SHAPE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _STEP = re.compile(r"[A-Za-z0-9!_.*'()+=,@ -]+")
 
 
@@ -68,10 +69,10 @@ def parse_address(text: str) -> Address:
     steps = [step for step in found[2].split("/") if step]
     if scheme == HUB and steps[:1] != [_HUB_BUCKETS]:
         raise _refuse(text, "on the Hub a run lies in a Storage Bucket, not in a repository")
-    names = 3 if scheme == HUB else 1
+    names, pattern = (3, _HUB_NAME) if scheme == HUB else (1, _BUCKET)
     parts, steps = steps[:names] + [""] * (names - len(steps)), steps[names:]
     for name in parts:
-        if not _BUCKET.fullmatch(name):
+        if not pattern.fullmatch(name):
             raise _refuse(text, f"{name!r} is no name of a bucket")
     bucket = "/".join(parts)
     if not steps:

@@ -37,8 +37,8 @@ _UNREACHABLE = (
     f"Look at the network and at HF_ENDPOINT, {RESUME}",
 )
 _UNKNOWN = "the Hub has refused it"
-_NETWORK = frozenset({"ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout"})
-_NETWORK |= {"TimeoutError", "ReadError", "WriteError", "RemoteProtocolError", "ProxyError"}
+# Names, because huggingface_hub moved from requests over httpx to httpx2, and each has its own.
+_NETWORK = frozenset({"TransportError", "TimeoutException", "NetworkError", "ConnectionError"})
 _BY_STATUS = {
     402: _FULL,
     403: _DENIED,
@@ -53,26 +53,26 @@ _STATUS = re.compile(r"HTTP status (?:client|server) error \(([45]\d\d)")
 def explain_hub_errors(where: str, doing: str) -> Iterator[None]:
     """Raise `StorageError` for what huggingface_hub or hf_xet raises in the block.
 
+    Errors of this machine's own disk pass.
+
     Args:
         where: address of what the block works on.
         doing: verb for the message: `cannot <doing> it: ...`.
     """
     try:
         yield
-    except (DfgenError, FileNotFoundError):
+    except DfgenError:
         raise
-    except OSError as error:
-        if error.errno is not None:  # this machine's own disk
-            raise
-        raise describe_failure(where, doing, error) from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise describe_failure(where, doing, error) from None
 
 
 def describe_failure(where: str, doing: str, error: Exception) -> StorageError:
     """Return the error for people; the text of the client's own never gets into it."""
     status = _find_status(error)
-    cause, hint = _find_cause(where, type(error).__name__, status)
+    cause, hint = _find_cause(where, error, status)
     if cause == _UNKNOWN:
         cause = f"{_UNKNOWN} ({type(error).__name__})"
     said = f" ({status})" if status else ""
@@ -83,7 +83,7 @@ def describe_failure(where: str, doing: str, error: Exception) -> StorageError:
     )
 
 
-def _find_cause(where: str, name: str, status: int) -> tuple[str, str]:
+def _find_cause(where: str, error: Exception, status: int) -> tuple[str, str]:
     from huggingface_hub import get_token
 
     if status == 401:
@@ -97,7 +97,7 @@ def _find_cause(where: str, name: str, status: int) -> tuple[str, str]:
         )
     if status >= 500 and status not in _BY_STATUS:
         return _BROKEN
-    if not status and name in _NETWORK:
+    if not status and _NETWORK.intersection(kind.__name__ for kind in type(error).__mro__):
         return _UNREACHABLE
     return _BY_STATUS.get(status, (_UNKNOWN, f"Put that right, {RESUME}"))
 

@@ -24,6 +24,7 @@ from dfgen.store.bucket.address import Address
 from dfgen.store.bucket.hub_errors import describe_missing, explain_hub_errors, refuse_offline
 from dfgen.store.bucket.objects import Object
 from dfgen.store.bucket.remote_file import RemoteFile
+from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
     from huggingface_hub import BucketFile, HfApi
@@ -49,7 +50,7 @@ class HubObjects:
         """See `Objects`."""
         from hf_xet import hash_files
 
-        with explain_hub_errors(self.address.name(key), "write"), _on_disk(source) as path:
+        with _on_disk(source) as path, explain_hub_errors(self.address.name(key), "write"):
             version = str(hash_files([str(path)])[0].hash)
             self._api.batch_bucket_files(self._bucket, add=[(path, self._path(key))])
             return version
@@ -83,9 +84,10 @@ class HubObjects:
         known = self.head(key)
         if known is None:
             return None
-        with explain_hub_errors(self.address.name(key), "read"), target.open("xb") as file:
-            for part in self._content.read(known, 0, known.size):
-                file.write(part)
+        with explain_os_errors(target, "write"), target.open("xb") as file:
+            with explain_hub_errors(self.address.name(key), "read"):
+                for part in self._content.read(known, 0, known.size):
+                    file.write(part)
             file.flush()
             os.fsync(file.fileno())
         return known
@@ -113,9 +115,7 @@ class HubObjects:
         folder = self._path(prefix)
         with explain_hub_errors(self.address.name(prefix), "list"):
             try:
-                found = self._api.list_bucket_tree(
-                    self._bucket, folder.rstrip("/"), recursive=True
-                )
+                found = self._api.list_bucket_tree(self._bucket, folder.rstrip("/"), recursive=True)
                 for each in found:
                     # The Hub may take a prefix for the beginning of a name, not for a folder.
                     if isinstance(each, BucketFile) and each.path.startswith(folder):
@@ -135,9 +135,11 @@ class HubObjects:
     def copy(self, key: str, target: str) -> None:
         """See `Objects`."""
         known = self.head(key)
+        if known is None:
+            raise StorageError(
+                "cannot copy it: somebody has removed it.", where=self.address.name(key)
+            )
         with explain_hub_errors(self.address.name(key), "copy"):
-            if known is None:
-                raise FileNotFoundError(key)
             source = ("bucket", self._bucket, known.version, self._path(target))
             self._api.batch_bucket_files(self._bucket, copy=[source])
 
@@ -172,19 +174,33 @@ class _Content:
         self._url = f"{endpoint}/api/buckets/{bucket}/xet-read-token"
         self._lock = threading.Lock()
         self._access: dict[str, Any] = {}
+        self._session: tuple[int, Any] = (0, None)
 
     def read(self, known: Object, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of an object from one offset up to another, in order."""
-        from hf_xet import XetFileInfo, XetSession
+        from hf_xet import XetFileInfo
 
         if start >= end:
             return
-        group = XetSession().new_download_stream_group(**self._find_access())
-        with group:
+        session, access = self._find_session(), self._find_access()
+        with session.new_download_stream_group(**access) as group:
             yield from group.download_stream(XetFileInfo(known.version, known.size), start, end)
 
+    def _find_session(self) -> Any:
+        """Return what keeps connections open; a process that was forked has its own."""
+        from hf_xet import XetSession
+
+        with self._lock:
+            if self._session[0] != os.getpid():
+                self._session = (os.getpid(), XetSession())
+            return self._session[1]
+
     def _find_access(self) -> dict[str, Any]:
-        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_backoff
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            build_hf_headers,
+            hf_raise_for_status,
+            http_backoff,
+        )
 
         with self._lock:
             if self._access.get("token_expiry_unix_secs", 0) < time.time() + _AHEAD_S:
@@ -204,7 +220,8 @@ def _on_disk(source: bytes | Path) -> Iterator[Path]:
     if isinstance(source, Path):
         yield source
         return
-    with tempfile.NamedTemporaryFile(prefix="dfgen-") as file:
+    folder = Path(tempfile.gettempdir())
+    with explain_os_errors(folder, "write"), tempfile.NamedTemporaryFile(dir=folder) as file:
         file.write(source)
         file.flush()
         yield Path(file.name)

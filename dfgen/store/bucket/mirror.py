@@ -194,7 +194,8 @@ class Mirror:
             return
         known = self._log.known.get(key) if key == MANIFEST else self._find_version(key)
         version: str | None
-        if path.stat().st_size > _LARGE_BYTES:
+        looks = self._objects.conditional or key == MANIFEST
+        if not looks or path.stat().st_size > _LARGE_BYTES:
             version = self._objects.put(key, path)
         elif known is None:
             version = self._objects.create(key, path.read_bytes())
@@ -416,7 +417,8 @@ class Mirror:
 
 
 _LARGE_BYTES = 256 << 20
-"""A file that is larger is sent in parts, which no store does on a condition."""
+"""A file that is larger is sent in parts, which no store does on a condition. Where a store takes
+none at all, files that never change are sent without a look, which would be two requests more."""
 
 
 def _list_files(root: Path) -> list[Path]:
