@@ -14,6 +14,7 @@ from dfgen.report.costs import measure_course
 from dfgen.report.perception import measure_perception
 from dfgen.stages.repair.necessity import NecessityCount
 from dfgen.stages.repair.spending import SpentCount
+from dfgen.store.mounts import name_place
 from dfgen.store.redoing import list_history
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     from dfgen.store.counts import count_reject_reasons
 
     run = finished.run
-    numbers: dict[str, Any] = {"run": str(run.root), "counts": count_stages(finished)}
+    numbers: dict[str, Any] = {"run": name_place(run.root), "counts": count_stages(finished)}
     numbers["rejects"] = count_reject_reasons(run)
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)

@@ -21,6 +21,7 @@ import pytest
 from dfgen.cli.main import main
 from dfgen.store.bucket.hub_objects import HubObjects
 from dfgen.store.bucket.objects import ObstoreObjects
+from tests.support.hub_runs import read_environment
 from tests.support.scripted_models import Models, answer_by_index
 from tests.support.waiting import wait_while_there
 
@@ -73,6 +74,8 @@ def work(arguments: list[str]) -> None:
     models.paid = Path(paid)
     with pytest.MonkeyPatch.context() as patch:
         models.replace_engines(patch)
+        if "HF_ENDPOINT" in os.environ:
+            read_environment(patch)
         if int(die):
             die_before(int(die))
         sys.argv = ["dfgen", *command]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,15 @@ def make_bucket(hub: HubStub, name: str = BUCKET) -> str:
 
 def talk_to(hub: HubStub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let huggingface_hub talk to this Hub in this process, which has imported it already."""
-    from huggingface_hub import constants
-
     for name, value in hub.environment(home).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    read_environment(monkeypatch)
+
+
+def read_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub read the variables that it has read as it was imported once more."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", os.environ["HF_ENDPOINT"])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", os.environ["HF_HUB_OFFLINE"] == "1")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(Path(os.environ["HF_HOME"]) / "token"))

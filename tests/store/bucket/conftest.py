@@ -46,7 +46,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http, "time", hurried)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bucket_job(tmp_path_factory: pytest.TempPathFactory) -> BucketJob:
     """A run in three shards."""
     return make_bucket_job(tmp_path_factory.mktemp("bucket"), 3)

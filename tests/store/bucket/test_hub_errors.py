@@ -68,31 +68,31 @@ def test_what_the_hub_refuses_leaves_nothing_behind(
     assert list_keys(address) == []
 
 
-def forget_token(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def forget_token(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.delenv("HF_TOKEN")
 
 
-def take_another_token(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def take_another_token(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("HF_TOKEN", WRONG)
 
 
-def remove_bucket(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def remove_bucket(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     del hub.state.buckets[BUCKET]
 
 
-def go_offline(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def go_offline(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def be_nowhere(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def be_nowhere(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
 
 
-def have_an_old_client(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def have_an_old_client(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.delattr("huggingface_hub.HfApi.batch_bucket_files")
 
 
-def have_no_client_of_xet(hub: HubStub, patch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def have_no_client_of_xet(hub: HubStub, patch: pytest.MonkeyPatch) -> None:
     patch.setitem(__import__("sys").modules, "hf_xet", None)
 
 
