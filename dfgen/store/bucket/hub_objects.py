@@ -2,7 +2,8 @@
 
 huggingface_hub writes, lists and deletes; content is read through hf_xet by its hash, so what is
 read is the version that was asked for, whatever is written meanwhile. Both try again what may be
-tried again: 5xx, 429, broken connections.
+tried again (5xx, 429, broken connections) for as long as they themselves say: half a minute for a
+request to the Hub, some minutes for contents.
 
 The Hub takes no conditions. `create` and `replace` look before they write and look again
 afterwards, which detects every other writer but one that comes in the same moment.
@@ -113,7 +114,7 @@ class HubObjects:
         from huggingface_hub.errors import EntryNotFoundError
 
         folder = self._path(prefix)
-        with explain_hub_errors(self.address.name(prefix), "list"):
+        with explain_hub_errors(self.address.name(prefix).rstrip("/"), "list"):
             try:
                 found = self._api.list_bucket_tree(self._bucket, folder.rstrip("/"), recursive=True)
                 for each in found:

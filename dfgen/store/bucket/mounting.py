@@ -22,7 +22,8 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.store.bucket.address import Address, parse_address
 from dfgen.store.bucket.mirror import Mirror, write_marker
 from dfgen.store.bucket.mirror_log import MirrorLog
-from dfgen.store.bucket.objects import hash_key, open_objects
+from dfgen.store.bucket.objects import hash_key
+from dfgen.store.bucket.opening import open_objects
 from dfgen.store.bucket.segments import Pace, Paces
 from dfgen.store.layout import JOURNAL
 from dfgen.store.mounts import MARKER, add_mount, find_mount

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from dfgen.errors import MissingExtraError
-from dfgen.store.bucket.address import HUB, Address
+from dfgen.store.bucket.address import Address
 from dfgen.store.bucket.errors import explain_store_errors, is_answer
 from dfgen.store.bucket.remote_file import RemoteFile
 
@@ -94,20 +94,6 @@ class Objects(Protocol):
     def copy(self, key: str, target: str) -> None:
         """Write a copy of an object under another key."""
         ...
-
-
-def open_objects(address: Address) -> Objects:
-    """Open the store of an address; nothing is asked of it yet.
-
-    Raises:
-        MissingExtraError: the store's package is not installed.
-        StorageError: the environment has no credentials.
-    """
-    if address.scheme == HUB:
-        from dfgen.store.bucket.hub_objects import HubObjects
-
-        return HubObjects(address)
-    return ObstoreObjects(address)
 
 
 class ObstoreObjects:
