@@ -103,7 +103,8 @@ def test_another_machine_goes_on_where_one_was_killed(
     assert hash_objects(address, TABLES) == bucket_job.calm
     move_to(tmp_path / "judge", monkeypatch)
     assert "sound" in invoke("validate", address).output
-    paid = (tmp_path / "paid").read_text().split()
+    # On a slow machine it may have died before anything was paid for: signs of life are changes.
+    paid = (tmp_path / "paid").read_text().split() if (tmp_path / "paid").exists() else []
     again = len(paid) + models.asked.total() - bucket_job.requests
     assert 0 <= again <= EVERY * kills, "paid for twice"
 
