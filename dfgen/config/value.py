@@ -40,7 +40,8 @@ class ValueConfig(Section):
     fill `value_repaired` of every hunk."""
     max_interval: float | None = Field(default=None, gt=0)
     """Stop when the 95 % interval of the blame that the masks hold is at most so wide, shards in a
-    random order; those that are left stay without values. Unset: do all."""
+    random order, and not before answers to 20 prompts are valued; shards that are left stay without
+    values. Unset: do all."""
 
     def choose_temperature(self, sampled: float) -> float:
         """Return the temperature of continuations, given that of the answers."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from dfgen.store.run import Run
 
+FEWEST_PROMPTS = 20
+"""Below, the width of an interval is chance: two prompts that fare alike have one of width 0."""
+
 COLUMNS = ["prompt_id", "tokens", "drawn", "value_start", "hunk_values", "blame"]
 
 
@@ -73,9 +76,14 @@ def measure_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def find_width(run: Run) -> float:
-    """Return the width of the interval of dfgen's own capture so far; nan without rows."""
+    """Return the width of the interval of dfgen's own capture so far.
+
+    nan, which is no width to stop at, where there are fewer than `FEWEST_PROMPTS`.
+    """
     rows = list(run.table("values").iter_rows(columns=COLUMNS))
-    return measure_capture(collect_mask(rows, OWN)).width if rows else math.nan
+    if len({row["prompt_id"] for row in rows}) < FEWEST_PROMPTS:
+        return math.nan
+    return measure_capture(collect_mask(rows, OWN)).width
 
 
 def collect_mask(rows: Iterable[Mapping[str, Any]], name: str) -> Blamed:
