@@ -9,7 +9,7 @@ the same states as the disk does, and whatever a process that is killed leaves t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -59,6 +59,14 @@ class Mount(Protocol):
 
     def refresh(self) -> None:
         """See what others have written meanwhile."""
+        ...
+
+    def refresh_if_due(self) -> None:
+        """See what others have written, unless that takes long and was done not long ago."""
+        ...
+
+    def refresh_shards(self, shards: Collection[int]) -> None:
+        """See what others have written of some shards and into run.json, as `refresh` would."""
         ...
 
     def take_up(self) -> list[str]:

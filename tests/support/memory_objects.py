@@ -6,21 +6,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from dfgen.store.bucket.address import parse_address
+from dfgen.store.bucket.keys import PAGE
 from dfgen.store.bucket.objects import Object, ObstoreObjects
 
 
 class MemoryObjects(ObstoreObjects):
-    """Objects in the memory of this process; counts the keys that it lists."""
+    """Objects in the memory of this process.
+
+    Attributes:
+        listed: how many keys were.
+        pages: how many requests a store would have taken for that.
+    """
 
     def __init__(self) -> None:
         from obstore.store import MemoryStore
 
         self.address = parse_address("s3://bucket/run")
         self._store: Any = MemoryStore()
-        self.listed = 0
+        self.listed = self.pages = 0
 
     def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
         """See `Objects`."""
-        for each in super().list(prefix, after):
+        self.pages += 1
+        for number, each in enumerate(super().list(prefix, after)):
             self.listed += 1
+            self.pages += bool(number) and number % PAGE == 0
             yield each
