@@ -85,6 +85,10 @@ class Mount(Protocol):
         """List the files that the bucket has in a folder: name, size in bytes."""
         ...
 
+    def list_folders(self, folder: Path) -> set[str]:
+        """List the folders that the bucket has in a folder, by name."""
+        ...
+
     def fetch_again(self, path: Path) -> None:
         """Have a file here as it is there now."""
         ...
@@ -208,6 +212,17 @@ def exists(path: Path) -> bool:
         return True
     mount = find_mount(path)
     return mount is not None and mount.exists(path)
+
+
+def list_folders(folder: Path) -> set[str]:
+    """List the folders that a folder of a run has, here or in its bucket, by name.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    mount = find_mount(folder)
+    return here if mount is None else here | mount.list_folders(folder)
 
 
 def fetch(path: Path) -> Path:

@@ -94,7 +94,7 @@ def test_workers_race_for_shards(
     wait_until_all_repair(tmp_path, workers)
     seen = tmp_path / "looks.jsonl"
     environment = {**os.environ, "DFGEN_STAGING": str(tmp_path / "machine-watching")}
-    words = ("status", address, "--watch", "--json", "--every", "0.1")
+    words = ("status", address, "--watch", "--json", "--every", "1")
     watcher = start_module("tests.support.to_file", seen, *words, env=environment)
     wait_until(lambda: seen.exists() and "\n" in seen.read_text(), lambda: watcher.poll() is None)
     (tmp_path / "hold").unlink()

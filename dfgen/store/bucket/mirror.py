@@ -190,6 +190,15 @@ class Mirror:
         with self._lock:
             return {name: self._index[f"{key}/{name}"].size for name in self._names.get(key, ())}
 
+    def list_folders(self, folder: Path) -> set[str]:
+        """See `Mount`."""
+        start = f"{self._key(folder)}/"
+        with self._lock:
+            below = [
+                name for name, files in self._names.items() if files and name.startswith(start)
+            ]
+        return {name[len(start) :].partition("/")[0] for name in below}
+
     def fetch(self, path: Path) -> None:
         """See `Mount`."""
         key = self._key(path)
