@@ -4,7 +4,8 @@
 
 PAID is a file that gets a line for each answer that the repairer gives. DIE is the number of the
 request to the store before which the process is killed; 0: none. While there is a file that
-DFGEN_TEST_HOLD names, the repairer gives none after the first.
+DFGEN_TEST_HOLD names, the repairer gives none after the first. DFGEN_TEST_LARGE: the run counts as
+one of many pages, of which a worker lists what it needs.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def work(arguments: list[str]) -> None:
             read_environment(patch)
         if int(die):
             die_before(int(die))
+        if os.environ.get("DFGEN_TEST_LARGE"):
+            patch.setattr("dfgen.store.bucket.mirror.PAGE", 1)
         sys.argv = ["dfgen", *command]
         main()
 

@@ -22,8 +22,9 @@ from dfgen.cli.options import (
     read_pipeline,
     spending_options,
 )
-from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, print_outcome
+from dfgen.cli.run_command import ALL_STAGES, print_outcome
 from dfgen.cli.sharing import LeaseSeconds
+from dfgen.ending import INTERRUPTED
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline

@@ -83,15 +83,19 @@ class BucketLock:
         self._thread.start()
 
     def refuse_holder(self) -> None:
-        """Make sure that nobody has the lock, without taking it.
+        """Make sure that nobody has the lock, without taking it; it is taken from who is silent.
+
+        Who was only frozen then finds out before its next write, as if another one had it.
 
         Raises:
             RunLockedError: another process holds it.
             StorageError: the bucket refuses.
         """
-        found = self._files().look_at(LOCK)
-        if found is not None:
+        files = self._files()
+        while (found := files.look_at(LOCK)) is not None:
             self._refuse_living(*found)
+            if files.delete(LOCK, found[1].version):
+                return
 
     def release(self) -> None:
         """Give the lock back; one that somebody else has taken stays theirs."""

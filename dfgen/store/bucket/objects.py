@@ -83,8 +83,11 @@ class Objects(Protocol):
         """Look at an object; None if there is none."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """List the objects whose keys begin with a prefix, which ends at a slash or is empty."""
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
+        """List the objects whose keys begin with a prefix, which ends at a slash or is empty.
+
+        Page by page, in the order of their keys; those alone that come after one, if it is named.
+        """
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -198,12 +201,12 @@ class ObstoreObjects:
                     raise
                 return None
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
         """See `Objects`."""
         import obstore
 
         with explain_store_errors(self.address.name(prefix), "list"):
-            for page in obstore.list(self._store, prefix=prefix or None):
+            for page in obstore.list(self._store, prefix=prefix or None, offset=after):
                 yield from map(_to_object, page)
 
     def delete(self, keys: Iterable[str]) -> None:
