@@ -73,7 +73,7 @@ def start(hub: HubStub, folder: Path, die: int, machine: Path, *command: object)
     environment |= {"DFGEN_STAGING": str(machine), "OMP_NUM_THREADS": "1"}
     words = map(str, (folder / "paid", die, "--", *command, "--no-check", "--quiet"))
     process = start_module("tests.support.bucket_worker", *words, env=environment)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=600)
     assert process.returncode in (0, -signal.SIGKILL), err
     assert TOKEN not in err
     return int(process.returncode)
