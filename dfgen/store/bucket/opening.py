@@ -14,4 +14,6 @@ def open_objects(address: Address) -> Objects:
         MissingExtraError: obstore is not installed, and the address needs it.
         StorageError: the environment has no credentials, or is offline.
     """
-    return HubObjects(address) if address.scheme == HUB else ObstoreObjects(address)
+    if address.scheme == HUB:
+        return HubObjects(address)
+    return ObstoreObjects(address)
