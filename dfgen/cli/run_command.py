@@ -123,9 +123,11 @@ def share(
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.shared.folder import refuse_sharing
     from dfgen.store.shared.membership import NotedActivity
     from dfgen.store.shared.run import SharedRun
 
+    refuse_sharing(out)
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),

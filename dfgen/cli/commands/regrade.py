@@ -36,7 +36,8 @@ def command(
 
     Nothing is drawn again. Accepted repairs stay where the answer is still wrong and the repair
     still right; the others are taken back, and `dfgen repair` and `dfgen mask` find what is left to
-    do. The settings become the run's own. The same command continues after an interruption.
+    do. Values (`dfgen value`) go to history/ in the run, because the texts that they come from are
+    not kept. The settings become the run's own. The same command continues after an interruption.
     """
     from dfgen.stages.regrade.settings import choose_settings, list_changes
     from dfgen.store.run import Run
@@ -95,7 +96,8 @@ def show(run: Path, settings: list[str], changes: dict[str, Any], *, dry_run: bo
         click.echo(line)
     repairs, graders = changes["repairs"], changes["by_grader"]
     plain = {name: n for name, n in changes.items() if not isinstance(n, dict)}
-    print_numbers({"answers": plain, **graders, "repairs": repairs})
+    values = {"values": changes["values"]} if "values" in changes else {}
+    print_numbers({"answers": plain, **graders, "repairs": repairs, **values})
     if dry_run:
         click.echo("Nothing was written.")
     else:
