@@ -1,9 +1,10 @@
 """Keeps Ctrl-C from child processes: it is the parent that stops, and it stops them.
 
-A terminal sends SIGINT to every process of its group. A child that is still importing has no
-handler of its own yet, so it dies with a traceback, and the parent takes that for a fault. What is
-started inside of `shield_children` has SIGINT blocked from its first instruction on, because a
-signal mask, unlike a handler, is inherited through exec (POSIX, `execve`).
+A terminal sends SIGINT to every process of its group, and SIGHUP when it goes away. A child that is
+still importing has no handler of its own yet, so it dies, of SIGINT with a traceback, and the
+parent takes that for a fault. What is started inside of `shield_children` has both blocked from its
+first instruction on, because a signal mask, unlike a handler, is inherited through exec (POSIX,
+`execve`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+
+_OF_TERMINALS = {signal.SIGINT, signal.SIGHUP}
+"""What a terminal sends to all of its processes: Ctrl-C, and that it is gone."""
 
 _WAKING = signal.SIGURG
 """Ends a system call of the thread that waits in it; nobody dies of it who does not know it."""
@@ -33,7 +37,7 @@ def shield_children() -> Iterator[None]:
         ended = threading.Event()
         receiver = threading.Thread(target=ended.wait, name="dfgen-interrupts", daemon=True)
         receiver.start()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
         try:
             yield
         finally:
@@ -86,7 +90,7 @@ def _waking_main() -> Iterator[None]:
 
     def pass_on() -> None:
         while number := os.read(reading, 1)[0]:
-            if number == signal.SIGINT and main.ident is not None:
+            if number in _OF_TERMINALS and main.ident is not None:
                 signal.pthread_kill(main.ident, _WAKING)
 
     signal.signal(_WAKING, lambda *_: None)

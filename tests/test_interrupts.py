@@ -20,11 +20,14 @@ from tests.support.waiting import wait_until
 CHILD = "import sys, time; print('up', flush=True); time.sleep(float(sys.argv[1])); print('whole')"
 
 
-def test_a_child_that_is_starting_lives_through_an_interrupt() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_child_that_is_starting_lives_through_what_a_terminal_sends(
+    number: signal.Signals,
+) -> None:
     with shield_children():
         started = subprocess.Popen([sys.executable, "-c", CHILD, "0.5"], stdout=subprocess.PIPE)
     with started as child:
-        child.send_signal(signal.SIGINT)  # before it has imported anything
+        child.send_signal(number)  # before it has imported anything
         assert child.stdout is not None
         assert child.stdout.read() == b"up\nwhole\n"
     assert child.returncode == 0

@@ -111,9 +111,7 @@ class LazyGroup(click.Group):
             ctx.exit(find_exit_code(interrupt))
 
 
-_RESUME = (
-    "What is finished stays; the same command goes on, or begins again where nothing was begun."
-)
+_RESUME = "What is finished stays; the same command goes on from there, or begins again."
 
 
 def _name_help(error: click.ClickException) -> str | None:

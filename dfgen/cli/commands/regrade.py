@@ -50,7 +50,7 @@ def command(
         outcome = {"run": str(run), "dry_run": dry_run, "settings": changed, "changes": changes}
         print_outcome_json(outcome)
     elif not quiet:
-        show(changed, changes, dry_run=dry_run)
+        show(run, changed, changes, dry_run=dry_run)
 
 
 def preview(run: Run, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def apply(root: Path, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
     return outcome
 
 
-def show(settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None:
+def show(run: Path, settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None:
     """Print what has changed, or would."""
     from dfgen.report.stats_table import print_numbers
 
@@ -101,4 +101,4 @@ def show(settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None
     if dry_run:
         click.echo("Nothing was written.")
     else:
-        click.echo("`dfgen run` with these settings repairs and masks what this has opened.")
+        click.echo(f"`dfgen run {run}` repairs and masks what this has opened.")
