@@ -108,7 +108,7 @@ class HubObjects:
             found = list(self._api.get_bucket_paths_info(self._bucket, [self._path(key)]))
             return self._to_object(found[0]) if found else None
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
         """See `Objects`."""
         from huggingface_hub import BucketFile
         from huggingface_hub.errors import EntryNotFoundError
@@ -117,12 +117,14 @@ class HubObjects:
         with explain_hub_errors(self.address.name(prefix).rstrip("/"), "list"):
             try:
                 found = self._api.list_bucket_tree(self._bucket, folder.rstrip("/"), recursive=True)
-                for each in found:
-                    # The Hub may take a prefix for the beginning of a name, not for a folder.
-                    if isinstance(each, BucketFile) and each.path.startswith(folder):
-                        yield self._to_object(each)
+                # The Hub may take a prefix for the beginning of a name, not for a folder, and says
+                # nothing of an order.
+                files = [each for each in found if isinstance(each, BucketFile)]
             except EntryNotFoundError:
                 return
+            there = [self._to_object(each) for each in files if each.path.startswith(folder)]
+        there.sort(key=lambda each: each.key)
+        yield from (each for each in there if after is None or each.key > after)
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Objects`."""

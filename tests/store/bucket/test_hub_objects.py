@@ -61,6 +61,8 @@ def test_a_list_has_every_page_and_nobody_elses(hub: HubStub, objects: Objects) 
     assert [each.key for each in objects.list()] == names
     assert hub.count("GET", "/tree") - before == 6
     assert [each.key for each in objects.list("traj/")] == []
+    late = objects.list("trajectories/", after=names[-3])
+    assert [each.key for each in late] == names[-2:]
 
 
 def test_times_are_those_of_the_hub(hub: HubStub, objects: Objects) -> None:
