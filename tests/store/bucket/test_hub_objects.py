@@ -61,6 +61,7 @@ def test_a_list_has_every_page_and_nobody_elses(hub: HubStub, objects: Objects) 
     assert [each.key for each in objects.list()] == names
     assert hub.count("GET", "/tree") - before == 6
     assert [each.key for each in objects.list("traj/")] == []
+    assert [each.key for each in objects.list("trajectories/", after=names[-3])] == names[-2:]
     late = objects.list("trajectories/", after=names[-3])
     assert [each.key for each in late] == names[-2:]
 
