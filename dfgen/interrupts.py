@@ -1,9 +1,11 @@
 """Keeps Ctrl-C from child processes: it is the parent that stops, and it stops them.
 
-A terminal sends SIGINT to every process of its group. A child that is still importing has no
-handler of its own yet, so it dies with a traceback, and the parent takes that for a fault. What is
-started inside of `shield_children` has SIGINT blocked from its first instruction on, because a
-signal mask, unlike a handler, is inherited through exec (POSIX, `execve`).
+A terminal sends SIGINT to every process of its group, and SIGHUP when it goes away. A child that is
+still importing has no handler of its own yet, so it dies, of SIGINT with a traceback, and the
+parent takes that for a fault. What is started inside of `shield_children` has both blocked from its
+first instruction on, because a signal mask, unlike a handler, is inherited through exec (POSIX,
+`execve`). Schedulers and `systemd` send SIGTERM to every process alike: it may be kept from a child
+that its parent never ends by it.
 """
 
 from __future__ import annotations
@@ -16,16 +18,22 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 
+_OF_TERMINALS = {signal.SIGINT, signal.SIGHUP}
+"""What a terminal sends to all of its processes: Ctrl-C, and that it is gone."""
+
 _WAKING = signal.SIGURG
 """Ends a system call of the thread that waits in it; nobody dies of it who does not know it."""
 
 
 @contextmanager
-def shield_children() -> Iterator[None]:
+def shield_children(*more: signal.Signals) -> Iterator[None]:
     """Let processes that are started meanwhile never see a Ctrl-C.
 
     This process is still told of it, and its handler runs: a thread that waits takes the signal in
     the place of the one that starts processes, and wakes it if it is waiting for something.
+
+    Args:
+        more: signals that they never see either.
     """
     # multiprocessing starts a process of its own with the first child, and unblocks SIGINT then.
     resource_tracker.ensure_running()
@@ -33,7 +41,7 @@ def shield_children() -> Iterator[None]:
         ended = threading.Event()
         receiver = threading.Thread(target=ended.wait, name="dfgen-interrupts", daemon=True)
         receiver.start()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_OF_TERMINALS, *more})
         try:
             yield
         finally:
@@ -69,7 +77,7 @@ def _list_children() -> set[int]:
 
 @contextmanager
 def _waking_main() -> Iterator[None]:
-    """While entered by the main thread, a SIGINT that another thread takes ends what it waits for.
+    """While entered by the main thread, a stop that another thread takes ends what it waits for.
 
     Python runs handlers in the main thread only, between two of its own instructions: one that
     waits for another process would hear of the signal when that has answered.
@@ -86,7 +94,7 @@ def _waking_main() -> Iterator[None]:
 
     def pass_on() -> None:
         while number := os.read(reading, 1)[0]:
-            if number == signal.SIGINT and main.ident is not None:
+            if number in {*_OF_TERMINALS, signal.SIGTERM} and main.ident is not None:
                 signal.pthread_kill(main.ident, _WAKING)
 
     signal.signal(_WAKING, lambda *_: None)

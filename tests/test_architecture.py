@@ -17,13 +17,14 @@ PACKAGE = ROOT / "dfgen"
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
 GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
-GROUND |= {"terminal_text", "dataset_file"}
+GROUND |= {"terminal_text", "dataset_file", "ending"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
     "retry_after": set(),
     "terminal_text": set(),
     "interrupts": set(),
+    "ending": set(),
     "dataset_names": set(),
     "regular_files": set(),
     "bounded_reads": {"errors"},
@@ -56,7 +57,7 @@ ARROWS = {
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}
     | {"export", "publish", "status", "validate", "check", "view"},
     "": {"diff", "tokens", "version", "config", "export"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "ending"},
 }
 
 

@@ -20,11 +20,14 @@ from tests.support.waiting import wait_until
 CHILD = "import sys, time; print('up', flush=True); time.sleep(float(sys.argv[1])); print('whole')"
 
 
-def test_a_child_that_is_starting_lives_through_an_interrupt() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_child_that_is_starting_lives_through_what_a_terminal_sends(
+    number: signal.Signals,
+) -> None:
     with shield_children():
         started = subprocess.Popen([sys.executable, "-c", CHILD, "0.5"], stdout=subprocess.PIPE)
     with started as child:
-        child.send_signal(signal.SIGINT)  # before it has imported anything
+        child.send_signal(number)  # before it has imported anything
         assert child.stdout is not None
         assert child.stdout.read() == b"up\nwhole\n"
     assert child.returncode == 0
@@ -142,24 +145,27 @@ from dfgen.grade.verdict import GradeItem
 from dfgen.stages.workers import open_processes
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, lambda *_: None)
+    sent = signal.Signals[sys.argv[1]]
+    signal.signal(sent, lambda *_: None)
     with open_processes(2, int) as pool:
         futures = [pool.submit(abs, -number) for number in range(4)]
-        os.killpg(0, signal.SIGINT)  # as a terminal does, while they import
+        os.killpg(0, sent)  # as a terminal or a scheduler does, while they import
         print(sum(future.result() for future in futures))
     items = [GradeItem(completion="Answer: 4", answer="4", answer_type="math", choices=())] * 3
     with GradePool(GradeConfig()) as graders:
-        os.killpg(0, signal.SIGINT)
+        os.killpg(0, sent)
         print([verdict.reward for verdict in graders.grade_batch(items)])
 """
 
 
-@pytest.mark.parametrize("attempt", range(2))
-def test_workers_survive_a_ctrl_c_while_they_import(tmp_path: Path, attempt: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_workers_survive_what_all_of_a_group_are_sent(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), number.name],
         capture_output=True,
         text=True,
         start_new_session=True,

@@ -383,6 +383,26 @@ def test_what_is_lost_at_a_hunk_is_its_weight() -> None:
     assert weights.sum() == weights[first] == 1
 
 
+def test_counterfactual_weights_are_those_of_the_masks() -> None:
+    """Token by token, and not the heaviest of a hunk for all of it."""
+    from dfgen.diff import diff_pair
+    from dfgen.diff.weights import counterfactual_weights
+    from dfgen.tokens import load_tokenizer
+    from tests.benchmarks.study.arms import ARMS
+    from tests.benchmarks.study.arms.arm import Failed
+
+    tokenizer = load_tokenizer(str(TASKS["steps"].model))
+    wrong = "Step 1: red circles: I see 12.\nAnswer: 12"
+    diff = diff_pair(wrong, wrong.replace("12", "34"), tokenizer)
+    logprobs = -np.linspace(0.1, 2, len(diff.repair_ids)).astype(np.float32)
+    failed = Failed(diff, logprobs, logprobs, np.random.default_rng(0))
+    for name in ("df, counterfactual", "df+new, counterfactual"):
+        own, new = ARMS[name].mask(failed)
+        assert own == pytest.approx(counterfactual_weights(diff, logprobs.tolist()))
+        assert len(set(own[diff.loss_mask].tolist())) == diff.loss_mask.sum() > 2
+        assert new == pytest.approx(np.where(diff.repair_mask, 1 - np.exp(logprobs), 0))
+
+
 def test_the_sampler_agrees_with_the_model() -> None:
     torch = pytest.importorskip("torch")
     from tests.benchmarks.study.loop import open_run, pack_prompts

@@ -381,7 +381,8 @@ def _count_side(session: Session, stage: Stage) -> Work:
 
     found = estimate_values(session)
     draws, read = found["continuations"], found["prompt_and_prefix_tokens"]
-    longest = draws * session.pipeline.sample.max_tokens
+    sampled = session.pipeline.sample.max_tokens
+    longest = draws * session.pipeline.value.choose_max_tokens(sampled)
     work = Work(Amount(draws, draws), Amount(read, read), Amount(), Amount(draws, longest))
     return work.priced(find_price(session.pipeline.continuer))
 

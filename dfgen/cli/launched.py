@@ -19,8 +19,9 @@ from dfgen.cli.options import (
     launch_arguments,
     read_pipeline,
 )
-from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, drive
+from dfgen.cli.run_command import ALL_STAGES, drive
 from dfgen.cli.sharing import add_sharing
+from dfgen.ending import INTERRUPTED
 from dfgen.errors import DfgenError, EngineError
 
 if TYPE_CHECKING:

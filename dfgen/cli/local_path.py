@@ -16,8 +16,6 @@ from dfgen.errors import guess_path
 # s3://a, s3:/a (as a shell variable may leave it), zip::file
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?:/|:)")
 
-_HUB = re.compile(r"hf:/", re.IGNORECASE)
-
 
 class LocalPath(click.Path):
     """`click.Path` as `pathlib.Path`, for files and folders of this machine alone.
@@ -40,8 +38,8 @@ class LocalPath(click.Path):
             self.fail(f"{text!r} is an address: write the path without file://.", param, ctx)
         if found:
             self.fail(
-                f"{text!r} is an address: only a run may lie in a bucket (s3://, gs://, az://); "
-                "this has to be a path of this machine.",
+                f"{text!r} is an address: only a run may lie in a bucket (s3://, gs://, az://, "
+                "hf://buckets/); this has to be a path of this machine.",
                 param,
                 ctx,
             )
@@ -81,13 +79,4 @@ class RunPath(LocalPath):
                 from dfgen.store.bucket.mounting import mount
 
                 return mount(text).root
-        if _HUB.match(text):
-            self.fail(
-                f"{text!r} is an address: on the Hub no run can lie while it is worked on, because "
-                "the Hub does not decide which of two writers comes first. Keep the run on a disk "
-                "or in s3://, gs:// or az://; `dfgen publish` puts a finished run on the Hub, and "
-                "`hf buckets sync` copies one there and back.",
-                param,
-                ctx,
-            )
         return super().convert(value, param, ctx)

@@ -11,6 +11,7 @@ import click
 
 from dfgen.cli.json_output import note_error, one_document
 from dfgen.cli.streams import make_output_safe
+from dfgen.ending import find_exit_code
 from dfgen.errors import DfgenError, guess_name
 from dfgen.version import VERSION
 
@@ -104,12 +105,13 @@ class LazyGroup(click.Group):
         except click.ClickException as error:
             note_error(DfgenError(error.format_message(), hint=_name_help(error)))
             raise
-        except KeyboardInterrupt:
-            note_error(DfgenError("stopped by a second Ctrl-C.", hint=_RESUME))
-            raise
+        except KeyboardInterrupt as interrupt:
+            note_error(DfgenError("stopped, as it was asked to.", hint=_RESUME))
+            click.echo(f"\nStopped. {_RESUME}", err=True)
+            ctx.exit(find_exit_code(interrupt))
 
 
-_RESUME = "Everything finished is on disk; the same command goes on from there."
+_RESUME = "What is finished stays; the same command goes on from there, or begins again."
 
 
 def _name_help(error: click.ClickException) -> str | None:

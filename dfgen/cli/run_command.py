@@ -11,6 +11,7 @@ from dfgen.cli.checks import refuse_problems
 from dfgen.cli.json_output import note_error, print_outcome_json
 from dfgen.cli.progress import make_progress
 from dfgen.cli.sharing import read_sharing
+from dfgen.ending import INTERRUPTED
 from dfgen.errors import DfgenError, UnusableRowsError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from dfgen.stages.session import Session
     from dfgen.store.layout import Stage
     from dfgen.store.run import Run
-
-INTERRUPTED = 130
 
 ALL_STAGES: tuple[Stage, ...] = ("prompts", "sample", "repair", "score", "value", "mask")
 """In the order of the work."""
@@ -124,9 +123,11 @@ def share(
     from dfgen.stages.progress import NotedProgress
     from dfgen.stages.session import Session
     from dfgen.stages.stopping import StopSignal
+    from dfgen.store.shared.folder import refuse_sharing
     from dfgen.store.shared.membership import NotedActivity
     from dfgen.store.shared.run import SharedRun
 
+    refuse_sharing(out)
     run = SharedRun.open_or_create(out, pipeline)
     with (
         run.join(sharing.lease_s),

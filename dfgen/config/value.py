@@ -26,6 +26,10 @@ class ValueConfig(Section):
     """Continuations of each prefix."""
     temperature: float | None = Field(default=None, gt=0)
     """At which they are drawn. Unset: as the answers were."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Tokens that an answer may have as a whole, its given beginning included. A longer one is a
+    reject, because nothing drawn after its beginning could end in time. Unset: `sample.max_tokens`,
+    which says nothing of imported answers and less than `--retry-max-tokens` allowed."""
     limit: int | None = Field(default=None, gt=0)
     """At most so many wrong answers, picked by chance. Unset: all that have an accepted repair and
     stand in a group with right ones."""
@@ -40,8 +44,13 @@ class ValueConfig(Section):
     fill `value_repaired` of every hunk."""
     max_interval: float | None = Field(default=None, gt=0)
     """Stop when the 95 % interval of the blame that the masks hold is at most so wide, shards in a
-    random order; those that are left stay without values. Unset: do all."""
+    random order, and not before answers to 20 prompts are valued; shards that are left stay without
+    values. Unset: do all."""
 
     def choose_temperature(self, sampled: float) -> float:
         """Return the temperature of continuations, given that of the answers."""
         return sampled if self.temperature is None else self.temperature
+
+    def choose_max_tokens(self, sampled: int) -> int:
+        """Return how long answers may be as a whole, given that of those that were drawn."""
+        return sampled if self.max_tokens is None else self.max_tokens

@@ -329,6 +329,14 @@ class PatientEngine(Protocol):
         """
 
 
+@runtime_checkable
+class TellingEngine(Protocol):
+    """An engine that asks others, who may keep it waiting."""
+
+    def tell_waits(self, tell: Callable[[str], None]) -> None:
+        """Be given what says to a person for what there has been no answer for half a minute."""
+
+
 HoldRates = Callable[[], AbstractContextManager[Callable[[], float]]]
 """While entered, somebody has a part of an account's rates; gives what says which, from 0 to 1."""
 

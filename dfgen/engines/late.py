@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 
-from dfgen.engines.base import Engine, EngineInfo, PatientEngine, Request, Result
+from dfgen.engines.base import (
+    Engine,
+    EngineInfo,
+    PatientEngine,
+    Request,
+    Result,
+    TellingEngine,
+)
 
 
 class LateEngine:
@@ -22,10 +29,14 @@ class LateEngine:
     def __init__(self, load: Callable[[], Engine]) -> None:
         self._load = load
         self._cut = False
+        self._tell: Callable[[str], None] = lambda _: None
 
     @cached_property
     def _engine(self) -> Engine:
-        return self._load()
+        engine = self._load()
+        if isinstance(engine, TellingEngine):
+            engine.tell_waits(self._tell)
+        return engine
 
     @property
     def info(self) -> EngineInfo:
@@ -49,6 +60,10 @@ class LateEngine:
         engine = self.__dict__.get("_engine")
         if isinstance(engine, PatientEngine):
             engine.cut_waits()
+
+    def tell_waits(self, tell: Callable[[str], None]) -> None:
+        """Say for what there is no answer, as the engine does if it can."""
+        self._tell = tell
 
     def close(self) -> None:
         """Nothing to do: see `load`."""

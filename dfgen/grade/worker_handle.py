@@ -38,7 +38,7 @@ class WorkerHandle:
     def __init__(self, setup: WorkerSetup, start_timeout_s: float, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         ours, theirs = socket.socketpair()
-        with theirs, shield_children():
+        with theirs, shield_children(signal.SIGTERM):
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)],
                 stdin=subprocess.DEVNULL,

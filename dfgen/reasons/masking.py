@@ -30,6 +30,13 @@ REASONS: tuple[Reason, ...] = (
         "The edits found do not lead from one text to the other.",
         REPORT,
     ),
+    Reason(
+        "answer_over_length",
+        VALUE,
+        "The answer, or the part of its repair that is drawn on from, is longer than answers may "
+        "be, so that nothing drawn after it could end in time.",
+        "Set `value.max_tokens` to what the answers were allowed.",
+    ),
     # Making masks, of runs and of pairs.
     Reason(
         "mask_empty",

@@ -14,6 +14,8 @@ from dfgen.report.costs import measure_course
 from dfgen.report.perception import measure_perception
 from dfgen.stages.repair.necessity import NecessityCount
 from dfgen.stages.repair.spending import SpentCount
+from dfgen.stages.value.summary import read_blame
+from dfgen.store.mounts import name_place
 from dfgen.store.redoing import list_history
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     from dfgen.store.counts import count_reject_reasons
 
     run = finished.run
-    numbers: dict[str, Any] = {"run": str(run.root), "counts": count_stages(finished)}
+    numbers: dict[str, Any] = {"run": name_place(run.root), "counts": count_stages(finished)}
     numbers["rejects"] = count_reject_reasons(run)
     if run.table("trajectories").shards():
         numbers["groups"] = measure_groups(run)
@@ -46,7 +48,8 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     if run.table("masks").shards():
         numbers["masks"] = measure_masks(run)
         numbers["distributions"] = measure_distributions(run)
-    gaps = explain_gaps(finished)
+    blame, why_not = read_blame(run, finished.pipeline.mask)
+    gaps = [*explain_gaps(finished), *([why_not] if why_not else [])]
     if gaps:
         numbers["left_out"] = gaps
     people = measure_agreement(finished)
@@ -59,7 +62,6 @@ def collect_numbers(finished: FinishedRun) -> dict[str, Any]:
     scores = run.manifest.get_stage("score").facts.get("gap")
     if scores:
         numbers["scores"] = {f"gap_{name}": value for name, value in scores.items()}
-    blame = run.manifest.get_stage("value").facts.get("blame")
     if blame:
         numbers["blame"] = blame
     truth = measure_truth(finished)

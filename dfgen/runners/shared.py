@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,10 @@ class SharedWork:
         self._done: dict[Stage, set[int]] = {stage: set() for stage in self.stages}
         self._closed: set[Stage] = set()
         self._worked: set[Stage] = set()
+        self._following: dict[Stage, int] = {}
+        """The shard after the one that was claimed last."""
+        self._is_behind = False
+        """Whether others had done what was just claimed."""
 
     def execute(self) -> bool:
         """Work until nothing is left; returns False when a stop was asked for."""
@@ -180,19 +185,14 @@ class SharedWork:
         """Claim some shards in which a stage can begin: a share of what is left."""
         if self.session.stop.requested or not self._may_begin(stage):
             return []
-        run, claims = self.run, self.run.claims
-        run.look_again()
-        left = self._list_open(stage)
-        workers = 1 if self.part else 1 + len(run.membership.crew.list_others(run.membership.token))
-        most = max(1, min(_MOST_SHARDS, math.ceil(len(left) / (2 * workers))))
-        taken: list[int] = []
-        for shard in left:
-            if len(taken) == most:
-                break
-            if self._is_ready(stage, shard) and claims.take(name_shard(stage, shard)):
-                taken.append(shard)
-        if taken:
+        run = self.run
+        if self._is_behind:
             run.look_again()
+        else:
+            run.look_round()
+        taken = self._take_share(stage, self._list_open(stage))
+        if taken:
+            run.look_again(taken)
             run.refresh()
             if {each.shard for each in run.manifest.dropping} & {*taken}:
                 self._let_go(stage, taken)
@@ -202,7 +202,28 @@ class SharedWork:
         for shard in done:  # by another, since this was looked at
             self._done[stage].add(shard)
             run.let_go(stage, shard)
+        self._is_behind = bool(done)
         return [shard for shard in taken if shard not in done]
+
+    def _take_share(self, stage: Stage, left: list[int]) -> list[int]:
+        """Claim a share of the shards of a stage that are left, as many as nobody else has."""
+        token, crew = self.run.membership.token, self.run.membership.crew
+        tokens = [] if self.part else [each.token for each in crew.list_others(token)]
+        most = max(1, min(_MOST_SHARDS, math.ceil(len(left) / (2 * (1 + len(tokens))))))
+        # Each has its own place to begin, and goes on from where it was: who begins where others
+        # are asks for what they have, and for what they have done since it was looked at.
+        place = sum(each < token for each in tokens)
+        default = left[len(left) * place // (1 + len(tokens))] if left else 0
+        start = bisect_left(left, self._following.get(stage, default))
+        taken: list[int] = []
+        for shard in (*left[start:], *left[:start]):
+            if len(taken) == most:
+                break
+            if self._is_ready(stage, shard) and self.run.claims.take(name_shard(stage, shard)):
+                taken.append(shard)
+        if taken:
+            self._following[stage] = taken[-1] + 1
+        return taken
 
     def _complete_dropped(self) -> None:
         """Do what somebody has begun who had these shards for itself, and has them no more."""

@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-# SIGUSR1 is what Slurm is usually told to send before it takes a node away.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+from dfgen.ending import leave_terminal
+
+# SIGUSR1 is what Slurm is usually told to send before it takes a node away; SIGHUP says that the
+# terminal is gone, such as an SSH connection that broke.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 AGAIN_S = 10.0
 """A library that is interrupted while it loads a model ends its own processes first."""
@@ -44,6 +47,8 @@ class StopSignal:
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # `nohup`
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -97,6 +102,8 @@ class StopSignal:
             self._loading = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if number == signal.SIGHUP:
+            leave_terminal()
         if self._repeating:  # nobody else has asked
             self._repeating = False
             if not self._loading:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dfgen.config.engine import EngineConfig
 from dfgen.config.grade import GradeConfig
 from dfgen.config.pipeline import Pipeline
-from dfgen.engines.base import Engine, PatientEngine
+from dfgen.engines.base import Engine, PatientEngine, TellingEngine
 from dfgen.stages.progress import Progress, Silence
 from dfgen.stages.session import Session
 from dfgen.stages.stopping import StopSignal
@@ -114,6 +114,8 @@ def run_shards(run: Run, work: StageWork, shards: Sequence[int], tools: Tools) -
     with closing(session), ExitStack() as stack:
         for engine in (tools.engine, *tools.others):
             stack.enter_context(cutting_waits(engine, tools.stop))
+            if isinstance(engine, TellingEngine):
+                engine.tell_waits(tools.progress.tell)
         work.run_shards(session, tools, list(shards))
         tools.paused = session.paused
 

@@ -75,12 +75,16 @@ class Pace:
 
 
 class _ShieldedProcess(SpawnProcess):
-    """A new process that never sees a Ctrl-C, not even while it imports."""
+    """A new process that leaves it to its parent to stop, also while it imports."""
 
     def start(self) -> None:
         """Start it."""
-        with shield_children():
+        with shield_children(signal.SIGTERM):
             super().start()
+
+    def terminate(self) -> None:
+        """End it, as a pool does that has lost another one; by SIGTERM it cannot."""
+        self.kill()
 
 
 class _ShieldedContext(SpawnContext):

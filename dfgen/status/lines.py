@@ -129,7 +129,7 @@ def _say_state(status: RunStatus) -> str:
         count = sum(worker.alive is not False for worker in status.workers)
         return "a process is at work" if count == 1 else f"{count:,} processes are at work"
     if status.state == "finished":
-        return "finished"
+        return "finished, but damaged" if status.problem else "finished"
     died = any(worker.alive is False for worker in status.workers)
     why = "its process has died" if died else "nobody is at work"
     if any(out.lane == "files" and out.stage == status.next_stage for out in status.out):

@@ -181,6 +181,7 @@ RESULT_FIELDS: dict[Stage, tuple[str, ...]] = {
         "value.limit",
         "value.masks",
         "value.max_interval",
+        "value.max_tokens",
         "value.repaired",
         "value.temperature",
     ),

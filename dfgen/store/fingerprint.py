@@ -155,6 +155,7 @@ _FACTS = {
     "processor": "the picture processor of {model} has changed",
     "chat_template": "the chat template of {model} has changed",
     "weights": "the weights of {model} have changed",
+    "mask_settings": "the settings by which masks mark tokens have changed",
     "lora": "the adapter that {lora} names has changed",
 }
 """What it means that a fact is another one, in words: a reader can do nothing with two hashes."""

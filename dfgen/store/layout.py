@@ -111,6 +111,9 @@ BESIDE: dict[Stage, tuple[Table, ...]] = {"repair": ("controls",)}
 
 _MAIN: tuple[Table, ...] = (*(layout.output for layout in _FLOW), "controls", REJECTS)
 
+EXTRA_JOURNALS = ("retry", "regrade")
+"""Names of journals of shards that `sample` has finished and works on again."""
+
 TABLES_OF_KIND: dict[Kind, tuple[Table, ...]] = {
     "sampled": _MAIN,
     "imported": _MAIN,

@@ -9,7 +9,7 @@ the same states as the disk does, and whatever a process that is killed leaves t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -61,6 +61,14 @@ class Mount(Protocol):
         """See what others have written meanwhile."""
         ...
 
+    def refresh_if_due(self) -> None:
+        """See what others have written, unless that takes long and was done not long ago."""
+        ...
+
+    def refresh_shards(self, shards: Collection[int]) -> None:
+        """See what others have written of some shards and into run.json, as `refresh` would."""
+        ...
+
     def take_up(self) -> list[str]:
         """Begin to write, with the lock: bring what this machine did not get there.
 
@@ -75,6 +83,10 @@ class Mount(Protocol):
 
     def list_sizes(self, folder: Path) -> dict[str, int]:
         """List the files that the bucket has in a folder: name, size in bytes."""
+        ...
+
+    def list_folders(self, folder: Path) -> set[str]:
+        """List the folders that the bucket has in a folder, by name."""
         ...
 
     def fetch_again(self, path: Path) -> None:
@@ -200,6 +212,17 @@ def exists(path: Path) -> bool:
         return True
     mount = find_mount(path)
     return mount is not None and mount.exists(path)
+
+
+def list_folders(folder: Path) -> set[str]:
+    """List the folders that a folder of a run has, here or in its bucket, by name.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    mount = find_mount(folder)
+    return here if mount is None else here | mount.list_folders(folder)
 
 
 def fetch(path: Path) -> Path:

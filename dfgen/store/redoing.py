@@ -20,7 +20,7 @@ from dfgen.store.atomic_files import move_file, remove_files
 from dfgen.store.entries import ShardEntry, find_entry_file, write_entry
 from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage, list_downstream, list_inputs
 from dfgen.store.manifest import Manifest, RedoOrder, StageRecord, format_now
-from dfgen.store.mounts import exists
+from dfgen.store.mounts import exists, list_folders
 from dfgen.store.os_errors import explain_os_errors
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def list_history(run: Run) -> list[Path]:
     """List the folders of what was set aside, the oldest first; each is laid out as a run."""
     folder = run.root / HISTORY
     with explain_os_errors(folder, "list"):
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+        return sorted(folder / name for name in list_folders(folder))
 
 
 def advise_history(folder: Path) -> str:

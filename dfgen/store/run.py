@@ -42,6 +42,7 @@ from dfgen.store.journal_files import choose_file, list_files, parse_name
 from dfgen.store.layout import (
     BATCHES,
     BESIDE,
+    EXTRA_JOURNALS,
     JOURNAL,
     MANIFEST,
     OUTPUTS,
@@ -301,7 +302,7 @@ class Run:
 
     def list_journal_files(self, stage: Stage, shard: int) -> list[Path]:
         """List the journal files that a shard has, with those of later additions."""
-        names = ("sample", "retry", "regrade") if stage == "sample" else (stage,)
+        names = ("sample", *EXTRA_JOURNALS) if stage == "sample" else (stage,)
         with explain_os_errors(self.root / JOURNAL, "list"):
             return [p for name in names for p in list_files(self.root / JOURNAL, name, shard)]
 

@@ -303,7 +303,7 @@ class ShardTable:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 raise DamagedFileError(
-                    f"this is not the Parquet file that dfgen wrote: {error}.",
+                    f"this is not the Parquet file that dfgen wrote: {str(error).rstrip('.')}.",
                     where=str(path),
                     hint=self._advise_redo(shard),
                 ) from error

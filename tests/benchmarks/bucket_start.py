@@ -33,7 +33,7 @@ from dfgen.stages.sample import stage as sample_stage
 from dfgen.stages.session import Session
 from dfgen.store.bucket.address import parse_address
 from dfgen.store.bucket.mounting import STAGING, mount
-from dfgen.store.bucket.objects import open_objects
+from dfgen.store.bucket.opening import open_objects
 from dfgen.store.run import Run
 from tests.support.s3_server import S3Server
 from tests.support.stub_engine import POLICY, StubEngine

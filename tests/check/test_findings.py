@@ -226,6 +226,13 @@ def test_a_server_that_serves_the_model(tmp_path: Path) -> None:
     assert server.count == 0
 
 
+def test_nobody_is_asked_where_requests_travel_in_files(tmp_path: Path) -> None:
+    """Another site answers them, with its own key; here there may be no network."""
+    for url in ("http://127.0.0.1:1/v1", "https://api.example.com/v1"):
+        away = point(url, lane="files", api_key_env="A_KEY_OF_ANOTHER_SITE")
+        assert find(make_pipeline(tmp_path, repair__engine=away), ("repair",)) == []
+
+
 def test_a_server_that_serves_another_model(tmp_path: Path) -> None:
     with serve_models("largo", "tiny") as server:
         (found,) = find(make_pipeline(tmp_path, repair__engine=point(server.url)))

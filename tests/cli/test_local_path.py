@@ -12,9 +12,11 @@ from dfgen.cli.local_path import LocalPath, RunPath
 from dfgen.cli.main import COMMANDS, cli
 
 BUCKETS = ["s3://b/run", "gs://b/run", "az://b/run", "S3://b/run"]
-"""Where a run may lie, but for a bucket's name, which has more than one sign."""
-ADDRESSES = ["hf://datasets/a/b", "http://h/run", "abfss://c@a/run", "file:///tmp/run"]
-ADDRESSES += ["s3:/b/run", "zip::s3://b/run"]
+BUCKETS += ["hf://datasets/a/b", "hf://buckets/a/b", "HF://a/b/c"]
+"""Where a run may lie, but for a bucket's name, which has more than one sign, or, on the Hub, for
+a repository in place of a bucket, or no folder."""
+ADDRESSES = ["http://h/run", "abfss://c@a/run", "file:///tmp/run"]
+ADDRESSES += ["s3:/b/run", "hf:/buckets/me/b/run", "zip::s3://b/run"]
 
 
 def list_commands() -> list[tuple[str, click.Command]]:
@@ -71,17 +73,3 @@ def test_an_address_is_refused(
 )
 def test_paths_are_paths(path: str) -> None:
     assert LocalPath().convert(path, None, None) == Path(path)
-
-
-@pytest.mark.parametrize("address", ["hf://buckets/me/b/run", "HF://datasets/me/d", "hf:/me/d"])
-def test_a_run_on_the_hub_is_refused_with_what_works_instead(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for words in (["status", address], ["run", "demo.yaml", "--out", address]):
-        result = CliRunner().invoke(cli, words)
-        assert result.exit_code == 2, result.output
-        said = " ".join(result.output.replace("│", " ").split())
-        assert "on the Hub no run can lie while it is worked on" in said
-        assert "s3://, gs:// or az://" in said and "hf buckets sync" in said
-    assert list(tmp_path.iterdir()) == []

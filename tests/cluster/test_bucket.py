@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from dfgen.config.pipeline import Pipeline
-from tests.support.bucket_runs import forget_mounts, hash_objects, list_keys, move_to
+from tests.support.bucket_runs import (
+    forget_mounts,
+    hash_objects,
+    list_keys,
+    move_to,
+    open_bucket,
+)
 from tests.support.scripted_models import Models, answer_by_index, make_pipeline
 from tests.support.scripted_runs import hash_tables, invoke
 
@@ -118,10 +124,33 @@ def test_there_is_no_run_at_an_address(bucket: str) -> None:
 def test_a_folder_of_something_else_is_no_place_for_a_run(
     bucket: str, tmp_path: Path, models: Models
 ) -> None:
-    from tests.support.bucket_runs import open_bucket
-
     address = f"{bucket}/mine"
     open_bucket(address).put("thesis.txt", b"years")
     result = invoke("run", write_pipeline(tmp_path / "q"), "--out", address, code=1)
     assert "thesis.txt" in result.output
     assert list_keys(address) == ["thesis.txt"]
+
+
+def test_what_was_set_aside_counts_on_every_machine(
+    bucket: str, tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was paid for, and counts against the limits of the run wherever the next start is."""
+    address = f"{bucket}/runs/a"
+
+    def count_requests() -> int:
+        return int(json.loads(invoke("status", address, "--json").stdout)["spending"]["requests"])
+
+    invoke("run", write_pipeline(tmp_path / "q"), "--out", address, "--quiet")
+    before = count_requests()
+    models.asked.clear()
+    invoke("run", address, "--redo", "repair:0", "--yes", "--quiet")
+    spent = count_requests()
+    assert spent == before + models.asked.total() > before
+    move_to(tmp_path / "there", monkeypatch)
+    assert count_requests() == spent
+    set_aside = {each.key: each.version for each in open_bucket(address).list("history/")}
+    limit = f"repair.max_requests={spent}"
+    invoke("run", address, "--redo", "repair:0", "--yes", "--quiet", "--set", limit, code=1)
+    now = {each.key: each.version for each in open_bucket(address).list("history/")}
+    assert {key.split("/")[1] for key in now} == {"0001", "0002"}
+    assert {key: now.get(key) for key in set_aside} == set_aside, "it was written over"

@@ -74,19 +74,37 @@ def check_outcome(
     return list_paid(folder).total() - int(status["spending"]["requests"])
 
 
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers look at parts of the run, as they do where all of it takes many requests."""
+    monkeypatch.setenv("DFGEN_TEST_LARGE", "1")
+
+
+@pytest.mark.usefixtures("large")
 def test_workers_race_for_shards(
     bucket: str,
     shared_bucket_job: BucketJob,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Meanwhile somebody watches, who disturbs nobody and is not disturbed."""
     pipeline, address = shared_bucket_job.pipeline, f"{bucket}/a"
     (tmp_path / "hold").touch()
     workers = {name: start_worker(tmp_path, name, pipeline, address) for name in "ab"}
     wait_until_all_repair(tmp_path, workers)
+    seen = tmp_path / "looks.jsonl"
+    environment = {**os.environ, "DFGEN_STAGING": str(tmp_path / "machine-watching")}
+    words = ("status", address, "--watch", "--json", "--every", "1")
+    watcher = start_module("tests.support.to_file", seen, *words, env=environment)
+    wait_until(lambda: seen.exists() and "\n" in seen.read_text(), lambda: watcher.poll() is None)
     (tmp_path / "hold").unlink()
-    for each in workers.values():
+    for each in (*workers.values(), watcher):
         end(each)
+    looks = [json.loads(look) for look in seen.read_text().splitlines()]
+    assert len(looks[0]["workers"]) == 2
+    assert all(each["shards"] for each in looks[0]["workers"])
+    assert looks[-1]["state"] == "finished"
+    assert all(sorted(look) == sorted(looks[0]) for look in looks)
     assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) == 0
 
 
@@ -107,6 +125,7 @@ def test_a_worker_is_killed_and_others_take_over(
     assert check_outcome(tmp_path, address, shared_bucket_job.calm, monkeypatch) <= EVERY
 
 
+@pytest.mark.usefixtures("large")
 def test_a_frozen_worker_wakes_up_too_late(
     bucket: str,
     shared_bucket_job: BucketJob,

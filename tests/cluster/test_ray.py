@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -87,8 +88,19 @@ def end_late_node(error: Exception) -> None:
             return
 
 
+@contextmanager
+def add_nodes(cluster: Any) -> Iterator[list[Any]]:
+    """Add two nodes of one core each; those that are in the list at the end are removed."""
+    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
+    try:
+        yield nodes
+    finally:
+        for node in nodes:
+            cluster.remove_node(node)
+
+
 class Launched:
-    """`dfgen launch ray`, as a user starts it.
+    """`dfgen launch ray`, as a user starts it; ended with the block, if it has not ended.
 
     Args:
         address: of a run in a bucket; None: it is the one at `root`.
@@ -112,6 +124,14 @@ class Launched:
                 stdout=log,
                 stderr=log,
             )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        print(self.log.read_text("utf-8"))
 
     def is_running(self) -> bool:
         return self.process.poll() is None
@@ -152,10 +172,11 @@ def list_workers(root: Path | str) -> dict[int, int]:
 
 
 def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Path) -> None:
-    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
     hold = Hold(tmp_path / "hold")
-    launched = Launched(cluster, local_job, tmp_path / "run", hold)
-    try:
+    with (
+        add_nodes(cluster) as nodes,
+        Launched(cluster, local_job, tmp_path / "run", hold) as launched,
+    ):
         known = launched.wait_until_both_work("sample")
         worker, actor = next(iter(list_workers(launched.root).items()))
         os.kill(actor, signal.SIGKILL)
@@ -171,12 +192,6 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
         launched.wait_until_both_work("score")
         hold.release("score")
         code, said = launched.end()
-    finally:
-        launched.process.kill()
-        launched.process.wait()
-        print(launched.log.read_text("utf-8"))
-        for node in nodes:
-            cluster.remove_node(node)
     assert code == 0, said
     assert "a worker is gone" in said
     check_run(launched.root, local_job)
@@ -187,47 +202,38 @@ def test_an_actor_and_a_node_are_lost(cluster: Any, local_job: Job, tmp_path: Pa
 def test_a_stop_is_handed_on_and_the_same_command_goes_on(
     cluster: Any, local_job: Job, tmp_path: Path
 ) -> None:
-    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
-    try:
-        hold = Hold(tmp_path / "hold")
-        launched = Launched(cluster, local_job, tmp_path / "run", hold)
-        launched.wait_until_both_work("sample")
-        launched.process.send_signal(signal.SIGTERM)
-        hold.release()
-        code, said = launched.end()
+    hold, root = Hold(tmp_path / "hold"), tmp_path / "run"
+    with add_nodes(cluster):
+        with Launched(cluster, local_job, root, hold) as launched:
+            launched.wait_until_both_work("sample")
+            launched.process.send_signal(signal.SIGTERM)
+            hold.release()
+            code, said = launched.end()
         assert code == 130, said
         assert "the same command goes on" in said
-        assert list_workers(launched.root) == {}
+        assert list_workers(root) == {}
         assert launched.count_files("masks") == 0
-        code, said = Launched(cluster, local_job, tmp_path / "run", hold).end()
+        with Launched(cluster, local_job, root, hold) as launched:
+            code, said = launched.end()
         assert code == 0, said
-    finally:
-        for node in nodes:
-            cluster.remove_node(node)
-    check_run(tmp_path / "run", local_job)
+    check_run(root, local_job)
 
 
 def test_a_run_in_a_bucket(cluster: Any, bucket: str, local_job: Job, tmp_path: Path) -> None:
     """An actor is killed; the launcher sees in the bucket alone what the workers have done."""
     address = f"{bucket}/run"
-    nodes = [start_node(cluster, num_cpus=1) for _ in range(2)]
-    hold = Hold(tmp_path / "hold")
-    launched = Launched(cluster, local_job, tmp_path / "none", hold, address)
-    claims = open_bucket(address)
-    try:
-        wait_until(lambda: list(claims.list("trajectories/")), launched.is_running)
+    hold, objects = Hold(tmp_path / "hold"), open_bucket(address)
+    with (
+        add_nodes(cluster),
+        Launched(cluster, local_job, tmp_path / "none", hold, address) as launched,
+    ):
+        wait_until(lambda: list(objects.list("trajectories/")), launched.is_running)
         wait_until(lambda: len(list_workers(address)) == 2, launched.is_running)
         worker, actor = next(iter(list_workers(address).items()))
         os.kill(actor, signal.SIGKILL)
         hold.release()
         wait_until(lambda: worker not in list_workers(address))
         code, said = launched.end()
-    finally:
-        launched.process.kill()
-        launched.process.wait()
-        print(launched.log.read_text("utf-8"))
-        for node in nodes:
-            cluster.remove_node(node)
     assert code == 0, said
     assert "a worker is gone" in said
     assert str(tmp_path / "here") not in said

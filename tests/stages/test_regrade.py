@@ -13,6 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from dfgen.cli.commands.regrade import show
 from dfgen.cli.main import cli
 from dfgen.config.pipeline import Pipeline
 from dfgen.errors import InputError, RunMismatchError, StorageError
@@ -454,3 +455,8 @@ def test_people_read_what_has_changed(root: Path) -> None:
         "Nothing was written",
     ):
         assert part in result.stdout
+
+
+def test_the_run_that_goes_on_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Path("runs/a"), [], {"repairs": {"kept": 0}, "by_grader": {}}, dry_run=False)
+    assert "`dfgen run runs/a` repairs and masks" in capsys.readouterr().out

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given
@@ -101,6 +104,19 @@ def test_rows_that_fail_are_not_measured() -> None:
         clock.now += 100
         raise ValueError("no row")
     assert pace.choose_workers(10**6, 8) == 1
+
+
+def test_a_pool_that_has_lost_a_worker_ends_the_others() -> None:
+    """They do not hear the SIGTERM by which it would, and it waits until they have ended."""
+    with open_processes(2, int) as pool:
+        waiting = pool.submit(time.sleep, 3600)
+        lost = pool.submit(die)
+        with suppress(BrokenProcessPool):
+            pool.submit(int)  # a pool looks at a process that came last when it has more to do
+        with pytest.raises(BrokenProcessPool):
+            lost.result(timeout=300)
+        with pytest.raises(BrokenProcessPool):
+            waiting.result(timeout=300)
 
 
 def test_a_worker_that_dies_is_explained() -> None:

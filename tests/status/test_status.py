@@ -56,6 +56,14 @@ def show(*arguments: str) -> Any:
     return json.loads(result.stdout) if "--json" in arguments else result.stdout
 
 
+def test_a_finished_run_that_is_damaged_is_not_called_finished_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", prompts=2, samples=2)
+    (run / "masks" / "part-00000.parquet").write_bytes(b"PAR1")
+    first, *more = show(str(run)).splitlines()
+    assert first == f"{run}: finished, but damaged"
+    assert any(line.startswith("damaged: ") for line in more)
+
+
 def test_counts_are_those_of_a_full_count(root: Path, half: Run) -> None:
     for path in (root, half.root):
         run = Run.open_or_create(path, None)

@@ -153,6 +153,15 @@ def test_a_run_is_watched_until_it_is_finished(half: Run, tmp_path: Path) -> Non
     assert all(sorted(look) == sorted(looks[0]) for look in looks)
 
 
+def test_ctrl_c_is_how_watching_ends(half: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dfgen.cli.commands.status.time.sleep", interrupt)
+    result = CliRunner().invoke(cli, ["status", str(half.root), "--watch"])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_looking_gives_nobody_up(half: Run) -> None:
     """Only who wants a shard may take it; the record of a silent worker stays."""
     here = describe_this_process().host

@@ -124,7 +124,7 @@ def _share_container() -> str:
 def open_in_container(path: Path) -> SharedFiles:
     """Open shared files in a folder of their own for each path."""
     from dfgen.store.bucket.address import parse_address
-    from dfgen.store.bucket.objects import open_objects
+    from dfgen.store.bucket.opening import open_objects
     from dfgen.store.shared.bucket_files import BucketFiles
     from tests.support.s3_server import STARTING
 

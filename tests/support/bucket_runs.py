@@ -10,7 +10,8 @@ import pytest
 
 from dfgen.store.bucket import mounting
 from dfgen.store.bucket.address import parse_address
-from dfgen.store.bucket.objects import Objects, open_objects
+from dfgen.store.bucket.objects import Objects
+from dfgen.store.bucket.opening import open_objects
 from dfgen.store.mounts import remove_mount
 
 

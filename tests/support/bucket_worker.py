@@ -4,7 +4,8 @@
 
 PAID is a file that gets a line for each answer that the repairer gives. DIE is the number of the
 request to the store before which the process is killed; 0: none. While there is a file that
-DFGEN_TEST_HOLD names, the repairer gives none after the first.
+DFGEN_TEST_HOLD names, the repairer gives none after the first. DFGEN_TEST_LARGE: the run counts as
+one of many pages, of which a worker lists what it needs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 import pytest
 
 from dfgen.cli.main import main
+from dfgen.store.bucket.hub_objects import HubObjects
 from dfgen.store.bucket.objects import ObstoreObjects
+from tests.support.hub_runs import read_environment
 from tests.support.scripted_models import Models, answer_by_index
 from tests.support.waiting import wait_while_there
 
@@ -27,7 +30,7 @@ WORDS = ["fine", "poor", "bad", "worse"]
 REPAIRS = {"poor": ["fine"], "bad": ["worse"], "worse": ["fine"]}
 """What is asked again gets the same answer, so that a resumed run is the calm one."""
 
-_CHANGES = ("put", "create", "replace", "delete", "copy")
+_CHANGES = ("put", "delete", "copy")
 
 
 class PaidModels(Models):
@@ -51,7 +54,7 @@ def die_before(number: int) -> None:
     left = [number]
 
     def count_down(real: Callable[..., Any]) -> Callable[..., Any]:
-        def change(self: ObstoreObjects, *args: Any) -> Any:
+        def change(self: Any, *args: Any) -> Any:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -59,8 +62,10 @@ def die_before(number: int) -> None:
 
         return change
 
-    for name in _CHANGES:
-        setattr(ObstoreObjects, name, count_down(getattr(ObstoreObjects, name)))
+    # On the Hub what is created or replaced is put.
+    for kind, names in ((ObstoreObjects, (*_CHANGES, "create", "replace")), (HubObjects, _CHANGES)):
+        for name in names:
+            setattr(kind, name, count_down(getattr(kind, name)))
 
 
 def work(arguments: list[str]) -> None:
@@ -70,8 +75,12 @@ def work(arguments: list[str]) -> None:
     models.paid = Path(paid)
     with pytest.MonkeyPatch.context() as patch:
         models.replace_engines(patch)
+        if "HF_ENDPOINT" in os.environ:
+            read_environment(patch)
         if int(die):
             die_before(int(die))
+        if os.environ.get("DFGEN_TEST_LARGE"):
+            patch.setattr("dfgen.store.bucket.mirror.PAGE", 1)
         sys.argv = ["dfgen", *command]
         main()
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.hub_api import ROUTES, TOKEN, Failure, HubApi
+from tests.support.hub_api import ROUTES, TOKEN, Failure
+from tests.support.hub_buckets import BUCKET_ROUTES, HubBuckets
 from tests.support.hub_store import HubState
 
 
@@ -37,6 +38,7 @@ class Fault:
         skip: matching requests that go well before.
         drop: the connection is closed without an answer.
         hook: called instead of failing (to change the repository meanwhile).
+        holds: what the body of the request has to hold.
     """
 
     method: str
@@ -48,9 +50,12 @@ class Fault:
     drop: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     hook: Callable[[], None] | None = None
+    holds: bytes = b""
 
-    def hits(self, method: str, path: str) -> bool:
+    def hits(self, method: str, path: str, body: bytes) -> bool:
         if method != self.method or not re.search(self.path, path) or not self.times:
+            return False
+        if self.holds not in body:
             return False
         if self.skip:
             self.skip -= 1
@@ -142,7 +147,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: clients that hang up are part of the tests."""
 
 
-class _Handler(HubApi, BaseHTTPRequestHandler):
+class _Handler(HubBuckets, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
@@ -178,7 +183,7 @@ class _Handler(HubApi, BaseHTTPRequestHandler):
             return None
         split = urlsplit(self.path)
         hub.log.append((method, split.path, len(body)))
-        fault = next((f for f in hub.faults if f.hits(method, split.path)), None)
+        fault = next((f for f in hub.faults if f.hits(method, split.path, body)), None)
         if fault and fault.hook:
             fault.hook()
             fault = None
@@ -217,7 +222,7 @@ class _Handler(HubApi, BaseHTTPRequestHandler):
     def _route(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> Any:
         if self.server is self.server.hub.blobs:
             return self._serve_blob(method, path, body)
-        for verb, pattern, name in ROUTES:
+        for verb, pattern, name in (*ROUTES, *BUCKET_ROUTES):
             match = re.fullmatch(pattern, path)
             if match and method in verb.split("|"):
                 parts = {key: unquote(value) for key, value in match.groupdict("").items()}

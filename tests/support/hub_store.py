@@ -1,4 +1,5 @@
-"""Repositories of the loopback Hub: commits, branches, tags, pull requests, large files."""
+"""What the loopback Hub keeps: repositories with commits, branches, tags, pull requests and large
+files; Storage Buckets; contents in the store of Xet."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import json
 import shutil
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,15 @@ class File:
     def oid(self) -> str:
         """What preupload answers: the name of the content where it is kept."""
         return self.sha256 or self.git_sha1
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A content in the store of Xet; its sha256 if it was told."""
+
+    xet_hash: str
+    size: int
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,31 @@ class Repo:
 
 
 @dataclass
+class Entry:
+    """A file of a bucket; times in seconds, by the clock of the Hub and of the writer."""
+
+    xet_hash: str
+    size: int
+    uploaded: float
+    written: float
+
+
+@dataclass
+class Bucket:
+    """A Storage Bucket.
+
+    Attributes:
+        page: files that are listed at once.
+        clock_s: by how much the Hub's clock is ahead.
+    """
+
+    private: bool = True
+    page: int = 1000
+    clock_s: float = 0.0
+    files: dict[str, Entry] = field(default_factory=dict)
+
+
+@dataclass
 class HubState:
     """Everything the Hub keeps. `cas` is the folder of the content-addressed store of Xet."""
 
@@ -82,6 +118,8 @@ class HubState:
     objects: dict[str, bytes] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     copies: int = 0
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+    _shards: dict[str, list[Stored]] = field(default_factory=dict)
 
     def create_repo(self, repo_id: str, private: bool) -> Repo:
         repo = Repo(repo_id, private)
@@ -95,10 +133,17 @@ class HubState:
 
     def read_xet_hashes(self) -> dict[str, str]:
         """sha256 to Xet hash of every file in the store."""
-        found: dict[str, str] = {}
+        return {each.sha256: each.xet_hash for each in self._list_stored() if each.sha256}
+
+    def read_xet_sizes(self) -> dict[str, int]:
+        """Size by Xet hash of every file in the store, the empty one included."""
+        return {"0" * 64: 0} | {each.xet_hash: each.size for each in self._list_stored()}
+
+    def _list_stored(self) -> Iterator[Stored]:
         for path in self.cas.rglob("*.mdb") if self.cas else []:
-            found |= parse_shard(path.read_bytes())
-        return found
+            if path.name not in self._shards:  # a shard is named by its content
+                self._shards[path.name] = list(parse_shard(path.read_bytes()))
+            yield from self._shards[path.name]
 
     def copy_cas(self) -> Path:
         """A copy that another process may open; the writer holds the lock of the original."""
@@ -155,24 +200,29 @@ def is_large(path: str, size: int) -> bool:
     return size > 0 and (path.endswith((".parquet", ".png", ".arrow", ".zip")) or size > 10**7)
 
 
-def parse_shard(data: bytes) -> dict[str, str]:
-    """sha256 to Xet hash of the files in an .mdb shard (xet-core, mdb_shard/src/file_structs.rs).
+def parse_shard(data: bytes) -> Iterator[Stored]:
+    """Yield the files in an .mdb shard (xet-core, mdb_shard/src/file_structs.rs).
 
-    Entries of 48 bytes: a header per file (hash, flags, number of segments), its segments, as many
-    verification entries if bit 31 of the flags is set, and one with the sha256 if bit 30 is.
+    Entries of 48 bytes: a header per file (hash, flags, number of segments), its segments (hash,
+    flags, bytes), as many verification entries if bit 31 of the flags is set, and one with the
+    sha256 if bit 30 is.
     """
-    found: dict[str, str] = {}
     at, entry = 48, 48
     while at + entry <= len(data):
         name = data[at : at + 32]
         flags, segments = struct.unpack_from("<II", data, at + 32)
         if name == b"\xff" * 32:
-            return found
+            return
+        lengths = [
+            struct.unpack_from("<I", data, at + entry * number + 36)[0]
+            for number in range(1, segments + 1)
+        ]
         at += entry * (1 + segments * (2 if flags & 1 << 31 else 1))
+        sha256 = None
         if flags & 1 << 30:
-            found[_to_hex(data[at : at + 32])] = _to_hex(name)
+            sha256 = _to_hex(data[at : at + 32])
             at += entry
-    return found
+        yield Stored(_to_hex(name), sum(lengths), sha256)
 
 
 def _to_hex(raw: bytes) -> str:

@@ -106,7 +106,7 @@ def _share_bucket() -> str:
 def open_in_bucket(path: Path) -> SharedFiles:
     """Open shared files in a folder of their own for each path."""
     from dfgen.store.bucket.address import parse_address
-    from dfgen.store.bucket.objects import open_objects
+    from dfgen.store.bucket.opening import open_objects
     from dfgen.store.shared.bucket_files import BucketFiles
 
     with STARTING:  # threads may come at the same time

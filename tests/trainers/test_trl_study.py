@@ -31,7 +31,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return folder / "mixed", keep_mixed(folder / "groups", folder / "mixed")
 
 
-@pytest.mark.parametrize("recipe", ["grpo", "df", "df+repair"])
+@pytest.mark.parametrize("recipe", ["grpo", "df", "df+repair", "df+whole"])
 def test_trl_and_the_loop_have_the_same_losses(answers: tuple[Path, Any], recipe: str) -> None:
     """To 1e-6 at the first step; along the curve differences of rounding add up."""
     from tests.benchmarks.study.replay import replay_loop, replay_trl

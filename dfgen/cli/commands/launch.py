@@ -22,8 +22,9 @@ from dfgen.cli.options import (
     read_pipeline,
     spending_options,
 )
-from dfgen.cli.run_command import ALL_STAGES, INTERRUPTED, print_outcome
+from dfgen.cli.run_command import ALL_STAGES, print_outcome
 from dfgen.cli.sharing import LeaseSeconds
+from dfgen.ending import INTERRUPTED
 
 if TYPE_CHECKING:
     from dfgen.config.pipeline import Pipeline
@@ -154,8 +155,7 @@ def slurm(
     from dfgen.runners.launching import plan_stages
     from dfgen.runners.slurm import plan_jobs, show_jobs
 
-    root = choose_root(source, out, file)
-    assert root is not None
+    root = choose_shared_root(source, out, file)
     pipeline = read_pipeline(source, settings, limit, file)
     folder = (name_folder(root) if logs is None else logs).absolute()
     words = write_source(source, out, file, settings, limit)
@@ -218,8 +218,7 @@ def ray(
     A repairer that Ray Serve serves, or several, is named as any other is, by
     repair.engine.base_url: one address or a list.
     """
-    root = choose_root(source, out, file)
-    assert root is not None
+    root = choose_shared_root(source, out, file)
     pipeline = read_pipeline(source, settings, limit, file)
     from dfgen.runners.launching import list_key_variables, plan_stages
     from dfgen.runners.ray import RayOptions, collect_variables, connect, disconnect, run_on_ray
@@ -254,6 +253,20 @@ def ray(
         say(f"Stopped. Everything finished is in {root}; the same command goes on from there.")
         raise SystemExit(INTERRUPTED)
     print_outcome(Run.open_or_create(root, None), quiet=False, as_json=False, with_groups=False)
+
+
+def choose_shared_root(source: Path, out: Path | None, file: Path | None) -> Path:
+    """Choose the run directory, as `choose_root` does, for several workers.
+
+    Raises:
+        StorageError: the run lies where workers cannot share it.
+    """
+    from dfgen.store.shared.folder import refuse_sharing
+
+    root = choose_root(source, out, file)
+    assert root is not None
+    refuse_sharing(root)
+    return root
 
 
 def say(sentence: str) -> None:

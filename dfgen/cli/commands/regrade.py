@@ -36,7 +36,8 @@ def command(
 
     Nothing is drawn again. Accepted repairs stay where the answer is still wrong and the repair
     still right; the others are taken back, and `dfgen repair` and `dfgen mask` find what is left to
-    do. The settings become the run's own. The same command continues after an interruption.
+    do. Values (`dfgen value`) go to history/ in the run, because the texts that they come from are
+    not kept. The settings become the run's own. The same command continues after an interruption.
     """
     from dfgen.stages.regrade.settings import choose_settings, list_changes
     from dfgen.store.run import Run
@@ -49,7 +50,7 @@ def command(
         outcome = {"run": str(run), "dry_run": dry_run, "settings": changed, "changes": changes}
         print_outcome_json(outcome)
     elif not quiet:
-        show(changed, changes, dry_run=dry_run)
+        show(run, changed, changes, dry_run=dry_run)
 
 
 def preview(run: Run, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def apply(root: Path, pipeline: Pipeline, quiet: bool) -> dict[str, Any]:
     return outcome
 
 
-def show(settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None:
+def show(run: Path, settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None:
     """Print what has changed, or would."""
     from dfgen.report.stats_table import print_numbers
 
@@ -95,8 +96,9 @@ def show(settings: list[str], changes: dict[str, Any], *, dry_run: bool) -> None
         click.echo(line)
     repairs, graders = changes["repairs"], changes["by_grader"]
     plain = {name: n for name, n in changes.items() if not isinstance(n, dict)}
-    print_numbers({"answers": plain, **graders, "repairs": repairs})
+    values = {"values": changes["values"]} if "values" in changes else {}
+    print_numbers({"answers": plain, **graders, "repairs": repairs, **values})
     if dry_run:
         click.echo("Nothing was written.")
     else:
-        click.echo("`dfgen run` with these settings repairs and masks what this has opened.")
+        click.echo(f"`dfgen run {run}` repairs and masks what this has opened.")

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,8 @@ def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
     if every is not None and not watch:
         raise click.UsageError("--every is for --watch.")
     if watch:
-        keep_looking(run, 5.0 if every is None else every, as_json=as_json)
+        with suppress(KeyboardInterrupt):  # that is how a person ends it
+            keep_looking(run, 5.0 if every is None else every, as_json=as_json)
         return
     status = measure_run(run)
     if as_json:

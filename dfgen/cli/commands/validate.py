@@ -56,7 +56,8 @@ def command(path: Path, tokenizer: str | None, as_json: bool) -> None:
         if len(findings.problems) > shown:
             lines.append(f"  ... {len(findings.problems) - shown} more (--json lists them)")
         listed = "\n".join(lines)
-        what = f"{len(findings.problems)} problems:\n{listed}"
+        count = len(findings.problems)
+        what = f"{count:,} problem{'s' * (count != 1)}:\n{listed}"
         raise InvalidDataError(what, where=str(path), hint=findings.advice)
     if not as_json:
         click.echo(f"{path}: sound{' in what was checked' if findings.skipped else ''}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,6 +23,8 @@ _HANDED_OVER = 8
 # Requests that wait for a retry while others take their places, as a multiple of those in flight:
 # of 64 places with answers in 50 ms, where one in twenty fails, 64 requests wait for a second each.
 _WAITING = 2
+_SILENCE_S = 30.0
+"""Without an answer for so long, it is said what is waited for, and again after as long."""
 
 
 def _refuse_prefix(request: Request) -> Request:
@@ -65,6 +68,7 @@ class OpenAIEngine:
         self._thread: LoopThread[Request, Result | None] | None = None
         self._is_cut = False
         self._rates: HoldRates = hold_all
+        self._tell: Callable[[str], None] = lambda _: None
         self._backoff = backoff or Backoff(max_retries=config.max_retries)
 
     @property
@@ -93,7 +97,7 @@ class OpenAIEngine:
         # No larger: whatever is in it may be answered, and paid for, before the caller takes it,
         # and is lost if the process is killed then. Twice the places were not faster.
         window = self._config.concurrency + max(2, self._config.concurrency // 4)
-        in_flight, more = 0, True
+        in_flight, more, heard = 0, True, time.monotonic()
         waiting = self._waiting = Waiting()
         with LoopThread(partial(self._open_work, waiting)) as thread:
             self._thread = thread
@@ -113,7 +117,10 @@ class OpenAIEngine:
                     yield []
                 # Without requests, what is done is an error: no connection could be opened.
                 if in_flight or thread.has_done():
-                    finished = thread.take()
+                    finished = thread.take(_SILENCE_S)
+                    heard = time.monotonic() if finished else heard
+                    if not finished:
+                        self._tell(self._describe_silence(in_flight, time.monotonic() - heard))
                     in_flight -= len(finished)
                     yield [result for result in finished if result is not None]
 
@@ -126,6 +133,16 @@ class OpenAIEngine:
         self._is_cut = True
         if self._thread is not None and self._waiting is not None:
             self._thread.call(self._waiting.cut.set)
+
+    def tell_waits(self, tell: Callable[[str], None]) -> None:
+        """Say from now on, twice a minute, for what there is no answer."""
+        self._tell = tell
+
+    def _describe_silence(self, asked: int, seconds: float) -> str:
+        where = ", ".join(endpoint.shown_url for endpoint in self._endpoints)
+        more = "" if self._waiting is None else self._waiting.describe()
+        requests = f"{asked:,} request{'s' * (asked != 1)}"
+        return f"no answer for {seconds:,.0f} s from {where}: {requests} out. {more}".rstrip()
 
     def keep_to(self, rates: HoldRates) -> None:
         """Use a part of the account's rates; it is held for the time of each `generate`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -66,8 +68,11 @@ class LoopThread(Generic[Job, Done]):
         """Tell whether `take` would return at once."""
         return not self._done.empty() or self._error is not None
 
-    def take(self) -> list[Done]:
+    def take(self, patience_s: float = math.inf) -> list[Done]:
         """Wait for at least one job to finish and return all that have, in that order.
+
+        Args:
+            patience_s: after so many seconds none is returned.
 
         Raises:
             BaseException: what a job raised; jobs that finished before it are returned first.
@@ -75,10 +80,13 @@ class LoopThread(Generic[Job, Done]):
         if self._error is not None:
             raise self._error
         finished: list[Done] = []
+        until = time.monotonic() + patience_s
         while not finished or not self._done.empty():
             try:
                 item = self._done.get(timeout=_LOOK_S)
             except queue.Empty:
+                if time.monotonic() > until:
+                    break
                 continue
             if isinstance(item, BaseException):
                 self._error = item

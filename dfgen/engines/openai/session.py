@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -49,12 +50,38 @@ class Waiting:
     """Requests that wait and are not in flight.
 
     Attributes:
-        count: those that wait for their retry; read from another thread.
+        dues: of those that wait for their retry, when each is sent again, by `time.monotonic`;
+            read from another thread.
+        fault: what the last try that failed met, without keys; empty before the first.
         cut: nobody waits any more once it is set, and nothing more is sent.
     """
 
-    count: int = 0
+    dues: dict[object, float] = field(default_factory=dict)
+    fault: str = ""
     cut: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def count(self) -> int:
+        """How many wait for their retry."""
+        return len(self.dues)
+
+    @contextmanager
+    def for_retry(self, seconds: float, fault: str) -> Iterator[None]:
+        """Note a request for the time that it waits."""
+        key, self.fault = object(), fault
+        self.dues[key] = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self.dues[key]
+
+    def describe(self) -> str:
+        """Say what is waited for beside answers; empty if nothing."""
+        said, dues = "", list(self.dues.values())
+        if dues:
+            soonest = max(0.0, min(dues) - time.monotonic())
+            said = f"{len(dues):,} of them to be sent again, the next in {soonest:,.0f} s. "
+        return said + (f"The last fault: {self.fault}" if self.fault else "")
 
 
 class WaitCutError(Exception):
@@ -157,13 +184,10 @@ class Session:
                 await self._breaker.check_given_up(fault.detail, partial(self._probe, request))
                 tries = f" ({failures + waits} tries)" if failures + waits > 1 else ""
                 return fail(request, fault.reason, fault.detail + tries)
-            done = failures + waits - 1
-            self._waiting.count += 1
-            try:
-                asked = fault.retry_after
-                await self._sleep(self._backoff.compute_wait(done, asked, by_chance=by_chance))
-            finally:
-                self._waiting.count -= 1
+            done, asked = failures + waits - 1, fault.retry_after
+            seconds = self._backoff.compute_wait(done, asked, by_chance=by_chance)
+            with self._waiting.for_retry(seconds, fault.detail):
+                await self._sleep(seconds)
 
     async def _ask_servers(self, request: Request) -> None:
         """Ask every server once whether it continues a message. Raises `EngineError` if not."""

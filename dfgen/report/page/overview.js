@@ -76,7 +76,8 @@ function renderTiles() {
   const blame = numbers.blame && numbers.blame.dfgen;
   if (blame && blame.capture.estimate !== null) {
     const { estimate, low, high } = blame.capture;
-    tiles.push([formatShare(estimate), "of the lost success lies in the masks", `${formatShare(low)} to ${formatShare(high)}, at ${formatShare(blame.density)} of the tokens`]);
+    const between = low === null || high === null ? "" : `${formatShare(low)} to ${formatShare(high)}, `;
+    tiles.push([formatShare(estimate), "of the lost success lies in the masks", `${between}at ${formatShare(blame.density)} of the tokens`]);
   }
   return make(
     "div",

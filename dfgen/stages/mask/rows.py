@@ -18,6 +18,7 @@ from dfgen.diff.tokenised import read_side
 from dfgen.errors import InvalidDataError, RowError
 from dfgen.records import HunkValue, Mask, Quality, Reject, Repair, Trajectory, is_right
 from dfgen.stages.mask.weights import read_edits, weigh_tokens, weigh_values
+from dfgen.stages.score.planning import hash_ids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +37,9 @@ Sides = dict[str, dict[str, Any]]
 
 FOLDED = frozenset(Mask.model_fields) - frozenset(Trajectory.model_fields)
 """Columns of a mask that a side table may fill: those that are not the trajectory's own."""
+
+DIGESTS = ("ids_sha256", "repair_ids_sha256")
+"""Columns by which a side table says of which tokens it speaks; in `Sides` as `STAGE.COLUMN`."""
 
 OF_REPAIR = frozenset({"repair_ids", "repair_logprobs", "repair_tempered_logprobs"})
 """Of these, those with a value for each token of the repair."""
@@ -70,10 +74,13 @@ def prepare_masks(
     """
     for trajectory in trajectories:
         repair = repairs.get(trajectory.trajectory_id)
-        said = (sides or {}).get(trajectory.trajectory_id, {})
+        told = (sides or {}).get(trajectory.trajectory_id, {})
+        digests = {name: told[name] for name in told if name.endswith(DIGESTS)}
+        said = {name: told[name] for name in told if name not in digests}
+        check_digests(digests, trajectory.trajectory_id, "ids_sha256", trajectory.completion_ids)
         try:
             if repair is not None:
-                make = prepare_repaired(trajectory, repair, tokenizer, config, said)
+                make = prepare_repaired(trajectory, repair, tokenizer, config, said, digests)
             else:
                 make = prepare_unrepaired(trajectory, tokenizer, config, undecided)
             yield partial(_fold_in, make, said) if said else make
@@ -87,6 +94,7 @@ def prepare_repaired(
     tokenizer: TextTokenizer,
     config: MaskConfig,
     said: Mapping[str, Any] | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> MaskMaker:
     """Gate the gradient to what the repair changed.
 
@@ -95,6 +103,7 @@ def prepare_repaired(
         repair: of it.
         tokenizer, config: see `prepare_masks`.
         said: what side tables say of it: of `repair_logprobs` and `hunk_values` weights are made.
+        digests: of the tokens of which they speak.
 
     Raises:
         RowError: the token ids and the text do not belong together, or the repair leaves nothing to
@@ -114,6 +123,8 @@ def prepare_repaired(
     if said:
         check_side(said, trajectory.trajectory_id, diff.completion_ids, diff.repair_ids)
         check_hunk_values(said, trajectory.trajectory_id, diff)
+    key = trajectory.trajectory_id
+    check_digests(digests or {}, key, "repair_ids_sha256", diff.repair_ids)
     weights = weigh_tokens(diff, repair, trajectory, tokenizer, config, scored)
     weights = weigh_values(diff, said or {}, weights, config)
     diff = replace(diff, weights=weights)
@@ -258,6 +269,32 @@ def check_side(
             f"what a side table says of {trajectory_id} is about another repair than its mask's.",
             hint=hint,
         )
+
+
+def check_digests(
+    digests: Mapping[str, str],
+    trajectory_id: str,
+    column: str,
+    ids: Sequence[int] | NDArray[np.int32],
+) -> None:
+    """Check that side tables speak of these tokens, and not of those of another run's answer.
+
+    Args:
+        digests: by `STAGE.COLUMN`; those of other columns are left alone.
+
+    Raises:
+        InvalidDataError: names the stage and how its table is made anew.
+    """
+    for name, digest in digests.items():
+        stage, _, about = name.partition(".")
+        if about == column and digest != hash_ids(ids):
+            what = "answer" if column == "ids_sha256" else "repair"
+            raise InvalidDataError(
+                f"the table of stage {stage} speaks of another {what} than that of "
+                f"{trajectory_id}.",
+                hint="Its files are of another run: put the right ones back, or have them made "
+                f"anew: `dfgen run RUN --redo {stage}`.",
+            )
 
 
 def check_hunk_values(said: Mapping[str, Any], trajectory_id: str, diff: PairDiff) -> None:

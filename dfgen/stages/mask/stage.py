@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from dfgen.records import Reject, Repair, Trajectory
 from dfgen.stages.mask.metadata import read_metadata
-from dfgen.stages.mask.rows import FOLDED, Sides
+from dfgen.stages.mask.rows import DIGESTS, FOLDED, Sides
 from dfgen.stages.session import Session
 from dfgen.stages.session_workers import get_session, open_sessions
 from dfgen.stages.work import Tools
@@ -110,10 +110,12 @@ def read_sides(run: Run, shard: int) -> Sides:
     for name in list_side_tables():
         table, stage = run.table(name), find_writer(name)
         columns = [name for name in table.model.model_fields if name in FOLDED]
+        digests = [name for name in table.model.model_fields if name in DIGESTS]
         if not columns or not table.exists(shard) or not run.is_current(stage, shard):
             continue
-        for row in table.iter_rows(shard, ["trajectory_id", *columns]):
+        for row in table.iter_rows(shard, ["trajectory_id", *columns, *digests]):
             said = {name: row[name] for name in columns if row[name] is not None}
+            said |= {f"{stage}.{digest}": row[digest] for digest in digests}
             sides.setdefault(row["trajectory_id"], {}).update(said)
     return sides
 

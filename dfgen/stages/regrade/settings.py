@@ -38,8 +38,13 @@ def name_settings(pipeline: Pipeline) -> str:
     return compute_digest({"grade": grade, "dfgen": VERSION})
 
 
-def list_changes(run: Run, pipeline: Pipeline) -> list[str]:
-    """List the grade settings that differ from the run's, a line each."""
+def list_differences(run: Run, pipeline: Pipeline) -> list[Difference]:
+    """List the grade settings that differ from the run's."""
     old = flatten(check_pipeline(run.manifest.pipeline, str(run.root)).grade, _SECTION)
     new = flatten(pipeline.grade, _SECTION)
-    return [str(Difference(name, old[name], new[name])) for name in new if old[name] != new[name]]
+    return [Difference(name, old[name], new[name]) for name in new if old[name] != new[name]]
+
+
+def list_changes(run: Run, pipeline: Pipeline) -> list[str]:
+    """List the grade settings that differ from the run's, a line each."""
+    return list(map(str, list_differences(run, pipeline)))

@@ -1,20 +1,30 @@
 """Grades every answer of a run anew and opens what depends on verdicts that have changed.
 
-A shard is done in four steps: what changes is noted in a journal, what repair made of trajectories
-that need it no more is taken back, the shard is written, and the journal says so. Killed anywhere,
-the next start takes the noted verdicts as they are and ends in the same files. Until every shard is
-done, the run says of itself that it is between two gradings, and no other stage works on it.
+Values go first (`dfgen.stages.regrade.values`). A shard is done in four steps: what changes is
+noted in a journal, what repair made of trajectories that need it no more is taken back, the shard
+is written, and the journal says so. Killed anywhere, the next start takes the noted verdicts as
+they are and ends in the same files. Until every shard is done, the run says of itself that it is
+between two gradings, and no other stage works on it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+from dfgen.config.pipeline import Pipeline
 from dfgen.errors import InputError
 from dfgen.records import Trajectory
-from dfgen.stages.regrade.settings import list_changes, name_settings
+from dfgen.stages.regrade.settings import list_changes, list_differences, name_settings
 from dfgen.stages.regrade.shard import Regraded, ShardGrader, add_up
+from dfgen.stages.regrade.values import (
+    count_values,
+    describe_values,
+    has_other_rewards,
+    is_another_grader,
+    set_values_aside,
+)
 from dfgen.stages.repair.record import is_judged
 from dfgen.stages.repair.rejudge import reopen_shard
 from dfgen.stages.sample.shard import read_written
@@ -35,7 +45,12 @@ def preview_regrade(session: Session) -> dict[str, Any] | None:
     with session.stop, closing(session), open_graders(session.pipeline.grade) as pool:
         grader = _make_grader(session, pool)
         changes = [grader.grade(shard).changes for shard in _report(session, shards)]
-    return None if session.stop.requested else add_up(changes)
+    if session.stop.requested:
+        return None
+    total = add_up(changes)
+    another = is_another_grader(list_differences(session.run, session.pipeline))
+    goes = another or has_other_rewards(total)
+    return total | describe_values(count_values(session.run), goes=goes)
 
 
 def regrade(session: Session) -> dict[str, Any] | None:
@@ -61,10 +76,13 @@ def regrade(session: Session) -> dict[str, Any] | None:
                 "changed": list_changes(run, session.pipeline),
                 # After a regrade that was left in the middle for this one, shards differ in it.
                 "undecided_before": None if going_on else _read_undecided(run),
+                **_look_at_values(run, session.pipeline, going_on or {}),
             }
             for shard in shards:
                 run.regrade_journal(shard).delete()
             session.note("sample", **{REGRADING: going_on})
+        if going_on.get("another_grader", True):  # a regrade that an earlier dfgen began
+            set_values_aside(run)
         run.adopt("grade", session.pipeline)
         grader = ShardGrader(
             run, pool, going_on["undecided_before"], session.pipeline.grade.undecided
@@ -73,6 +91,8 @@ def regrade(session: Session) -> dict[str, Any] | None:
     if session.stop.requested:
         return None
     total = add_up(changes)
+    goes = going_on.get("another_grader", True) or has_other_rewards(total)
+    total |= describe_values(going_on.get("values", 0), goes=goes)
     done = {"settings": going_on["changed"], "changes": total}
     earlier = run.manifest.get_stage("sample").facts.get("regrades", [])
     session.note("sample", **{REGRADING: None, "regrades": [*earlier, done]})
@@ -106,6 +126,8 @@ def write_shard(session: Session, shard: int, found: Regraded) -> None:
     A shard without a new verdict is left as it is, to the byte.
     """
     run = session.run
+    if has_other_rewards(found.changes):
+        set_values_aside(run)
     if found.take_back:
         # What was paid for stays: the repair stage judges it anew, by the new grader.
         reopen_shard(session, shard, found.take_back)
@@ -148,6 +170,15 @@ def check_ready(run: Run) -> list[int]:
             hint="`dfgen repair` finishes it; what is on disk is not paid for again.",
         )
     return shards
+
+
+def _look_at_values(run: Run, pipeline: Pipeline, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Note what there is of values before anything goes, also of a regrade left in the middle."""
+    another = is_another_grader(list_differences(run, pipeline))
+    return {
+        "another_grader": another or bool(earlier.get("another_grader", earlier)),
+        "values": earlier.get("values", 0) or count_values(run),
+    }
 
 
 def _make_grader(session: Session, pool: Any) -> ShardGrader:

@@ -116,12 +116,15 @@ def open_spending(
         out: see `Spending`.
     """
 
-    def count() -> Spent:
-        return spent.count(session.run)
-
     run, limits = session.run, (config.max_requests, config.max_cost_usd)
     if not isinstance(run, SharedRun) or limits == (None, None):
-        return Spending(config, count(), out)
+        return Spending(config, spent.count(run), out)
+
+    def count() -> Spent:
+        # Of those who have left or died since, nothing but this says what they have spent.
+        run.look_again()
+        return spent.count(run)
+
     budget = Budget(
         run.membership.crew,
         run.membership.token,

@@ -58,7 +58,7 @@ class Interval:
 
     Attributes:
         estimate: of the trajectories there are; nan where nothing can be said.
-        low, high: ends of the interval.
+        low, high: ends of the interval; nan where a single prompt is all there is.
     """
 
     estimate: float
@@ -151,6 +151,10 @@ def bootstrap(
         compute: of one array of sums for each column; elementwise.
         seed: of the samples.
         clusters: int64[n]: trajectories that are drawn again together. None: each alone.
+
+    Returns:
+        Without an interval where there is one cluster alone: drawn again it is always itself, and
+        says nothing about others.
     """
     if not len(columns[0]):
         return Interval(np.nan, np.nan, np.nan)
@@ -161,6 +165,9 @@ def bootstrap(
         np.add.at(summed, of_row, table)
         table = summed
     n = len(table)
+    estimate = float(compute(*table.sum(axis=0)))
+    if n < 2:
+        return Interval(estimate, np.nan, np.nan)
     generator = np.random.default_rng(seed)
     found = []
     for start in range(0, SAMPLES, _CHUNK):
@@ -169,7 +176,6 @@ def bootstrap(
         found.append(compute(*(counts @ table).T))
     samples = np.concatenate(found)
     samples = samples[np.isfinite(samples)]
-    estimate = float(compute(*table.sum(axis=0)))
     if not len(samples):
         return Interval(estimate, np.nan, np.nan)
     low, high = np.percentile(samples, _LEVELS)

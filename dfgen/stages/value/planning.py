@@ -131,6 +131,7 @@ def plan_shard(
     masks: MaskConfig,
     config: ValueConfig,
     run_seed: int,
+    max_tokens: int,
     given: GivenMasks | None = None,
 ) -> Plan:
     """Plan a shard.
@@ -142,6 +143,7 @@ def plan_shard(
         masks: how dfgen's mask is made.
         config: which prefixes are wanted.
         run_seed: of the run.
+        max_tokens: that an answer may have as a whole.
         given: the user's own masks, compared as the controls are.
     """
     plan = Plan()
@@ -149,7 +151,7 @@ def plan_shard(
         try:
             plan.rows.append(
                 _plan_row(plan, row, repairs[row["trajectory_id"]], tokenizer, masks, config,
-                          run_seed, given or {})
+                          run_seed, max_tokens, given or {})
             )  # fmt: skip
         except RowError as error:
             plan.rows.append(
@@ -168,6 +170,7 @@ def _plan_row(
     masks: MaskConfig,
     config: ValueConfig,
     run_seed: int,
+    max_tokens: int,
     given: GivenMasks,
 ) -> Planned:
     key = row["trajectory_id"]
@@ -188,7 +191,9 @@ def _plan_row(
     sides = {"wrong": diff.completion_ids, "repair": diff.repair_ids}
     keys: dict[Place, str] = {}
     known: dict[Place, float] = {}
-    for side, index in list_places(compared.values(), hunks):
+    places = list_places(compared.values(), hunks)
+    _check_room(sides, places, max_tokens)
+    for side, index in places:
         if index == len(sides[side]):
             known[side, index] = 0.0 if side == "wrong" else 1.0
         else:
@@ -249,6 +254,27 @@ def find_unwritten(tokenizer: TextTokenizer, ids: Sequence[int]) -> str | None:
     if "\ufffd" in tokenizer.decode(ids):
         return "it ends within a character, and a server is given text"
     return None
+
+
+def _check_room(
+    sides: Mapping[Side, NDArray[np.int32]], places: Iterable[Place], max_tokens: int
+) -> None:
+    """Refuse what leaves continuations no room to end: they would be wrong for their length alone.
+
+    Raises:
+        RowError: `answer_over_length`.
+    """
+    longest = len(sides["wrong"])
+    for side, index in places:
+        if index < len(sides[side]):
+            longest = max(longest, index + 1)
+    if longest > max_tokens:
+        raise RowError(
+            "answer_over_length",
+            f"continuations would need {longest:,} tokens with what is given, and answers end at "
+            f"{max_tokens:,}: set value.max_tokens to what the answers were allowed.",
+            {"tokens": longest, "max_tokens": max_tokens},
+        )
 
 
 def _add(plan: Plan, prompt_id: str, ids: NDArray[np.int32]) -> str:

@@ -73,7 +73,14 @@ def take_stock(session: Session, shard: int, chosen: set[str], given: GivenMasks
     ]
     repairs = _read_repairs(run, shard, chosen)
     plan = plan_shard(
-        rows, repairs, session.tokenizer, pipeline.mask, pipeline.value, pipeline.seed, given
+        rows,
+        repairs,
+        session.tokenizer,
+        pipeline.mask,
+        pipeline.value,
+        pipeline.seed,
+        pipeline.value.choose_max_tokens(pipeline.sample.max_tokens),
+        given,
     )
     known: dict[str, Tally] = {}
     for key, tally in _recall(session, shard, rows, repairs):

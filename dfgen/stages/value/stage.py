@@ -40,7 +40,7 @@ from dfgen.stages.value.shard import (
     read_given,
     take_stock,
 )
-from dfgen.stages.value.summary import find_width, measure_run
+from dfgen.stages.value.summary import MASK_FACT, find_width, hash_mask_settings, measure_run
 from dfgen.stages.work import Tools, open_engine, open_graders
 
 if TYPE_CHECKING:
@@ -60,14 +60,17 @@ class ValueStage:
     stage = STAGE
 
     def list_facts(self, session: Session) -> dict[str, str]:
-        """List what the masks hold that the user gave; of the policy nothing is known yet.
+        """List how dfgen's masks are made, and what those hold that the user gave.
+
+        Of the policy nothing is known yet.
 
         Raises:
             InputError: the run holds no answers, or a mask is not there.
         """
         require_answers(session.run, "to draw on from")
         given = session.pipeline.value.masks
-        return {"masks": hash_masks(given)} if given else {}
+        facts = {MASK_FACT: hash_mask_settings(session.pipeline.mask)}
+        return facts | ({"masks": hash_masks(given)} if given else {})
 
     @contextmanager
     def open_tools(self, session: Session) -> Iterator[Tools]:
@@ -130,6 +133,7 @@ class Valuing:
         self.pool = pool
         self.config = session.pipeline.value
         self.temperature = find_temperature(session)
+        self.max_tokens = self.config.choose_max_tokens(session.pipeline.sample.max_tokens)
         self.chosen = choose_trajectories(session)
         self.given = read_given(session, self.chosen)
         self.open: dict[int, OpenShard] = {}
@@ -237,7 +241,7 @@ class Valuing:
                     top_k=sample.top_k,
                     stop=sample.stop,
                     # The answer as a whole may be as long as it might have been when it was drawn.
-                    max_tokens=max(1, sample.max_tokens - len(prefix)),
+                    max_tokens=self.max_tokens - len(prefix),
                 ),
                 seed=derive_seed(seed, STAGE, prompt.prompt_id, key.rpartition("/")[2], draw),
                 chat_template=sample.chat_template,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dfgen.config.mask import MaskConfig
 from dfgen.stages.value.blame import (
     Blamed,
     Interval,
@@ -18,11 +19,24 @@ from dfgen.stages.value.blame import (
     measure_mean,
 )
 from dfgen.stages.value.masks import OWN
+from dfgen.stages.value.planning import STAGE
+from dfgen.store.fingerprint import compute_digest, extract_facts, flatten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dfgen.store.run import Run
+
+FEWEST_PROMPTS = 20
+"""Below, the width of an interval is chance: two prompts that fare alike have one of width 0."""
+
+MASK_FACT = "mask_settings"
+"""Fact of the value stage: how the masks are made whose runs were drawn on from."""
+
+_NOT_MARKING = frozenset(
+    ("correct", "outcome", "empty", "consequence_weight", "counterfactual", "value", "metadata")
+)
+"""Settings of masks that change no token's mark in an answer that has a repair."""
 
 COLUMNS = ["prompt_id", "tokens", "drawn", "value_start", "hunk_values", "blame"]
 
@@ -72,10 +86,52 @@ def measure_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     return numbers
 
 
+def read_blame(run: Run, masks: MaskConfig) -> tuple[dict[str, Any] | None, str | None]:
+    """Read what the value stage has noted of a run, if it is of what there is now.
+
+    Args:
+        masks: the settings of the masks that there are.
+
+    Returns:
+        What `measure_run` gave, or None and, where figures are left out, why, in a sentence.
+    """
+    record = run.manifest.get_stage(STAGE)
+    blame = record.facts.get("blame")
+    if not blame:
+        return None, None
+    if record.state != "done":
+        return None, (
+            "How much blame the masks hold is left out: answers, repairs or what graded them have "
+            "changed since it was measured. `dfgen value` measures what there is now."
+        )
+    measured = extract_facts(STAGE, record.fingerprint).get(MASK_FACT)
+    if measured is not None and measured != hash_mask_settings(masks):
+        return None, (
+            "How much blame the masks hold is left out: it was measured for masks of other "
+            "settings. `dfgen value --redo value` measures these."
+        )
+    return blame, None
+
+
+def hash_mask_settings(config: MaskConfig) -> str:
+    """Return a hash of the settings by which tokens are marked and steps are told apart.
+
+    Defaults are left out, so that a setting which comes with another dfgen changes nothing.
+    """
+    values, others = flatten(config), flatten(MaskConfig())
+    marking = {n: v for n, v in values.items() if n not in _NOT_MARKING and v != others[n]}
+    return compute_digest(marking)
+
+
 def find_width(run: Run) -> float:
-    """Return the width of the interval of dfgen's own capture so far; nan without rows."""
+    """Return the width of the interval of dfgen's own capture so far.
+
+    nan, which is no width to stop at, where there are fewer than `FEWEST_PROMPTS`.
+    """
     rows = list(run.table("values").iter_rows(columns=COLUMNS))
-    return measure_capture(collect_mask(rows, OWN)).width if rows else math.nan
+    if len({row["prompt_id"] for row in rows}) < FEWEST_PROMPTS:
+        return math.nan
+    return measure_capture(collect_mask(rows, OWN)).width
 
 
 def collect_mask(rows: Iterable[Mapping[str, Any]], name: str) -> Blamed:

@@ -14,7 +14,7 @@ from dfgen.errors import DfgenError, StorageError
 from dfgen.store.os_errors import RESUME
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>|\"code\":\s*\"([A-Za-z]{1,60})\"")
-_STATUS = re.compile(r"status code: (\d{3})|\b(\d{3}) Client Error|\b(\d{3}) Server Error")
+_STATUS = re.compile(r"status code: (\d{3})")
 
 _EXPIRED = (
     "the credentials have expired",
@@ -23,8 +23,8 @@ _EXPIRED = (
 _REFUSED = (
     "the credentials are missing or not accepted",
     "dfgen takes them from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-    "GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_KEY, HF_TOKEN, ... or the machine's own "
-    f"role). Set them, {RESUME}",
+    "GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_KEY, ... or the machine's own role). "
+    f"Set them, {RESUME}",
 )
 _DENIED = (
     "the credentials do not allow it",
@@ -127,7 +127,7 @@ def _find_code(text: str) -> str:
 
 def _find_status(text: str) -> str:
     found = _STATUS.search(text)
-    return "" if found is None else next(group for group in found.groups() if group)
+    return "" if found is None else found[1]
 
 
 def _is_network(text: str) -> bool:

@@ -7,10 +7,14 @@ appended to. `journal/repair-00003.jsonl/000000012345` holds the bytes from 12,3
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import groupby
+from typing import NamedTuple
 
 from dfgen.store.layout import (
     ACTIVITY,
     BATCHES,
+    EXTRA_JOURNALS,
     HISTORY,
     JOURNAL,
     LOCK,
@@ -18,9 +22,29 @@ from dfgen.store.layout import (
     REJECTS,
     TABLES,
     TEMPORARY_PREFIX,
+    list_stages,
 )
 
+PAGE = 1_000
+"""Keys that a store lists at a request."""
 _SEGMENT = re.compile(r"(.+\.jsonl)/([0-9]{12})", re.ASCII)
+_SHARD = re.compile(r"[a-z]+/[a-z]+-([0-9]{5,9})[./].+", re.ASCII)
+
+
+class Span(NamedTuple):
+    """Keys of one folder that follow each other.
+
+    Attributes:
+        folder: ending with a slash.
+        after: what comes before the first.
+        last: what none comes after.
+        pages: requests that listing them takes, about.
+    """
+
+    folder: str
+    after: str
+    last: str
+    pages: int
 
 
 def is_mirrored(key: str) -> bool:
@@ -63,3 +87,26 @@ def parse_segment(key: str) -> tuple[str, int] | None:
     """Return the journal that an object is a segment of, and the byte where it begins."""
     found = _SEGMENT.fullmatch(key)
     return (found[1], int(found[2])) if found and is_mirrored(found[1]) else None
+
+
+def parse_shard(key: str) -> int | None:
+    """Return the shard that a file is of: of a table, its rejects, its entry or its journal."""
+    found = _SHARD.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def list_spans(shards: Collection[int]) -> list[Span]:
+    """List where all files of some shards are, and of those between them."""
+    stages = list_stages()
+    names = [(table, "part") for table in TABLES]
+    names += [(REJECTS, stage) for stage in stages]
+    names += [(JOURNAL, name) for name in (*stages, *EXTRA_JOURNALS)]
+    spans = []
+    # A number of six digits does not come after one of five in the order of a store.
+    for _, group in groupby(sorted(shards), lambda shard: len(f"{shard:05d}")):
+        numbers = list(group)
+        pages = 1 + (numbers[-1] - numbers[0]) // PAGE
+        for folder, name in names:
+            first, last = (f"{folder}/{name}-{n:05d}" for n in (numbers[0], numbers[-1]))
+            spans.append(Span(f"{folder}/", first, f"{last}~", pages))
+    return spans

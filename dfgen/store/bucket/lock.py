@@ -4,11 +4,17 @@ The object `run.lock` is created on a condition and written anew every `HEARTBEA
 each time on the condition that nobody else has. A holder that has not done so for `LEASE_S` by the
 clock of the store has lost it to the first that asks. One that was frozen meanwhile finds that out
 before its next write: what it holds is renewed first when the last renewal is too long ago.
+
+Where the store takes no conditions (the Hub), the lock is best effort. A living holder is seen, and
+so is one that has come in between, by a look after each write of the lock and another one before
+the first change of the run. Two that start within the same moment may both begin; the one whose
+lock was written over stops at its next renewal.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import threading
 import time
@@ -56,7 +62,7 @@ class BucketLock:
             RunLockedError: another process holds it; names pid, host, since when, and command.
             StorageError: the bucket refuses.
         """
-        files = BucketFiles(self._objects)
+        files = self._files()
         self._path.unlink(missing_ok=True)  # what was fetched of somebody else's
         self._local.acquire()
         try:
@@ -69,21 +75,27 @@ class BucketLock:
         except BaseException:
             self._local.release()
             raise
-        self._renewed, self._lost = time.monotonic(), False
+        # Where two may have come in the same moment, the first change of the run asks once more.
+        trusted = time.monotonic() if self._objects.conditional else -math.inf
+        self._renewed, self._lost = trusted, False
         self._stop.clear()
         self._thread = threading.Thread(target=self._renew, name="dfgen-lock", daemon=True)
         self._thread.start()
 
     def refuse_holder(self) -> None:
-        """Make sure that nobody has the lock, without taking it.
+        """Make sure that nobody has the lock, without taking it; it is taken from who is silent.
+
+        Who was only frozen then finds out before its next write, as if another one had it.
 
         Raises:
             RunLockedError: another process holds it.
             StorageError: the bucket refuses.
         """
-        found = BucketFiles(self._objects).look_at(LOCK)
-        if found is not None:
+        files = self._files()
+        while (found := files.look_at(LOCK)) is not None:
             self._refuse_living(*found)
+            if files.delete(LOCK, found[1].version):
+                return
 
     def release(self) -> None:
         """Give the lock back; one that somebody else has taken stays theirs."""
@@ -95,7 +107,7 @@ class BucketLock:
         try:
             if version is not None and not self._lost:
                 with suppress(StorageError):  # who comes next waits until the lease has ended
-                    BucketFiles(self._objects).delete(LOCK, version)
+                    self._files().delete(LOCK, version)
                     self._objects.delete([ACTIVITY])
         finally:
             self._local.release()
@@ -160,7 +172,7 @@ class BucketLock:
                 return
             began = time.monotonic()
             self._content["beat"] = int(str(self._content["beat"])) + 1
-            version = BucketFiles(self._objects).replace(LOCK, self._encode(), self._version)
+            version = self._files().replace(LOCK, self._encode(), self._version)
             if version is None:
                 self._lost = True
                 return
@@ -176,6 +188,9 @@ class BucketLock:
         """Bring what this process does right now, for people who look from elsewhere."""
         with suppress(OSError):
             self._objects.put(ACTIVITY, (self._path.parent / ACTIVITY).read_bytes())
+
+    def _files(self) -> BucketFiles:
+        return BucketFiles(self._objects, racing=False)
 
     def _encode(self) -> bytes:
         return (json.dumps(self._content, indent=2) + "\n").encode()

@@ -16,20 +16,25 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
 from dfgen.errors import RunLockedError
 from dfgen.store.bucket.keys import (
+    PAGE,
+    Span,
     is_journal,
     is_mirrored,
     is_news,
     is_path,
     is_small,
+    list_spans,
     parse_segment,
+    parse_shard,
 )
 from dfgen.store.bucket.lock import BucketLock
 from dfgen.store.bucket.mirror_log import MirrorLog
@@ -41,6 +46,10 @@ from dfgen.store.shared.bucket_files import decode
 
 _AT_ONCE = 16
 """Requests in flight where many files are fetched."""
+_FEW_PAGES = 20
+"""A run that is listed with so many requests is listed whenever somebody wants to know."""
+_PAUSE = 10
+"""So many times as long as listing a larger one takes, what was listed is new enough."""
 
 
 class Mirror:
@@ -60,6 +69,7 @@ class Mirror:
         self._log = MirrorLog(base / "mirror.jsonl")
         self._index: dict[str, Object] = {}
         self._names: dict[str, set[str]] = {}
+        self._due = 0.0
         self._lock = threading.RLock()
         self._segments: dict[str, Segments] = {}
         self._set_aside: Path | None = None
@@ -89,19 +99,49 @@ class Mirror:
         """See `Mount`."""
         self.root.mkdir(parents=True, exist_ok=True)
         with self._lock:
+            began = time.monotonic()
             self._index = {each.key: each for each in self._objects.list() if is_path(each.key)}
             self._names = {}
             for key in self._index:
                 self._add_name(key)
+            self._due = time.monotonic() + _PAUSE * (time.monotonic() - began)
             if not self._alone:
                 return
             self._log.reload()
-            self._drop_changed()
-            wanted = [each for each in self._index.values() if is_small(each.key)]
-            self._fetch_many(each.key for each in wanted if each.key not in self._log.pending)
+            self._drop_changed([self._key(path) for path in _list_files(self.root)])
+            self._fetch_small(self._index)
             self._fetch_news()
-            self._fetch_journals()
+            self._fetch_journals([*self._index, *self._log.known])
             self._log.compact()
+
+    def refresh_if_due(self) -> None:
+        """See `Mount`."""
+        if self._count_pages() <= _FEW_PAGES or time.monotonic() >= self._due:
+            self.refresh()
+
+    def refresh_shards(self, shards: Collection[int]) -> None:
+        """See `Mount`."""
+        spans = list_spans(shards)
+        if not self._alone or self._count_pages() <= sum(span.pages for span in spans):
+            self.refresh()
+            return
+        with self._lock:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                listed = [each for part in pool.map(self._list_span, spans) for each in part]
+            there = {each.key: each for each in listed if parse_shard(each.key) in shards}
+            self._log.reload()
+            before = {key for key in (*self._index, *self._log.known) if parse_shard(key) in shards}
+            for key in before - there.keys():
+                self._drop_name(key)
+            for key, each in there.items():
+                self._index[key] = each
+                self._add_name(key)
+            keys = before | there.keys()
+            self._drop_changed(key for key in keys if (self.root / key).is_file())
+            self._fetch_small(there)
+            self._fetch_journals(keys)
+            # After the listing: an entry that is no longer there has moved to run.json.
+            self.fetch_again(self.root / MANIFEST)
 
     def take_up(self) -> list[str]:
         """See `Mount`."""
@@ -150,6 +190,15 @@ class Mirror:
         with self._lock:
             return {name: self._index[f"{key}/{name}"].size for name in self._names.get(key, ())}
 
+    def list_folders(self, folder: Path) -> set[str]:
+        """See `Mount`."""
+        start = f"{self._key(folder)}/"
+        with self._lock:
+            below = [
+                name for name, files in self._names.items() if files and name.startswith(start)
+            ]
+        return {name[len(start) :].partition("/")[0] for name in below}
+
     def fetch(self, path: Path) -> None:
         """See `Mount`."""
         key = self._key(path)
@@ -194,7 +243,8 @@ class Mirror:
             return
         known = self._log.known.get(key) if key == MANIFEST else self._find_version(key)
         version: str | None
-        if not self._objects.conditional or path.stat().st_size > _LARGE_BYTES:
+        looks = self._objects.conditional or key == MANIFEST
+        if not looks or path.stat().st_size > _LARGE_BYTES:
             version = self._objects.put(key, path)
         elif known is None:
             version = self._objects.create(key, path.read_bytes())
@@ -304,19 +354,28 @@ class Mirror:
         found = self._objects.get(there.key)
         return found is not None and found[0] == path.read_bytes()
 
-    def _drop_changed(self) -> None:
+    def _count_pages(self) -> int:
+        return 1 + len(self._index) // PAGE
+
+    def _list_span(self, span: Span) -> list[Object]:
+        following = self._objects.list(span.folder, after=span.after)
+        listed = takewhile(lambda each: each.key <= span.last, following)
+        return [each for each in listed if is_path(each.key)]
+
+    def _drop_changed(self, keys: Iterable[str]) -> None:
         """Remove local files that the bucket has in another version, or no longer."""
-        versions = {key: each.version for key, each in self._index.items()}
         gone: dict[str, str | None] = {}
-        for path in _list_files(self.root):
-            key = self._key(path)
+        for key in keys:
             if not is_mirrored(key) or is_journal(key) or key in self._log.pending:
                 continue
             known = self._log.known.get(key)
-            if known is None or versions.get(key) != known:
-                path.unlink(missing_ok=True)
+            if known is None or self._find_version(key) != known:
+                (self.root / key).unlink(missing_ok=True)
                 gone[key] = None
         self._log.end(gone)
+
+    def _fetch_small(self, keys: Iterable[str]) -> None:
+        self._fetch_many(key for key in keys if is_small(key) and key not in self._log.pending)
 
     def _fetch_news(self) -> None:
         """Have what is said of the process at work, as old as it is."""
@@ -333,27 +392,24 @@ class Mirror:
                     when = each.modified.timestamp()
                     os.utime(path, (when, when))
 
-    def _fetch_journals(self) -> None:
-        """Put together the journals of which this machine has not all."""
-        journals = {found[0] for key in self._index if (found := parse_segment(key))}
-        known = {found[0] for key in self._log.known if (found := parse_segment(key))}
-        for journal in journals | known:
-            keys = self._list_segments(journal)
-            there = {key: self._index[key].version for key in keys}
-            here = {
-                key: version
-                for key, version in self._log.known.items()
-                if key.startswith(f"{journal}/")
-            }
+    def _fetch_journals(self, keys: Iterable[str]) -> None:
+        """Put together the journals with these segments of which this machine has not all."""
+        known: dict[str, dict[str, str]] = {}
+        for key in keys:
+            if (found := parse_segment(key)) is not None:
+                version = self._log.known.get(key)
+                known.setdefault(found[0], {}).update({} if version is None else {key: version})
+        for journal, here in known.items():
+            segments = [self._index[key] for key in self._list_segments(journal)]
+            there = {each.key: each.version for each in segments}
             path = self.root / journal
             if (there == here and path.exists()) or journal in self._segments:
                 continue
-            sizes = sum(self._index[key].size for key in keys)
-            if path.exists() and path.stat().st_size > sizes:
+            if path.exists() and path.stat().st_size > sum(each.size for each in segments):
                 self._keep_aside(path)
             path.unlink(missing_ok=True)
             self._log.end(dict.fromkeys(here))
-            if assemble(self._objects, journal, [self._index[key] for key in keys], path):
+            if assemble(self._objects, journal, segments, path):
                 self._log.end(dict(there))
 
     def _keep_aside(self, path: Path) -> None:
@@ -402,21 +458,25 @@ class Mirror:
         keys = list(keys)
         with self._lock:
             for key in keys:
-                self._index.pop(key, None)
-                folder, _, name = key.rpartition("/")
-                self._names.get(folder, set()).discard(name)
+                self._drop_name(key)
         self._log.end(dict.fromkeys(keys))
 
     def _add_name(self, key: str) -> None:
         folder, _, name = key.rpartition("/")
         self._names.setdefault(folder, set()).add(name)
 
+    def _drop_name(self, key: str) -> None:
+        self._index.pop(key, None)
+        folder, _, name = key.rpartition("/")
+        self._names.get(folder, set()).discard(name)
+
     def _key(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
 
 _LARGE_BYTES = 256 << 20
-"""A file that is larger is sent in parts, which no store does on a condition."""
+"""A file that is larger is sent in parts, which no store does on a condition. Where a store takes
+none at all, files that never change are sent without a look, which would be two requests more."""
 
 
 def _list_files(root: Path) -> list[Path]:

@@ -22,7 +22,8 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.store.bucket.address import Address, parse_address
 from dfgen.store.bucket.mirror import Mirror, write_marker
 from dfgen.store.bucket.mirror_log import MirrorLog
-from dfgen.store.bucket.objects import hash_key, open_objects
+from dfgen.store.bucket.objects import hash_key
+from dfgen.store.bucket.opening import open_objects
 from dfgen.store.bucket.segments import Pace, Paces
 from dfgen.store.layout import JOURNAL
 from dfgen.store.mounts import MARKER, add_mount, find_mount
@@ -50,7 +51,7 @@ def mount(text: str) -> Mirror:
 
     Raises:
         InputError: it is no address.
-        MissingExtraError: obstore is not installed.
+        MissingExtraError: the store's package is not installed.
         StorageError: the bucket or the staging directory refuses.
     """
     address = parse_address(text)
@@ -126,7 +127,7 @@ def _register(mirror: Mirror) -> None:
 
 def _take_base(address: Address) -> Path:
     """Take a staging directory that no living process uses; one with things to send first."""
-    place = f"{address.bucket}+{address.folder.replace('/', '+')}"[-100:]
+    place = f"{address.bucket}/{address.folder}".replace("/", "+")[-100:]
     folder = find_staging() / f"{address.scheme}+{place}-{hash_key(str(address))}"
     with explain_os_errors(folder, "write"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Reads and writes the objects of one run in a store; every other file asks this one.
 
 obstore does the work (S3, Google Cloud Storage, Azure). It retries what may be retried: 5xx, 429,
-broken connections, with growing waits, no longer than `RETRY_S`.
+broken connections, with growing waits, no longer than `RETRY_S`. Buckets of the Hub are in
+dfgen.store.bucket.hub_objects.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Objects(Protocol):
 
     address: Address
     conditional: bool
-    """Whether `create` and `replace` are decided by the store, whoever races."""
+    """Whether `create` and `replace` are decided by the store, whoever races. Where they are not,
+    they look before and after, and of two that race within a moment both may believe they won."""
 
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object, whatever was there; return its version."""
@@ -81,8 +83,11 @@ class Objects(Protocol):
         """Look at an object; None if there is none."""
         ...
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
-        """List the objects whose keys begin with a prefix, which ends at a slash or is empty."""
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
+        """List the objects whose keys begin with a prefix, which ends at a slash or is empty.
+
+        Page by page, in the order of their keys; those alone that come after one, if it is named.
+        """
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -92,16 +97,6 @@ class Objects(Protocol):
     def copy(self, key: str, target: str) -> None:
         """Write a copy of an object under another key."""
         ...
-
-
-def open_objects(address: Address) -> Objects:
-    """Open the store of an address; nothing is asked of it yet.
-
-    Raises:
-        MissingExtraError: obstore is not installed.
-        StorageError: the environment has no credentials.
-    """
-    return ObstoreObjects(address)
 
 
 class ObstoreObjects:
@@ -206,12 +201,12 @@ class ObstoreObjects:
                     raise
                 return None
 
-    def list(self, prefix: str = "") -> Iterator[Object]:
+    def list(self, prefix: str = "", after: str | None = None) -> Iterator[Object]:
         """See `Objects`."""
         import obstore
 
         with explain_store_errors(self.address.name(prefix), "list"):
-            for page in obstore.list(self._store, prefix=prefix or None):
+            for page in obstore.list(self._store, prefix=prefix or None, offset=after):
                 yield from map(_to_object, page)
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -25,18 +25,21 @@ class BucketFiles:
     Args:
         objects: of the run.
         folder: below the run's own; empty: that itself.
+        racing: whether processes that all mean to change the files do so at the same moment, so
+            that nobody but the store can say who was first.
 
     Raises:
-        StorageError: the store takes no conditions (the Hub's buckets).
+        StorageError: they race, and the store takes no conditions (the Hub's buckets).
     """
 
-    def __init__(self, objects: Objects, folder: str = "") -> None:
-        if not objects.conditional:
+    def __init__(self, objects: Objects, folder: str = "", *, racing: bool = True) -> None:
+        if racing and not objects.conditional:
             raise StorageError(
-                "this store cannot decide who of several workers comes first.",
+                "several workers cannot share this run: the Hub does not decide which of two that "
+                "write comes first.",
                 where=str(objects.address),
-                hint="Let one process work on the run; or keep it on s3://, gs://, az:// or a "
-                "shared disk.",
+                hint="Let one process work on it, without --shared, --shard and `dfgen launch`. To "
+                "share a run, keep it in s3://, gs:// or az://, or on a disk that all workers see.",
             )
         self._objects = objects
         self._folder = f"{folder}/" if folder else ""

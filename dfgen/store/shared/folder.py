@@ -24,6 +24,15 @@ def open_shared_files(root: Path) -> SharedFiles:
     return share_files(root, SHARED)
 
 
+def refuse_sharing(root: Path) -> None:
+    """Make sure that several can work on a run, there or to be made, before anything is begun.
+
+    Raises:
+        StorageError: the run's store cannot decide who of several comes first.
+    """
+    open_shared_files(root)
+
+
 def find_shared_files(root: Path) -> SharedFiles | None:
     """Open the shared files of a run; None if nobody has shared it. Raises `StorageError`."""
     mount = find_mount(root)

@@ -112,10 +112,18 @@ class SharedRun(Run):
             self.refresh()
             return super().take_in_entries(stage)
 
-    def look_again(self) -> None:
-        """See what others have finished since; on a disk that needs no doing."""
-        if self.mount is not None:
+    def look_again(self, shards: Collection[int] | None = None) -> None:
+        """See what others have finished since, of all shards or of these; on a disk that needs no
+        doing."""
+        if self.mount is not None and shards is None:
             self.mount.refresh()
+        elif self.mount is not None and shards:
+            self.mount.refresh_shards(shards)
+
+    def look_round(self) -> None:
+        """See what others have finished until not long ago: enough to choose what to claim."""
+        if self.mount is not None:
+            self.mount.refresh_if_due()
 
     @contextmanager
     def reserve(self, shards: Collection[int], waiting: Waiting) -> Iterator[bool]:

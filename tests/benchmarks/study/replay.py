@@ -6,9 +6,10 @@
     python -m tests.benchmarks.study.replay runs/proof-groups .venv-trl/bin/python
 
 prints the loss of each step by the loop and by TRL, for GRPO, the masked failed side, and that with
-the repairs' new tokens. All answers make one batch, so that both take the same steps; from the
-second step on the ratio has left 1 and clips. Groups that are all right or all wrong are left out:
-the adapter drops answers without an advantage, whose tokens the loop still counts in its divisor.
+the repairs' new tokens or with whole repairs. All answers make one batch, so that both take the
+same steps; from the second step on the ratio has left 1 and clips. Groups that are all right or all
+wrong are left out: the adapter drops answers without an advantage, whose tokens the loop still
+counts in its divisor.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from tests.benchmarks.study.loop import (
 from tests.benchmarks.study.sampler import Completion, Prompts
 from tests.benchmarks.study.settings import Settings
 
-ARMS = {"grpo": "grpo", "df": "df", "df+repair": "df+new"}
+ARMS = {"grpo": "grpo", "df": "df", "df+repair": "df+new", "df+whole": "df+whole"}
 """Arms of the study by the recipe of dfgen that they are."""
 
 STEPS, RATE, SEED = 12, 1e-4, 1

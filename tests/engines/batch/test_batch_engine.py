@@ -358,6 +358,18 @@ def die(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_server_without_batches_is_named_as_such(tmp_path: Path) -> None:
+    """Most servers of one's own have none: neither the model nor the address is wrong then."""
+
+    def lack(what: str, before: int) -> Reply:
+        return Reply(write_error("Not Found"), 404)
+
+    with BatchServer(echo, fault=lack) as server, pytest.raises(EngineError) as caught:
+        Bench(server, tmp_path).run(make_requests(2))
+    assert "HTTP 404: Not Found" in caught.value.what
+    assert "serves no batches is asked with `--lane online`" in str(caught.value)
+
+
 def test_a_batch_that_is_not_listed_yet_is_not_gone(tmp_path: Path) -> None:
     def hide(what: str, before: int) -> Reply | None:
         return (

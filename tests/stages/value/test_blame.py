@@ -72,7 +72,7 @@ def test_a_value_that_is_needed_and_not_there_is_no_zero() -> None:
         capture([False, True, False], {0: 1.0, 1: 0.5})
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 1), st.integers(1, 50)), min_size=1, max_size=20))
+@given(st.lists(st.tuples(st.floats(0.1, 1), st.integers(1, 50)), min_size=2, max_size=20))
 def test_all_tokens_hold_all_blame(rows: list[tuple[float, int]]) -> None:
     mask = blame(*[(start, n, start, n) for start, n in rows])
     found = measure_capture(mask)
@@ -188,7 +188,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=50), st.integers(0, 5))
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=50), st.integers(0, 5))
 def test_an_interval_holds_its_estimate_and_comes_out_the_same(
     values: list[float], seed: int
 ) -> None:
@@ -211,6 +211,15 @@ def test_answers_to_one_prompt_are_drawn_again_together() -> None:
     shuffled = generator.permutation(len(values))
     again = measure_mean(values[shuffled], 0, prompts[shuffled])
     assert (again.low, again.high) == pytest.approx((together.low, together.high))
+
+
+def test_one_prompt_says_nothing_about_others() -> None:
+    """Drawn again it is always itself: an interval without width, which would be a lie."""
+    alone = measure_mean(np.array([0.25]))
+    assert alone.estimate == 0.25 and math.isnan(alone.low) and math.isnan(alone.high)
+    group = measure_mean(np.array([0.0, 0.5, 1.0]), 0, np.zeros(3, np.int64))
+    assert group.estimate == 0.5 and math.isnan(group.width)
+    assert not group.width <= 9, "not narrow enough for anybody"
 
 
 def test_nothing_to_measure_is_no_number() -> None:

@@ -108,6 +108,21 @@ def test_values_of_other_hunks_are_not_taken_over(root: Path) -> None:
         prepare_repaired(trajectory, repair, tokenizer, pipeline.mask, said)
 
 
+def test_values_of_another_run_are_not_taken_over(root: Path) -> None:
+    """Its answers may have hunks at the same places: what tells is of which tokens it speaks."""
+    options = ("--set", "value.draws=1", "--set", "value.controls=false")
+    call("value", root, *options)
+    values = Run.open_or_create(root, None).table("values")
+    rows = list(values.iter_rows(0))
+    for column, what in (("ids_sha256", "answer"), ("repair_ids_sha256", "repair")):
+        values.write(0, [{**row, column: "0" * 64} for row in rows])
+        result = call("mask", root, "--redo", "mask", code=1)
+        assert f"stage value speaks of another {what}" in result.output
+        assert "--redo value" in result.output
+    values.write(0, rows)
+    call("mask", root, "--redo", "mask")
+
+
 def test_other_settings_are_refused_with_the_way_to_do_it_anew(root: Path) -> None:
     call("value", root, "--set", "value.draws=1", "--set", "value.controls=false", "--no-masks")
     result = call("value", root, "--set", "value.draws=2", code=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pytest
 from dfgen.engines.base import Engine, EngineInfo, Request, Result
 from dfgen.errors import EngineError
 from dfgen.records import is_right
+from dfgen.report.stats import collect_numbers
 from dfgen.stages.registry import run_shard
 from dfgen.stages.session import Session
 from dfgen.stages.value.blame import find_runs
+from dfgen.stages.value.stage import ValueStage
+from dfgen.stages.value.summary import measure_run
 from dfgen.stages.work import Tools, open_graders
+from dfgen.store.finished import open_finished
 from dfgen.store.finishing import finish_shard
 from dfgen.store.run import Run
 from dfgen.validate.audit import audit
@@ -184,7 +189,17 @@ def test_a_limit_picks_by_chance_and_the_same_again(root: Path, policy: Engine) 
     assert read(root, "values").keys() == picked
 
 
-def test_a_narrow_interval_ends_it_early(root: Path, policy: Engine) -> None:
+@pytest.mark.parametrize(("fewest", "filled"), [(2, [False, True]), (None, [True, True])])
+def test_a_narrow_interval_ends_it_early_but_not_that_of_a_few_prompts(
+    root: Path,
+    policy: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    fewest: int | None,
+    filled: list[bool],
+) -> None:
+    """Two prompts that fare alike have an interval without width, by chance."""
+    if fewest is not None:
+        monkeypatch.setattr("dfgen.stages.value.summary.FEWEST_PROMPTS", fewest)
     pipeline = make_pipeline(value={"enabled": True, "draws": 2, "max_interval": 9.0})
     run = Run.open_or_create(root, None)
     with run.lock(), open_graders(pipeline.grade) as graders:
@@ -192,7 +207,7 @@ def test_a_narrow_interval_ends_it_early(root: Path, policy: Engine) -> None:
         for shard in session.list_unfinished("value"):
             run_shard(run, "value", shard, Tools(pipeline, policy, graders))
     sizes = [run.table("values").num_rows(shard) for shard in run.table("values").shards()]
-    assert sorted(map(bool, sizes)) == [False, True], "the second shard was not needed"
+    assert sorted(map(bool, sizes)) == filled
     assert run.is_done("value", 0) and run.is_done("value", 1)
 
 
@@ -258,3 +273,80 @@ def test_a_placeholder_in_a_prefix_is_a_reject_and_its_mask_stays(root: Path, po
     rejects = {row["row_id"]: row for row in run.rejects("value").iter_rows()}
     assert rejects[key]["reason"] == "ids_invalid"
     assert key not in read(root, "values")
+
+
+def test_an_answer_without_room_to_end_is_a_reject_until_it_may_be_longer(
+    root: Path, policy: Engine
+) -> None:
+    """As imported and retried answers may be: each V near its end would be 0 for length alone."""
+    lengths = {key: len(row["completion_ids"]) for key, row in read(root, "trajectories").items()}
+    wrong = list_mixed(root)
+    longest = max(lengths[key] for key in wrong)
+    engine = Counting(policy)
+    run = value_all(root, engine, max_tokens=longest - 1, controls=False)
+    rejects = {row["row_id"]: row for row in run.rejects("value").iter_rows()}
+    assert {key for key in wrong if lengths[key] == longest} <= rejects.keys() <= wrong
+    assert read(root, "values").keys() == wrong - rejects.keys()
+    assert {row["reason"] for row in rejects.values()} == {"answer_over_length"}
+    assert "value.max_tokens" in next(iter(rejects.values()))["detail"]
+    shutil.rmtree(root / "values")
+    run = value_all(root, engine, max_tokens=longest, controls=False)
+    assert read(root, "values").keys() == wrong and engine.asked
+    for request in engine.asked:
+        assert request.decoding.max_tokens + len(request.prefix_ids) == longest
+        assert request.decoding.max_tokens > 0
+
+
+def test_figures_of_other_masks_or_answers_are_left_out(root: Path, policy: Engine) -> None:
+    run = value_all(root, Counting(policy), controls=False)
+    facts = ValueStage().list_facts(Session(run, make_pipeline()))
+    with run.lock():
+        run.check_stage("value", make_pipeline(value={"enabled": True, "draws": 2}), facts)
+        run.set_stage("value", state="done", counts={}, blame=measure_run(run))
+    opened = open_finished(root)
+    assert collect_numbers(opened)["blame"]["trajectories"] == len(list_mixed(root))
+    other = replace(opened, pipeline=make_pipeline(mask={"insertion_anchor": "both"}))
+    numbers = collect_numbers(other)
+    assert "blame" not in numbers and "other settings" in numbers["left_out"][-1]
+    same = replace(opened, pipeline=make_pipeline(mask={"consequence_weight": 0.5}))
+    assert "blame" in collect_numbers(same), "the same tokens are marked"
+    with run.lock():
+        rows = list(run.table("repairs").iter_rows(0))
+        finish_shard(run, "repair", 0, rows[1:])
+    numbers = collect_numbers(open_finished(root))
+    assert "blame" not in numbers and "have changed" in numbers["left_out"][-1]
+
+
+def test_values_of_masks_that_are_made_otherwise_now_are_not_added_to(root: Path) -> None:
+    """Whatever is drawn then would belong to other masks than what is there."""
+    options = ("--set", "value.draws=1", "--set", "value.controls=false", "--no-masks")
+    call("value", root, *options)
+    call("mask", root, "--redo", "mask", "--set", "mask.insertion_anchor=both")
+    result = call("value", root, *options, code=1)
+    assert "masks mark tokens have changed" in result.output and "--redo value" in result.output
+    assert "left out" in call("stats", root).output
+
+
+def test_another_grader_leaves_no_value_of_the_old_one(root: Path) -> None:
+    """Continuations' texts are not kept, so nobody can grade them anew."""
+    options = ("--set", "value.draws=1", "--set", "value.controls=false")
+    call("value", root, *options)
+    count = len(read(root, "values"))
+    assert any(row["hunk_values"] for row in read(root, "masks").values())
+    grade = ("--set", "grade.absolute_tolerance=1.5", "--json")
+    told = json.loads(call("regrade", root, *grade, "--dry-run").stdout)["changes"]
+    assert told["values"] == {"kept": 0, "set_aside": count} and len(read(root, "values")) == count
+    done = json.loads(call("regrade", root, *grade).stdout)["changes"]
+    assert done == told
+    assert not read(root, "values") and not list((root / "values").glob("*"))
+    assert not any(row["hunk_values"] for row in read(root, "masks").values())
+    assert list((root / "history").glob("*/values/*.parquet"))
+    assert "blame" not in json.loads(call("stats", root, "--json").stdout)
+    left = json.loads(call("value", root, *options, "--dry-run", "--json").stdout)["estimate"]
+    assert left["continuations"] > 0, "nothing is recalled"
+    call("run", root)
+    call("value", root, *options)
+    call("validate", root)
+    again = json.loads(call("regrade", root, "--json").stdout)["changes"]
+    assert again["values"]["set_aside"] == 0, "the same grader says the same"
+    assert read(root, "values")

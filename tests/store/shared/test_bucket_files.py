@@ -13,7 +13,7 @@ import pytest
 
 from dfgen.errors import InputError, MissingExtraError
 from dfgen.store.bucket.address import is_address, parse_address
-from dfgen.store.bucket.objects import open_objects
+from dfgen.store.bucket.opening import open_objects
 
 
 def test_a_counter_loses_no_step_though_the_same_bytes_are_written(tmp_path: Path) -> None:

@@ -260,7 +260,17 @@ class Carrier:
             return classify_error(outcome, self.endpoint, self._config.model)
         if 200 <= outcome.status < 300:
             return None
-        return classify_answer(outcome, self.endpoint, self._config.model)
+        try:
+            return classify_answer(outcome, self.endpoint, self._config.model)
+        except EngineError as error:
+            if outcome.status != 404:
+                raise
+            raise EngineError(
+                error.what,
+                hint="A server that serves no batches is asked with `--lane online`. Otherwise "
+                f"check `base_url` (it usually ends in /v1) and `model` ({self._config.model!r}). "
+                "What is finished is kept; the same command goes on from there.",
+            ) from None
 
     def give_up(self, fault: Fault) -> EngineError:
         """Make the error of a server that does not do what it is asked."""

@@ -10,7 +10,7 @@ token of the failed side weighs the share of the policy's success that was lost 
 import numpy as np
 
 from dfgen.diff import PairDiff
-from dfgen.diff.weights import value_weights
+from dfgen.diff.weights import counterfactual_weights, value_weights
 from dfgen.trainers.recipe import RECIPES
 from tests.benchmarks.study.arms.arm import Arm, Failed, Floats, Mask, use_difference
 
@@ -45,16 +45,11 @@ def weigh_consequences(weight: float, *, both: bool = False) -> Mask:
 
 
 def weigh_counterfactually(failed: Failed) -> tuple[Floats, Floats]:
-    """Weigh by what the policy would not have said by itself."""
-    wrong, right = use_difference(failed)
+    """Weigh by what the policy would not have said by itself, as `mask.counterfactual` does."""
+    _, right = use_difference(failed)
     assert failed.repair_logprobs is not None
-    surprise = 1 - np.exp(failed.repair_logprobs)
-    for hunk in failed.diff.hunks:
-        start, end = hunk.right_tokens
-        if end > start:
-            first, last = hunk.wrong_tokens
-            wrong[first:last] *= surprise[start:end].max()
-    return wrong, right * surprise
+    wrong = counterfactual_weights(failed.diff, failed.repair_logprobs.tolist())
+    return wrong, right * -np.expm1(failed.repair_logprobs)
 
 
 def weigh_by_value(failed: Failed) -> tuple[Floats, Floats]:
