@@ -14,7 +14,8 @@ import pytest
 from tests.support.waiting import wait_until
 
 COMMAND = """
-import sys, time, types
+import signal, sys, time, types
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 import click
 from dfgen.cli import main as room
 
@@ -55,8 +56,10 @@ def test_a_command_that_holds_no_run_closes_what_is_open(number: signal.Signals,
 
 
 WORKING = """
-import sys, time, fcntl, termios
+import signal, sys, time, fcntl, termios
 from pathlib import Path
+if len(sys.argv) > 2:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as above
 from dfgen.stages.stopping import StopSignal
 
 folder = Path(sys.argv[1])
