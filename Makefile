@@ -130,9 +130,14 @@ cluster-env: .venv-cluster/node_modules/.bin/azurite-blob ## That of cluster-tes
 	    -qq && timeout 600 apt-get install -qq -y --no-install-recommends $(SLURM_PACKAGES); } \
 	    || echo 'Slurm is not here, and root alone can install it: its tests are left out' >&2
 
+# Plain tests that need obstore, which `make test` has not: there they are skipped, here they run.
+BUCKET_TESTS = $(shell grep -rl 'importorskip..obstore' --include='test_*.py' tests \
+    | grep -v ^tests/cluster/)
+
 # Those of Slurm mostly wait for its clock, while the others need a core. LONG=1 adds what takes
 # minutes more.
 cluster-test: cluster-env ## Workers of a real Slurm, a real Ray and an S3 server; some are killed
+	.venv-cluster/bin/python -m pytest $(BUCKET_TESTS)
 	timeout --kill-after 60 1800 .venv-cluster/bin/python -m pytest -n 2 --dist loadfile \
 	    --no-loadscope-reorder -m 'cluster$(if $(LONG),, and not slow)' tests/cluster
 
