@@ -77,7 +77,7 @@ def test_both_tasks_grade_and_repair(name: str) -> None:
 
 
 def test_the_learned_editor_sees_the_picture_and_not_the_truth() -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.benchmarks.study.repairers import repair_answers
 
     rng = np.random.default_rng(0)
@@ -274,7 +274,7 @@ def test_rows_of_another_machine_are_taken_over_once(tmp_path: Path) -> None:
 
 
 def test_two_steps_give_a_row_and_move_the_weights(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.benchmarks.study.run_one import do_run
 
     settings = SMALL.change(test_questions=2, copies=4, batch_questions=2, purpose="tune")
@@ -290,7 +290,7 @@ def test_two_steps_give_a_row_and_move_the_weights(tmp_path: Path) -> None:
 
 def test_every_arm_trains_on_what_its_name_says() -> None:
     """Of one and the same round of answers."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.benchmarks.study.arms import ARMS
     from tests.benchmarks.study.loop import (
         open_run,
@@ -335,7 +335,7 @@ def test_every_arm_trains_on_what_its_name_says() -> None:
 
 
 def test_continuations_go_on_as_the_answer_did_and_values_fall_to_nothing() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.benchmarks.study.loop import open_run, pack_prompts
     from tests.benchmarks.study.sampler import continue_completions, draw_completions
 
@@ -404,7 +404,7 @@ def test_counterfactual_weights_are_those_of_the_masks() -> None:
 
 
 def test_the_sampler_agrees_with_the_model() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.benchmarks.study.loop import open_run, pack_prompts
     from tests.benchmarks.study.sampler import draw_completions
     from tests.benchmarks.study.scoring import Row, score_rows

@@ -15,7 +15,7 @@ from dfgen.demo.scenes import draw_facts, iter_scenes
 from dfgen.demo.truth import true_repair
 from dfgen.errors import DfgenError
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 
 def load(name: str) -> tuple[Any, Any]:

@@ -37,7 +37,9 @@ def test_no_question_of_the_run_is_asked_again() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_answers_are_marked_in_pairs() -> None:
     """Equal seeds are equal questions: a greedy policy gets the same marks again."""
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip(
+        "transformers", reason="models run in it: pip install '.[local]'"
+    )
     folder = locate_model("policy")
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

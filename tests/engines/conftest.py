@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of a tiny LLaVA with random weights."""
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from tests.support.tiny_llava import write_tiny_llava
 
     return write_tiny_llava(tmp_path_factory.mktemp("models") / "llava")

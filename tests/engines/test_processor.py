@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dfgen.engines.base import Request, ScoreRequest
 
-pytest.importorskip("transformers")
+pytest.importorskip("transformers", reason="models run in it: pip install '.[local]'")
 
 from dfgen.engines.processor.loading import ModelProcessor, _find_placeholders
 from dfgen.engines.processor.token_ids import check_given_ids, decode_ids

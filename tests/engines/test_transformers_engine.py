@@ -15,7 +15,7 @@ from dfgen.engines.loading import load_engine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 RED, BLUE, GREEN = draw_image("red"), draw_image("blue"), draw_image("green")
 

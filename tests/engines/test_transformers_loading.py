@@ -16,7 +16,7 @@ from dfgen.engines.loading import load_engine
 from dfgen.errors import EngineError
 from tests.engines.making import draw_image, make_request
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 from dfgen.engines.transformers.prompts import PreparedPrompt, PromptReader  # noqa: E402
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 from dfgen.engines.base import Decoding  # noqa: E402
 from dfgen.engines.transformers.sampling import SeededSampler  # noqa: E402

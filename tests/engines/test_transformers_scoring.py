@@ -17,7 +17,7 @@ from tests.engines import continuing
 from tests.engines.making import draw_image, make_request
 from tests.vllm.asking import collect, list_scenes
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 LIMIT = 200
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
 
 from dfgen.engines.base import Decoding
 from dfgen.engines.transformers.stopping import Ending, find_ending

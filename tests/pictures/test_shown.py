@@ -124,7 +124,7 @@ def test_every_kind_of_picture_at_once() -> None:
 
 
 def test_the_engines_own_reader_has_these_pixels(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="models run in it: pip install '.[local]'")
     from dfgen.engines.loading import load_engine
     from dfgen.engines.transformers.prompts import PreparedPrompt
     from tests.support.tiny_llava import write_tiny_llava

@@ -100,7 +100,9 @@ def test_every_family_names_its_control_tokens(tmp_path: Path) -> None:
     policy = load_tokenizer(str(POLICY))
     assert {"<|end|>", "<image>", "<|user|>"} <= set(policy.control_tokens)
     assert pickle.loads(pickle.dumps(policy)).control_tokens == policy.control_tokens
-    tiktoken = pytest.importorskip("tiktoken")
+    tiktoken = pytest.importorskip(
+        "tiktoken", reason="a tokenizer of this kind needs it: pip install tiktoken"
+    )
     ranks = {bytes([i]): i for i in range(256)}
     encoding = tiktoken.Encoding(
         "x", pat_str=r"\S+|\s+", mergeable_ranks=ranks, special_tokens={"<|endoftext|>": 256}
@@ -109,7 +111,9 @@ def test_every_family_names_its_control_tokens(tmp_path: Path) -> None:
 
 
 def test_sentencepiece_names_its_control_tokens(tmp_path: Path) -> None:
-    sentencepiece = pytest.importorskip("sentencepiece")
+    sentencepiece = pytest.importorskip(
+        "sentencepiece", reason="a tokenizer of this kind needs it: pip install sentencepiece"
+    )
     import io
 
     model = io.BytesIO()

@@ -101,7 +101,9 @@ def test_ids_beyond_the_vocabulary(family: str, bad: int) -> None:
 
 
 def test_tiktoken() -> None:
-    tiktoken = pytest.importorskip("tiktoken")
+    tiktoken = pytest.importorskip(
+        "tiktoken", reason="a tokenizer of this kind needs it: pip install tiktoken"
+    )
     ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256, b" t": 257, b" the": 258}
     encoding = tiktoken.Encoding(
         "small", pat_str=r"\s?\w+|\s+|[^\w\s]+", mergeable_ranks=ranks, special_tokens={"<e>": 300}
@@ -118,7 +120,9 @@ def test_tiktoken() -> None:
 def test_sentencepiece() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its bindings raise DeprecationWarning on import
-        sentencepiece = pytest.importorskip("sentencepiece")
+        sentencepiece = pytest.importorskip(
+            "sentencepiece", reason="a tokenizer of this kind needs it: pip install sentencepiece"
+        )
     import io
 
     model = io.BytesIO()
