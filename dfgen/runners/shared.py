@@ -280,7 +280,9 @@ class SharedWork:
                 run.check_stage(stage, session.pipeline, work.list_facts(session))
                 work.close(session)
                 run.set_stage(stage, state="done", counts=count_stage(run, stage))
-                run.delete_spent_journals()
+            # Also when another has closed the stage: it may have died before this, and one that was
+            # frozen may have begun a journal since.
+            run.delete_spent_journals()
         self._closed.add(stage)
         finish_stage(session, stage, worked=stage in self._worked)
 

@@ -404,9 +404,9 @@ class Run:
             record.finished = format_now() if state == "done" else None
             manifest.stages[stage] = record
 
-        self.update(change)
-        if state == "done":
+        if state == "done":  # first, because nobody does it for a stage that is noted as done
             self.take_in_entries(stage)
+        self.update(change)
 
     def note_stage(
         self, stage: Stage, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+from itertools import count
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -46,6 +48,42 @@ def test_the_others_go_on_for_one_that_is_killed(runs: SharedRuns, stage: str, m
     assert_same(runs.root, calm)
     repeated = runs.list_repeated()
     assert len(repeated) <= 2, "only what was in flight is asked for again"
+
+
+def test_a_kill_at_any_change_of_a_file_while_a_stage_is_closed_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    runs = SharedRuns(tmp_path, {"prompts": {"shard_size": 4}, "sample": {"num_samples": 2}})
+    calm = runs.make_calm("sample")
+    runs.name = "open"
+    finish(runs.start(command="sample", die_at="0"), -signal.SIGKILL)
+    open_run = runs.root
+    assert list((open_run / "journal").glob("sample-*/*.jsonl"))
+    for number in count(1):
+        runs.name = f"run-{number}"
+        copytree(open_run, runs.root)
+        worker = runs.start(command="sample", die_at=str(number))
+        worker.communicate(timeout=300)
+        if worker.returncode == 0:
+            break
+        assert worker.returncode == -signal.SIGKILL
+        finish(runs.start(command="sample"))
+        assert_same(runs.root, calm)
+        assert not runs.list_claims()
+    assert_same(runs.root, calm)
+    assert number > 10, "it has more to change than that"
+
+
+def test_what_one_who_was_frozen_began_after_the_end_goes_with_the_next(runs: SharedRuns) -> None:
+    """It had made sure of its lease, froze, and woke up to write when nobody was there any more."""
+    calm = runs.make_calm()
+    finish(runs.start())
+    folder = runs.root / "journal" / "sample-00000"
+    folder.mkdir()
+    (folder / "0001-0123456789ab.jsonl").write_text("")
+    finish(runs.start())
+    assert_same(runs.root, calm)
+    assert not runs.list_claims()
 
 
 def test_one_that_was_frozen_wakes_up_too_late(runs: SharedRuns) -> None:

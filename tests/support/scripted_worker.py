@@ -4,22 +4,29 @@
 
 Each request adds a line `policy KEY` or `repairer KEY` to FOLDER/asked, before it is answered.
 While there is a file FOLDER/hold, nobody answers; nor does the repairer while there is
-FOLDER/hold-repairer, and so on. Variables: `DFGEN_TEST_PAUSE`, the seconds that
-an answer takes; `DFGEN_TEST_STEP`, those before each file is put in its place, so that there is
-time for a kill where no model is asked; `DFGEN_TEST_VERSION`, another version of dfgen;
-`DFGEN_TEST_MODEL`, another model of the same name.
+FOLDER/hold-repairer, and so on. Variables:
+
+- `DFGEN_TEST_PAUSE`: the seconds that an answer takes.
+- `DFGEN_TEST_STEP`: those before each file is put in its place, so that there is time for a kill
+  where no model is asked.
+- `DFGEN_TEST_DIE_AT`: before which change of the run's files, those by which workers agree left
+  out, the worker is killed; 0: when it would note that a stage is done, with the journals of its
+  shards still there.
+- `DFGEN_TEST_VERSION`: another version of dfgen.
+- `DFGEN_TEST_MODEL`: another model of the same name.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +42,7 @@ from dfgen.engines.base import (
     ScoreResult,
     Usage,
 )
+from dfgen.store.layout import SHARED
 from tests.support import stub_engine
 from tests.support.scripted_models import SENTENCE
 from tests.support.waiting import wait_while_there
@@ -123,6 +131,34 @@ class Policy(stub_engine.StubEngine):
         return said.removeprefix(before) if said != before else "."
 
 
+def die_at(number: int, root: str) -> None:
+    """Kill this process at a change of what lies in a folder; see above."""
+    if not number:
+        patch = pytest.MonkeyPatch()
+        patch.setattr("dfgen.store.journal.Journal.delete", lambda _: None)
+        patch.setattr("dfgen.runners.shared.SharedWork._close", lambda *_: kill_this_process())
+        return
+    changes = count(1)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and arguments[2] is not None:
+            if not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+        elif event not in ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"):
+            return
+        path = str(arguments[0])
+        agreed = path.startswith(f"{root}/{SHARED}/")
+        if path.startswith(f"{root}/") and not agreed and next(changes) == number:
+            kill_this_process()
+
+    sys.addaudithook(watch)
+
+
+def kill_this_process() -> None:
+    """Be killed, at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def replace_engines(folder: Path) -> None:
     """Let the stages of this process find these models where they load theirs."""
     watched, patch = Watched(folder), pytest.MonkeyPatch()
@@ -148,6 +184,8 @@ def replace_engines(folder: Path) -> None:
             return rename(path, target)
 
         patch.setattr(Path, "replace", replace_slowly)
+    if "DFGEN_TEST_DIE_AT" in os.environ:
+        die_at(int(os.environ["DFGEN_TEST_DIE_AT"]), sys.argv[sys.argv.index("--out") + 1])
     if "DFGEN_TEST_VERSION" in os.environ:
         for module in ("shared.crew", "shared.run"):
             patch.setattr(f"dfgen.store.{module}.VERSION", os.environ["DFGEN_TEST_VERSION"])

@@ -86,12 +86,12 @@ class SharedRuns:
         yield
         path.unlink()
 
-    def make_calm(self) -> Path:
+    def make_calm(self, command: str = "run") -> Path:
         """Make the same run by one process alone; what it asks for is what is needed."""
         root = self.folder / "calm"
         notes = self.folder / "calm-notes"
         notes.mkdir()
-        finish(self.start(root=root, notes=notes, shared=False))
+        finish(self.start(root=root, notes=notes, shared=False, command=command))
         self.needed = count_asked(notes)
         return root
 

@@ -157,6 +157,18 @@ class SharedRun(Run):
             self.refresh()
             yield True
 
+    def delete_spent_journals(self) -> None:
+        """Delete the journals of finished shards that nobody else has in hand."""
+        for stage, shard in self.list_journals():
+            name = name_shard(stage, shard)
+            if not self.is_done(stage, shard) or not self.claims.take(name):
+                continue
+            try:
+                if self.is_done(stage, shard):  # still, now that nobody can open it again
+                    self.journal(stage, shard).delete()
+            finally:
+                self.claims.let_go(name)
+
     def _fetch_manifest(self) -> None:
         """Have run.json as the last who changed it has left it."""
         if self.mount is not None:
