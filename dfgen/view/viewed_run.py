@@ -157,7 +157,7 @@ class ViewedRun:
         if sample is None:
             return None
         prompt = describe_prompt(sample)
-        prompt["pictures"] = [_describe_picture(image) for image in sample.prompt["images"]]
+        prompt["pictures"] = [_describe_picture(image) for image in sample.prompt.get("images", ())]
         sent = SentTexts(self._finished).describe(sample)
         details = describe_details(sample, build_view(sample.mask), sent)
         return _encode({"details": details, "prompt": prompt})
