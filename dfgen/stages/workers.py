@@ -19,7 +19,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import TracebackType
 
 from dfgen.errors import DfgenError
-from dfgen.interrupts import shield_children
+from dfgen.interrupts import shield_children, start_tracker
 
 START_SECONDS = 1.0
 """Processor time until a worker is up: Python, dfgen, Arrow, the tokenizer (measured: .6 to .8)."""
@@ -119,6 +119,7 @@ def open_processes(
 
     They are new processes, not copies of this one, whose threads and locks a copy would not bear.
     """
+    start_tracker()
     return ProcessPool(
         workers,
         mp_context=_ShieldedContext(),
