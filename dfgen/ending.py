@@ -12,10 +12,10 @@ import stat
 from contextlib import suppress
 from types import FrameType
 
-_BEYOND = 128
+BEYOND = 128
 """Shells say that a signal has ended a command by an exit code: this and the signal's number."""
 
-INTERRUPTED = _BEYOND + signal.SIGINT
+INTERRUPTED = BEYOND + signal.SIGINT
 
 
 class Ended(KeyboardInterrupt):
@@ -27,7 +27,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.exit_code = _BEYOND + number
+        self.exit_code = BEYOND + number
 
 
 def end_in_order() -> None:

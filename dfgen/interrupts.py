@@ -35,8 +35,7 @@ def shield_children(*more: signal.Signals) -> Iterator[None]:
     Args:
         more: signals that they never see either.
     """
-    # multiprocessing starts a process of its own with the first child, and unblocks SIGINT then.
-    resource_tracker.ensure_running()
+    start_tracker()
     with _waking_main():
         ended = threading.Event()
         receiver = threading.Thread(target=ended.wait, name="dfgen-interrupts", daemon=True)
@@ -48,6 +47,19 @@ def shield_children(*more: signal.Signals) -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             ended.set()
             receiver.join()
+
+
+def start_tracker() -> None:
+    """Start the process that multiprocessing has for itself, unless it is there.
+
+    That would start with the first lock or child, unblock SIGINT, and die of a SIGHUP; the next
+    lock that is let go of would then be told of on the terminal, with tracebacks.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

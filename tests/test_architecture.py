@@ -17,7 +17,7 @@ PACKAGE = ROOT / "dfgen"
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
 GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
-GROUND |= {"terminal_text", "dataset_file", "ending"}
+GROUND |= {"terminal_text", "dataset_file", "ending", "sizes"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -25,6 +25,7 @@ ARROWS = {
     "terminal_text": set(),
     "interrupts": set(),
     "ending": set(),
+    "sizes": set(),
     "dataset_names": set(),
     "regular_files": set(),
     "bounded_reads": {"errors"},

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from dfgen.errors import RowError
+from dfgen.prompts.columns import suggest_field
 
 MOST_DECIMALS = 15
 """More than these a float does not have."""
@@ -45,11 +46,14 @@ def _write_number(value: float | decimal.Decimal) -> str | None:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
-def read_answer(cell: Any) -> str:
+def read_answer(cell: Any, column: str | None = "answer") -> str:
     """Return the reference answer of a row as text.
 
     Of a list (several accepted answers) the first one counts; carry the column along as metadata
     to keep them all.
+
+    Args:
+        column: that holds the answer.
 
     Raises:
         RowError: answer_missing, answer_invalid.
@@ -60,7 +64,9 @@ def read_answer(cell: Any) -> str:
     try:
         text = write_value(value)
     except TypeError as error:
-        hint = ": name one of its fields, such as answer.text" if isinstance(value, dict) else ""
+        hint = ""
+        if isinstance(cell, dict):
+            hint = f": name one of its fields, such as {suggest_field(cell, column or 'answer')}"
         raise RowError("answer_invalid", f"the answer is not text: {error}{hint}") from error
     if text is None:
         raise RowError("answer_missing", "the answer is empty")

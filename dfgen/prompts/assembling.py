@@ -54,7 +54,7 @@ class PromptAssembler:
             ConfigError: the row names an answer type that does not exist.
         """
         columns, values = self._columns, row.values
-        text, in_chat = read_question(get_value(values, columns.question))
+        text, in_chat = read_question(get_value(values, columns.question), columns.question)
         cells = find_pictures(row, self._config)
         self._check_count(in_chat if cells is None else cells, cells is not None, text)
         question = replace_placeholders(text)
@@ -65,7 +65,7 @@ class PromptAssembler:
         pictures = in_chat if cells is None else cells
         check_placeholders((text, *choices), solution, len(pictures))
         choices = mark_choices(choices, count_placeholders(text))
-        answer = read_answer(get_value(values, columns.answer))
+        answer = read_answer(get_value(values, columns.answer), columns.answer)
         if self._config.answer_index is not None and choices:
             answer = find_answer_letter(answer, self._config.answer_index, choices)
         answer_type = self._read_answer_type(row)

@@ -37,6 +37,16 @@ def find_value(values: Mapping[str, Any], name: str) -> Any:
     return find_value(inner, rest) if isinstance(inner, Mapping) else MISSING
 
 
+def suggest_field(struct: Mapping[str, Any], column: str) -> str:
+    """Name a field of a struct as settings do: the first that holds text, or else the first.
+
+    Args:
+        column: that holds the struct.
+    """
+    names = [name for name, value in struct.items() if isinstance(value, str)] or list(struct)
+    return f"{column}.{(names or ['text'])[0][:_SHOWN]}"
+
+
 def get_value(values: Mapping[str, Any], name: str | None) -> Any:
     """Return the cell of a column; None if the column is not named or the row does not have it."""
     value = MISSING if name is None else find_value(values, name)

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from dfgen.config.prompts import SourceConfig
 from dfgen.errors import RowError
-from dfgen.prompts.columns import MISSING, find_value, list_image_columns
+from dfgen.prompts.columns import MISSING, find_value, list_image_columns, suggest_field
 from dfgen.prompts.image_check import check_size, verify_image
 from dfgen.prompts.inside import check_inside
 from dfgen.prompts.rows import SourceRow
@@ -69,6 +69,7 @@ class PictureReader:
 
     def __init__(self, config: SourceConfig) -> None:
         self._limits = config.images
+        self._columns = config.columns.images
         root = config.image_root
         self._root = None if root is None else Path(root).expanduser()
         self._inside = config.keeps_pictures_inside
@@ -131,11 +132,19 @@ class PictureReader:
                 return Image(bytes=data, path=_name(cell))
             if isinstance(path, str) and path:
                 return self._load_text(path, folder)
-            raise RowError("image_missing", "the cell has neither bytes nor a path")
+            said = "the cell has neither bytes nor a path"
+            if cell and cell.keys().isdisjoint(("bytes", "path")):
+                said += "; the field that has one is named with a dot, where the "
+                said += f"column is no list: {self._suggest(cell)}"
+            raise RowError("image_missing", said)
         if isinstance(cell, str) and cell.strip():
             return self._load_text(cell.strip(), folder)
         what = "is empty" if cell is None or cell == "" else f"is of type {type(cell).__name__}"
         raise RowError("image_missing", f"the cell {what}, not a picture or a path")
+
+    def _suggest(self, cell: Mapping[str, Any]) -> str:
+        named = self._columns
+        return suggest_field(cell, named if isinstance(named, str) else "image")
 
     def _load_text(self, text: str, folder: Path | None) -> Image:
         if text[:5].lower() == "data:":

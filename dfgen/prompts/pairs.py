@@ -71,9 +71,10 @@ def _assemble(row: SourceRow, config: PairsConfig, pictures: PictureReader) -> P
     wrong = _read_text(values, columns.wrong)
     right = _read_text(values, columns.right)
     question = ""
-    cell = get_value(values, columns.question or "question")
+    name_of_question = columns.question or "question"
+    cell = get_value(values, name_of_question)
     if cell is not None:
-        question = replace_placeholders(read_question(cell)[0])
+        question = replace_placeholders(read_question(cell, name_of_question)[0])
     images, infos = pictures.read(find_pictures(row, config) or [], row.folder)
     name = write_value(get_value(values, columns.id or "id"))
     return Pair(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfgen.errors import RowError
+from dfgen.prompts.columns import suggest_field
 
 # The usual forms, which may be numbered, and what chat templates write: one picture each, also
 # where a processor has repeated a token for every patch of it.
@@ -19,17 +20,21 @@ _PLACEHOLDER = re.compile(
     r"|\[IMG\]"
 )
 _SHOWN = 40
+_ROLE_KEYS = ("role", "from")
 _USER_ROLES = ("user", "human")
 _PICTURE_KEYS = ("image", "image_url", "url", "path", "bytes", "base64")
 
 
-def read_question(cell: Any) -> tuple[str, list[Any]]:
+def read_question(cell: Any, column: str = "question") -> tuple[str, list[Any]]:
     """Return the text of a question and the pictures that stand inside it.
 
     A chat is a list of messages, `{role, content}` or `{from, value}`; the content is text or a
     list of blocks. Exactly one user turn is allowed, because dfgen asks one question; system turns
     are left out (`sample.system` sets one), and so are answers. A picture block stands for a
     placeholder.
+
+    Args:
+        column: that holds the question.
 
     Returns:
         Text with placeholders still in it (see `replace_placeholders`), and the cells of the
@@ -42,6 +47,12 @@ def read_question(cell: Any) -> tuple[str, list[Any]]:
         raise RowError("question_missing", "the question is empty")
     if isinstance(cell, str):
         return cell, []
+    if isinstance(cell, dict) and cell.keys().isdisjoint(_ROLE_KEYS):
+        raise RowError(
+            "question_invalid",
+            "the question is an object, not text or a chat: name one of its fields, such as "
+            f"{suggest_field(cell, column)}",
+        )
     messages = [cell] if isinstance(cell, dict) else cell
     if not isinstance(messages, list):
         raise RowError(

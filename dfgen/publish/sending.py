@@ -19,6 +19,7 @@ from dfgen.publish.options import PublishOptions, Say
 from dfgen.publish.release import LocalFile, Release, RemoteFile
 from dfgen.publish.retrying import choose_wait, explain, is_transient, read_status
 from dfgen.publish.safety import FOREIGN_REPO, Findings, refuse
+from dfgen.sizes import write_size
 
 TRIES = 6
 """Of one commit."""
@@ -86,10 +87,10 @@ def _upload(
     """Send contents, large files one by one; what the Hub already keeps is not sent again."""
     operations: dict[str, Any] = {}
     for part in _group_small(files):
-        size = sum(file.size for file in part) / 1e6
+        size = write_size(sum(file.size for file in part))
         more = f" and {len(part) - 1} more" if len(part) > 1 else ""
         done = len(operations) + len(part)
-        say(f"sending {part[0].path}{more} ({size:,.1f} MB, {done} of {len(files)} files)")
+        say(f"sending {part[0].path}{more} ({size}, {done} of {len(files)} files)")
         operations |= hub.send_files(part, branch, create_pr)
     return operations
 

@@ -186,6 +186,15 @@ def _choose_end(job: SlurmJob) -> str:
     return end
 
 
+def refuse_without_slurm() -> None:
+    """Raise `LaunchError` if jobs cannot be submitted from here."""
+    if shutil.which("sbatch") is None:
+        raise LaunchError(
+            "there is no command `sbatch` here, so this is no machine that submits jobs to Slurm.",
+            hint="--print shows the jobs; submit them from a login node of the cluster.",
+        )
+
+
 def submit_jobs(jobs: Sequence[SlurmJob], folder: Path) -> dict[str, str]:
     """Write the scripts and submit them; returns the id of each job by its name.
 
@@ -193,14 +202,9 @@ def submit_jobs(jobs: Sequence[SlurmJob], folder: Path) -> dict[str, str]:
         folder: of this launch, empty.
 
     Raises:
-        LaunchError: there is no Slurm here, or it refuses a job; those submitted are cancelled.
+        LaunchError: Slurm refuses a job; those submitted are cancelled.
         StorageError: a script cannot be written.
     """
-    if shutil.which("sbatch") is None:
-        raise LaunchError(
-            "there is no command `sbatch` here, so this is no machine that submits jobs to Slurm.",
-            hint="--print shows the jobs; submit them from a login node of the cluster.",
-        )
     with explain_os_errors(folder, "write"):
         for job in jobs:
             script = _name_script(folder, job)
@@ -247,9 +251,9 @@ def _submit(script: Path, dependencies: Sequence[str]) -> str:
     if result.returncode != 0:
         said = result.stderr.strip() or f"exit code {result.returncode}"
         raise LaunchError(
-            f"Slurm does not take this job: {said}",
-            where=str(script),
-            hint="What was submitted before it has been cancelled. Nothing runs.",
+            f"Slurm does not take the job {script.stem}: {said}",
+            hint="What was submitted before it has been cancelled. Nothing runs. --print shows the "
+            "jobs.",
         )
     # "ID", or "ID;CLUSTER" where there are several clusters.
     return result.stdout.strip().partition(";")[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfgen.config.pipeline import Pipeline
 from dfgen.stages.session import Session
-from dfgen.stages.workers import open_processes
+from dfgen.stages.workers import ProcessPool, open_processes
 
 if TYPE_CHECKING:
     from dfgen.tokens.tokenizer import TextTokenizer
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _SESSION: list[Session] = []
 
 
-def open_sessions(session: Session, workers: int) -> ProcessPoolExecutor:
+def open_sessions(session: Session, workers: int) -> ProcessPool:
     """Processes in which `get_session` gives a session on the same run."""
     arguments = (session.run.root, session.run.desk, session.pipeline, session.tokenizer)
     return open_processes(workers, _open_session, *arguments)

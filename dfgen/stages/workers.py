@@ -16,9 +16,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
+from types import TracebackType
 
 from dfgen.errors import DfgenError
-from dfgen.interrupts import shield_children
+from dfgen.interrupts import shield_children, start_tracker
 
 START_SECONDS = 1.0
 """Processor time until a worker is up: Python, dfgen, Arrow, the tokenizer (measured: .6 to .8)."""
@@ -91,14 +92,35 @@ class _ShieldedContext(SpawnContext):
     Process = _ShieldedProcess
 
 
+class ProcessPool(ProcessPoolExecutor):
+    """Processes that are waited for only as long as somebody wants what they do."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """After an error finish what is in flight, and begin nothing more.
+
+        A second Ctrl-C ends at once: the workers are killed, as they may be at any time, where the
+        executor of Python would wait for all that it was given, the whole rest of a run.
+        """
+        if kind is not None and not issubclass(kind, Exception):
+            for process in list((self._processes or {}).values()):
+                process.kill()
+        self.shutdown(cancel_futures=kind is not None)
+
+
 def open_processes(
     workers: int, initializer: Callable[..., None], *arguments: object
-) -> ProcessPoolExecutor:
+) -> ProcessPool:
     """Processes that call `initializer(*arguments)` once; each starts when there is work for it.
 
     They are new processes, not copies of this one, whose threads and locks a copy would not bear.
     """
-    return ProcessPoolExecutor(
+    start_tracker()
+    return ProcessPool(
         workers,
         mp_context=_ShieldedContext(),
         initializer=_start_worker,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from dfgen.sizes import write_size
 from dfgen.status.listing import Listed
 from dfgen.status.pace import measure_pace
 from dfgen.status.run_status import RunStatus
@@ -89,16 +90,6 @@ def align(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def write_size(size: int) -> str:
-    """Write a number of bytes in the unit that leaves one to three digits before the point."""
-    amount, unit = float(size), "B"
-    for larger in ("KB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
 
 
 def write_duration(seconds: float) -> str:

@@ -23,6 +23,9 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EPERM: ("operation not permitted", f"Give yourself write permission, {RESUME}"),
     errno.ENOTDIR: ("a part of the path is a file", "Choose another run directory."),
 }
+_CLOSED = (errno.EACCES, errno.EPERM)
+_READING = ("read", "list", "look at")
+"""Who is refused these wants no leave to write, and has left nothing behind."""
 
 
 @contextmanager
@@ -40,8 +43,13 @@ def explain_os_errors(path: Path, doing: str) -> Iterator[None]:
             error.errno or 0,
             (error.strerror or str(error), f"Put that right, {RESUME}"),
         )
+        kept = " Nothing half-written counts as done."
+        if doing in _READING:
+            kept = ""
+            if error.errno in _CLOSED:
+                hint = "Give yourself read permission, then give the same command again."
         raise StorageError(
-            f"cannot {doing} it: {cause}. Nothing half-written counts as done.",
+            f"cannot {doing} it: {cause}.{kept}",
             where=str(path),
             hint=hint,
         ) from error

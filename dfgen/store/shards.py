@@ -76,11 +76,16 @@ class ShardTable:
         return self.directory / f"{self.prefix}-{shard:05d}.parquet"
 
     def exists(self, shard: int) -> bool:
-        """Say whether a shard is written; if so, in full."""
+        """Say whether a shard is written; if so, in full.
+
+        Raises:
+            StorageError: its folder is closed to this user.
+        """
         path = self.path(shard)
         if path in self._passed_over:
             return False
-        return path.is_file() or (self._mount is not None and self._mount.exists(path))
+        with explain_os_errors(path, "look at"):
+            return path.is_file() or (self._mount is not None and self._mount.exists(path))
 
     def is_away(self, shard: int) -> bool:
         """Say whether the file of a shard is in a bucket and has not been fetched."""

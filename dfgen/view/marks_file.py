@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dfgen.errors import InputError
+from dfgen.errors import InputError, StorageError
 from dfgen.regular_files import check_regular, read_at_most
 from dfgen.store.os_errors import explain_os_errors
 
@@ -84,6 +84,16 @@ class MarksFile:
         Raises:
             StorageError: it cannot be written, or the path is a link to somewhere else.
         """
+        try:
+            self._append(mark)
+        except StorageError as error:
+            raise StorageError(
+                error.what,
+                where=error.where,
+                hint="Name another file with --marks, where you may write.",
+            ) from error
+
+    def _append(self, mark: Mark) -> None:
         line: dict[str, Any] = mark.model_dump()
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="replace")
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from dfgen.errors import DfgenError
+from dfgen.errors import DfgenError, InputError
 from dfgen.report.embedding import write_json
 from dfgen.report.html import fill_page
 from dfgen.view.marks_file import Mark, MarksFile
 from dfgen.view.viewed_run import ViewedRun
 
 LARGEST_REQUEST = 1 << 20
+PATIENCE_S = 0.3
+"""Given to answers that are being made when the server ends: a mark is kept in less."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -72,11 +75,21 @@ class Viewer:
         return app
 
     async def start(self, port: int) -> tuple[web.AppRunner, str]:
-        """Listen on 127.0.0.1; 0 takes a free port. Returns what to clean up, and the address."""
-        runner = web.AppRunner(self.make_app(), access_log=None)
+        """Listen on 127.0.0.1; 0 takes a free port. Returns what to clean up, and the address.
+
+        Raises:
+            InputError: the port cannot be had.
+        """
+        runner = web.AppRunner(self.make_app(), access_log=None, shutdown_timeout=PATIENCE_S)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on port {port}: {os.strerror(error.errno or 0)}.",
+                hint="Name another --port, or none: then a free one is taken.",
+            ) from None
         port = next(iter(runner.addresses))[1]
         self.hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
         return runner, f"http://127.0.0.1:{port}/{self.token}/"
@@ -161,6 +174,7 @@ class Viewer:
 
 
 def _read_state(run: ViewedRun, _: Mapping[str, str]) -> Any:
+    run.refuse_absent()
     total = run.count_rows()
     parts = [[shard, stamp] for shard, stamp in run.list_parts().items()]
     return {"parts": parts, "total": total, "progress": run.describe_progress()}

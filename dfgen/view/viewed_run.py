@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from contextlib import suppress
@@ -20,6 +21,7 @@ from dfgen.report.stats import collect_numbers
 from dfgen.report.thumbnails import EXACT_SIDE, LARGEST_AREA, LARGEST_SIDE, make_thumbnail
 from dfgen.report.view import build_view
 from dfgen.store.finished import FinishedRun, open_finished
+from dfgen.store.layout import MANIFEST
 from dfgen.store.prompt_finder import PromptFinder
 from dfgen.view.index import index_shard
 from dfgen.view.searching import find_words, read_texts
@@ -88,6 +90,15 @@ class ViewedRun:
         """The run as it was when last looked at."""
         return self._finished
 
+    def refuse_absent(self) -> None:
+        """Make sure that the run is still where it was: one that is gone has no rows, either.
+
+        Raises:
+            StorageError: it has been moved or deleted.
+        """
+        if not os.path.exists(self.root / MANIFEST):  # noqa: PTH110 - of a closed folder, too
+            open_finished(self.root)
+
     def describe(self) -> dict[str, Any]:
         """Describe the run for the top of the page."""
         total = self.count_rows()
@@ -146,7 +157,7 @@ class ViewedRun:
         if sample is None:
             return None
         prompt = describe_prompt(sample)
-        prompt["pictures"] = [_describe_picture(image) for image in sample.prompt["images"]]
+        prompt["pictures"] = [_describe_picture(image) for image in sample.prompt.get("images", ())]
         sent = SentTexts(self._finished).describe(sample)
         details = describe_details(sample, build_view(sample.mask), sent)
         return _encode({"details": details, "prompt": prompt})

@@ -109,3 +109,11 @@ def test_an_export_stands_beside_its_run(run: Path, inside: str) -> None:
     assert result.exit_code == 1
     assert "the run itself, or in it" in result.output and f"{run}-export" in result.output
     assert sorted(run.rglob("*")) == before
+
+
+def test_a_small_file_has_a_size(run: Path, tmp_path: Path) -> None:
+    words = ["export", str(run), "--to", "stepwise", "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(cli, words).stderr
+    size = sum(each.stat().st_size for each in (tmp_path / "out").glob("**/*.parquet"))
+    assert size < 50_000, "as megabytes it would be 0.0"
+    assert f"{size / 1000:.1f} KB in 1 file" in said

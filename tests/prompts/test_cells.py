@@ -61,6 +61,11 @@ def test_answers_refused(cell: Any, reason: str) -> None:
     assert caught.value.reason == reason
 
 
+def test_an_answer_that_is_an_object_is_told_how_its_field_is_named() -> None:
+    with pytest.raises(RowError, match=r"such as truth\.value"):
+        read_answer({"value": 3}, "truth")
+
+
 def test_solutions() -> None:
     assert read_solution(None) is None
     assert read_solution(["first", "", "then"]) == "first\nthen"

@@ -82,6 +82,16 @@ def test_which_column_holds_the_pictures(tmp_path: Path) -> None:
     assert [len(row.images) for row in found] == [0] * 5  # type: ignore[union-attr]
 
 
+def test_a_picture_in_another_field_is_told_how_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(pictures.make_png(0))
+    rows = [{"question": "a", "answer": 1, "image": {"width": 3, "file": "a.png"}}]
+    file = write_lines(tmp_path / "rows.jsonl", rows)
+    [found] = read(source="jsonl", path=str(file))
+    assert found.detail.endswith("where the column is no list: image.file")  # type: ignore[union-attr]
+    [found] = read(source="jsonl", path=str(file), columns={"images": "image.file"})
+    assert len(found.images) == 1  # type: ignore[union-attr]
+
+
 def test_gzip_gives_the_same_prompts(tmp_path: Path) -> None:
     plain = write_lines(tmp_path / "a.jsonl", [{"question": "q", "answer": "1"}])
     packed = tmp_path / "a.jsonl.gz"

@@ -108,3 +108,10 @@ def test_refused(cell: Any, reason: str) -> None:
     with pytest.raises(RowError) as caught:
         read_question(cell)
     assert caught.value.reason == reason
+
+
+def test_an_object_is_told_how_its_field_is_named() -> None:
+    with pytest.raises(RowError) as caught:
+        read_question({"lang": 7, "prompt": "How many?"}, "ask")
+    assert caught.value.reason == "question_invalid"
+    assert caught.value.detail.endswith("name one of its fields, such as ask.prompt")

@@ -176,6 +176,7 @@ def test_without_sbatch_nothing_is_submitted(
     result = CliRunner().invoke(cli, ["launch", "slurm", *words, "--no-check"])
     assert result.exit_code == 1
     assert "no command `sbatch`" in result.output and "--print" in result.output
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_slurm_refuses_leaves_no_job_behind(
@@ -196,6 +197,14 @@ def test_what_slurm_refuses_leaves_no_job_behind(
     assert result.exit_code == 1
     assert "invalid account" in result.output
     assert (tmp_path / "cancelled").read_text() == "70 71\n"
+    assert not (tmp_path / "run" / "launch").exists()
+    # Folders that were there, and those of other launches, stay.
+    (tmp_path / "run" / "launch" / "0001").mkdir(parents=True)
+    (tmp_path / "logs").mkdir()
+    for more in ([], ["--logs", "logs/a/b"]):
+        assert CliRunner().invoke(cli, ["launch", "slurm", *words, *more]).exit_code == 1
+    assert [each.name for each in (tmp_path / "run" / "launch").iterdir()] == ["0001"]
+    assert list((tmp_path / "logs").iterdir()) == []
 
 
 @pytest.mark.parametrize(

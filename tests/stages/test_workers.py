@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dfgen.errors import DfgenError
+from dfgen.errors import DfgenError, StorageError
 from dfgen.stages.workers import START_SECONDS, Pace, explain_death, open_processes
+from tests.support.waiting import wait_until
 
 
 class Clock:
@@ -136,3 +137,20 @@ def die() -> None:
 def test_a_worker_leaves_an_interrupt_to_its_parent() -> None:
     with open_processes(1, str) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+def test_a_second_stop_waits_for_nothing() -> None:
+    with pytest.raises(KeyboardInterrupt), open_processes(1, int) as pool:
+        waiting = [pool.submit(time.sleep, 20) for _ in range(3)]
+        wait_until(waiting[0].running)
+        started = time.monotonic()
+        raise KeyboardInterrupt
+    assert time.monotonic() - started < 20
+
+
+def test_after_an_error_nothing_more_is_begun() -> None:
+    with pytest.raises(StorageError), open_processes(1, int) as pool:
+        waiting = [pool.submit(time.sleep, 0.2) for _ in range(100)]
+        wait_until(waiting[0].running)
+        raise StorageError("the disk is full")
+    assert waiting[0].done() and waiting[-1].cancelled()

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from dfgen.cli.main import cli
 from dfgen.errors import DamagedFileError
 from dfgen.report.stats import collect_numbers
+from dfgen.sizes import write_size
 from dfgen.stages.progress import NotedProgress, Silence
 from dfgen.stages.repair.spending import SpentCount
-from dfgen.status.lines import write_duration, write_size
+from dfgen.status.lines import write_duration
 from dfgen.status.run_status import measure_run
 from dfgen.status.spending import measure_spending
 from dfgen.status.stages import measure_stages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from dfgen.cli.main import cli
+from dfgen.ending import Ended
 from dfgen.errors import EngineError
 from dfgen.status.pace import measure_pace
 from dfgen.status.run_status import measure_run
@@ -160,6 +162,17 @@ def test_ctrl_c_is_how_watching_ends(half: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("dfgen.cli.commands.status.time.sleep", interrupt)
     result = CliRunner().invoke(cli, ["status", str(half.root), "--watch"])
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_who_ends_watching_otherwise_is_not_told_that_the_run_is_finished(
+    half: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(seconds: float) -> None:
+        raise Ended(signal.SIGTERM)
+
+    monkeypatch.setattr("dfgen.cli.commands.status.time.sleep", end)
+    result = CliRunner().invoke(cli, ["status", str(half.root), "--watch"])
+    assert (result.exit_code, result.stderr) == (143, "")
 
 
 def test_looking_gives_nobody_up(half: Run) -> None:

@@ -129,6 +129,41 @@ for act in (
 """
 
 
+CLOSED = """
+import os, sys
+from pathlib import Path
+import pyarrow.parquet
+from dfgen.errors import StorageError
+from dfgen.store.run import Run
+if os.getuid() == 0:
+    os.setuid(65534)  # root may read anything; nobody may not
+run = Run.open_or_create(Path(sys.argv[1]), None)
+table = run.table("prompts")
+for act in (table.shards, lambda: table.exists(0), lambda: table.num_rows(0)):
+    try:
+        act()
+    except StorageError as error:
+        assert "permission denied" in str(error) and "read permission" in str(error), error
+        assert "write" not in str(error) and str(table.directory) in str(error), error
+    else:
+        raise SystemExit("it was read")
+"""
+
+
+def test_no_read_permission() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        run = Run.open_or_create(Path(folder) / "run", make_pipeline())
+        run.table("prompts").write(0, [])
+        closed = run.root / "prompts"
+        closed.chmod(0)
+        command = [sys.executable, "-c", CLOSED, str(run.root)]
+        try:
+            subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+        finally:
+            closed.chmod(0o755)
+
+
 def test_no_write_permission() -> None:
     # Not below tmp_path, whose parents are for this user alone; they differ with the runner.
     with tempfile.TemporaryDirectory() as folder:

@@ -49,3 +49,10 @@ def test_a_pipe_or_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
             MarksFile(path).add(MARK)
         with pytest.raises(StorageError):
             MarksFile(path).read()
+
+
+def test_marks_that_cannot_be_written_can_be_kept_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught:
+        MarksFile(tmp_path / "gone" / "marks.jsonl").add(Mark(trajectory_id="a"))
+    assert "--marks" in (caught.value.hint or "")
+    assert caught.value.where == str(tmp_path / "gone" / "marks.jsonl")

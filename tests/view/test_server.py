@@ -253,3 +253,12 @@ def test_what_a_page_asks_for_first_is_there_by_then(
     assert first == list_rows(root)[: len(first)] and first
     (root / "masks" / "part-00000.parquet").write_bytes(b"PAR1 no more")
     ViewedRun(root).prepare()  # what is damaged is told when it is asked for
+
+
+def test_a_row_whose_question_is_gone_is_shown_without(viewed_root: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(viewed_root, tmp_path / "run"))
+    shutil.rmtree(root / "prompts")
+    viewed = ViewedRun(root)
+    first = json.loads(viewed.read_part(0))["rows"]["id"][0]
+    row = json.loads(viewed.read_row(0, first) or b"null")
+    assert row["details"] and row["prompt"]["pictures"] == []

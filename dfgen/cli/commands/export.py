@@ -83,6 +83,7 @@ def command(
     """Write one table of a run; the text of --help is made from the list of tables."""
     from dfgen.export.choices import Choices, read_recipe
     from dfgen.export.exporting import export_tables
+    from dfgen.sizes import write_size
     from dfgen.store.finished import open_finished
 
     choices = Choices(
@@ -97,9 +98,9 @@ def command(
         print_outcome_json(manifest.model_dump(mode="json"))
         return
     written = manifest.tables[table]
-    size = sum(file.size for file in written.files) / 1e6
+    size = write_size(sum(file.size for file in written.files))
     click.echo(
-        f"{out}: {written.rows:,} rows with {written.trajectories:,} trajectories, {size:.1f} MB "
+        f"{out}: {written.rows:,} rows with {written.trajectories:,} trajectories, {size} "
         f"in {len(written.files)} file{'s' if len(written.files) != 1 else ''}",
         err=True,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +155,7 @@ def slurm(
     without: the others take over its shards. Where all have died, the same command goes on.
     """
     from dfgen.runners.launching import plan_stages
-    from dfgen.runners.slurm import plan_jobs, show_jobs
+    from dfgen.runners.slurm import plan_jobs, refuse_without_slurm, show_jobs
 
     root = choose_shared_root(source, out, file)
     pipeline = read_pipeline(source, settings, limit, file)
@@ -165,6 +167,7 @@ def slurm(
         for line in show_jobs(jobs, folder):
             click.echo(line)
         return
+    refuse_without_slurm()
     begin_run(root, pipeline, served=options.servers is not None)
     submit(root, jobs, folder)
 
@@ -282,13 +285,21 @@ def announce_stop(loading: str) -> None:  # noqa: ARG001 - models are loaded by 
 
 
 def submit(root: Path, jobs: Any, folder: Path) -> None:
-    """Submit jobs and say where to look."""
+    """Submit jobs and say where to look; a launch that fails leaves no folder behind."""
     from dfgen.runners.slurm import submit_jobs
     from dfgen.store.os_errors import explain_os_errors
 
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     with explain_os_errors(folder, "make"):
         folder.mkdir(parents=True)
-    ids = submit_jobs(jobs, folder)
+    try:
+        ids = submit_jobs(jobs, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        for each in made[1:]:
+            with suppress(OSError):  # another launch has its folder there
+                each.rmdir()
+        raise
     for name, job in ids.items():
         click.echo(f"{name}\t{job}")
     click.echo(f"Logs: {folder}\nHow far it is: dfgen status {root} --watch", err=True)

@@ -44,6 +44,7 @@ def command(run: Path, out: Path | None, limit: int, curves: Path | None, as_jso
     from dfgen.report.curves import read_curves
     from dfgen.report.html import write_report
     from dfgen.report.stats import explain_gaps
+    from dfgen.sizes import write_size
     from dfgen.store.finished import open_finished
 
     shown = None if curves is None else read_curves(curves)
@@ -54,7 +55,7 @@ def command(run: Path, out: Path | None, limit: int, curves: Path | None, as_jso
         print_outcome_json({**facts, "shown": written.shown, "total": written.total})
         return
     click.echo(
-        f"{written.shown:,} of {written.total:,} trajectories, {written.bytes / 1e6:.1f} MB",
+        f"{written.shown:,} of {written.total:,} trajectories, {write_size(written.bytes)}",
         err=True,
     )
     for sentence in explain_gaps(finished):

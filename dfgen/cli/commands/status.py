@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import click
 
 from dfgen.cli.json_output import json_option, print_outcome_json
 from dfgen.cli.options import EXISTING_RUN, examples
+from dfgen.ending import Ended
 
 if TYPE_CHECKING:
     from dfgen.status.run_status import RunStatus
@@ -48,8 +49,12 @@ def command(run: Path, watch: bool, every: float | None, as_json: bool) -> None:
     if every is not None and not watch:
         raise click.UsageError("--every is for --watch.")
     if watch:
-        with suppress(KeyboardInterrupt):  # that is how a person ends it
+        try:
             keep_looking(run, 5.0 if every is None else every, as_json=as_json)
+        except Ended as ended:  # whoever waits for the run must not take it for finished
+            raise SystemExit(ended.exit_code) from None
+        except KeyboardInterrupt:  # that is how a person ends it
+            pass
         return
     status = measure_run(run)
     if as_json:

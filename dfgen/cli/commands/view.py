@@ -46,10 +46,13 @@ def command(
     Ctrl-C ends it.
     """
     import asyncio
+    import os
     import sys
+    import threading
     import webbrowser
 
     from dfgen.report.curves import read_curves
+    from dfgen.view.ending import end_on_signals
     from dfgen.view.marks_file import MarksFile
     from dfgen.view.server import Viewer
     from dfgen.view.viewed_run import ViewedRun
@@ -63,19 +66,19 @@ def command(
     viewer = Viewer([ViewedRun(path, shown) for path in (run, other) if path is not None], kept, by)
 
     async def serve() -> None:
+        ended = end_on_signals()
         runner, address = await viewer.start(port)
         click.echo(address)
         click.echo("Ctrl-C ends it. Keep the address to yourself.", err=True)
         if opens:
             webbrowser.open(address)
-        preparing = asyncio.create_task(asyncio.to_thread(viewer.runs[0].prepare))
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await preparing
-            await runner.cleanup()
-
-    try:
-        asyncio.run(serve())
-    except KeyboardInterrupt:
+        threading.Thread(target=viewer.runs[0].prepare, daemon=True).start()
+        exit_code = await ended
+        await runner.cleanup()
         click.echo("ended", err=True)
+        sys.stdout.flush()
+        # Figures of a large run are counted for minutes: Python would wait for those threads, and
+        # none of them can be told to stop. They only read.
+        os._exit(exit_code)
+
+    asyncio.run(serve())

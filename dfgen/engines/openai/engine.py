@@ -111,6 +111,8 @@ class OpenAIEngine:
                         break
                     fresh = list(islice(source, min(_HANDED_OVER, room)))
                     more = bool(fresh)
+                    if not in_flight:  # until now there was nothing to answer
+                        heard = time.monotonic()
                     thread.submit(fresh)
                     in_flight += len(fresh)
                 if not thread.has_done():

@@ -52,11 +52,13 @@ class Waiting:
     Attributes:
         dues: of those that wait for their retry, when each is sent again, by `time.monotonic`;
             read from another thread.
+        kept_back: how many wait until the rates of the settings let them be sent.
         fault: what the last try that failed met, without keys; empty before the first.
         cut: nobody waits any more once it is set, and nothing more is sent.
     """
 
     dues: dict[object, float] = field(default_factory=dict)
+    kept_back: int = 0
     fault: str = ""
     cut: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -75,12 +77,23 @@ class Waiting:
         finally:
             del self.dues[key]
 
+    @contextmanager
+    def for_turn(self) -> Iterator[None]:
+        """Note a request for the time that rates keep it back."""
+        self.kept_back += 1
+        try:
+            yield
+        finally:
+            self.kept_back -= 1
+
     def describe(self) -> str:
         """Say what is waited for beside answers; empty if nothing."""
-        said, dues = "", list(self.dues.values())
+        said, dues, kept_back = "", list(self.dues.values()), self.kept_back
+        if kept_back:
+            said = f"{kept_back:,} of them not sent yet: requests_per_minute or tokens_per_minute. "
         if dues:
             soonest = max(0.0, min(dues) - time.monotonic())
-            said = f"{len(dues):,} of them to be sent again, the next in {soonest:,.0f} s. "
+            said += f"{len(dues):,} of them to be sent again, the next in {soonest:,.0f} s. "
         return said + (f"The last fault: {self.fault}" if self.fault else "")
 
 
@@ -277,7 +290,8 @@ class Session:
         """Send one try when there is a place for it, and tell its server how it went."""
         server = await self._pool.enter()
         try:
-            await self._rate_limit.wait(guess, self._sleep)
+            with self._waiting.for_turn():
+                await self._rate_limit.wait(guess, self._sleep)
             if self._waiting.cut.is_set():
                 raise WaitCutError
             # Built here and not before: a picture's base64 is not kept while a request waits.

@@ -9,7 +9,9 @@ const kept = new Map();
 
 async function ask(name, values = {}, base = "") {
   const query = new URLSearchParams(values).toString();
-  const response = await fetch(`${base}${name}?${query}`, { cache: "no-store" });
+  const response = await fetch(`${base}${name}?${query}`, { cache: "no-store" }).catch((error) => {
+    throw new Error(`the server does not answer (${error.message})`);
+  });
   if (!response.ok) throw new Error((await response.text()) || `the server says ${response.status}`);
   return response.json();
 }
@@ -101,7 +103,7 @@ async function watch() {
     tellServer(describeProgress(state));
     if ((await loadAll(state)) || numbers?.stale) await refreshNumbers();
   } catch (error) {
-    tellServer(`the server does not answer (${error.message})`);
+    tellServer(error.message);
   }
   setTimeout(watch, POLL_MS);
 }
