@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.code_trees import parse_file
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dfgen"
 
@@ -68,7 +70,7 @@ def list_modules() -> list[Path]:
 
 def imported_parts(path: Path) -> set[str]:
     parts = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse_file(path)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -87,7 +89,7 @@ def name_module(path: Path) -> str:
 def imported_modules(path: Path) -> set[str]:
     """Modules of dfgen that a file imports anywhere, also where it names one to import from."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse_file(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from dfgen.cli.main import COMMANDS, cli
 from dfgen.export.exporting import export_tables
 from dfgen.store.finished import open_finished
+from tests.support.code_trees import parse_file
 from tests.support.sample_run import make_run
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ LIFE = re.findall(r"^\| \d+ \| `(\w+)` \| `([\w/.]+)` \|", README, re.MULTILINE)
 def test_life_of_a_row_names_functions_that_exist() -> None:
     assert 8 <= len(LIFE) <= 12
     for name, path in LIFE:
-        tree = ast.parse((ROOT / path).read_text("utf-8"))
+        tree = parse_file(ROOT / path)
         defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert name in defined, f"{path} has no function {name}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from dfgen import reasons
 from dfgen.reasons import REASONS, find_reason, write_reasons
+from tests.support.code_trees import parse_code
 from tests.support.reason_codes import (
     NO_CODE,
     Collector,
@@ -116,14 +116,14 @@ def test_what_has_other_reasons_exists() -> None:
 )
 def test_codes_are_followed(text: str, codes: set[str]) -> None:
     carrier = "class RowError:\n def __init__(self, reason, detail): ...\n"
-    source: Source = read_source(Path(__file__), ast.parse(carrier + text))
+    source: Source = read_source(Path(__file__), parse_code(carrier + text))
     assert set(Collector([source]).collect()) == codes
 
 
 def test_what_cannot_be_followed_is_an_error() -> None:
     carrier = "class RowError:\n def __init__(self, reason, detail): ...\n"
     for text in ("RowError('a' + b, 'x')", "RowError(unknown, 'x')", "RowError(unknown(), 'x')"):
-        source = read_source(Path(__file__), ast.parse(carrier + text))
+        source = read_source(Path(__file__), parse_code(carrier + text))
         with pytest.raises(UnknownFormError):
             Collector([source]).collect()
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.code_trees import parse_file
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "dfgen").rglob("*.py"))
 
 
 def read_first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+    return (ast.get_docstring(parse_file(path)) or "").partition("\n")[0]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())

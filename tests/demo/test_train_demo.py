@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from dfgen.demo import locate_model
 from dfgen.demo.drawing import draw_pictures, encode_png
 from dfgen.demo.evaluate import STREAM, mark_answers
 from dfgen.demo.scenes import draw_facts, iter_scenes
+from tests.support.code_trees import parse_code
 
 SCRIPT = Path(__file__).parents[2] / "pipelines/train_demo.py"
 
@@ -21,7 +21,7 @@ def test_the_script_is_short() -> None:
     text = SCRIPT.read_text("utf-8")
     assert len(text.splitlines()) <= 60
     assert text.count("# EDIT") >= 4
-    assert ast.parse(text).body
+    assert parse_code(text).body
 
 
 def test_no_question_of_the_run_is_asked_again() -> None:

@@ -18,13 +18,14 @@ from dfgen.export.shard import Shard
 from dfgen.export.tables import TABLES, find_table
 from dfgen.export.tables.table import ExportTable
 from dfgen.store.finished import open_finished
+from tests.support.code_trees import parse_file
 
 PACKAGE = Path(dfgen.__file__).parent
 
 
 def list_literals(path: Path) -> set[str]:
     """Every string of a module that is no docstring."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parse_file(path)
     return {
         node.value
         for node in ast.walk(tree)

@@ -17,6 +17,7 @@ from dfgen.publish.release import Release
 from dfgen.report.card import escape, list_counts
 from dfgen.report.training import EXAMPLES, TRL
 from dfgen.store.finished import open_finished
+from tests.support.code_trees import parse_code, parse_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,12 +75,12 @@ def test_how_to_load_train_and_cite(card: str) -> None:
 @pytest.mark.parametrize("snippet", [TRL, EXAMPLES])
 def test_snippets_call_what_there_is(snippet: str) -> None:
     """Names imported from dfgen are defined in the module, and get arguments that they take."""
-    tree = ast.parse(snippet.format(data="me/masks"))
+    tree = parse_code(snippet.format(data="me/masks"))
     defined: dict[str, set[str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dfgen."):
             path = ROOT / f"{str(node.module).replace('.', '/')}.py"
-            code = ast.parse(path.read_text("utf-8"))
+            code = parse_file(path)
             for each in code.body:
                 if isinstance(each, ast.FunctionDef):
                     names = [*each.args.args, *each.args.kwonlyargs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import struct
 import threading
@@ -140,10 +141,12 @@ class HubState:
         return {"0" * 64: 0} | {each.xet_hash: each.size for each in self._list_stored()}
 
     def _list_stored(self) -> Iterator[Stored]:
-        for path in self.cas.rglob("*.mdb") if self.cas else []:
-            if path.name not in self._shards:  # a shard is named by its content
-                self._shards[path.name] = list(parse_shard(path.read_bytes()))
-            yield from self._shards[path.name]
+        # What Xet has for a moment goes while it is looked at: `os.walk` passes over folders.
+        for folder, _, names in os.walk(self.cas) if self.cas else []:
+            for name in names:
+                if name.endswith(".mdb") and name not in self._shards:  # named by its content
+                    self._shards[name] = list(parse_shard(Path(folder, name).read_bytes()))
+                yield from self._shards.get(name, ())
 
     def copy_cas(self) -> Path:
         """A copy that another process may open; the writer holds the lock of the original."""

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.code_trees import parse_file
+
 PACKAGE = Path(__file__).parents[2] / "dfgen"
 
 NO_CODE = {
@@ -52,10 +54,7 @@ class Source:
 
 def read_sources() -> list[Source]:
     """Parse every file of the package."""
-    return [
-        read_source(path, ast.parse(path.read_text("utf-8")))
-        for path in sorted(PACKAGE.rglob("*.py"))
-    ]
+    return [read_source(path, parse_file(path)) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
 def read_source(path: Path, tree: ast.Module) -> Source:

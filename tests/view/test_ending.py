@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -60,9 +59,7 @@ def test_a_signal_ends_it_while_a_thread_reads(
             while "reading\n" not in said:
                 said.append(view.stderr.readline())
             view.send_signal(number)
-            started = time.monotonic()
-            assert view.wait(60) == code
-            assert time.monotonic() - started < 10, "a busy machine; quiet, it takes .6 s"
+            assert view.wait(300) == code, "the thread would take an hour"
             assert view.stderr.read() == "ended\n"
             if reading == "numbers":
                 asking.join()
