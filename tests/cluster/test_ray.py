@@ -49,10 +49,14 @@ def cluster() -> Iterator[Any]:
     with folder, pytest.MonkeyPatch.context() as patch:
         for name, value in PATIENCE.items():
             patch.setenv(name, value)
+        # Ray writes the address of the cluster there, whatever `temp_dir` says.
+        patch.setenv("RAY_TMPDIR", folder.name)
+        own_folder = Path(folder.name, "ray")
+        own_folder.mkdir()
         cluster = Cluster()
         try:
             # Its agent's port is a fixed one unless another is asked for.
-            own = {"temp_dir": folder.name, "dashboard_agent_listen_port": 0}
+            own = {"temp_dir": str(own_folder), "dashboard_agent_listen_port": 0}
             start_node(cluster, num_cpus=0, include_dashboard=False, **own)
             yield cluster
         finally:
