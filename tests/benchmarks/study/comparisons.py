@@ -15,7 +15,7 @@ Cell = tuple[str, str, str, bool]
 #: The default recipe, and what it was when the study began.
 CLAIMS = ("df+whole", "df+new")
 #: What they are compared with, and by which measures.
-RIVALS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new")
+RIVALS = ("grpo", "right-only", "sft", "df", "df+new, no all-wrong", "df+new", "grpo+whole")
 PRIMARY = "greedy_accuracy"
 MEASURES = ((PRIMARY, "greedy"), ("sampled_accuracy", "T = 1"), ("sampled_true", "T = 1, all true"))
 

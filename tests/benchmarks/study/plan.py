@@ -29,7 +29,7 @@ STARTS = ("10", "30", "55")
 LOWER_STARTS = STARTS[:2]
 """Where right answers are rare: what the study asks first."""
 #: One arm of each family that is tuned; the others take their family's rate.
-TUNED_ARMS = ("sft", "right-only", "df+new", "df", "grpo")
+TUNED_ARMS = ("sft", "right-only", "df+new", "df", "grpo", "grpo+whole")
 
 WITHOUT_REPAIRS = ("grpo", "right-only")
 """Main arms that ask for no repair, and may spend what those cost on more answers."""
@@ -50,7 +50,7 @@ def read_rates(path: Path = RATES) -> dict[str, float]:
 def find_rate(rates: dict[str, float], task: str, arm: str) -> float | None:
     """Return the rate of an arm. A family that was not tuned takes that of its nearest kin."""
     family = ARMS[arm].family
-    kin = {"df+new, ratio": "df+new", "df+whole": "df+new", "grpo+whole": "grpo"}
+    kin = {"df+new, ratio": "df+new", "df+whole": "df+new"}
     return rates.get(f"{task}/{family}", rates.get(f"{task}/{kin.get(family, family)}"))
 
 
@@ -103,6 +103,7 @@ def list_study() -> Iterator[Job]:
     for task in TASKS:
         for start in find_starts(task):
             yield from list_cell(task, start, "offline", MAIN_ARMS, SEEDS)
+    yield from list_repairer("steps", "10", "learned")
     for repairer, verified in (("fallible", True), ("rewriter", True), ("fallible", False)):
         for start in find_starts("chains"):
             yield from list_repairer("chains", start, repairer, verified)
@@ -135,6 +136,9 @@ def list_first() -> Iterator[Job]:
         yield from list_repairer("chains", "10", repairer, verified)
     yield from list_more_questions(10, LOWER_STARTS[:1], SEEDS[:2])
     yield from list_cell("chains", "10", "rounds", list_other_arms(), SEEDS[:3])
+    for task in TASKS:
+        for start in LOWER_STARTS:
+            yield from list_cell(task, start, "rounds", ("grpo+whole",), SEEDS)
 
 
 def list_other_arms() -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from tests.benchmarks.study.arms import ARMS, MAIN_ARMS
 from tests.benchmarks.study.comparisons import (
     CLAIMS,
+    RIVALS,
     Comparison,
     Row,
     choose_rows,
@@ -31,6 +32,7 @@ COLUMNS = (
     ("greedy, all true", "greedy_true", "{:.3f}"),
     ("gradient tokens / sampled", "gradient_share", "{:.2f}"),
 )
+SHOWN = {*MAIN_ARMS, *RIVALS}
 COMPARED = ("greedy [95 %]", "T = 1 [95 %]", "p, corrected")
 
 
@@ -42,7 +44,7 @@ def update_readme(rows: list[Row], rates: dict[str, float], path: Path = README)
 
 
 def write_summary(rows: list[Row], rates: dict[str, float]) -> str:
-    """Write a table for each cell and start: the main arms, and what the default gains on them."""
+    """Write a table for each cell and start, with what the default gains; then the other arms."""
     trained, starts = choose_rows(rows, rates)
     found = compare_all(trained)
     tested = sum(each.p is not None for each in found)
@@ -55,19 +57,24 @@ def write_summary(rows: list[Row], rates: dict[str, float]) -> str:
     for cell in list_cells(trained):
         own = [row for row in trained if shares_cell(row, cell)]
         for start in sorted({r["start"] for r in own if name_cell(r) == cell}, key=int):
-            part = [row for row in own if row["start"] == start and row["arm"] in MAIN_ARMS]
+            part = [row for row in own if row["start"] == start and row["arm"] in SHOWN]
             here = [each for each in found if (each.cell, each.start) == (cell, start)]
             lines += ["", f"### {name_table(cell)}: from about {start} % right", ""]
             lines += write_table(part, here, starts.get((cell[0], start)))
-    lines += write_explored([r for r in rows if r["purpose"] == "explore" and is_current(r, rates)])
+    others = [row for row in trained if row["arm"] not in SHOWN]
+    for cell in list_cells(others):
+        own = [row for row in others if name_cell(row) == cell]
+        lines += write_others(own, f"The other arms: {name_table(cell)}")
+    explored = [r for r in rows if r["purpose"] == "explore" and is_current(r, rates)]
+    lines += write_others(explored, "Chosen after results were seen: chains, rounds")
     return "\n".join([*lines, "", ""])
 
 
-def write_explored(rows: list[Row]) -> Iterator[str]:
-    """Write a table of the arms that were made after results had been seen."""
+def write_others(rows: list[Row], title: str) -> Iterator[str]:
+    """Write a table for each start of arms that are described and not compared."""
     for start in sorted({row["start"] for row in rows}, key=int):
         names = ["arm (seeds)", *(name for name, _, _ in COLUMNS)]
-        yield from ("", f"### Chosen after results were seen: chains, rounds, from {start} %", "")
+        yield from ("", f"### {title}, from about {start} % right", "")
         yield from (f"| {' | '.join(names)} |", "|---" * len(names) + "|")
         for arm in ARMS:
             own = [row for row in rows if (row["start"], row["arm"]) == (start, arm)]
@@ -89,7 +96,7 @@ def write_table(rows: list[Row], found: list[Comparison], start: Row | None) -> 
         shown = [form.format(start[key]) for _, key, form in COLUMNS[:-1]]
         yield f"| start | | {' | '.join(shown)} | | | | |"
     by_rival = {each.rival: each for each in found if each.claim == CLAIMS[0]}
-    for arm in (name for name in ARMS if name in MAIN_ARMS):
+    for arm in (name for name in ARMS if name in SHOWN):
         own = [row for row in rows if row["arm"] == arm]
         for questions in sorted({row["questions"] for row in own}):
             same = [row for row in own if row["questions"] == questions]
