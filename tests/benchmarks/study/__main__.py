@@ -108,10 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "command",
-        choices=("tune", "run", "explore", "collect", "tables", "summary", "plots", "curves"),
-    )
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument(
         "path", nargs="?", type=Path, help="collect: tests/benchmarks/study there; curves: the file"
     )
