@@ -131,10 +131,11 @@ def compare_quantities(expected: Scalar, found: Scalar, config: GradeConfig) -> 
             None if sameness == "unclear" else sameness == "same", f"expressions are {sameness}"
         )
     try:
-        pairs = {
+        # A log without a base is one of these; of two that fail, the first is told.
+        pairs = dict.fromkeys(
             (evaluate(expected.node, None, base), evaluate(found.node, None, base))
             for base in (10.0, 2.718281828459045)
-        }
+        )
     except UnvaluedError:
         same = _compare_infinite(expected.node, found.node)
         return Outcome(same, "infinite or too large to evaluate")

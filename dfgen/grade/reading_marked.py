@@ -33,7 +33,7 @@ _MONTHS = (
     "september oktober november dezember", "januar februar märz april mai juni juli august sept okt nov dez",
 )  # fmt: skip
 _MONTH = "|".join(
-    sorted({word for line in _MONTHS for word in line.split()}, key=len, reverse=True)
+    sorted(sorted({word for line in _MONTHS for word in line.split()}), key=len, reverse=True)
 )
 _DAY_FIRST = re.compile(
     rf"(?:the\s)?(\d{{1,2}})(?:st|nd|rd|th|\.)?\s(?:of\s)?({_MONTH})\.?(?:,?\s(\d{{3,4}}))?",

@@ -350,7 +350,7 @@ def adopt_fields(manifest: Manifest, names: Collection[str], pipeline: Pipeline)
             if name in names
         }
         kept = {name: value for name, value in record.fingerprint.items() if name not in own}
-        record.fingerprint = kept | {name: values[name] for name in own if name in values}
+        record.fingerprint = kept | {name: values[name] for name in sorted(own) if name in values}
         record.digest = compute_digest(record.fingerprint)
 
 

@@ -82,7 +82,7 @@ def _read(folder: Path) -> Any:
     model = read_json(folder / "config.json")
     if _names_code(settings) or any(settings.get(name) for name in _FOR_TRANSFORMERS):
         raise NotPlainError
-    rules = [rebuilt.CLASSES.get(name) for name in _list_classes(settings, model, text)]
+    rules = [rebuilt.CLASSES.get(name) for name in sorted(_list_classes(settings, model, text))]
     if not rules:
         tokenizer = _build(text)
         add_tokens(tokenizer, read_additions(folder, settings, description, {}))

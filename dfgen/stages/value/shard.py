@@ -91,9 +91,10 @@ def take_stock(session: Session, shard: int, chosen: set[str], given: GivenMasks
     draws = pipeline.value.draws
     for row in plan.rows:
         if isinstance(row, Planned):
-            keys = {k for k in row.keys.values() if not state.tallies[k].is_complete(draws)}
-            state.waiting[row.trajectory_id] = keys
-            for key in keys:
+            missing = [k for k in row.keys.values() if not state.tallies[k].is_complete(draws)]
+            state.waiting[row.trajectory_id] = set(missing)
+            # Asked for in the order of the row: what stands in a batch decides its last digits.
+            for key in dict.fromkeys(missing):
                 state.asking.setdefault(key, []).append(row.trajectory_id)
     return state
 

@@ -62,9 +62,13 @@ def name_questions(row: Row) -> str:
 
 
 def list_cells(rows: list[Row]) -> list[Cell]:
-    """List the tables in their order: rounds before offline, perfect and verified first."""
+    """List the tables in their order: rounds before offline, perfect and verified first.
+
+    What these leave open is ordered by name: a set would answer differently in every process.
+    """
     cells = {name_cell(row) for row in rows}
-    return sorted(cells, key=lambda c: (c[0], c[1] == "offline", c[2] != "perfect", not c[3]))
+    by_name = sorted(cells)
+    return sorted(by_name, key=lambda c: (c[0], c[1] == "offline", c[2] != "perfect", not c[3]))
 
 
 def name_table(cell: Cell) -> str:
