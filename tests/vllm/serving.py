@@ -11,10 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.killing import list_below
 from tests.support.loopback import find_closed_port
 
 LIMIT_S = 240
@@ -59,18 +60,10 @@ class Served:
 
     def kill(self) -> None:
         """Kill -9 the server and its workers."""
-        for pid in [*list_descendants(self.process.pid), self.process.pid]:
-            os.kill(pid, signal.SIGKILL)
+        for pid in (self.process.pid, *list_below(self.process.pid)):
+            with suppress(ProcessLookupError):  # a worker that sees its server gone
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
-
-
-def list_descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [*list_descendants(child), child]
-    return found
 
 
 @contextmanager
