@@ -18,8 +18,8 @@ PACKAGE = ROOT / "dfgen"
 # What each part may import of dfgen, besides itself. records, config, errors, reasons and version
 # are the ground that everything stands on.
 GROUND = {"records", "config", "errors", "reasons", "version", "retry_after", "dataset_names"}
-GROUND |= {"arrow_types", "bounded_reads", "interrupts", "regular_files", "sealed_json"}
-GROUND |= {"terminal_text", "dataset_file", "ending", "sizes"}
+GROUND |= {"arrow_types", "bounded_reads", "interrupts", "parquet_batches", "regular_files"}
+GROUND |= {"terminal_text", "dataset_file", "ending", "sealed_json", "sizes"}
 ARROWS = {
     "errors": set(),
     "reasons": set(),
@@ -30,6 +30,7 @@ ARROWS = {
     "sizes": set(),
     "dataset_names": set(),
     "regular_files": set(),
+    "parquet_batches": set(),
     "bounded_reads": {"errors"},
     "sealed_json": set(),
     "version": set(),
@@ -54,7 +55,8 @@ ARROWS = {
     "view": GROUND | {"report", "store", "pictures"},
     "export": GROUND | {"stages", "engines", "pictures", "store", "tokens", "trainers", "validate"},
     # A trainer's environment has numpy and pyarrow, and neither pydantic nor datasets.
-    "trainers": {"errors", "version", "dataset_names", "dataset_file", "regular_files", "tokens"},
+    "trainers": {"errors", "version", "dataset_names", "dataset_file", "tokens"}
+    | {"parquet_batches", "regular_files"},
     "publish": GROUND | {"export", "report", "stages", "store", "validate"},
     "cli": GROUND
     | {"runners", "stages", "report", "engines", "diff", "store", "tokens", "prompts", "demo"}

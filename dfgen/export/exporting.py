@@ -116,12 +116,11 @@ def _write_table(
 ) -> TableEntry:
     digest = MaskDigest(table)
 
-    def hashed() -> Iterator[pa.Table]:
-        for part in parts:
-            digest.update(part)
-            yield part
+    def note(part: pa.Table) -> pa.Table:
+        digest.update(part)
+        return part
 
-    files = write_files(hashed(), table.make_schema(sha256), folder)
+    files = write_files(map(note, parts), table.make_schema(sha256), folder)
     return TableEntry(
         rows=sum(file.rows for file in files),
         trajectories=digest.trajectories,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dfgen.errors import InputError, InvalidDataError
 from dfgen.export.choices import Choices, settle_choices
 from dfgen.export.columns import fit_column
-from dfgen.export.shard import read_shards
+from dfgen.export.shard import Shard, read_shards
 from dfgen.export.tables import GROUPS, TABLES
 from dfgen.export.tables.table import ExportTable
 from dfgen.validate.files import Damage, advise_repair, find_missing
@@ -39,10 +39,14 @@ def iter_tables(
     schema = table.make_schema(tokenizer_sha256)
     settled = settle_choices(table, Choices()) if choices is None else choices
     chosen = {name: getattr(settled, name) for name in table.takes if name != "recipe"}
-    for part in _iter_parts(finished, table, tokenizer_sha256, settled, say):
+
+    def make_table(part: Any) -> pa.Table:
         columns = table.make_columns(part, **chosen)
         arrays = [fit_column(columns[field.name], field.type) for field in schema]
-        yield pa.Table.from_arrays(arrays, schema=schema)
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    # No loop: its names would keep a part and its table in memory while the next are made.
+    yield from map(make_table, _iter_parts(finished, table, tokenizer_sha256, settled, say))
 
 
 def _iter_parts(
@@ -55,10 +59,10 @@ def _iter_parts(
     """What columns are made of: shards of masks, or examples."""
     if table.made_of == "masks":
         pictured = any(name.endswith(("image", "images")) for name, _ in table.list_fields())
-        for shard in read_shards(finished, pictured=pictured):
-            wanted = shard.gather() if table.needs_prompts else shard
-            if wanted.masks.num_rows:
-                yield wanted
+        shards = read_shards(finished, pictured=pictured)
+        if table.needs_prompts:
+            shards = filter(lambda shard: shard.masks.num_rows, map(Shard.gather, shards))
+        yield from shards
         return
     from dfgen.export.examples import RunGroups, iter_parts
     from dfgen.export.origin import describe_origin

@@ -92,7 +92,9 @@ def read_shards(finished: FinishedRun, *, pictured: bool = True) -> Iterator[Sha
     maker = ChatMaker(finished.pipeline)
     table = finished.run.table("masks")
     row = 0
-    for number in table.shards():
+
+    def read(number: int) -> Shard:
+        nonlocal row
         masks = table.read(number)
         names = masks["prompt_id"].to_pylist()
         distinct = list(dict.fromkeys(names))
@@ -101,17 +103,18 @@ def read_shards(finished: FinishedRun, *, pictured: bool = True) -> Iterator[Sha
         found = prompts.find(distinct, number)
         ranks = {name: i for i, name in enumerate(found["prompt_id"].to_pylist())}
         renamed = [RENAMED.get(name, name) for name in masks.column_names]
-        if masks.num_rows:
-            chats = _make_chats(maker, found)
-            yield Shard(
-                show_pictures(finished, found) if pictured else found.drop_columns("images"),
-                masks.rename_columns(renamed).replace_schema_metadata(None),
-                np.array([ranks.get(name, UNKNOWN) for name in names], np.int64),
-                chats,
-                row,
-                f"dfgen/{finished.pipeline.name}",
-            )
         row += found.num_rows
+        return Shard(
+            show_pictures(finished, found) if pictured else found.drop_columns("images"),
+            masks.rename_columns(renamed).replace_schema_metadata(None),
+            np.array([ranks.get(name, UNKNOWN) for name in names], np.int64),
+            _make_chats(maker, found),
+            row - found.num_rows,
+            f"dfgen/{finished.pipeline.name}",
+        )
+
+    # No loop: its names would keep a shard in memory while the next one is read.
+    yield from filter(lambda shard: shard.masks.num_rows, map(read, table.shards()))
 
 
 def count_left_out(finished: FinishedRun) -> int:

@@ -13,12 +13,14 @@ from dfgen.export.columns import RENAMED, merge_chunks
 from dfgen.export.manifest import read_dataset_manifest
 from dfgen.export.tables import TRAJECTORIES
 from dfgen.export.tables.table import ExportTable
+from dfgen.parquet_batches import iter_batches
 from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 16 * 1024 * 1024
+_BATCH_ROWS = 4096
 _LISTED = 3
 
 
@@ -160,7 +162,9 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(open_for_arrow(path), page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            open_for_arrow(path), page_checksum_verification=True, pre_buffer=False
+        ) as file:
             _check_kind(file.schema_arrow.metadata or {}, table, str(path))
             wanted: list[str] | None
             raw = _is_raw(file.schema_arrow.metadata or {})
@@ -169,10 +173,10 @@ def _read_file(
             else:
                 wanted = _name_leaves(columns, table.nested_in)
             rows = file.metadata.num_rows
-            for batch in file.iter_batches(_choose_batch_size(file.metadata), columns=wanted):
+            for batch in iter_batches(file, BATCH_BYTES, _BATCH_ROWS, wanted):
                 count += batch.num_rows
                 yield _rename(batch, columns, tokenizer) if raw else batch
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DamagedFileError(f"cannot be read: {error}.", where=str(path)) from error
     if count != rows:
         raise DamagedFileError(f"only {count} of its {rows} rows can be read.", where=str(path))
@@ -221,13 +225,6 @@ def _name_leaves(columns: Sequence[str] | None, nested_in: str | None) -> list[s
         f"{prefix}list.element.{name.removeprefix(prefix)}" if name.startswith(prefix) else name
         for name in columns
     ]
-
-
-def _choose_batch_size(metadata: Any) -> int:
-    """Rows that make up about `BATCH_BYTES`, from the sizes in the footer."""
-    total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    mean = total / max(1, metadata.num_rows)
-    return max(1, min(4096, int(BATCH_BYTES / max(1.0, mean))))
 
 
 def _name_raw(have: Sequence[str], wanted: Sequence[str] | None) -> dict[str, str]:

@@ -102,11 +102,27 @@ def split_tables(tables: Iterable[pa.Table], row_group_bytes: int) -> Iterator[t
                 yield pa.concat_tables(pending), held
                 pending, held = [], 0
             else:
-                pending.append(table.slice(start))
+                pending.append(_copy_rest(table, start))
                 held = int(ends[-1])
             start += fit
+        del table  # or it is in memory while the next one is made
     if held:
         yield pa.concat_tables(pending), held
+
+
+def _copy_rest(table: pa.Table, start: int) -> pa.Table:
+    """The rows from one on, chunk by chunk, in memory of their own: a slice keeps all of it."""
+    import pyarrow as pa
+
+    if not start:
+        return table
+    columns = [
+        pa.chunked_array(
+            [pa.concat_arrays([chunk, chunk.slice(0, 0)]) for chunk in column.chunks], column.type
+        )
+        for column in table.slice(start).columns
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def measure_rows(table: pa.Table) -> NDArray[np.int64]:
@@ -186,9 +202,8 @@ def _collect_shards(pieces: Iterator[tuple[Any, int]], shard_bytes: int) -> Iter
     def one_file() -> Iterator[Any]:
         size = 0
         while waiting and (not size or size + waiting[0][1] <= shard_bytes):
-            table, added = waiting.pop()
-            size += added
-            yield table
+            size += waiting[0][1]
+            yield waiting.pop()[0]
             waiting.extend(_take(pieces))
 
     while waiting:
@@ -211,6 +226,7 @@ def _write_file(path: Path, groups: Iterator[pa.Table], schema: pa.Schema) -> in
         for table in groups:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             rows += table.num_rows
+            del table  # it may be a slice of a whole shard, and the next shard is read now
     return rows
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dfgen.prompts.row_edge import make_storable
 
-BATCH_ROWS = 32
+BATCH_BYTES, BATCH_ROWS = 16 * 1024 * 1024, 32
 """Rows hold pictures of up to megabytes; a batch stands in memory twice while it is converted."""
 
 

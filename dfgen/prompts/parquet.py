@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dfgen.config.prompts import SourceConfig
-from dfgen.prompts.arrow_rows import BATCH_ROWS, to_rows
+from dfgen.parquet_batches import iter_batches
+from dfgen.prompts.arrow_rows import BATCH_BYTES, BATCH_ROWS, to_rows
 from dfgen.prompts.columns import NAMED_LEVELS, check_columns
 from dfgen.prompts.files import check_each, explain_unreadable_file, find_files, name_files
 from dfgen.prompts.rows import AnyRow, SourceRow, UnreadableRow
@@ -60,8 +61,9 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
 
     number = 0
     try:
-        with pq.ParquetFile(pa.memory_map(os.fsencode(file))) as table:
-            for batch in table.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        with pq.ParquetFile(pa.memory_map(os.fsencode(file)), pre_buffer=False) as table:
+            batches = iter_batches(table, BATCH_BYTES, BATCH_ROWS, columns, use_threads=False)
+            for batch in batches:
                 for values in to_rows(batch):
                     if isinstance(values, str):
                         yield UnreadableRow(name, number, values)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfgen.errors import UnsafeDataError
+from dfgen.parquet_batches import iter_batches, list_leaves
 from dfgen.publish.patterns import PATTERNS
 from dfgen.publish.positions import has_gps
 from dfgen.publish.release import Release
@@ -22,6 +23,7 @@ from dfgen.regular_files import open_for_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 OWN_SECRET = "own-secret"
 _SECRET_NAMES = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY)", re.IGNORECASE)
@@ -35,6 +37,11 @@ CHECKS = (*PATTERNS, OWN_SECRET, GPS, NO_LICENSE, UNFINISHED, FOREIGN_REPO)
 """What `--allow` takes."""
 
 SHOWN = 12
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""Texts and pictures in memory at a time; a batch of one large row may have more."""
+
+_BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -139,10 +146,10 @@ class Scanner:
         """Look through every string, picture and metadata entry of a file."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(open_for_arrow(path)) as file:
+        with pq.ParquetFile(open_for_arrow(path), pre_buffer=False) as file:
             for key, value in (file.schema_arrow.metadata or {}).items():
                 self.scan_text(value.decode(errors="replace"), f"{name} metadata", key.decode())
-            for batch in file.iter_batches(512):
+            for batch in iter_batches(file, BATCH_BYTES, _BATCH_ROWS, _list_texts(file)):
                 self.scan_batch(batch, name)
 
     def scan_batch(self, batch: pa.RecordBatch, name: str) -> None:
@@ -169,6 +176,15 @@ class Scanner:
             for index in hits.to_pylist():
                 row = str(ids[int(owners[index])])
                 self.scan_text(values[index].as_py(), place, f"prompt {row}")
+
+
+def _list_texts(file: pq.ParquetFile) -> list[str]:
+    """The leaves that are looked through; ids and log-probs are most of a file and are none."""
+    return [
+        leaf
+        for index, leaf in enumerate(list_leaves(file))
+        if file.schema.column(index).physical_type == "BYTE_ARRAY"
+    ]
 
 
 def iter_leaves(batch: pa.RecordBatch) -> Iterator[tuple[str, Any, pa.Array]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
+from dfgen.parquet_batches import iter_batches, list_leaves
 from dfgen.records import Record
 from dfgen.regular_files import open_for_arrow
 from dfgen.store.atomic_files import remove_files, replace_file
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 
 _READ_BYTES = 16 * 1024 * 1024
+_READ_ROWS = 1024
+
+_BATCH_BYTES = 2 * 1024 * 1024
+"""Python's numbers take some ten times the memory of Arrow's, so batches of them stay small."""
 
 
 class Written(NamedTuple):
@@ -175,7 +180,7 @@ class ShardTable:
         self.fetch(shard)
         with self._open(shard) as file:
             count = 0
-            for batch in file.iter_batches(_choose_batch_size(file.metadata)):
+            for batch in iter_batches(file, _READ_BYTES, _READ_ROWS):
                 batch.validate(full=True)
                 count += batch.num_rows
             _check_count(count, file.metadata)
@@ -200,9 +205,8 @@ class ShardTable:
             if columns is None:
                 self.fetch(index)
             with self._open(index) as file:
-                size, count = _choose_batch_size(file.metadata), 0
-                present = _list_present(file, schema)
-                for part in file.iter_batches(size, columns=present, use_threads=False):
+                count, names = 0, _list_present(file, schema)
+                for part in iter_batches(file, _BATCH_BYTES, _READ_ROWS, names, use_threads=False):
                     count += part.num_rows
                     batch = fill_in(part, schema)
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
@@ -219,12 +223,11 @@ class ShardTable:
                 is none of them.
         """
         with self._open(shard) as file:
-            paths = [file.schema.column(i).path for i in range(len(file.schema))]
-            wanted = [path for path in paths if path.endswith(f".{name}")]
+            wanted = [leaf for leaf in list_leaves(file) if leaf.endswith(f".{name}")]
             if not wanted:
                 return
-            size, count = _choose_batch_size(file.metadata), 0
-            for batch in file.iter_batches(size, columns=wanted, use_threads=False):
+            count = 0
+            for batch in iter_batches(file, _READ_BYTES, _READ_ROWS, wanted, use_threads=False):
                 count += batch.num_rows
                 for column in batch.columns:
                     yield from _flatten(column)
@@ -388,17 +391,6 @@ def _check_count(count: int, metadata: pq.FileMetaData) -> None:
     """pyarrow reads a file with a damaged page header as one with fewer rows, without a word."""
     if count != metadata.num_rows:
         raise OSError(f"{count} of its {metadata.num_rows} rows can be read")
-
-
-def _choose_batch_size(metadata: pq.FileMetaData) -> int:
-    """Rows that make up about `_READ_BYTES`, from the sizes in the footer."""
-    total = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    mean = total / max(1, metadata.num_rows)
-    return max(1, min(1024, int(_READ_BYTES / max(1.0, mean))))
-
-
-_BATCH_BYTES = 2 * 1024 * 1024
-"""Python's numbers take some ten times the memory of Arrow's, so batches stay small."""
 
 
 def to_plain_row(model: type[Record], row: Mapping[str, Any] | Record) -> dict[str, Any]:

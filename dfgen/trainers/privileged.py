@@ -8,11 +8,13 @@ from typing import Any
 
 from dfgen.dataset_names import MANIFEST
 from dfgen.errors import DamagedFileError, InputError
+from dfgen.parquet_batches import iter_batches
 from dfgen.regular_files import open_for_arrow
 from dfgen.trainers.manifest import read_manifest
 from dfgen.trainers.reading import GroupFile, prove_content, prove_size, read_schema
 
 TABLE = "privileged"
+BATCH_BYTES, BATCH_ROWS = 16 * 1024 * 1024, 1024
 COLUMNS = ("trajectory_id", "teacher_prompt", "teacher_images")
 _HINT = f"Write them with: dfgen export RUN --to {TABLE} --out DIR"
 
@@ -36,11 +38,13 @@ def read_contexts(data: str | Path) -> dict[str, dict[str, Any]]:
         if not set(COLUMNS) <= set(read_schema(file).names):
             raise InputError("this holds no teacher's prompts.", where=str(file), hint=_HINT)
         try:
-            with pq.ParquetFile(open_for_arrow(file), page_checksum_verification=True) as opened:
-                for batch in opened.iter_batches(1024, columns=list(COLUMNS)):
+            with pq.ParquetFile(
+                open_for_arrow(file), page_checksum_verification=True, pre_buffer=False
+            ) as opened:
+                for batch in iter_batches(opened, BATCH_BYTES, BATCH_ROWS, COLUMNS):
                     for row in batch.to_pylist():
                         _add(found, row, str(file))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DamagedFileError(
                 f"cannot be read: {error}.", where=str(file), hint=_HINT
             ) from error

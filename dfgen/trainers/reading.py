@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
+from dfgen.parquet_batches import iter_batches, list_leaves
 from dfgen.regular_files import open_for_arrow
 from dfgen.trainers.column_types import NEEDED_ANSWER, NESTED, check_columns
 from dfgen.trainers.manifest import Manifest, read_manifest
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 TABLE, TABLE_VERSION = "groups", 1
 BATCH_BYTES = 8 * 1024 * 1024
-"""Uncompressed bytes of the columns that are read, in one batch; at least one group."""
+"""Of the columns that are read, in one batch; at least one group."""
+
+_BATCH_GROUPS = 4096
 
 _EXPORT_HINT = f"Write it with: dfgen export RUN --to {TABLE} --out DIR"
 _AGAIN_HINT = "Export or fetch the data set again."
@@ -358,19 +361,17 @@ def _read_file(
 
     count = 0
     try:
-        with pq.ParquetFile(open_for_arrow(path), page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            open_for_arrow(path), page_checksum_verification=True, pre_buffer=False
+        ) as file:
             check_label(file.schema_arrow.metadata or {}, path, tokenizer)
             check_columns(file.schema_arrow, columns, nested, str(path))
             leaves = _choose_leaves(file, columns, nested)
-            size = _choose_batch_size(file.metadata, leaves)
-            names = [name for _, name in leaves]
-            # One row group at a time: pyarrow keeps what it read of a file until the iterator ends.
-            for number in range(file.num_row_groups):
-                for batch in file.iter_batches(size, row_groups=[number], columns=names):
-                    # Text that is no UTF-8, and offsets that lead elsewhere.
-                    batch.validate(full=True)
-                    count += batch.num_rows
-                    yield batch
+            for batch in iter_batches(file, BATCH_BYTES, _BATCH_GROUPS, leaves):
+                # Text that is no UTF-8, and offsets that lead elsewhere.
+                batch.validate(full=True)
+                count += batch.num_rows
+                yield batch
             rows = file.metadata.num_rows
     except (pa.ArrowException, ValueError, OSError) as error:
         raise DamagedFileError(
@@ -382,29 +383,15 @@ def _read_file(
         )
 
 
-def _choose_leaves(
-    file: Any, columns: Sequence[str], nested: Sequence[str]
-) -> list[tuple[int, str]]:
-    """Number and name of the leaf columns to read."""
-    schema = file.schema
+def _choose_leaves(file: Any, columns: Sequence[str], nested: Sequence[str]) -> list[str]:
+    """The leaf columns to read."""
     found = []
-    for index in range(len(schema)):
-        name = schema.column(index).path
+    for name in list_leaves(file):
         parts = name.split(".")
         wanted = parts[_DEPTH] in nested if parts[0] == NESTED else parts[0] in columns
         if wanted:
-            found.append((index, name))
+            found.append(name)
     return found
-
-
-def _choose_batch_size(metadata: Any, leaves: Sequence[tuple[int, str]]) -> int:
-    """Groups that make up about `BATCH_BYTES`, by the largest row group."""
-    most = 1.0
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        size = sum(group.column(index).total_uncompressed_size for index, _ in leaves)
-        most = max(most, size / max(1, group.num_rows))
-    return max(1, min(4096, int(BATCH_BYTES / most)))
 
 
 def _list_filled(path: Path) -> set[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfgen.dataset_names import MANIFEST
 from dfgen.errors import InputError, StorageError
+from dfgen.parquet_batches import iter_batches
 from dfgen.regular_files import open_for_arrow
 from dfgen.store.layout import MANIFEST as RUN_MANIFEST
 from dfgen.store.layout import list_side_stages
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 # More problems than this help nobody.
 MAX_PROBLEMS = 1000
-BATCH_ROWS = 256
+
+BATCH_BYTES, BATCH_ROWS = 2 * 1024 * 1024, 256
+"""Of rows that become Python's numbers, which take some ten times the memory of Arrow's."""
 
 
 @dataclass
@@ -275,7 +278,9 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
     absent = {field.name: None for field in fields if field.nullable}
     for file in files:
         try:
-            source = pq.ParquetFile(open_for_arrow(file), page_checksum_verification=True)
+            source = pq.ParquetFile(
+                open_for_arrow(file), page_checksum_verification=True, pre_buffer=False
+            )
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
         missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}
@@ -286,7 +291,7 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
             )
         expected, found = source.metadata.num_rows, 0
         try:
-            for batch in source.iter_batches(BATCH_ROWS):
+            for batch in iter_batches(source, BATCH_BYTES, BATCH_ROWS):
                 found += batch.num_rows
                 yield from ({**absent, **row} for row in batch.to_pylist())
         except (pa.ArrowException, OSError) as error:

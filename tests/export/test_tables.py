@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dfgen.errors import InputError, InvalidDataError, StorageError
 from dfgen.export.exporting import export_tables
+from dfgen.export.making import iter_tables
 from dfgen.export.tables import TABLES
+from dfgen.records import Mask
 from dfgen.store.finished import FinishedRun, open_finished
+from dfgen.store.shards import ShardTable
 from tests.support.bare_run import make_bare_run
 from tests.support.sample_run import make_pipeline
 
@@ -135,6 +140,28 @@ def test_equal_runs_give_equal_files(finished, tmp_path: Path) -> None:
     first = export_tables(finished, list(TABLES), tmp_path / "a")
     assert export_tables(finished, list(TABLES), tmp_path / "b") == first
     assert (tmp_path / "a/dfgen.json").read_bytes() == (tmp_path / "b/dfgen.json").read_bytes()
+
+
+@pytest.mark.parametrize("config", ["groups", "trajectories"])
+def test_no_shard_is_held_while_the_next_is_read(
+    config: str, finished: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, read = list[int](), list[int]()
+    real = ShardTable.read
+
+    def watched(self: ShardTable, shard: int, columns: Any = None) -> pa.Table:
+        if self.model is not Mask:
+            return real(self, shard, columns)
+        held.append(pa.total_allocated_bytes())
+        table = real(self, shard, columns)
+        read.append(table.nbytes)
+        return table
+
+    monkeypatch.setattr(ShardTable, "read", watched)
+    monkeypatch.setattr(ShardTable, "shards", lambda _: [0] * 4)  # the same one every time
+    deque(iter_tables(finished, TABLES[config], "0" * 64), maxlen=0)
+    assert len(held) == 4
+    assert max(held) - held[0] < min(read) / 2
 
 
 def test_exporting_again_replaces_and_other_things_are_left_alone(finished, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -40,6 +43,24 @@ def test_row_groups_keep_rows_order_and_limit(parts: list[list[int]], limit: int
     for table, size in groups:
         assert size == measure_rows(table).sum()
         assert size <= limit or table.num_rows == 1
+
+
+def test_of_what_is_written_nothing_is_held_while_the_next_is_made(tmp_path: Path) -> None:
+    """The arrays live as long as any buffer of Arrow's that lies in them."""
+    arrays: list[weakref.ref[Any]] = []
+
+    def make(number: int) -> pa.Table:
+        assert not [ref for ref in arrays if ref() is not None]
+        values = np.arange(1000 * number, 1000 * (number + 1))
+        arrays.append(weakref.ref(values))
+        return pa.table({"x": pa.array(values)})
+
+    schema = pa.schema([("x", pa.int64())])
+    limits = {"row_group_bytes": 3000, "shard_bytes": 20_000}  # no row group ends where one of them
+    files = write_files(map(make, range(8)), schema, tmp_path, **limits)
+    assert len(arrays) == 8 and len(files) > 1
+    tables = [pq.read_table(file.path) for file in files]
+    assert pa.concat_tables(tables)["x"].to_pylist() == list(range(8000))
 
 
 def test_sizes_of_nested_columns_with_nulls() -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfgen.errors import InputError
+from dfgen.parquet_batches import iter_batches
 from dfgen.regular_files import open_for_arrow
 from dfgen.store.entries import hash_file
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dfgen.store.run import Run
 
 COLUMNS = ["trajectory_id", "loss_mask"]
+
+_BATCH_BYTES, _BATCH_ROWS = 16 * 1024 * 1024, 4096
 
 PREFIX = "given_"
 """Before the user's names of them, so that none is taken for a control."""
@@ -120,10 +123,10 @@ def _read_lengths(run: Run, chosen: Collection[str]) -> dict[str, int]:
 def _iter_masks(file: Path, wanted: Collection[str]) -> Iterator[tuple[int, str, pa.Array | None]]:
     """Yield the number of the row, counted from 1, its trajectory_id and its mask as given."""
     try:
-        with pq.ParquetFile(open_for_arrow(file)) as opened:
+        with pq.ParquetFile(open_for_arrow(file), pre_buffer=False) as opened:
             _check_columns(opened.schema_arrow, str(file))
             row = 0
-            for batch in opened.iter_batches(columns=COLUMNS):
+            for batch in iter_batches(opened, _BATCH_BYTES, _BATCH_ROWS, COLUMNS):
                 keys, marks = batch.column(COLUMNS[0]), batch.column(COLUMNS[1])
                 for key, values in zip(keys, marks, strict=True):
                     row += 1
