@@ -61,6 +61,7 @@ from dfgen.store.manifest import (
     State,
     format_now,
     load_manifest,
+    reload_manifest,
     update_manifest,
 )
 from dfgen.store.mounts import RunLock, find_mount
@@ -144,7 +145,7 @@ class Run:
         Raises:
             StorageError: it cannot be read.
         """
-        self.manifest = load_manifest(self.root / MANIFEST)
+        self.manifest = reload_manifest(self.root / MANIFEST, self.manifest)
 
     def read_pipeline(self, overrides: Sequence[str] = (), file: Path | None = None) -> Pipeline:
         """Read the settings on record, changed by a file, the environment and overrides.
