@@ -25,8 +25,10 @@ from dfgen.stages.stopping import LoadingStopped
 from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
-from dfgen.store.layout import Stage, list_inputs
+from dfgen.store.entries import list_entry_files
+from dfgen.store.layout import JOURNAL, Stage, list_inputs
 from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.refusing import refuse_differences
 from dfgen.store.shared.claims import name_closing, name_shard
 from dfgen.store.shared.run import SharedRun
 
@@ -140,6 +142,7 @@ class SharedWork:
     def execute(self) -> bool:
         """Work until nothing is left; returns False when a stop was asked for."""
         stop, wait_s = self.session.stop, 0.0
+        self._check_settings()
         while not stop.requested:
             worked = False
             for stage in self.stages:
@@ -157,6 +160,16 @@ class SharedWork:
                 time.sleep(wait_s)
         return False
 
+    def _check_settings(self) -> None:
+        """Make sure that what there is fits the settings, before it is looked for what is left.
+
+        Where they want more than what is there, more samples, that is known from here on only.
+        """
+        for stage in self.stages:
+            if self.run.output(stage).shards():
+                facts = find_work(stage).list_facts(self.session)
+                self.run.check_stage(stage, self.session.pipeline, facts)
+
     def _work_on(self, stage: Stage) -> bool:
         """Do what can be claimed of a stage now; says whether there was anything."""
         shards = self._claim(stage)
@@ -171,7 +184,13 @@ class SharedWork:
                 run.set_stage(stage, state="running", counts={}, **tools.notes)
                 tools.progress, tools.stop = session.progress, session.stop
                 tools.tokenizer = session.tokenizer
+                known = run.manifest
                 while shards and not session.stop.requested:
+                    if run.manifest is not known:
+                        # Others who came with more samples: these would never be done here.
+                        found = run.find_differences(stage, session.pipeline, tools.facts)
+                        refuse_differences(run.root, stage, found)
+                        known = run.manifest
                     self._run(work, tools, shards)
                     shards = self._claim(stage)
         finally:
@@ -311,7 +330,7 @@ class SharedWork:
         with run.claims.hold(name_closing(stage)):
             run.look_again()
             run.refresh()
-            if run.manifest.get_stage(stage).state != "done":
+            if not self._is_noted(stage):
                 work = find_work(stage)
                 run.check_stage(stage, session.pipeline, work.list_facts(session))
                 work.close(session)
@@ -321,6 +340,18 @@ class SharedWork:
             run.delete_spent_journals()
         self._closed.add(stage)
         finish_stage(session, stage, worked=stage in self._worked)
+
+    def _is_noted(self, stage: Stage) -> bool:
+        """Whether run.json says that a stage is done, and says it of all that there is.
+
+        Somebody may have found it complete and have been stopped until after this worker, which
+        came with more samples or questions, had begun.
+        """
+        record = self.run.manifest.get_stage(stage)
+        if record.state != "done" or stage not in self._worked:
+            return record.state == "done"
+        fresh = list_entry_files(self.run.root / JOURNAL, stage)
+        return not fresh and record.counts == count_stage(self.run, stage)
 
     def _refuse_bad_input(self, stage: Stage) -> None:
         """End before a stage is paid for if those before it have refused too much already."""
