@@ -11,9 +11,11 @@ from dfgen.config.pipeline import Pipeline
 from dfgen.errors import RunLockedError, RunMismatchError
 from dfgen.runners.shared import SharedWork, run_together
 from dfgen.stages.session import Session
+from dfgen.store import redoing
 from dfgen.store.counts import count_rows
 from dfgen.store.entries import ShardEntry, read_entry, write_entry
 from dfgen.store.layout import JOURNAL, STAGES
+from dfgen.store.manifest import RedoOrder
 from dfgen.store.run import Run
 from dfgen.store.shared.crew import name_record
 from dfgen.store.shared.run import SharedRun
@@ -148,6 +150,61 @@ def test_an_entry_that_is_written_while_another_is_taken_in_stays(
     assert run.manifest.shards["sample"] == {0: old, 1: old}
     assert read_entry(folder, "sample", 0) is None
     assert read_entry(folder, "sample", 1) == new == run.entry("sample", 1)
+
+
+@pytest.mark.parametrize("stage", ["sample", "mask"])
+def test_who_wakes_up_while_it_carries_out_an_order_to_redo_moves_nothing_that_is_new(
+    tmp_path: Path, few: Pipeline, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Others have carried it out, and have made the shard anew."""
+    run = SharedRun.open_or_create(tmp_path / "run", few)
+    path = run.output(stage).path(0)
+    aside = run.root / "history" / "0001" / path.relative_to(run.root)
+    order = RedoOrder(at="", folder="history/0001", asked={stage: [0]}, shards={stage: [0]})
+    for folder in (path.parent, aside.parent):
+        folder.mkdir(parents=True)
+    path.write_text("old")
+    with run.join(3600.0):
+        run.update(lambda manifest: setattr(manifest, "redoing", order))
+        token, crew = run.membership.token, run.membership.crew
+
+        def freeze(found: Path) -> bool:
+            if found != path:
+                return False
+            crew.files.delete(name_record(token))
+            assert crew.is_gone(token)
+            path.replace(aside)
+            path.write_text("new")
+            return True
+
+        monkeypatch.setattr(redoing, "exists", freeze)
+        with pytest.raises(RunLockedError, match="taken over"):
+            redoing.complete_redo(run)
+    assert (path.read_text(), aside.read_text()) == ("new", "old")
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_order_to_redo_that_was_cut_off_is_carried_out(
+    tmp_path: Path,
+    models: Models,
+    few: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    alone: bool,
+) -> None:
+    root = tmp_path / "run"
+    share(root, few)
+    order = RedoOrder(at="", folder="history/0001", asked={"sample": [0]}, shards={"sample": [0]})
+    Run.open_or_create(root, None).update(lambda made: setattr(made, "redoing", order))
+    aside = root / "history" / "0001" / "trajectories" / "part-00000.parquet"
+    aside.parent.mkdir(parents=True)
+    aside.hardlink_to(root / "trajectories" / "part-00000.parquet")  # killed in the middle
+    if alone:
+        models.run(root, few, monkeypatch)
+    else:
+        share(root, few)
+    assert aside.exists()
+    assert sorted(models.drawn.values()) == [1] * 8 + [2] * 6
+    assert Run.open_or_create(root, None).manifest.redoing is None
 
 
 def test_who_wakes_up_while_it_deletes_a_journal_leaves_what_others_have_begun(
