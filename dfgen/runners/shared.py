@@ -12,7 +12,9 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
+from collections import Counter
 from contextlib import closing, suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from dfgen.runners.local import finish_stage, is_source_read, list_made, read_source
@@ -23,8 +25,10 @@ from dfgen.stages.stopping import LoadingStopped
 from dfgen.stages.work import StageWork, Tools, is_wanted, run_shards
 from dfgen.store.counts import count_stage
 from dfgen.store.dropping import complete_dropping
-from dfgen.store.layout import Stage, list_inputs
+from dfgen.store.entries import list_entry_files
+from dfgen.store.layout import JOURNAL, Stage, list_inputs
 from dfgen.store.redoing import complete_redo, end_redo
+from dfgen.store.refusing import refuse_differences
 from dfgen.store.shared.claims import name_closing, name_shard
 from dfgen.store.shared.run import SharedRun
 
@@ -38,6 +42,8 @@ WHOLE_RUN = frozenset({"value"})
 _MOST_SHARDS = 32
 """Claimed by one worker at a time. An engine is fed from all of them without a pause; who claims
 more has more to lose to others that come later."""
+_LOOKS = 4
+"""Alone, a worker looks so often at what is left of a stage until as much is done."""
 _LONGEST_WAIT_S = 1.0
 
 
@@ -124,6 +130,10 @@ class SharedWork:
         self._done: dict[Stage, set[int]] = {stage: set() for stage in self.stages}
         self._closed: set[Stage] = set()
         self._worked: set[Stage] = set()
+        self._left: dict[Stage, list[int]] = {}
+        """Shards in which a stage was not done when that was last looked at, ascending."""
+        self._claimed = Counter[Stage]()
+        """How many of these this worker has claimed since."""
         self._following: dict[Stage, int] = {}
         """The shard after the one that was claimed last."""
         self._is_behind = False
@@ -132,6 +142,7 @@ class SharedWork:
     def execute(self) -> bool:
         """Work until nothing is left; returns False when a stop was asked for."""
         stop, wait_s = self.session.stop, 0.0
+        self._check_settings()
         while not stop.requested:
             worked = False
             for stage in self.stages:
@@ -149,6 +160,16 @@ class SharedWork:
                 time.sleep(wait_s)
         return False
 
+    def _check_settings(self) -> None:
+        """Make sure that what there is fits the settings, before it is looked for what is left.
+
+        Where they want more than what is there, more samples, that is known from here on only.
+        """
+        for stage in self.stages:
+            if self.run.output(stage).shards():
+                facts = find_work(stage).list_facts(self.session)
+                self.run.check_stage(stage, self.session.pipeline, facts)
+
     def _work_on(self, stage: Stage) -> bool:
         """Do what can be claimed of a stage now; says whether there was anything."""
         shards = self._claim(stage)
@@ -163,7 +184,13 @@ class SharedWork:
                 run.set_stage(stage, state="running", counts={}, **tools.notes)
                 tools.progress, tools.stop = session.progress, session.stop
                 tools.tokenizer = session.tokenizer
+                known = run.manifest
                 while shards and not session.stop.requested:
+                    if run.manifest is not known:
+                        # Others who came with more samples: these would never be done here.
+                        found = run.find_differences(stage, session.pipeline, tools.facts)
+                        refuse_differences(run.root, stage, found)
+                        known = run.manifest
                     self._run(work, tools, shards)
                     shards = self._claim(stage)
         finally:
@@ -190,7 +217,7 @@ class SharedWork:
             run.look_again()
         else:
             run.look_round()
-        taken = self._take_share(stage, self._list_open(stage))
+        taken = self._take_share(stage)
         if taken:
             run.look_again(taken)
             run.refresh()
@@ -205,25 +232,51 @@ class SharedWork:
         self._is_behind = bool(done)
         return [shard for shard in taken if shard not in done]
 
-    def _take_share(self, stage: Stage, left: list[int]) -> list[int]:
+    def _take_share(self, stage: Stage) -> list[int]:
         """Claim a share of the shards of a stage that are left, as many as nobody else has."""
         token, crew = self.run.membership.token, self.run.membership.crew
         tokens = [] if self.part else [each.token for each in crew.list_others(token)]
-        most = max(1, min(_MOST_SHARDS, math.ceil(len(left) / (2 * (1 + len(tokens))))))
+        workers = 1 + len(tokens)
+        left = self._look_over(stage, workers)
+        count = len(left) - self._claimed[stage]
+        most = max(1, min(_MOST_SHARDS, math.ceil(count / (2 * workers))))
         # Each has its own place to begin, and goes on from where it was: who begins where others
         # are asks for what they have, and for what they have done since it was looked at.
         place = sum(each < token for each in tokens)
-        default = left[len(left) * place // (1 + len(tokens))] if left else 0
+        default = left[len(left) * place // workers] if left else 0
         start = bisect_left(left, self._following.get(stage, default))
         taken: list[int] = []
-        for shard in (*left[start:], *left[:start]):
+        done: list[int] = []
+        for index in chain(range(start, len(left)), range(start)):
             if len(taken) == most:
                 break
-            if self._is_ready(stage, shard) and self.run.claims.take(name_shard(stage, shard)):
+            shard = left[index]
+            if self._is_done(stage, shard):
+                done.append(index)
+            elif self._is_ready(stage, shard) and self.run.claims.take(name_shard(stage, shard)):
                 taken.append(shard)
+        for index in sorted(done, reverse=True):
+            del left[index]
         if taken:
             self._following[stage] = taken[-1] + 1
+            self._claimed[stage] += len(taken)
         return taken
+
+    def _look_over(self, stage: Stage, workers: int) -> list[int]:
+        """The shards of a stage that are left, as far as this worker knows.
+
+        To look at every one of them for each claim takes the longer, the more shards a run has. So
+        that is done when a part of them is claimed, the sooner the more workers there are, and for
+        each claim only when few are left, which have to be shared evenly. Until then those that
+        others have done are left out as they are met.
+        """
+        left = self._left.get(stage)
+        if left is None:
+            return self._list_open(stage)
+        if _LOOKS * workers * self._claimed[stage] >= len(left):
+            left = self._left[stage] = [each for each in left if not self._is_done(stage, each)]
+            self._claimed[stage] = 0
+        return left
 
     def _complete_dropped(self) -> None:
         """Do what somebody has begun who had these shards for itself, and has them no more."""
@@ -257,7 +310,9 @@ class SharedWork:
         if self.part is not None:
             index, count = self.part
             shards = [shard for shard in shards if shard % count == index]
-        return [shard for shard in shards if not self._is_done(stage, shard)]
+        self._left[stage] = [shard for shard in shards if not self._is_done(stage, shard)]
+        self._claimed[stage] = 0
+        return self._left[stage]
 
     def _list_shards(self) -> list[int]:
         """All shards of the run: those of the table that the first stage reads."""
@@ -275,7 +330,7 @@ class SharedWork:
         with run.claims.hold(name_closing(stage)):
             run.look_again()
             run.refresh()
-            if run.manifest.get_stage(stage).state != "done":
+            if not self._is_noted(stage):
                 work = find_work(stage)
                 run.check_stage(stage, session.pipeline, work.list_facts(session))
                 work.close(session)
@@ -285,6 +340,18 @@ class SharedWork:
             run.delete_spent_journals()
         self._closed.add(stage)
         finish_stage(session, stage, worked=stage in self._worked)
+
+    def _is_noted(self, stage: Stage) -> bool:
+        """Whether run.json says that a stage is done, and says it of all that there is.
+
+        Somebody may have found it complete and have been stopped until after this worker, which
+        came with more samples or questions, had begun.
+        """
+        record = self.run.manifest.get_stage(stage)
+        if record.state != "done" or stage not in self._worked:
+            return record.state == "done"
+        fresh = list_entry_files(self.run.root / JOURNAL, stage)
+        return not fresh and record.counts == count_stage(self.run, stage)
 
     def _refuse_bad_input(self, stage: Stage) -> None:
         """End before a stage is paid for if those before it have refused too much already."""

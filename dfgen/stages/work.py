@@ -24,6 +24,7 @@ from dfgen.store.layout import Stage
 if TYPE_CHECKING:
     from dfgen.engines.openai.batch.ledger import Keeping
     from dfgen.grade.pool import GradePool
+    from dfgen.stages.sample.drawing_time import DrawingTime
     from dfgen.store.run import Run
     from dfgen.tokens.tokenizer import TextTokenizer
 
@@ -36,6 +37,7 @@ class Tools:
         pipeline: the effective settings.
         engine: who draws, repairs or scores.
         others: who is asked after `engine`, in order.
+        drawing: counts what is drawn, pass after pass.
         graders: processes that grade.
         tokenizer: the policy's; None: loaded when it is needed.
         facts: what the rows depend on and only the tools know, for the run's fingerprint.
@@ -55,6 +57,7 @@ class Tools:
     stop: StopSignal = field(default_factory=StopSignal)
     paused: str = ""
     others: tuple[Engine, ...] = ()
+    drawing: DrawingTime | None = None
 
 
 class StageWork(Protocol):

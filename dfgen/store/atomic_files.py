@@ -134,22 +134,51 @@ def create_file(path: Path, content: bytes, *, durable: bool = True) -> None:
         mount.has_created(path)
 
 
-def move_file(path: Path, target: Path) -> None:
+def move_file(path: Path, target: Path, desk: Path | None = None) -> None:
     """Give a file of a run another name in it, durably; `target` is replaced.
+
+    Args:
+        desk: see `replace_file`. Who was given up may find another file by the name, which others
+            have made since: it stays, and so does the one that they have moved.
 
     Raises:
         OSError: it cannot be moved.
+        RunLockedError: the desk is gone.
     """
     make_directory(target.parent)
     mount = find_mount(path)
     if mount is not None:
         mount.will_change(target, path)
     if mount is None or path.exists():
-        path.replace(target)
+        if desk is None or not _link_first(path, target, desk):
+            path.replace(target)
+            if desk is None:
+                # Of two names of one file, as `_link_first` may leave them, rename(2) keeps both.
+                path.unlink(missing_ok=True)
         sync_directory(target.parent)
         sync_directory(path.parent)
     if mount is not None:
         mount.has_moved(path, target)
+
+
+def _link_first(path: Path, target: Path, desk: Path) -> bool:
+    """Move a file so that who was given up cannot; return False where there are no hard links.
+
+    The second name comes first: killed in between, it has both, and the next start goes on.
+    """
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        if not desk.is_dir():
+            raise describe_takeover(desk) from None
+        if not target.samefile(path):
+            return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return False
+    _remove_file(path, desk)
+    return True
 
 
 def remove_files(paths: Sequence[Path], desk: Path | None = None) -> None:

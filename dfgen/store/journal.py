@@ -38,6 +38,8 @@ class Journal:
         sync: "always": a record is on the disk when `append` returns; or the seconds after which
             it is at the latest. kill -9 loses nothing either way, only a power loss can.
         guard: called before each change; raises when this process may not write any more.
+        desk: over which files are removed (`dfgen.store.atomic_files.remove_files`), so that who
+            was frozen after the guard let it pass cannot remove what others have begun since.
         earlier: journal files of processes that had the shard before, the oldest first. They are
             replayed, too, and deleted, and never changed.
         record: what a record is; None: anything. Nothing is appended that the columns of such a
@@ -54,6 +56,7 @@ class Journal:
         shard: int,
         sync: Literal["always"] | float = 0.2,
         guard: Callable[[], None] | None = None,
+        desk: Path | None = None,
         earlier: Sequence[Path] = (),
         record: type[BaseModel] | None = None,
         passed_over: Callable[[int, str], None] | None = None,
@@ -65,6 +68,7 @@ class Journal:
         self._header = {"format": FORMAT, "stage": stage, "shard": shard}
         self._interval_s = 0.0 if sync == "always" else float(sync)
         self._guard = guard
+        self._desk = desk
         self._record = record
         self._passed_over = passed_over
         self._mount = find_mount(path)
@@ -179,8 +183,8 @@ class Journal:
                 self._guard()
             with explain_os_errors(self.path, "remove"):
                 paths = self.list_files()
-                remove_files(paths)
-                remove_folder(self.path)
+                remove_files(paths, self._desk)
+                remove_folder(self.path, self._desk)
 
     def __enter__(self) -> Journal:
         return self

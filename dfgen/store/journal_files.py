@@ -8,8 +8,11 @@ has the shard reads them all. Once there is a folder, whoever comes next adds to
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 from pathlib import Path
+
+from dfgen.store.atomic_files import describe_takeover
 
 ENDING = ".jsonl"
 _OWN = re.compile(r"[0-9]{4}-[0-9a-z]+\.jsonl", re.ASCII)
@@ -55,10 +58,31 @@ def choose_file(folder: Path, name: str, shard: int, token: str | None) -> Path:
     return many / f"{number:04d}-{_name(token)}{ENDING}"
 
 
-def remove_folder(path: Path) -> None:
-    """Remove the folder that is only there for a journal file, and whatever lies in it."""
-    if _OWN.fullmatch(path.name):
-        shutil.rmtree(path.parent, ignore_errors=True)
+def remove_folder(path: Path, desk: Path | None = None) -> None:
+    """Remove the folder that is only there for a journal file, and whatever lies in it.
+
+    Args:
+        desk: of this process, if several share the run. The folder is moved there first, which
+            fails once others have taken over: what lies in it then is theirs, and paid for.
+
+    Raises:
+        RunLockedError: the desk is gone.
+        OSError: the folder cannot be moved.
+    """
+    if not _OWN.fullmatch(path.name):
+        return
+    folder = path.parent
+    if desk is not None:
+        moved = desk / f"{folder.name}.{secrets.token_hex(4)}"
+        try:
+            folder = folder.rename(moved)
+        except OSError as error:
+            if not desk.is_dir():
+                raise describe_takeover(desk) from error
+            if not isinstance(error, FileNotFoundError):
+                raise
+            return
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def parse_name(path: Path) -> tuple[str, int] | None:

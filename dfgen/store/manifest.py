@@ -7,13 +7,21 @@ counted from the shard files, which cannot disagree with themselves (dfgen.store
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from dfgen.errors import DamagedFileError, StorageError
 from dfgen.regular_files import read_json
@@ -42,6 +50,12 @@ MOST_BYTES = 1 << 30
 """Of run.json; a million shards take a third of it."""
 
 State = Literal["pending", "running", "done"]
+
+Sign = tuple[int, int, int, bytes]
+"""What tells a run.json from every other: inode, when it was written, size, and its last bytes,
+where the checksum of its content stands. An inode alone is given to another file soon."""
+
+_LAST_BYTES = 128
 
 
 class StageRecord(BaseModel):
@@ -145,6 +159,8 @@ class Manifest(BaseModel):
     """Shards of which rows are being taken out; empty when that is done."""
     shards: dict[Stage, dict[int, ShardEntry]] = Field(default_factory=dict)
     """Every finished shard of the stages that are done; see `dfgen.store.entries`."""
+    _sign: Sign | None = PrivateAttr(None)
+    """Of the file that this was read from, if `reload_manifest` has."""
 
     @model_validator(mode="after")
     def _fill_in_kind(self) -> Manifest:
@@ -173,6 +189,42 @@ def load_manifest(path: Path) -> Manifest:
         StorageError: it cannot be read, or a newer dfgen wrote it.
     """
     return _parse(path, _read(path))
+
+
+def reload_manifest(path: Path, known: Manifest) -> Manifest:
+    """Read run.json unless it is the file that was read before: with many shards it is large, and
+    who shares a run looks at it again and again.
+
+    Args:
+        known: what this returned before, or any other state, which is then not relied on.
+
+    Raises the errors of `load_manifest`.
+    """
+    # First: what is written between the two is then read again the next time.
+    sign = _find_sign(path)
+    if sign is not None and sign == known._sign:
+        return known
+    manifest = load_manifest(path)
+    manifest._sign = sign
+    return manifest
+
+
+def _find_sign(path: Path) -> Sign | None:
+    """None if it cannot be looked at; who reads it then says why."""
+    try:
+        # Opened, not only asked for: a file system on a network keeps answers of stat(2) for a
+        # while, and asks again when a file is opened.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        state = os.fstat(descriptor)
+        end = os.pread(descriptor, _LAST_BYTES, max(0, state.st_size - _LAST_BYTES))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return (state.st_ino, state.st_mtime_ns, state.st_size, end)
 
 
 def is_manifest_whole(path: Path) -> bool | None:

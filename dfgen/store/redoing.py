@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dfgen.errors import DamagedFileError
 from dfgen.store.atomic_files import move_file, remove_files
-from dfgen.store.entries import ShardEntry, find_entry_file, write_entry
+from dfgen.store.entries import ShardEntry, find_entry_file
 from dfgen.store.layout import BESIDE, HISTORY, JOURNAL, Stage, list_downstream, list_inputs
 from dfgen.store.manifest import Manifest, RedoOrder, StageRecord, format_now
 from dfgen.store.mounts import exists, list_folders
@@ -134,7 +134,7 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
     ]
     if not staying:
         with explain_os_errors(folder, "clean up"):
-            remove_files([find_entry_file(folder, stage, shard)])
+            remove_files([find_entry_file(folder, stage, shard)], run.desk)
         source = None if known is None or _is_whole(run, order, stage) else known.source
 
         def forget(manifest: Manifest) -> None:
@@ -143,11 +143,11 @@ def _reopen(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
         if source is None:
             run.update(forget)
         else:  # the rows of the user's source that it is to be cut from again
-            write_entry(folder, stage, shard, ShardEntry(source=source))
+            run.write_entry(stage, shard, ShardEntry(source=source))
         return
     entry = (known or ShardEntry()).model_copy(deep=True)
     entry.made_from = dict.fromkeys(list_inputs(stage), -1)
-    write_entry(folder, stage, shard, entry)
+    run.write_entry(stage, shard, entry)
 
 
 def _read_entry(run: Run, stage: Stage, shard: int) -> ShardEntry | None:
@@ -176,6 +176,6 @@ def _move(run: Run, order: RedoOrder, stage: Stage, shard: int) -> None:
             if not exists(path):
                 continue  # there was none, or it has moved before the process was killed
             if stage in FREE:
-                remove_files([path])
+                remove_files([path], run.desk)
             else:
-                move_file(path, target)
+                move_file(path, target, run.desk)

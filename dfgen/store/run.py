@@ -61,6 +61,7 @@ from dfgen.store.manifest import (
     State,
     format_now,
     load_manifest,
+    reload_manifest,
     update_manifest,
 )
 from dfgen.store.mounts import RunLock, find_mount
@@ -144,7 +145,7 @@ class Run:
         Raises:
             StorageError: it cannot be read.
         """
-        self.manifest = load_manifest(self.root / MANIFEST)
+        self.manifest = reload_manifest(self.root / MANIFEST, self.manifest)
 
     def read_pipeline(self, overrides: Sequence[str] = (), file: Path | None = None) -> Pipeline:
         """Read the settings on record, changed by a file, the environment and overrides.
@@ -224,7 +225,7 @@ class Run:
         with explain_os_errors(folder, "list"):
             own = choose_file(folder, name, shard, self._token)
             earlier = [path for path in list_files(folder, name, shard) if path != own]
-        watch |= {"guard": self._check_lock, "earlier": earlier}
+        watch |= {"guard": self._check_lock, "desk": self.desk, "earlier": earlier}
         return Journal(own, stage=name, shard=shard, **watch)
 
     @property
@@ -428,8 +429,7 @@ class Run:
 
         A shard of an earlier dfgen is read through and gets one. Raises `StorageError`.
         """
-        folder = self.root / JOURNAL
-        fresh = {}
+        folder, fresh = self.root / JOURNAL, dict[int, ShardEntry]()
         for shard in self.output(stage).shards():
             entry = read_entry(folder, stage, shard)
             if entry is None and shard not in self.manifest.shards.get(stage, {}):
@@ -447,7 +447,9 @@ class Run:
 
         self.update(change)
         with explain_os_errors(folder, "clean up"):
-            remove_files([find_entry_file(folder, stage, shard) for shard in fresh], self.desk)
+            # Who draws more samples for a shard may have written another one since.
+            same = [each for each in fresh if read_entry(folder, stage, each) == fresh[each]]
+            remove_files([find_entry_file(folder, stage, shard) for shard in same], self.desk)
         return len(fresh)
 
     def _describe_shard(self, stage: Stage, shard: int) -> ShardEntry:

@@ -102,6 +102,26 @@ class SharedSpending(Spending):
         return self.max_cost_usd is None or needed.usd <= granted.usd + 1e-9
 
 
+class ShownSpending(Spending):
+    """What a shared run has cost, where nothing is limited and it is only shown.
+
+    Args:
+        config: without limits.
+        run: of the repairs.
+        count: what is on disk, of all workers; keeps the total between passes.
+        out: see `Spending`.
+    """
+
+    def __init__(self, config: RepairConfig, run: SharedRun, count: SpentCount, out: int) -> None:
+        super().__init__(config, count.count_now_and_then(run), out)
+        self._run = run
+        self._count = count
+
+    def close(self) -> None:
+        """Keep the total for the next pass."""
+        self._count.remember(self._run, Spent(self.requests, self.cost_usd, self.unknown))
+
+
 def _as_spent(amount: Amount) -> Spent:
     return Spent(amount.requests, amount.usd)
 
@@ -117,8 +137,10 @@ def open_spending(
     """
 
     run, limits = session.run, (config.max_requests, config.max_cost_usd)
-    if not isinstance(run, SharedRun) or limits == (None, None):
+    if not isinstance(run, SharedRun):
         return Spending(config, spent.count(run), out)
+    if limits == (None, None):
+        return ShownSpending(config, run, spent, out)
 
     def count() -> Spent:
         # Of those who have left or died since, nothing but this says what they have spent.

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SHARDS_OF_PASS = 128
+"""So many shards are counted for each pass over a few at most."""
+
 _FIRST = 4
 """Requests that go out before anybody knows what one costs, whatever is guessed: their answers say
 it."""
@@ -180,6 +183,8 @@ class SpentCount:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, int], tuple[_State, Spent]] = {}
+        self._last: dict[Path, tuple[Spent, int]] = {}
+        """What was counted last in a run, and how many passes may go by before that is too old."""
 
     def count(self, run: Run) -> Spent:
         """Requests and dollars, with those of answers set aside since, and of answers that came
@@ -193,6 +198,29 @@ class SpentCount:
             with explain_history(root):
                 total += self._count_in(RepairFiles(root, run.passed_over))
         return total + add_up(stray["cost_usd"] for stray in iter_strays(run, "repair"))
+
+    def count_now_and_then(self, run: Run) -> Spent:
+        """Count, or return what `remember` was told: for who only shows it, before every pass.
+
+        To look at the files of all shards for each few of them takes the longer, the more there
+        are. What others have spent since is missing until they are looked at again.
+
+        Raises:
+            StorageError: see `count`.
+        """
+        last, passes = self._last.get(run.root, (Spent(), 0))
+        if passes > 0:
+            self._last[run.root] = (last, passes - 1)
+            return last
+        total = self.count(run)
+        shards = sum(1 for root, _ in self._known if root == run.root)
+        self._last[run.root] = (total, shards // _SHARDS_OF_PASS)
+        return total
+
+    def remember(self, run: Run, spent: Spent) -> None:
+        """Take what a pass has come to as what the run has spent, until it is counted again."""
+        if run.root in self._last:
+            self._last[run.root] = (spent, self._last[run.root][1])
 
     def _count_in(self, files: RepairFiles) -> Spent:
         total = Spent()

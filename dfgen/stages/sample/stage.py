@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfgen.config.engine import EngineConfig, OpenAIConfig, find_lane
 from dfgen.engines.base import Engine, Request
@@ -25,6 +25,7 @@ from dfgen.records import Prompt, make_trajectory_id
 from dfgen.stages.ingest import read_shard
 from dfgen.stages.lanes import open_lane
 from dfgen.stages.sample.agreement import Agreement
+from dfgen.stages.sample.drawing_time import DrawingTime
 from dfgen.stages.sample.draws import (
     Draw,
     draw_samples,
@@ -76,29 +77,44 @@ class SampleStage:
             open_lane(session, "sample", config, drawn) as engine,
             open_graders(session.pipeline.grade) as graders,
         ):
-            yield Tools(
+            tools = Tools(
                 session.pipeline,
                 engine,
                 graders,
                 facts=list_engine_facts(engine),
                 notes={"engine": describe_engine(engine)},
+                drawing=DrawingTime(session.run),
             )
+            yield tools
+            assert tools.drawing is not None
+            tools.drawing.note()
 
     def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
         """Draw and grade every cell of these shards that is not on disk yet."""
         assert tools.engine is not None
         assert tools.graders is not None
-        run_sampling(session, tools.engine, tools.graders, shards)
+        run_sampling(session, tools.engine, tools.graders, shards, tools.drawing)
 
     def close(self, session: Session) -> None:
         """Nothing is left to say."""
 
 
-def run_sampling(session: Session, engine: Engine, pool: GradePool, todo: list[int]) -> None:
-    """Draw and grade every cell of these shards that is not on disk yet."""
+def run_sampling(
+    session: Session,
+    engine: Engine,
+    pool: GradePool,
+    todo: list[int],
+    drawing: DrawingTime | None = None,
+) -> None:
+    """Draw and grade every cell of these shards that is not on disk yet.
+
+    Args:
+        drawing: counts what earlier passes of this process have drawn, if there were any.
+    """
     retokenizer = choose_retokenizer(session)
     with Grading(session, pool, engine.info.model) as grading:
-        Sampling(session, engine, grading, retokenizer).execute(todo)
+        timed = drawing or DrawingTime(session.run)
+        Sampling(session, engine, grading, timed, retokenizer).execute(todo)
 
 
 def choose_retokenizer(session: Session) -> TextTokenizer | None:
@@ -143,6 +159,7 @@ class Sampling:
         session: of the run.
         engine: who draws.
         grading: who grades and writes, entered.
+        drawing: told what was drawn in what time.
         retokenizer: see `draw_samples`.
     """
 
@@ -151,11 +168,13 @@ class Sampling:
         session: Session,
         engine: Engine,
         grading: Grading,
+        drawing: DrawingTime,
         retokenizer: TextTokenizer | None = None,
     ) -> None:
         self.session = session
         self.engine = engine
         self.grading = grading
+        self.drawing = drawing
         self.retokenizer = retokenizer
         self.agreement = choose_agreement(session, engine)
         self.config = session.pipeline.sample
@@ -192,7 +211,7 @@ class Sampling:
         except EngineError:
             if not self.session.stop.requested:
                 raise
-        self._note_speed(time.monotonic() - started)
+        self.drawing.add(**self.drawn, seconds=time.monotonic() - started)
         if not self.session.stop.requested:
             progress.finish("sample")
 
@@ -299,13 +318,3 @@ class Sampling:
             else:
                 complete.append(shard)
         return complete
-
-    def _note_speed(self, seconds: float) -> None:
-        """Add this pass to what the manifest says of the time that drawing took."""
-        drawn = {**self.drawn, "seconds": round(seconds, 3)}
-
-        def add(facts: Mapping[str, Any]) -> dict[str, Any]:
-            before = facts.get("drawn", {})
-            return {"drawn": {name: before.get(name, 0) + drawn[name] for name in drawn}}
-
-        self.session.run.note_stage("sample", add)

@@ -121,9 +121,10 @@ class Scoring:
             EngineError: the engine has failed. If a stop was asked for, that is no error: an engine
                 in a process of its own got the same signal.
         """
-        progress, table = self.session.progress, self.session.run.table("trajectories")
-        left = sum(map(table.num_rows, todo))
-        total = max(left, sum(map(table.num_rows, table.shards())))
+        progress, run = self.session.progress, self.session.run
+        left = sum(map(run.table("trajectories").num_rows, todo))
+        # As noted: a worker of a shared run comes here for every few shards.
+        total = max(left, run.manifest.get_stage("sample").counts.get("output", 0))
         progress.start(STAGE, total, total - left)
         requests = self.session.until_stopped(self._feed(todo))
         try:

@@ -16,8 +16,10 @@ from dfgen.stages.value.planning import LOOKED_AT, STAGE, Plan, Planned, choose_
 from dfgen.stages.value.rows import DrawRecord, Tally, note_record, recall_tallies
 
 if TYPE_CHECKING:
+    from dfgen.config.pipeline import Pipeline
     from dfgen.stages.sample.draws import AnswerKey
     from dfgen.stages.session import Session
+    from dfgen.store.manifest import Manifest
     from dfgen.store.run import Run
 
 
@@ -56,6 +58,30 @@ def choose_trajectories(session: Session) -> set[str]:
 def read_given(session: Session, chosen: set[str]) -> GivenMasks:
     """Read the masks of chosen trajectories that the user gave. Raises `InputError`."""
     return read_masks(session.pipeline.value.masks, session.run, chosen)
+
+
+class Choices:
+    """What is looked at of a run, read again only when run.json is another.
+
+    A worker of a shared run asks for every few shards, and to choose is to read the answers of all.
+    They are all there when the first is asked; what changes one of them later changes run.json.
+    """
+
+    def __init__(self) -> None:
+        self._made_for: tuple[Manifest, Pipeline] | None = None
+        self._made: tuple[set[str], GivenMasks] = (set(), {})
+
+    def read(self, session: Session) -> tuple[set[str], GivenMasks]:
+        """Return the trajectory_ids, and the masks of them that the user gave.
+
+        Raises `InputError` as `read_given` does.
+        """
+        now = (session.run.manifest, session.pipeline)
+        known = self._made_for
+        if known is None or known[0] is not now[0] or known[1] is not now[1]:
+            chosen = choose_trajectories(session)
+            self._made_for, self._made = now, (chosen, read_given(session, chosen))
+        return self._made
 
 
 def take_stock(session: Session, shard: int, chosen: set[str], given: GivenMasks) -> OpenShard:

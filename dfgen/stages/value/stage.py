@@ -34,10 +34,9 @@ from dfgen.stages.value.given import hash_masks
 from dfgen.stages.value.planning import STAGE, find_unwritten
 from dfgen.stages.value.rows import DrawRecord, make_values, note_record, split_rows
 from dfgen.stages.value.shard import (
+    Choices,
     OpenShard,
-    choose_trajectories,
     find_temperature,
-    read_given,
     take_stock,
 )
 from dfgen.stages.value.summary import MASK_FACT, find_width, hash_mask_settings, measure_run
@@ -58,6 +57,9 @@ class ValueStage:
     """The policy draws on from prefixes of its wrong answers (`dfgen.stages.work.StageWork`)."""
 
     stage = STAGE
+
+    def __init__(self) -> None:
+        self._choices = Choices()
 
     def list_facts(self, session: Session) -> dict[str, str]:
         """List how dfgen's masks are made, and what those hold that the user gave.
@@ -105,7 +107,7 @@ class ValueStage:
     def run_shards(self, session: Session, tools: Tools, shards: list[int]) -> None:
         """Draw what is wanted of these shards and not on disk yet."""
         assert tools.engine is not None and tools.graders is not None
-        Valuing(session, tools.engine, tools.graders).execute(shards)
+        Valuing(session, tools.engine, tools.graders, self._choices).execute(shards)
 
     def close(self, session: Session) -> None:
         """Note what the masks hold."""
@@ -119,12 +121,15 @@ class Valuing:
         session: of the run.
         engine: the policy.
         pool: who grades.
+        choices: knows what was chosen for earlier passes, if there were any.
 
     Raises:
         EngineError: the engine does not go on after given ids.
     """
 
-    def __init__(self, session: Session, engine: Engine, pool: GradePool) -> None:
+    def __init__(
+        self, session: Session, engine: Engine, pool: GradePool, choices: Choices | None = None
+    ) -> None:
         self.session = session
         self.engine = require_continuing(engine)
         self.prefix: Literal["ids", "text"] = (
@@ -134,8 +139,7 @@ class Valuing:
         self.config = session.pipeline.value
         self.temperature = find_temperature(session)
         self.max_tokens = self.config.choose_max_tokens(session.pipeline.sample.max_tokens)
-        self.chosen = choose_trajectories(session)
-        self.given = read_given(session, self.chosen)
+        self.chosen, self.given = (choices or Choices()).read(session)
         self.open: dict[int, OpenShard] = {}
         self.asked: dict[str, tuple[int, str, int]] = {}
 
@@ -158,8 +162,14 @@ class Valuing:
             progress.finish(STAGE)
 
     def _count_done(self, todo: list[int]) -> int:
-        table = self.session.run.table("values")
-        return sum(table.num_rows(shard) for shard in table.shards() if shard not in todo)
+        """Of the answers that are looked at, those that lie in no shard to be done."""
+        table = self.session.run.table("trajectories")
+        ids = (
+            row["trajectory_id"]
+            for shard in todo
+            for row in table.iter_rows(shard, ["trajectory_id"])
+        )
+        return len(self.chosen) - sum(key in self.chosen for key in ids)
 
     def _feed(self, todo: list[int]) -> Iterator[Request]:
         limit, order = self.config.max_interval, list(todo)
