@@ -39,7 +39,7 @@ def _list_columns(file: Path) -> list[str]:
 
     try:
         schema = pq.read_schema(open_for_arrow(file))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise explain_unreadable_file(file, error) from error
     return _list_names(schema)
 
@@ -70,5 +70,5 @@ def _read_file(file: Path, name: str, columns: list[str]) -> Iterator[AnyRow]:
                     else:
                         yield SourceRow(name, number, values, file.parent)
                     number += 1
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise explain_unreadable_file(file, error, number) from error

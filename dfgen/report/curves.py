@@ -42,7 +42,7 @@ def read_curves(file: Path) -> list[dict[str, Any]]:
             if opened.metadata.num_rows > MOST_ROWS:
                 raise _refuse(file, f"it has more than {MOST_ROWS:,} rows.")
             table = opened.read([n for n in (*NUMBERS, *TEXTS) if n in names])
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"it cannot be read as Parquet: {error}", where=str(file)) from error
     steps, values = (_read_numbers(file, table, name) for name in NUMBERS)
     curves = _read_texts(file, table, "curve")

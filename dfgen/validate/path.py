@@ -281,9 +281,10 @@ def _read_files(files: list[Path]) -> Iterator[dict[str, Any]]:
             source = pq.ParquetFile(
                 open_for_arrow(file), page_checksum_verification=True, pre_buffer=False
             )
+            present = source.schema_arrow.names
         except (OSError, ValueError) as error:
             raise InputError(f"cannot be read as Parquet: {error}.", where=str(file)) from None
-        missing = {each.name for each in fields} - {*source.schema_arrow.names, *absent}
+        missing = {each.name for each in fields} - {*present, *absent}
         if missing:
             raise InputError(
                 f"is not a mask file: it has no column {', '.join(sorted(missing))}.",
