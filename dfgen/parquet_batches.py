@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
-"""Bytes of a number once it is read, by what Parquet calls it; Arrow's own type may be narrower."""
+_FEW, _MANY = 64, 4096
+
+_GROWTH = 4
+"""Numbers and masks become up to so many times as large in memory as a row group says they are."""
 
 
 def iter_batches(
@@ -28,19 +30,14 @@ def iter_batches(
 
     Args:
         file: opened by the caller, who closes it.
-        most_bytes: of the columns that are read, as numbers and text in memory.
+        most_bytes: of whole rows, as numbers and text in memory.
         most_rows: however short they are.
         columns: as Parquet names them (`list_leaves`), or what these lie in; None: all.
         use_threads: see `pyarrow.parquet.ParquetFile.iter_batches`.
     """
     names = None if columns is None else list(columns)
-    wanted = list(range(file.metadata.num_columns))
-    if names is not None:
-        above = tuple(f"{name}." for name in names)
-        leaves = list_leaves(file)
-        wanted = [i for i in wanted if leaves[i] in names or leaves[i].startswith(above)]
     for number in range(file.num_row_groups):
-        size = _choose_rows(file.metadata.row_group(number), wanted, most_bytes, most_rows)
+        size = _choose_rows(file.metadata.row_group(number), most_bytes, most_rows)
         yield from file.iter_batches(
             size, row_groups=[number], columns=names, use_threads=use_threads
         )
@@ -51,16 +48,45 @@ def list_leaves(file: pq.ParquetFile) -> list[str]:
     return [file.schema.column(index).path for index in range(len(file.schema))]
 
 
-def _choose_rows(group: pq.RowGroupMetaData, leaves: list[int], most: int, rows: int) -> int:
-    """Rows of a row group that make up about so many bytes.
+def find_filled(file: pq.ParquetFile, columns: Iterable[str]) -> set[str]:
+    """Find the columns that hold any value at all; empty lists and nulls are none.
 
-    The footer's sizes are those of encoded values: a mask of a million tokens that is nothing but
-    zeros has a few bytes there. How many values there are, it says too. Of texts it says no more:
-    one that a dictionary repeats is counted once.
+    By reading, a few rows where there are values: a footer counts nulls, but see `_choose_rows`.
+
+    Args:
+        file: opened by the caller.
+        columns: leaves, as `list_leaves` names them.
     """
-    size = 0
-    for leaf in leaves:
-        column = group.column(leaf)
-        width = _WIDTHS.get(column.physical_type, 0)
-        size += max(column.total_uncompressed_size, column.num_values * width)
-    return max(1, min(rows, int(most * group.num_rows / max(1, size))))
+    return {column for column in columns if _is_filled(file, column)}
+
+
+def _is_filled(file: pq.ParquetFile, column: str) -> bool:
+    for number in range(file.num_row_groups):
+        # Where the first rows have nothing most often none has, and nothing is read fast.
+        for rows in (_FEW, _MANY):
+            for batch in file.iter_batches(rows, row_groups=[number], columns=[column]):
+                if any(map(_has_value, batch.columns)):
+                    return True
+                if rows == _FEW:
+                    break
+    return False
+
+
+def _has_value(values: pa.Array) -> bool:
+    import pyarrow.types as kinds
+
+    if kinds.is_list(values.type) or kinds.is_large_list(values.type):
+        return _has_value(values.flatten())
+    if kinds.is_struct(values.type):
+        return any(map(_has_value, values.flatten()))
+    return bool(values.null_count < len(values))
+
+
+def _choose_rows(group: pq.RowGroupMetaData, most: int, rows: int) -> int:
+    """Rows of a row group that make up about so many bytes, if all columns were read.
+
+    Not by the columns' own sizes, which `group.column` has: of a damaged footer that call ends the
+    process (pyarrow 26, nothing can be caught), and a footer has no checksum.
+    """
+    size = _GROWTH * max(1, group.total_byte_size)
+    return max(1, min(rows, int(most * group.num_rows // size)))

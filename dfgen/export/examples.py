@@ -79,20 +79,12 @@ class RunGroups:
             yield from ((self.name, batch) for batch in table.combine_chunks().to_batches())
 
     def find_nested(self) -> set[str]:
-        """Find the columns of masks that hold any value at all, by the files' footers."""
-        import pyarrow.parquet as pq
-
-        table, found = self.finished.run.table("masks"), set()
+        """Find the columns of masks that hold any value at all."""
+        table = self.finished.run.table("masks")
+        found: set[str] = set()
         for number in table.shards():
-            with table.open_parts(number) as source:
-                metadata = pq.read_metadata(source)
-            for group in map(metadata.row_group, range(metadata.num_row_groups)):
-                for column in map(group.column, range(group.num_columns)):
-                    name = column.path_in_schema.split(".")[0]
-                    statistics = column.statistics
-                    if statistics is None or statistics.null_count != column.num_values:
-                        found.add(RENAMED.get(name, name))
-        return found
+            found |= table.find_filled(number, found)
+        return {RENAMED.get(name, name) for name in found}
 
 
 def iter_parts(

@@ -20,6 +20,11 @@ from dfgen.store.arrow_schema import arrow_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PAGES_END = "dfgen.pages_end"
+"""Key in the footer of a run's file: where its last page ends, so that a file without its middle
+shows. Every column's place in the footer says it too, but pyarrow 26 ends the process where these
+are damaged (`dfgen.parquet_batches`)."""
+
 ROW_GROUP_BYTES = 64 * 1024 * 1024
 """Uncompressed size at which a row group ends."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfgen.errors import DamagedFileError, StorageError
-from dfgen.parquet_batches import iter_batches, list_leaves
+from dfgen.parquet_batches import find_filled, iter_batches, list_leaves
 from dfgen.records import Record
 from dfgen.regular_files import open_for_arrow
 from dfgen.store.atomic_files import remove_files, replace_file
@@ -20,7 +20,12 @@ from dfgen.store.entries import HashingFile
 from dfgen.store.layout import MANIFEST, REJECTS, find_writer
 from dfgen.store.mounts import fetch, find_mount
 from dfgen.store.os_errors import explain_os_errors
-from dfgen.store.parquet import ROW_GROUP_BYTES, make_file_schema, make_writer_options
+from dfgen.store.parquet import (
+    PAGES_END,
+    ROW_GROUP_BYTES,
+    make_file_schema,
+    make_writer_options,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,6 +217,19 @@ class ShardTable:
                     yield from (batch if where is None else batch.filter(where(batch))).to_pylist()
                 _check_count(count, file.metadata)
 
+    def find_filled(self, shard: int, known: Collection[str] = ()) -> set[str]:
+        """Find the columns of a shard that hold any value at all.
+
+        Args:
+            known: columns that need no look.
+
+        Raises:
+            DamagedFileError, StorageError: the shard cannot be read.
+        """
+        with self._open(shard) as file:
+            leaves = [leaf for leaf in list_leaves(file) if leaf.split(".")[0] not in known]
+            return {leaf.split(".")[0] for leaf in find_filled(file, leaves)}
+
     def iter_leaves(self, shard: int, name: str) -> Iterator[Any]:
         """Yield the values of all fields of this name that lie inside of others, nulls left out.
 
@@ -283,6 +301,7 @@ class ShardTable:
                         writer.write_table(table, row_group_size=max(1, table.num_rows))
                         written += table.num_rows
                         pending, pending_bytes = [], 0
+                writer.add_key_value_metadata({PAGES_END: str(sink.tell())})
             finally:
                 writer.close()
         return written, sink.hexdigest()

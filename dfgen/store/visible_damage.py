@@ -19,6 +19,7 @@ from dfgen.store.layout import BESIDE, JOURNAL, MANIFEST, Stage
 from dfgen.store.manifest import is_manifest_whole
 from dfgen.store.mounts import exists
 from dfgen.store.os_errors import explain_os_errors
+from dfgen.store.parquet import PAGES_END
 from dfgen.store.run import Run
 
 if TYPE_CHECKING:
@@ -185,12 +186,6 @@ def look_at_file(path: Path, rows: int | None) -> str | None:
 
 
 def _find_end(metadata: pq.FileMetaData) -> int:
-    """The place after the last byte of the last page."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    chunks = (group.column(i) for group in groups for i in range(group.num_columns))
-    return max((_find_start(each) + each.total_compressed_size for each in chunks), default=0)
-
-
-def _find_start(chunk: pq.ColumnChunkMetaData) -> int:
-    places = (chunk.dictionary_page_offset, chunk.data_page_offset)
-    return min(int(place) for place in places if place is not None)
+    """The place after the last page, as noted; 0 in a file of an earlier dfgen."""
+    noted = (metadata.metadata or {}).get(PAGES_END.encode(), b"0")
+    return int(noted) if noted.isdigit() else 0

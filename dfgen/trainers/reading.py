@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dfgen.dataset_names import MANIFEST, TABLE_KEY, TOKENIZER_KEY
 from dfgen.errors import DamagedFileError, InputError
-from dfgen.parquet_batches import iter_batches, list_leaves
+from dfgen.parquet_batches import find_filled, iter_batches, list_leaves
 from dfgen.regular_files import open_for_arrow
 from dfgen.trainers.column_types import NEEDED_ANSWER, NESTED, check_columns
 from dfgen.trainers.manifest import Manifest, read_manifest
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE, TABLE_VERSION = "groups", 1
-BATCH_BYTES = 8 * 1024 * 1024
-"""Of the columns that are read, in one batch; at least one group."""
+BATCH_BYTES = 32 * 1024 * 1024
+"""Of whole groups, pictures included, in one batch; at least one group."""
 
 _BATCH_GROUPS = 4096
 
@@ -133,7 +133,7 @@ class GroupSource:
                 yield str(path), batch
 
     def find_nested(self) -> set[str]:
-        """Find the columns of trajectories that hold any value at all, by the files' footers."""
+        """Find the columns of trajectories that hold any value at all."""
         found: set[str] = set()
         for each in self.files:
             found |= _list_filled(each.locate())
@@ -396,30 +396,17 @@ def _choose_leaves(file: Any, columns: Sequence[str], nested: Sequence[str]) -> 
 
 def _list_filled(path: Path) -> set[str]:
     """Columns of trajectories with a value that is not null. Raises `DamagedFileError`."""
-    check_columns(read_schema(path), (), NEEDED_ANSWER, str(path))
-    return {name for name, nulls, values in _count_nulls(path) if nulls < values}
-
-
-def _count_nulls(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Nulls and entries of every column of trajectories, row group by row group.
-
-    A list that is null or empty is one entry, and null. Without statistics nothing is null.
-    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_columns(read_schema(path), (), NEEDED_ANSWER, str(path))
     try:
-        metadata = pq.read_metadata(open_for_arrow(path))
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            for index in range(group.num_columns):
-                column = group.column(index)
-                parts = column.path_in_schema.split(".")
-                if parts[0] == NESTED and len(parts) > _DEPTH:
-                    counted = column.statistics
-                    known = counted is not None and counted.has_null_count
-                    yield parts[_DEPTH], counted.null_count if known else 0, column.num_values
+        with pq.ParquetFile(open_for_arrow(path), pre_buffer=False) as file:
+            leaves = [leaf.split(".") for leaf in list_leaves(file)]
+            wanted = [parts for parts in leaves if parts[0] == NESTED and len(parts) > _DEPTH]
+            return {leaf.split(".")[_DEPTH] for leaf in find_filled(file, map(".".join, wanted))}
     # A name that is no UTF-8 is a ValueError, as what Arrow raises is.
-    except (ValueError, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise DamagedFileError(
             f"cannot be read as Parquet: {error}.", where=str(path), hint=_AGAIN_HINT
         ) from None

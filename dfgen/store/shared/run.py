@@ -19,7 +19,7 @@ from dfgen.store.manifest import Manifest
 from dfgen.store.place import open_lock
 from dfgen.store.reserving import Waiting
 from dfgen.store.run import Run
-from dfgen.store.shared.claims import Claims, name_closing, name_shard
+from dfgen.store.shared.claims import Claims, iter_claims, name_closing, name_shard
 from dfgen.store.shared.crew import Crew, Member
 from dfgen.store.shared.files import SharedFiles
 from dfgen.store.shared.folder import open_shared_files
@@ -158,8 +158,15 @@ class SharedRun(Run):
             yield True
 
     def delete_spent_journals(self) -> None:
-        """Delete the journals of finished shards that nobody else has in hand."""
-        for stage, shard in self.list_journals():
+        """Delete the journals of finished shards that nobody else has in hand.
+
+        And the claims of who was killed between the two: nobody would ever claim such a shard.
+        """
+        claimed = {claim.shard for claim in iter_claims(self.files) if claim.shard is not None}
+        stages = list_stages()
+        for stage, shard in sorted(claimed.union(self.list_journals())):
+            if stage not in stages:
+                continue
             name = name_shard(stage, shard)
             if not self.is_done(stage, shard) or not self.claims.take(name):
                 continue
