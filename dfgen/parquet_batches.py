@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_FEW, _MANY = 64, 4096
+_FEW, _MANY = 64, 512
 
 _GROWTH = 4
 """Numbers and masks become up to so many times as large in memory as a row group says they are."""
